@@ -17,6 +17,7 @@
     │   ├── RunNotFound
     │   ├── RunConflict             the id is taken by a run with another input or workflow
     │   ├── RunFailed               the run ended with an error
+    │   ├── BackoffLimitExceeded    its attempts kept dying without a new checkpoint
     │   ├── RunWasCancelled         the run ended cancelled
     │   └── ResultTimeout           the run has not ended within the time given
     └── StoreError
@@ -34,6 +35,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BackoffLimitExceeded",
     "ControlSignal",
     "DefinitionError",
     "EntrypointError",
@@ -153,6 +155,10 @@ class RunConflict(RunError):
 
 class RunFailed(RunError):
     """The run ended with an error, which is this error's ``__cause__`` where it can be rebuilt."""
+
+
+class BackoffLimitExceeded(RunError):
+    """The run's attempts kept dying without a new checkpoint; this is its recorded error."""
 
 
 class RunWasCancelled(RunError):

@@ -1,0 +1,1 @@
+"""Postgres, as Perdure uses it: the only package that speaks SQL."""

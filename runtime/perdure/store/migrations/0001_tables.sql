@@ -1,0 +1,88 @@
+-- The store's tables. Read with 0001_functions.sql: pods reach these tables through its functions alone.
+
+CREATE TABLE perdure.meta (
+    only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    store_id       uuid    NOT NULL DEFAULT gen_random_uuid(),
+    schema_version integer NOT NULL,
+    oldest_client  integer NOT NULL
+);
+
+CREATE TABLE perdure.runs (
+    id               uuid PRIMARY KEY,
+    owner            text NOT NULL,
+    namespace        text NOT NULL DEFAULT '',
+    name             text NOT NULL,
+    entrypoint       text NOT NULL,
+    input            json NOT NULL,
+    source           json,
+    state            text NOT NULL DEFAULT 'pending'
+                     CONSTRAINT runs_state CHECK (state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')),
+    attempt          integer NOT NULL DEFAULT 0,
+    claim            uuid,
+    process          uuid,
+    begun            boolean NOT NULL DEFAULT false,
+    timeline         text,
+    cancel           boolean NOT NULL DEFAULT false,
+    suspend          boolean NOT NULL DEFAULT false,
+    backoff_limit    integer NOT NULL DEFAULT 6,
+    crashes          integer NOT NULL DEFAULT 0,
+    delay            double precision NOT NULL DEFAULT 0,
+    available        timestamptz NOT NULL DEFAULT now(),
+    deadline_seconds double precision,
+    result           json,
+    error            json,
+    created          timestamptz NOT NULL DEFAULT now(),
+    started          timestamptz,
+    finished         timestamptz
+);
+
+-- A queue's run is known by the name that its user gave it. A cluster's is known by its UID: a name may come back there.
+CREATE UNIQUE INDEX runs_name ON perdure.runs (owner, namespace, name) WHERE owner LIKE 'queue:%';
+CREATE INDEX runs_pending ON perdure.runs (owner, available) WHERE state = 'pending';
+CREATE INDEX runs_live ON perdure.runs (process) WHERE state = 'running';
+CREATE INDEX runs_created ON perdure.runs (owner, created);
+
+-- No foreign key: it would lock the run's row a second time for each checkpoint.
+CREATE TABLE perdure.steps (
+    run_id   uuid    NOT NULL,
+    step_key text    COLLATE "C" NOT NULL,
+    ordinal  integer NOT NULL,
+    name     text    NOT NULL,
+    attempt  integer NOT NULL,
+    tries    integer NOT NULL,
+    clock    bigint  NOT NULL,
+    result   json,
+    error    json,
+    started  timestamptz NOT NULL,
+    finished timestamptz NOT NULL,
+    PRIMARY KEY (run_id, step_key)
+);
+
+CREATE TABLE perdure.attempts (
+    run_id  uuid    NOT NULL,
+    attempt integer NOT NULL,
+    claim   uuid    NOT NULL,
+    process text,
+    node    text,
+    image   text,
+    claimed timestamptz NOT NULL DEFAULT now(),
+    begun   timestamptz,
+    ended   timestamptz,
+    ending  text,
+    code    integer,
+    signal  integer,
+    detail  text,
+    PRIMARY KEY (run_id, attempt)
+);
+
+-- Rewritten at every heartbeat: narrow, half empty and without another index, so that each rewrite stays in its page.
+CREATE TABLE perdure.processes (
+    id           uuid PRIMARY KEY,
+    owner        text NOT NULL,
+    host         text NOT NULL,
+    pid          integer NOT NULL,
+    pid_started  bigint NOT NULL,
+    counter      bigint NOT NULL DEFAULT 0,
+    steps_done   bigint NOT NULL DEFAULT 0,
+    current_step text
+) WITH (fillfactor = 50);
