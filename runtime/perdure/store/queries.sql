@@ -27,6 +27,9 @@ WITH claimed AS (
 ), ended AS (
     UPDATE perdure.attempts a SET ended = clock_timestamp(), ending = 'superseded'
     FROM claimed c WHERE a.run_id = c.id AND a.attempt = c.attempt - 1 AND a.ended IS NULL
+), gone AS (
+    -- `r` is the row as it was before this statement.
+    DELETE FROM perdure.processes p USING claimed c, perdure.runs r WHERE r.id = c.id AND p.id = r.process AND p.claim = r.claim
 )
 SELECT attempt FROM claimed
 

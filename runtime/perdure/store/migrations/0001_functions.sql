@@ -2,6 +2,9 @@
 -- a capability for one run that dies with its attempt. They are SECURITY DEFINER with a fixed search path, and the
 -- contract that old processes keep across upgrades.
 --
+-- The token is compared before the row is locked, and with `=`: whoever knows another run's id can neither hold that run's
+-- row in an open transaction, nor pass for its owner with a NULL while nobody has claimed it.
+--
 -- Answers: 0 done; 1 done by an earlier try whose answer was lost; 2 another call has this step key; 3 superseded; 4 the run is
 -- gone; 5 the server has changed (another timeline); 6 the row is locked, ask for it alone; 7 the attempt has begun already, in
 -- another process; 8 this client is too old for the schema.
@@ -10,9 +13,10 @@ CREATE FUNCTION perdure.timeline() RETURNS text
 LANGUAGE sql STABLE
 AS $$ SELECT left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) $$;
 
+-- Anybody with a login may listen and notify on a channel whose name he knows, so names depend on what pods cannot read.
 CREATE FUNCTION perdure.channel(kind text, owner text) RETURNS text
-LANGUAGE sql IMMUTABLE
-AS $$ SELECT 'perdure_' || kind || '_' || left(md5(owner), 16) $$;
+LANGUAGE sql STABLE
+AS $$ SELECT 'perdure_' || kind || '_' || left(md5(m.store_id::text || owner), 16) FROM perdure.meta m $$;
 
 -- Store a step's outcome: a result, an error, or neither (cancelled). One step's own earlier write has its attempt and ordinal.
 CREATE FUNCTION perdure.checkpoint(
@@ -21,15 +25,13 @@ CREATE FUNCTION perdure.checkpoint(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owned perdure.runs.claim%TYPE;
     attempt_ integer;
     timeline_ text;
 BEGIN
-    SELECT r.claim, r.attempt, r.timeline INTO owned, attempt_, timeline_ FROM perdure.runs r WHERE r.id = run AND r.begun FOR SHARE;
+    SELECT r.attempt, r.timeline INTO attempt_, timeline_ FROM perdure.runs r
+    WHERE r.id = run AND r.claim = token AND r.begun FOR SHARE;
     IF NOT FOUND THEN
         RETURN CASE WHEN EXISTS (SELECT FROM perdure.runs r WHERE r.id = run) THEN 3 ELSE 4 END;
-    ELSIF owned IS DISTINCT FROM token THEN
-        RETURN 3;
     ELSIF timeline_ <> left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) THEN
         RETURN 5;
     END IF;
@@ -49,7 +51,7 @@ END
 $$;
 
 -- The same for many outcomes, of one run or of many, in one statement; an answer for each, in order. A run whose row is
--- locked is left out (6), so that it stalls nobody else.
+-- locked, or that is not ours any more, is left out (6), so that it stalls nobody else.
 CREATE FUNCTION perdure.checkpoints(
     run_ids uuid[], tokens uuid[], keys text[], ordinals integer[], names text[], tries_ integer[], clocks bigint[], micros bigint[],
     results text[], errors text[]
@@ -67,13 +69,13 @@ BEGIN
     END IF;
     WITH locked AS MATERIALIZED (
         SELECT r.id, r.claim, r.attempt, r.timeline FROM perdure.runs r
-        WHERE r.id = ANY (run_ids) AND r.begun ORDER BY r.id FOR SHARE SKIP LOCKED
+        WHERE r.id = ANY (run_ids) AND r.claim = ANY (tokens) AND r.begun ORDER BY r.id FOR SHARE SKIP LOCKED
     ), given AS (
         SELECT * FROM unnest(run_ids, tokens, keys, ordinals, names, tries_, clocks, micros, results, errors) WITH ORDINALITY
             AS g (run_id, token, step_key, ordinal, name, tries, clock, micros, result, error, place)
     ), judged AS MATERIALIZED (
         SELECT g.*, l.attempt,
-               CASE WHEN l.id IS NULL THEN 6 WHEN l.claim IS DISTINCT FROM g.token THEN 3 WHEN l.timeline <> here THEN 5 ELSE 0 END AS answer
+               CASE WHEN l.id IS NULL THEN 6 WHEN (l.claim = g.token) IS NOT TRUE THEN 3 WHEN l.timeline <> here THEN 5 ELSE 0 END AS answer
         FROM given g LEFT JOIN locked l ON l.id = g.run_id
     ), inserted AS (
         INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, error, started, finished)
@@ -108,11 +110,9 @@ DECLARE
     verdict integer := 0;
 BEGIN
     SELECT * INTO m FROM perdure.meta;
-    SELECT * INTO r FROM perdure.runs WHERE id = run FOR UPDATE;
+    SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = token FOR UPDATE;
     IF NOT FOUND THEN
-        verdict := 4;
-    ELSIF r.claim IS DISTINCT FROM token THEN
-        verdict := 3;
+        verdict := CASE WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END;
     ELSIF client < m.oldest_client THEN
         verdict := 8;
     ELSIF r.begun AND r.process IS DISTINCT FROM process_ THEN
@@ -126,7 +126,8 @@ BEGIN
         UPDATE perdure.runs SET begun = true, state = 'running', process = process_, timeline = r.timeline, started = r.started WHERE id = run;
         UPDATE perdure.attempts SET begun = clock_timestamp(), process = host_ || ':' || pid_, node = node_, image = image_
         WHERE run_id = run AND attempt = r.attempt;
-        INSERT INTO perdure.processes (id, owner, host, pid, pid_started) VALUES (process_, r.owner, host_, pid_, pid_started_)
+        INSERT INTO perdure.processes (id, owner, claim, host, pid, pid_started)
+        VALUES (process_, r.owner, token, host_, pid_, pid_started_)
         ON CONFLICT DO NOTHING;
     END IF;
     IF verdict > 1 THEN
@@ -140,17 +141,29 @@ BEGIN
 END
 $$;
 
--- All checkpoints of runs that these tokens own, in the order in which they were accepted.
+-- All checkpoints of runs that these tokens own, in the order in which they were accepted. A token that owns nothing is an
+-- error: no rows would tell a superseded attempt that nothing was done yet, and it would do it all again.
 CREATE FUNCTION perdure.load(run_ids uuid[], tokens uuid[]) RETURNS TABLE (
     run_id uuid, step_key text, ordinal integer, attempt integer, tries integer, clock bigint, result json, error json
 )
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+DECLARE
+    lost uuid[];
+BEGIN
+    SELECT array_agg(g.run_id) INTO lost FROM unnest(run_ids, tokens) AS g (run_id, token)
+    WHERE NOT EXISTS (SELECT FROM perdure.runs r WHERE r.id = g.run_id AND r.claim = g.token);
+    IF lost IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'PD003', MESSAGE = 'superseded', DETAIL = array_to_string(lost, ' ');
+    END IF;
+    RETURN QUERY
     SELECT s.run_id, s.step_key, s.ordinal, s.attempt, s.tries, s.clock, s.result, s.error
     FROM unnest(run_ids, tokens) AS g (run_id, token)
     JOIN perdure.runs r ON r.id = g.run_id AND r.claim = g.token
     JOIN perdure.steps s ON s.run_id = r.id
-    ORDER BY s.run_id, s.ordinal
+    ORDER BY s.run_id, s.ordinal;
+END
 $$;
 
 -- Raise the counter of a process that runs one attempt, and learn what is asked of the run.
@@ -163,13 +176,12 @@ DECLARE
     r record;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT claim, process, cancel, suspend INTO r FROM perdure.runs WHERE id = run;
+    SELECT process, cancel, suspend INTO r FROM perdure.runs WHERE id = run AND claim = token;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT 4, false, false;
-    ELSIF r.claim IS DISTINCT FROM token THEN
-        RETURN QUERY SELECT 3, false, false;
+        RETURN QUERY SELECT CASE WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END, false, false;
     ELSE
-        UPDATE perdure.processes SET counter = counter + 1, steps_done = steps_done_, current_step = left(current_step_, 512) WHERE id = r.process;
+        UPDATE perdure.processes SET counter = counter + 1, steps_done = steps_done_, current_step = left(current_step_, 512)
+        WHERE id = r.process AND claim = token;
         RETURN QUERY SELECT 0, r.cancel, r.suspend;
     END IF;
 END
@@ -185,12 +197,10 @@ BEGIN
     IF state_ NOT IN ('succeeded', 'failed', 'cancelled') THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run ends succeeded, failed or cancelled';
     END IF;
-    SELECT * INTO r FROM perdure.runs WHERE id = run FOR UPDATE;
+    SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = token FOR UPDATE;
     IF NOT FOUND THEN
-        RETURN 4;
-    ELSIF r.claim IS DISTINCT FROM token THEN
-        PERFORM FROM perdure.attempts a WHERE a.run_id = run AND a.attempt = r.attempt AND a.claim = token AND a.ending = 'completed';
-        RETURN CASE WHEN FOUND THEN 1 ELSE 3 END;
+        PERFORM FROM perdure.attempts a WHERE a.run_id = run AND a.claim = token AND a.ending = 'completed';
+        RETURN CASE WHEN FOUND THEN 1 WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END;
     ELSIF NOT r.begun THEN
         RETURN 3;
     ELSIF r.timeline <> left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) THEN
@@ -202,7 +212,7 @@ BEGIN
     UPDATE perdure.runs SET state = state_, result = result_, error = error_, finished = clock_timestamp(), claim = NULL, process = NULL, begun = false
     WHERE id = run;
     UPDATE perdure.attempts SET ended = clock_timestamp(), ending = 'completed' WHERE run_id = run AND attempt = r.attempt;
-    DELETE FROM perdure.processes WHERE id = token;
+    DELETE FROM perdure.processes WHERE id = r.process AND claim = token;
     PERFORM pg_notify(perdure.channel('done', r.owner), run::text);
     RETURN 0;
 END
@@ -221,15 +231,14 @@ BEGIN
     IF ending_ NOT IN ('handed back', 'crashed', 'evicted', 'node lost', 'lost', 'never begun', 'superseded') THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'no such ending of an attempt: ' || ending_;
     END IF;
-    SELECT * INTO r FROM perdure.runs WHERE id = run FOR UPDATE;
+    SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = token FOR UPDATE;
     IF NOT FOUND THEN
-        RETURN 4;
-    ELSIF r.claim IS DISTINCT FROM token THEN
-        PERFORM FROM perdure.attempts a WHERE a.run_id = run AND a.claim = token AND a.ended IS NOT NULL;
-        RETURN CASE WHEN FOUND THEN 1 ELSE 3 END;
+        PERFORM FROM perdure.attempts a WHERE a.run_id = run AND a.claim = token AND a.ending = ending_;
+        RETURN CASE WHEN FOUND THEN 1 WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END;
     END IF;
     IF ending_ IN ('crashed', 'lost', 'never begun') THEN
-        PERFORM FROM perdure.steps s WHERE s.run_id = run AND s.attempt = r.attempt;
+        PERFORM FROM perdure.steps s WHERE s.run_id = run AND s.attempt > coalesce(
+            (SELECT max(a.attempt) FROM perdure.attempts a WHERE a.run_id = run AND a.ending IN ('crashed', 'lost', 'never begun')), 0);
         r.crashes := CASE WHEN FOUND THEN 1 ELSE r.crashes + 1 END;
         r.delay := CASE WHEN r.crashes < 2 THEN 0 ELSE least(300, 2 ^ (least(r.crashes, 20) - 2)) END;
     ELSE
@@ -250,7 +259,7 @@ BEGIN
     WHERE id = run;
     UPDATE perdure.attempts SET ended = clock_timestamp(), ending = ending_, code = code_, signal = signal_, detail = left(detail_, 4096)
     WHERE run_id = run AND attempt = r.attempt;
-    DELETE FROM perdure.processes WHERE id = token;
+    DELETE FROM perdure.processes WHERE id = r.process AND claim = token;
     PERFORM pg_notify(perdure.channel(CASE WHEN state_ = 'pending' THEN 'work' ELSE 'done' END, r.owner), run::text);
     RETURN 0;
 END

@@ -76,9 +76,11 @@ CREATE TABLE perdure.attempts (
 );
 
 -- Rewritten at every heartbeat: narrow, half empty and without another index, so that each rewrite stays in its page.
+-- `claim` is that of the one attempt that a pod's process runs, and its row goes with it; a worker's process has none.
 CREATE TABLE perdure.processes (
     id           uuid PRIMARY KEY,
     owner        text NOT NULL,
+    claim        uuid,
     host         text NOT NULL,
     pid          integer NOT NULL,
     pid_started  bigint NOT NULL,

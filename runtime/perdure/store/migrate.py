@@ -1,0 +1,192 @@
+"""Bring a database to this release's schema, and say what the role of pods may do in it.
+
+Everything happens in one transaction under one advisory lock: several migrations at once queue up, and the later ones find
+nothing left to do. Migrations only add what older clients can ignore; running clients notice nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from psycopg import sql
+from sqlalchemy import Connection, Engine, create_engine, exc, text
+from sqlalchemy.pool import NullPool
+
+from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
+from .versions import SCHEMA_VERSION
+
+__all__ = ["POD_FUNCTIONS", "MigrationReport", "grants_sql", "migrate", "store_engine"]
+
+POD_FUNCTIONS = ("begin", "load", "checkpoint", "checkpoints", "heartbeat", "finish", "hand_back")
+"""What the role of pods may call: all of it demands a run's id and its claim token."""
+
+OLDEST_POSTGRES = 14
+
+LOCK_KEY = 0x70657264757265
+"""Key of the advisory lock: 'perdure' in ASCII."""
+
+LOCK_WAIT = 60.0
+"""Longest wait for another migration, in seconds."""
+
+DDL_WAIT = 5.0
+"""Longest wait of one migration for a table that is in use, in seconds: whoever comes later queues behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationReport:
+    """What a migration did.
+
+    Attributes:
+        from_version: version of the schema that it found; 0 where there was none.
+        to_version: version of the schema that it left.
+    """
+
+    from_version: int
+    to_version: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether there was something to do."""
+        return self.from_version != self.to_version
+
+
+def store_engine(url: str) -> Engine:
+    """SQLAlchemy on psycopg, for any libpq connection URL, one connection at a time."""
+    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+
+
+def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
+    """Migrate a database to this release's schema; harmless at any time, and when several do it at once.
+
+    Args:
+        url: libpq URL of the database, with a role that may create there.
+        pod_role: the role whose members pods log in as; created (without login) where it is missing, and granted exactly
+            what `grants_sql` prints.
+
+    Raises:
+        StoreUnavailable: no connection, or another migration or transaction held a lock for too long.
+        SchemaMismatch: the schema is newer than this release.
+        StoreError: the server is too old, or the role of `url` may not do this.
+    """
+    if pod_role is not None:
+        _identifier(pod_role)
+    engine = store_engine(url)
+    try:
+        with engine.begin() as connection:
+            # Without parameters psycopg sends a whole file at once and leaves its percent signs alone.
+            connection.execution_options(no_parameters=True)
+            _check_server(connection)
+            _lock(connection)
+            found = _schema_version(connection)
+            if found > SCHEMA_VERSION:
+                raise SchemaMismatch(
+                    f"the schema of this database has version {found}, this release knows {SCHEMA_VERSION}: it was"
+                    " migrated by a newer release; upgrade this one, e.g. 'pip install --upgrade perdure'"
+                )
+            _create_schema(connection)
+            _upgrade(connection)
+            if pod_role is not None:
+                _create_role(connection, pod_role)
+                connection.exec_driver_sql(grants_sql(pod_role))
+            return MigrationReport(found, _schema_version(connection))
+    except exc.DBAPIError as error:
+        raise _translated(error) from error
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"cannot connect to the database: {error}") from error
+
+
+def grants_sql(role: str) -> str:
+    """The statements that give a role what pods need in a migrated database, and take everything else from it."""
+    name = _identifier(role)
+    functions = ", ".join(f"perdure.{function}" for function in POD_FUNCTIONS)
+    return (
+        f"REVOKE ALL ON SCHEMA perdure FROM {name};\n"
+        f"REVOKE ALL ON ALL TABLES IN SCHEMA perdure FROM {name};\n"
+        f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA perdure FROM {name};\n"
+        f"REVOKE ALL ON ALL ROUTINES IN SCHEMA perdure FROM {name};\n"
+        f"GRANT USAGE ON SCHEMA perdure TO {name};\n"
+        f"GRANT EXECUTE ON FUNCTION {functions} TO {name};\n"
+    )
+
+
+def _identifier(role: str) -> str:
+    if not role or "\0" in role or len(role.encode()) > 63:
+        raise UsageError(f"{role!r} cannot name a role: 1 to 63 bytes of text without NUL can")
+    return sql.Identifier(role).as_string(None)
+
+
+def _check_server(connection: Connection) -> None:
+    number = int(connection.exec_driver_sql("SELECT current_setting('server_version_num')").scalar_one())
+    if number < OLDEST_POSTGRES * 10_000:
+        raise StoreError(
+            f"this server is Postgres {number // 10_000}; Perdure needs {OLDEST_POSTGRES} or newer: upgrade the server"
+        )
+
+
+def _lock(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'")
+    try:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+    except exc.OperationalError as error:
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise StoreUnavailable(
+                f"another session has held the migration lock (advisory lock {LOCK_KEY}) for {LOCK_WAIT:g} s; let it"
+                " end, or find it in pg_locks, and migrate again"
+            ) from error
+        raise
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DDL_WAIT}s'")
+
+
+def _schema_version(connection: Connection) -> int:
+    if connection.exec_driver_sql("SELECT to_regclass('perdure.meta')").scalar_one() is None:
+        return 0
+    return int(connection.exec_driver_sql("SELECT schema_version FROM perdure.meta").scalar_one())
+
+
+def _create_schema(connection: Connection) -> None:
+    # Not IF NOT EXISTS: it asks for the right to create even where an administrator has made the schema already.
+    if connection.exec_driver_sql("SELECT to_regnamespace('perdure')").scalar_one() is None:
+        connection.exec_driver_sql("CREATE SCHEMA perdure")
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(files(__package__).joinpath("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _create_role(connection: Connection, role: str) -> None:
+    if connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": role}).first():
+        return
+    # Roles belong to the whole server, the lock to this database: another database's migration may be creating it too.
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"CREATE ROLE {_identifier(role)} NOLOGIN")
+    except exc.IntegrityError:
+        pass
+    except exc.ProgrammingError as error:
+        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise StoreError(
+                f"there is no role {role!r}, and this login may not create roles: have an administrator run"
+                f" CREATE ROLE {_identifier(role)} NOLOGIN, then migrate again"
+            ) from error
+        if not isinstance(error.orig, psycopg.errors.DuplicateObject):
+            raise
+
+
+def _translated(error: exc.DBAPIError) -> StoreError:
+    what = str(error.orig).strip()
+    if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+        return StoreUnavailable(
+            f"a table of the schema was in use for {DDL_WAIT:g} s, so nothing was changed; migrate again ({what})"
+        )
+    if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+        return StoreError(f"this login may not migrate the database: {what}; use a login that may create there")
+    if isinstance(error.orig, psycopg.OperationalError):
+        return StoreUnavailable(f"the database is not available: {what}")
+    return StoreError(f"the migration failed and changed nothing: {what}")

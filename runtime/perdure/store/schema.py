@@ -1,0 +1,132 @@
+"""The store's tables, for SQLAlchemy Core: what administration selects from, and what a migrated schema is compared with.
+
+The migrations create the tables, never this metadata. What these tables hold is told where they are created.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    UUID,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+__all__ = ["attempts", "meta", "metadata", "processes", "runs", "steps"]
+
+metadata = MetaData(schema="perdure")
+
+_moment = TIMESTAMP(timezone=True)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("store_id", UUID, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("schema_version", Integer, nullable=False),
+    Column("oldest_client", Integer, nullable=False),
+    CheckConstraint("only_row", name="meta_only_row_check"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("namespace", Text, nullable=False, server_default=text("''")),
+    Column("name", Text, nullable=False),
+    Column("entrypoint", Text, nullable=False),
+    Column("input", JSON, nullable=False),
+    Column("source", JSON),
+    Column("state", Text, nullable=False, server_default=text("'pending'")),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("claim", UUID),
+    Column("process", UUID),
+    Column("begun", Boolean, nullable=False, server_default=text("false")),
+    Column("timeline", Text),
+    Column("cancel", Boolean, nullable=False, server_default=text("false")),
+    Column("suspend", Boolean, nullable=False, server_default=text("false")),
+    Column("backoff_limit", Integer, nullable=False, server_default=text("6")),
+    Column("crashes", Integer, nullable=False, server_default=text("0")),
+    Column("delay", Double, nullable=False, server_default=text("0")),
+    Column("available", _moment, nullable=False, server_default=text("now()")),
+    Column("deadline_seconds", Double),
+    Column("result", JSON),
+    Column("error", JSON),
+    Column("created", _moment, nullable=False, server_default=text("now()")),
+    Column("started", _moment),
+    Column("finished", _moment),
+    CheckConstraint(
+        "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
+    ),
+)
+Index(
+    "runs_name",
+    runs.c.owner,
+    runs.c.namespace,
+    runs.c.name,
+    unique=True,
+    postgresql_where=text("owner LIKE 'queue:%'"),
+)
+Index("runs_pending", runs.c.owner, runs.c.available, postgresql_where=text("state = 'pending'"))
+Index("runs_live", runs.c.process, postgresql_where=text("state = 'running'"))
+Index("runs_created", runs.c.owner, runs.c.created)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("run_id", UUID, primary_key=True),
+    Column("step_key", Text(collation="C"), primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("clock", BigInteger, nullable=False),
+    Column("result", JSON),
+    Column("error", JSON),
+    Column("started", _moment, nullable=False),
+    Column("finished", _moment, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run_id", UUID, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("claim", UUID, nullable=False),
+    Column("process", Text),
+    Column("node", Text),
+    Column("image", Text),
+    Column("claimed", _moment, nullable=False, server_default=text("now()")),
+    Column("begun", _moment),
+    Column("ended", _moment),
+    Column("ending", Text),
+    Column("code", Integer),
+    Column("signal", Integer),
+    Column("detail", Text),
+)
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("claim", UUID),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", BigInteger, nullable=False),
+    Column("counter", BigInteger, nullable=False, server_default=text("0")),
+    Column("steps_done", BigInteger, nullable=False, server_default=text("0")),
+    Column("current_step", Text),
+    postgresql_with={"fillfactor": 50},
+)
