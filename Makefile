@@ -1,0 +1,85 @@
+# `make` lists the targets. Each sets up what it needs: Python 3.11+ and a package index are all it takes for granted.
+
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH := .venv-bench
+LOCKER := .venv-lock
+UV_VERSION := 0.13.9
+
+# Wheels alone: building a source distribution would fetch build tools that no lock names.
+PIP_LOCKED := -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary=:all:
+PIP_PROJECT := -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable
+CODE := runtime $(wildcard examples benchmarks) tests
+
+# More arguments for pytest: make unit ARGS="-k retry"
+ARGS :=
+PYTEST := $(BIN)/python -m pytest $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit integration chaos bench lock system clean
+.DELETE_ON_ERROR:
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/installed ## A money transfer that is killed in the middle and finishes all the same
+	@$(BIN)/python examples/transfer/demo.py
+
+test: $(VENV)/installed system ## All tests
+	$(PYTEST) $(wildcard tests/unit tests/integration tests/chaos)
+
+lint: $(VENV)/installed ## Style, types, import contracts, and what the repository must not hold
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(PYTEST) -q tests/unit/repository
+
+unit: $(VENV)/installed ## Tests of single modules: no server, seconds
+	$(PYTEST) tests/unit
+
+integration: $(VENV)/installed system ## Tests against real servers and processes
+	$(PYTEST) tests/integration
+
+chaos: $(VENV)/installed system ## Tests that kill, pause and cut off
+	$(PYTEST) tests/chaos
+
+bench: $(BENCH)/installed ## Measure against the floor and against peers
+	$(BENCH)/bin/python benchmarks/run.py $(ARGS)
+
+lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRADE=1: to the newest versions)
+	$(call compile,dev,--extra local --group dev)
+	$(call compile,test,--group build --group test --constraints requirements/dev.txt)
+	$(call compile,bench,--extra local --group bench)
+
+system: # The Debian packages that some tests need
+	@.ci/system-packages
+
+clean: ## Remove environments, caches and builds
+	rm -rf $(VENV) $(BENCH) $(LOCKER) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call compile,<file>,<what of pyproject.toml>): locked with hashes, for every platform, naming no index.
+compile = $(LOCKER)/bin/uv pip compile pyproject.toml $(2) --output-file requirements/$(1).txt \
+	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --only-binary :all: \
+	--custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
+
+# A changed lock makes the environment anew, so that nothing stays in it that the lock no longer names.
+%/locked:
+	python=$$(.ci/find-python) && "$$python" -m venv --clear $*
+	$*/bin/python $(PIP_LOCKED) --requirement $<
+	@touch $@
+
+$(VENV)/locked: requirements/dev.txt
+$(BENCH)/locked: requirements/bench.txt
+
+%/installed: %/locked pyproject.toml
+	$*/bin/python $(PIP_PROJECT) .
+	@touch $@
+
+$(LOCKER)/installed: Makefile
+	python=$$(.ci/find-python) && "$$python" -m venv --clear $(LOCKER)
+	$(LOCKER)/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
+	@touch $@
+
+.PRECIOUS: %/locked

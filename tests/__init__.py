@@ -1,0 +1,1 @@
+"""The tests: `unit`, `integration` and `chaos` mirror the source, `harness` holds what they share."""

@@ -1,0 +1,28 @@
+"""What every test gets: a timeout, warnings that are errors (both in pyproject.toml), and the mark `needs`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine, nothing about the code.
+settings.register_profile("perdure", deadline=None)
+settings.load_profile("perdure")
+
+# Where Debian keeps servers, which is not on everybody's PATH.
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for program in mark.args:
+            if shutil.which(program, path=_PATH) or (program[0] == "/" and any(Path("/").glob(program[1:]))):
+                continue
+            message = f"needs {program}, which is not on this machine (`make system` installs it on Debian)"
+            if os.environ.get("CI") == "true":
+                pytest.fail(message)
+            pytest.skip(message)
