@@ -1,0 +1,1 @@
+"""Real servers, real processes and the faults that tests put them through."""

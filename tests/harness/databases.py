@@ -1,0 +1,76 @@
+"""Databases on a Server, made in a few hundredths of a second from a migrated template."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from .postgres import SUPERUSER, Server
+
+_TEMPLATE = "migrated"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database of a server."""
+
+    server: Server
+    name: str
+
+    @property
+    def url(self) -> str:
+        """A libpq URL as its owner, a superuser."""
+        return self.server.url(self.name)
+
+    def url_as(self, role: str) -> str:
+        """A libpq URL as another role."""
+        return self.server.url(self.name, role)
+
+    def connect(self, role: str = SUPERUSER, **options: Any) -> psycopg.Connection:
+        """A connection in autocommit mode."""
+        return self.server.connect(self.name, role, **options)
+
+    def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Execute one statement as superuser; its rows, if it has any."""
+        return self.server.query(statement, *arguments, database=self.name)
+
+
+class Databases:
+    """Makes databases on one server. The template is migrated once, when the first one is asked for."""
+
+    def __init__(self, server: Server, migrate: Callable[[str], object]) -> None:
+        self.server = server
+        self._migrate = migrate
+        self._numbers = itertools.count(1)
+        self._migrated = False
+
+    def new(self) -> Database:
+        """A fresh migrated database."""
+        if not self._migrated:
+            self.server.create_database(_TEMPLATE)
+            try:
+                self._migrate(self.server.url(_TEMPLATE))
+            except BaseException:
+                self.server.drop_database(_TEMPLATE)
+                raise
+            # Nobody may connect to a database while it is copied.
+            self.server.query(f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS false")
+            self.server.terminate(_TEMPLATE)
+            self._migrated = True
+        return self._new(_TEMPLATE)
+
+    def empty(self) -> Database:
+        """A fresh database with nothing in it, for tests of migrations."""
+        return self._new("template1")
+
+    def _new(self, template: str) -> Database:
+        name = f"test_{next(self._numbers)}"
+        self.server.create_database(name, template=template)
+        return Database(self.server, name)
+
+    def drop(self, database: Database) -> None:
+        self.server.drop_database(database.name)
