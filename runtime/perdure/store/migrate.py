@@ -1,13 +1,14 @@
 """Bring a database to this release's schema, and say what the role of pods may do in it.
 
-Everything happens in one transaction under one advisory lock: several migrations at once queue up, and the later ones find
-nothing left to do. Migrations only add what older clients can ignore; running clients notice nothing.
+Everything happens in one transaction under one advisory lock: several migrations at once queue up, and the later ones
+find nothing left to do. Migrations only add what older clients can ignore; running clients notice nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from threading import Lock
 
 import psycopg
 from alembic import command
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, exc, text
 from sqlalchemy.pool import NullPool
 
 from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
+from .connection import conninfo
 from .versions import SCHEMA_VERSION
 
 __all__ = ["POD_FUNCTIONS", "MigrationReport", "grants_sql", "migrate", "store_engine"]
@@ -34,6 +36,9 @@ LOCK_WAIT = 60.0
 
 DDL_WAIT = 5.0
 """Longest wait of one migration for a table that is in use, in seconds: whoever comes later queues behind it."""
+
+_alembic = Lock()
+"""Alembic keeps what it works on in globals of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,8 @@ class MigrationReport:
 
 def store_engine(url: str) -> Engine:
     """SQLAlchemy on psycopg, for any libpq connection URL, one connection at a time."""
-    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    given = conninfo(url, "perdure admin")
+    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(given), poolclass=NullPool)
 
 
 def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
@@ -64,8 +70,8 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
 
     Args:
         url: libpq URL of the database, with a role that may create there.
-        pod_role: the role whose members pods log in as; created (without login) where it is missing, and granted exactly
-            what `grants_sql` prints.
+        pod_role: the role whose members pods log in as; created (without login) where it is missing, and granted
+            exactly what `grants_sql` prints.
 
     Raises:
         StoreUnavailable: no connection, or another migration or transaction held a lock for too long.
@@ -95,8 +101,6 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
             return MigrationReport(found, _schema_version(connection))
     except exc.DBAPIError as error:
         raise _translated(error) from error
-    except psycopg.Error as error:
-        raise StoreUnavailable(f"cannot connect to the database: {error}") from error
 
 
 def grants_sql(role: str) -> str:
@@ -157,11 +161,12 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(files(__package__).joinpath("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _alembic:
+        command.upgrade(config, "head")
 
 
 def _create_role(connection: Connection, role: str) -> None:
-    if connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": role}).first():
+    if connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).first():
         return
     # Roles belong to the whole server, the lock to this database: another database's migration may be creating it too.
     try:

@@ -1,4 +1,4 @@
-"""The store's tables, for SQLAlchemy Core: what administration selects from, and what a migrated schema is compared with.
+"""The store's tables, for SQLAlchemy Core: to administer them, and to compare a migrated schema with.
 
 The migrations create the tables, never this metadata. What these tables hold is told where they are created.
 """

@@ -1,7 +1,7 @@
 """Which clients and schemas work together. Both sides check the same range, so that neither needs the other's history.
 
-A schema names the oldest client that it still serves (`perdure.meta.oldest_client`), a client the oldest schema that it still
-reads. Old pods so live on under a newer schema, and a new client waits for nobody's migration unless it needs it.
+A schema names the oldest client that it still serves (`perdure.meta.oldest_client`), a client the oldest schema that it
+still reads. Old pods so live on under a newer schema, and a new client waits for nobody's migration unless it needs it.
 """
 
 from __future__ import annotations

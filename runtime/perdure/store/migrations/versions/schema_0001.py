@@ -11,15 +11,10 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-SCHEMA_VERSION = 1
-OLDEST_CLIENT = 1
-
 
 def upgrade() -> None:
     """Create everything."""
     connection = op.get_bind()
     for name in ("0001_tables.sql", "0001_functions.sql"):
         connection.exec_driver_sql(files("perdure.store").joinpath("migrations", name).read_text(encoding="utf-8"))
-    connection.exec_driver_sql(
-        f"INSERT INTO perdure.meta (schema_version, oldest_client) VALUES ({SCHEMA_VERSION}, {OLDEST_CLIENT})"
-    )
+    connection.exec_driver_sql("INSERT INTO perdure.meta (schema_version, oldest_client) VALUES (1, 1)")

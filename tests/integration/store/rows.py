@@ -1,0 +1,148 @@
+"""Runs in a store, one statement at a time: what the tests of the store's SQL speak."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+
+from perdure.store.statements import statement
+from perdure.store.versions import CLIENT_VERSION
+
+OWNER = "queue:default"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A claimed attempt: what its process is given, and the id that the process draws."""
+
+    run: UUID
+    token: UUID
+    process: UUID = field(default_factory=uuid4)
+
+
+class Session:
+    """One connection, with a method for each statement and function that tests use."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
+
+    def execute(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
+        cursor = self.connection.execute(sql, arguments or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def named(self, name: str, /, **parameters: object) -> list[tuple[Any, ...]]:
+        return self.connection.execute(statement(name), parameters).fetchall()
+
+    def run(self, run: UUID) -> dict[str, Any]:
+        """The run's row."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute("SELECT * FROM perdure.runs WHERE id = %s", [run]).fetchone()
+        assert row is not None
+        return row
+
+    def insert(self, name: str | None = None, **values: object) -> UUID:
+        """A new pending run."""
+        run = uuid4()
+        row: dict[str, object] = {
+            "id": run,
+            "owner": OWNER,
+            "namespace": "",
+            "name": name or str(run),
+            "entrypoint": "bank:transfer",
+            "input": "{}",
+            "source": None,
+            "backoff_limit": 6,
+            "deadline_seconds": None,
+            "suspend": False,
+        }
+        self.named("insert_run", **row | values)
+        return run
+
+    def claim(self, run: UUID, observed: int | None = None) -> Attempt | None:
+        """Claim a run for the attempt after the observed one (default: the newest); None where somebody else did."""
+        token = uuid4()
+        seen = self.run(run)["attempt"] if observed is None else observed
+        return Attempt(run, token) if self.named("claim_run", run=run, token=token, observed=seen) else None
+
+    def begin(self, attempt: Attempt, *, client: int = CLIENT_VERSION, process: UUID | None = None) -> dict[str, Any]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(
+                "SELECT * FROM perdure.begin(%s, %s, %s, %s, 'host', 42, 4242, 'node', 'image')",
+                [attempt.run, attempt.token, process or attempt.process, client],
+            ).fetchone()
+        assert row is not None
+        return row
+
+    def begun(self, run: UUID) -> Attempt:
+        """Claim and begin a run."""
+        attempt = self.claim(run)
+        assert attempt is not None
+        assert self.begin(attempt)["answer"] == 0
+        return attempt
+
+    def checkpoint(
+        self, attempt: Attempt, key: str = "charge", ordinal: int = 1, result: object = None, error: object = None
+    ) -> int:
+        name = key.rpartition("/")[2].partition("#")[0]
+        arguments = [attempt.run, attempt.token, key, ordinal, name, 1, 0, 1000, json.dumps(result), _json(error)]
+        return self._answer("checkpoint", *arguments)
+
+    def checkpoints(self, *outcomes: tuple[Attempt, str, int]) -> list[int]:
+        columns: Sequence[Sequence[object]] = [
+            [attempt.run for attempt, _, _ in outcomes],
+            [attempt.token for attempt, _, _ in outcomes],
+            [key for _, key, _ in outcomes],
+            [ordinal for _, _, ordinal in outcomes],
+            [key for _, key, _ in outcomes],
+            [1] * len(outcomes),
+            [0] * len(outcomes),
+            [1000] * len(outcomes),
+            ["true"] * len(outcomes),
+            [None] * len(outcomes),
+        ]
+        casts = ["uuid", "uuid", "text", "integer", "text", "integer", "bigint", "bigint", "text", "text"]
+        arguments = ", ".join(f"%s::{cast}[]" for cast in casts)
+        answers: list[int] = self.execute(f"SELECT perdure.checkpoints({arguments})", *columns)[0][0]
+        return answers
+
+    def load(self, *attempts: Attempt) -> list[tuple[Any, ...]]:
+        return self.execute(
+            "SELECT * FROM perdure.load(%s::uuid[], %s::uuid[])",
+            [attempt.run for attempt in attempts],
+            [attempt.token for attempt in attempts],
+        )
+
+    def heartbeat(self, attempt: Attempt, steps_done: int = 0, step: str | None = None) -> tuple[int, bool, bool]:
+        [row] = self.execute(
+            "SELECT * FROM perdure.heartbeat(%s, %s, %s, %s)", attempt.run, attempt.token, steps_done, step
+        )
+        return row
+
+    def finish(
+        self, attempt: Attempt, state: str = "succeeded", result: object = None, error: Mapping[str, str] | None = None
+    ) -> int:
+        return self._answer("finish", attempt.run, attempt.token, state, json.dumps(result), _json(error))
+
+    def hand_back(self, attempt: Attempt, ending: str = "crashed", detail: str | None = None) -> int:
+        return self._answer("hand_back", attempt.run, attempt.token, ending, 1, None, detail)
+
+    def cancel(self, run: UUID) -> str | None:
+        """Ask for it; the run's state afterwards, None where there was nothing to cancel."""
+        rows = self.named("request_cancel", run=run)
+        return rows[0][0] if rows else None
+
+    def _answer(self, function: str, *arguments: object) -> int:
+        places = ", ".join(["%s"] * len(arguments))
+        [(answer,)] = self.execute(f"SELECT perdure.{function}({places})", *arguments)
+        assert isinstance(answer, int)
+        return answer
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value)

@@ -1,0 +1,231 @@
+"""Migrating: once, again, by several at once, beside running clients, and where it cannot work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
+from perdure.store import migrate as module
+from perdure.store.migrate import LOCK_KEY, POD_FUNCTIONS, MigrationReport, grants_sql, migrate
+from perdure.store.versions import CLIENT_VERSION, SCHEMA_VERSION
+from tests.harness.databases import Database, Databases
+
+from .rows import Session
+
+_VERSIONS = "SELECT schema_version, oldest_client <= %s FROM perdure.meta"
+
+
+@pytest.fixture
+def empty(databases: Databases) -> Iterator[Database]:
+    database = databases.empty()
+    yield database
+    databases.drop(database)
+
+
+@pytest.fixture
+def role(empty: Database) -> Iterator[str]:
+    """The name of a role that belongs to nothing when the test is over."""
+    name = 'pods "of" 100% of us'
+    yield name
+    quoted = '"' + name.replace('"', '""') + '"'
+    if empty.query("SELECT 1 FROM pg_roles WHERE rolname = %s", name):
+        empty.query(f"DROP OWNED BY {quoted}")
+        empty.query(f"DROP ROLE {quoted}")
+
+
+def test_an_empty_database_gets_this_releases_schema(empty: Database) -> None:
+    report = migrate(empty.url)
+    assert report == MigrationReport(0, SCHEMA_VERSION)
+    assert report.changed
+    assert empty.query(_VERSIONS, CLIENT_VERSION) == [(SCHEMA_VERSION, True)]
+    with closing(empty.connect()) as connection:
+        session = Session(connection)
+        assert session.finish(session.begun(session.insert())) == 0
+
+
+def test_migrating_again_changes_nothing(empty: Database) -> None:
+    migrate(empty.url)
+    before = empty.query("SELECT store_id FROM perdure.meta")
+    report = migrate(empty.url)
+    assert report == MigrationReport(SCHEMA_VERSION, SCHEMA_VERSION)
+    assert not report.changed
+    assert empty.query("SELECT store_id FROM perdure.meta") == before
+
+
+def test_several_at_once_are_harmless(empty: Database, role: str) -> None:
+    gate = threading.Barrier(4)
+
+    def one(_: int) -> MigrationReport:
+        gate.wait(10)
+        return migrate(empty.url, pod_role=role)
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(one, range(4)))
+    assert sorted(report.from_version for report in reports) == [0, *[SCHEMA_VERSION] * 3]
+    assert empty.query("SELECT count(*) FROM perdure.meta") == [(1,)]
+
+
+def test_two_databases_may_create_the_role_at_once(databases: Databases, role: str) -> None:
+    pair = [databases.empty(), databases.empty()]
+    gate = threading.Barrier(2)
+
+    def one(database: Database) -> MigrationReport:
+        gate.wait(10)
+        return migrate(database.url, pod_role=role)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [report.to_version for report in pool.map(one, pair)] == [SCHEMA_VERSION] * 2
+    for database in pair:
+        databases.drop(database)
+
+
+def test_the_pods_role_can_execute_its_functions_and_no_other(empty: Database, role: str) -> None:
+    migrate(empty.url, pod_role=role)
+    assert empty.query("SELECT rolcanlogin, rolinherit, rolsuper FROM pg_roles WHERE rolname = %s", role) == [
+        (False, True, False)
+    ]
+    executable = empty.query(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace"
+        " AND has_function_privilege(%s, oid, 'execute')",
+        role,
+    )
+    assert sorted(name for (name,) in executable) == sorted(POD_FUNCTIONS)
+
+
+def test_rights_that_the_role_had_beyond_are_taken_from_it(empty: Database, role: str) -> None:
+    migrate(empty.url, pod_role=role)
+    quoted = '"' + role.replace('"', '""') + '"'
+    empty.query(f"GRANT CREATE ON SCHEMA perdure TO {quoted}")
+    empty.query(f"GRANT ALL ON ALL TABLES IN SCHEMA perdure TO {quoted}")
+    empty.query(f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA perdure TO {quoted}")
+    migrate(empty.url, pod_role=role)
+    tables = (
+        "SELECT count(*) FROM pg_class WHERE relnamespace = 'perdure'::regnamespace AND relkind = 'r'"
+        " AND has_table_privilege(%s, oid, 'select')"
+    )
+    functions = (
+        "SELECT has_function_privilege(%s, 'perdure.timeline()', 'execute'),"
+        " has_schema_privilege(%s, 'perdure', 'create')"
+    )
+    assert empty.query(tables, role) == [(0,)]
+    assert empty.query(functions, role, role) == [(False, False)]
+
+
+def test_an_administrator_can_run_the_printed_grants_instead(empty: Database, role: str) -> None:
+    migrate(empty.url)
+    quoted = '"' + role.replace('"', '""') + '"'
+    empty.query(f"CREATE ROLE {quoted} NOLOGIN")
+    with closing(empty.connect()) as connection:
+        connection.execute(grants_sql(role))
+    assert empty.query(
+        "SELECT has_function_privilege(%s, 'perdure.begin(uuid,uuid,uuid,int,text,int,bigint,text,text)', 'execute')",
+        role,
+    ) == [(True,)]
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 64])
+def test_a_name_that_no_role_can_have_is_refused(empty: Database, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot name a role"):
+        migrate(empty.url, pod_role=name)
+    assert empty.query("SELECT to_regnamespace('perdure')") == [(None,)]
+
+
+def test_a_login_without_rights_is_told_so(empty: Database) -> None:
+    empty.query("CREATE ROLE nobody_special LOGIN")
+    try:
+        with pytest.raises(StoreError, match=r"may not migrate.*permission denied"):
+            migrate(empty.url_as("nobody_special"))
+    finally:
+        empty.query("DROP ROLE nobody_special")
+
+
+def test_a_login_that_owns_its_database_is_enough_but_creates_no_roles(databases: Databases, role: str) -> None:
+    database = databases.empty()
+    database.query("CREATE ROLE plain_owner LOGIN")
+    try:
+        database.query(f"ALTER DATABASE {database.name} OWNER TO plain_owner")
+        with pytest.raises(StoreError, match=r"may not create roles.*CREATE ROLE .* NOLOGIN"):
+            migrate(database.url_as("plain_owner"), pod_role=role)
+        assert database.query("SELECT to_regnamespace('perdure')") == [(None,)], "all or nothing"
+        assert migrate(database.url_as("plain_owner")).to_version == SCHEMA_VERSION
+    finally:
+        databases.drop(database)
+        databases.server.query("DROP ROLE plain_owner")
+
+
+def test_a_schema_made_by_an_administrator_needs_no_right_on_the_database(databases: Databases) -> None:
+    database = databases.empty()
+    database.query("CREATE ROLE schema_owner LOGIN")
+    try:
+        database.query("CREATE SCHEMA perdure AUTHORIZATION schema_owner")
+        assert migrate(database.url_as("schema_owner")).to_version == SCHEMA_VERSION
+    finally:
+        databases.drop(database)
+        databases.server.query("DROP ROLE schema_owner")
+
+
+def test_a_newer_schema_is_left_alone(database: Database) -> None:
+    database.query("UPDATE perdure.meta SET schema_version = %s", SCHEMA_VERSION + 1)
+    with pytest.raises(SchemaMismatch, match="migrated by a newer release"):
+        migrate(database.url)
+
+
+def test_an_old_server_is_refused(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OLDEST_POSTGRES", 99)
+    with pytest.raises(StoreError, match=r"this server is Postgres \d+; Perdure needs 99 or newer"):
+        migrate(empty.url)
+    assert empty.query("SELECT to_regnamespace('perdure')") == [(None,)]
+
+
+def test_a_held_lock_is_named_after_a_while(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOCK_WAIT", 0.1)
+    with closing(empty.connect()) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
+        with pytest.raises(StoreUnavailable, match=f"advisory lock {LOCK_KEY}"):
+            migrate(empty.url)
+
+
+def test_a_server_that_is_away_is_unavailable() -> None:
+    with pytest.raises(StoreUnavailable, match="not available"):
+        migrate("postgresql://postgres@/postgres?host=/nonexistent")
+
+
+def test_running_clients_notice_nothing(database: Database) -> None:
+    stop = threading.Event()
+
+    def work() -> int:
+        with closing(database.connect(prepare_threshold=1)) as connection:
+            session, rounds = Session(connection), 0
+            while not stop.is_set():
+                attempt = session.claim(session.insert(), observed=0)
+                assert attempt is not None
+                assert session.begin(attempt)["answer"] == 0
+                assert [session.checkpoint(attempt, key, 1) for key in ("a", "b")] == [0, 0]
+                assert len(session.load(attempt)) == 2
+                assert session.heartbeat(attempt)[0] == 0
+                assert session.finish(attempt) == 0
+                rounds += 1
+            return rounds
+
+    with ThreadPoolExecutor(2) as pool:
+        clients = [pool.submit(work) for _ in range(2)]
+        try:
+            for n in range(5):
+                migrate(database.url)
+                # As a migration that only adds, and replaces a function by one with the same answers.
+                with closing(database.connect()) as connection, connection.transaction():
+                    connection.execute(f"ALTER TABLE perdure.runs ADD later_{n} text")
+                    connection.execute(f"ALTER TABLE perdure.steps ADD later_{n} text")
+                    [(definition,)] = connection.execute(
+                        "SELECT pg_get_functiondef('perdure.heartbeat'::regproc)"
+                    ).fetchall()
+                    connection.execute(definition)
+                    connection.execute("UPDATE perdure.meta SET schema_version = schema_version")
+        finally:
+            stop.set()
+        assert min(client.result(20) for client in clients) > 0
