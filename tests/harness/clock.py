@@ -10,6 +10,12 @@ from pathlib import Path
 
 from .unavailable import unavailable
 
+# libfaketime 0.9.10 breaks clock_nanosleep() until a point in time, and so Python's time.sleep(), and nothing else.
+_SLEEP = """
+import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds)
+"""
+
 
 class Clock:
     """Wall-clock time for the processes that are started with `environment()`, as an offset to the true one."""
@@ -17,6 +23,9 @@ class Clock:
     def __init__(self, folder: Path) -> None:
         self._library = _library()
         self._file = folder / "clock"
+        self._python = folder / "python"
+        self._python.mkdir()
+        (self._python / "sitecustomize.py").write_text(_SLEEP)
         self.set_offset(0)
 
     def set_offset(self, seconds: float) -> None:
@@ -29,7 +38,9 @@ class Clock:
 
     def environment(self) -> dict[str, str]:
         """The variables that put a process under this clock."""
+        path = os.environ.get("PYTHONPATH")
         return {
+            "PYTHONPATH": f"{self._python}{os.pathsep}{path}" if path else str(self._python),
             "LD_PRELOAD": str(self._library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",

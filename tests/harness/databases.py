@@ -11,8 +11,6 @@ import psycopg
 
 from .postgres import SUPERUSER, Server
 
-_TEMPLATE = "migrated"
-
 
 @dataclass(frozen=True, slots=True)
 class Database:
@@ -42,8 +40,9 @@ class Database:
 class Databases:
     """Makes databases on one server. The template is migrated once, when the first one is asked for."""
 
-    def __init__(self, server: Server, migrate: Callable[[str], object]) -> None:
+    def __init__(self, server: Server, migrate: Callable[[str], object], *, template: str = "migrated") -> None:
         self.server = server
+        self._template = template
         self._migrate = migrate
         self._numbers = itertools.count(1)
         self._migrated = False
@@ -51,24 +50,24 @@ class Databases:
     def new(self) -> Database:
         """A fresh migrated database."""
         if not self._migrated:
-            self.server.create_database(_TEMPLATE)
+            self.server.create_database(self._template)
             try:
-                self._migrate(self.server.url(_TEMPLATE))
+                self._migrate(self.server.url(self._template))
             except BaseException:
-                self.server.drop_database(_TEMPLATE)
+                self.server.drop_database(self._template)
                 raise
             # Nobody may connect to a database while it is copied.
-            self.server.query(f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS false")
-            self.server.terminate(_TEMPLATE)
+            self.server.query(f"ALTER DATABASE {self._template} ALLOW_CONNECTIONS false")
+            self.server.terminate(self._template)
             self._migrated = True
-        return self._new(_TEMPLATE)
+        return self._new(self._template)
 
     def empty(self) -> Database:
         """A fresh database with nothing in it, for tests of migrations."""
         return self._new("template1")
 
     def _new(self, template: str) -> Database:
-        name = f"test_{next(self._numbers)}"
+        name = f"{self._template}_{next(self._numbers)}"
         self.server.create_database(name, template=template)
         return Database(self.server, name)
 
