@@ -1,0 +1,63 @@
+"""The first and last moments of the process that is forked to run the user's code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from .channel import ChildChannel
+from .descendants import die_with_parent
+from .signals import HANDLED
+
+__all__ = ["run_child"]
+
+
+def run_child(child: Callable[[ChildChannel], int], take_side: Callable[[], ChildChannel], supervisor: int) -> NoReturn:
+    """Be the child: a session of its own, an empty standard input, signals as Python has them, then `child`.
+
+    Leaves with the exit code that `child` returns, or with the one that Python has for what it raises, and never
+    returns: nothing of the supervisor, of whose stack this process has a copy, may run twice.
+    """
+    code = 1
+    try:
+        die_with_parent(supervisor)
+        # Ctrl-C on a terminal reaches the supervisor alone, and the whole group can be killed at one stroke.
+        os.setsid()
+        _empty_standard_input()
+        _default_signals()
+        code = child(take_side())
+    except SystemExit as exit_:
+        code = _exit_status(exit_)
+    except BaseException:  # noqa: BLE001 as the interpreter itself does at its end
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(code & 0xFF)
+
+
+def _empty_standard_input() -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    if null:
+        os.close(null)
+
+
+def _default_signals() -> None:
+    for number in HANDLED:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+
+
+def _exit_status(exit_: SystemExit) -> int:
+    if exit_.code is None or isinstance(exit_.code, int):
+        return exit_.code or 0
+    with suppress(Exception):
+        print(exit_.code, file=sys.stderr)  # noqa: T201 what sys.exit("text") does
+    return 1

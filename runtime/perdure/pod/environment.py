@@ -1,0 +1,127 @@
+"""What the environment of a pod names: the store, the run, the claim, and how long things may take.
+
+Parsed once, at the start of `perdure exec`; whatever exists as a `PodEnvironment` is valid. No message repeats a claim
+token or a database URL: both are secrets, and messages end up in logs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from perdure.errors import UsageError
+from perdure.names import Claim, RunId
+
+__all__ = ["DEFAULT_GRACE_SECONDS", "DEFAULT_LEASE_SECONDS", "PodEnvironment"]
+
+DEFAULT_GRACE_SECONDS: Final = 30.0
+"""Time from SIGTERM to SIGKILL, as Kubernetes has it (`terminationGracePeriodSeconds`)."""
+
+DEFAULT_LEASE_SECONDS: Final = 6.0
+"""A process whose heartbeat rests for this long is taken for dead."""
+
+_URL_SCHEMES = ("postgresql://", "postgres://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodEnvironment:
+    """One attempt of one run, as its environment names it."""
+
+    database_url: str = field(repr=False)
+    """`PERDURE_DATABASE_URL`: the store, as a libpq URL."""
+
+    run_id: RunId
+    """`PERDURE_RUN_ID`: the run."""
+
+    claim: Claim = field(repr=False)
+    """`PERDURE_CLAIM`: the token that authorises this attempt."""
+
+    grace_seconds: float = DEFAULT_GRACE_SECONDS
+    """`PERDURE_GRACE_SECONDS`: time from SIGTERM to SIGKILL."""
+
+    lease_seconds: float = DEFAULT_LEASE_SECONDS
+    """`PERDURE_LEASE_SECONDS`: a heartbeat that rests for this long means death; it beats four times in it."""
+
+    pod_name: str | None = None
+    """`PERDURE_POD_NAME`, for the record of the attempt."""
+
+    node_name: str | None = None
+    """`PERDURE_NODE_NAME`, for the record of the attempt."""
+
+    image_id: str | None = None
+    """`PERDURE_IMAGE_ID`, for the record of the attempt."""
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> PodEnvironment:
+        """Read the `PERDURE_*` variables of `environ`. An empty optional variable is one that is not set.
+
+        Raises:
+            UsageError: variables are missing or wrong; the message names each of them.
+        """
+        reading = _Reading(environ)
+        environment = cls(
+            database_url=reading.url("PERDURE_DATABASE_URL"),
+            run_id=RunId(reading.uuid("PERDURE_RUN_ID", "the run's id")),
+            claim=Claim(reading.uuid("PERDURE_CLAIM", "the claim token")),
+            grace_seconds=reading.seconds("PERDURE_GRACE_SECONDS", DEFAULT_GRACE_SECONDS),
+            lease_seconds=reading.seconds("PERDURE_LEASE_SECONDS", DEFAULT_LEASE_SECONDS),
+            pod_name=reading.text("PERDURE_POD_NAME"),
+            node_name=reading.text("PERDURE_NODE_NAME"),
+            image_id=reading.text("PERDURE_IMAGE_ID"),
+        )
+        if reading.problems:
+            raise UsageError("; ".join(reading.problems))
+        return environment
+
+
+class _Reading:
+    """Reads variables and collects what is wrong with them, so that one message can name all."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def url(self, variable: str) -> str:
+        value = self._required(variable, "the store as a URL: postgresql://user:password@host:5432/database")
+        if value and not value.startswith(_URL_SCHEMES):
+            self.problems.append(f"{variable} is no URL of a Postgres: it begins with postgresql:// or postgres://")
+        return value
+
+    def uuid(self, variable: str, meaning: str) -> UUID:
+        value = self._required(variable, f"{meaning}, a UUID")
+        try:
+            return UUID(value)
+        except ValueError:
+            if value:
+                self.problems.append(f"{variable} is no UUID: it holds {meaning}, like {UUID(int=0)}")
+            return UUID(int=0)
+
+    def seconds(self, variable: str, default: float) -> float:
+        text = self.text(variable)
+        if text is None:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value > 0):
+            self.problems.append(f"{variable} is {text!r}: a number of seconds above 0, such as {default:g}")
+            return default
+        return value
+
+    def text(self, variable: str) -> str | None:
+        value = self._environ.get(variable, "").strip()
+        if not value.isprintable():
+            # Bytes that are no UTF-8 are among them: lone surrogates, which the store could not take.
+            self.problems.append(f"{variable} holds characters that are not printable")
+            return None
+        return value or None
+
+    def _required(self, variable: str, meaning: str) -> str:
+        value = self._environ.get(variable, "").strip()
+        if not value:
+            self.problems.append(f"{variable} is not set: it holds {meaning}")
+        return value
