@@ -1,0 +1,84 @@
+"""Calls to the store are made in one thread, one after the other, and a failing one ends nothing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from perdure.errors import StoreUnavailable, Superseded
+from perdure.pod import Death, Progress, Verdict
+from perdure.pod.reporting import ReportingThread
+
+
+class Store:
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def heartbeat(self, _progress: Progress) -> Verdict:
+        return Verdict(suspend=True)
+
+    def report_death(self, _death: Death) -> None:
+        raise StoreUnavailable("away")
+
+    def hand_back(self, _reason: str) -> None:
+        raise Superseded
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_answers_and_errors_of_every_kind_come_back_and_wake():
+    store, woken = Store(), threading.Semaphore(0)
+    reports = ReportingThread(lambda: store, woken.release)
+    assert reports.submit(lambda reporter: reporter.heartbeat(Progress())).result(5) == Verdict(suspend=True)
+    with pytest.raises(StoreUnavailable):
+        reports.submit(lambda reporter: reporter.report_death(Death(signal=9))).result(5)
+    with pytest.raises(Superseded):
+        reports.submit(lambda reporter: reporter.hand_back("terminated")).result(5)
+    for _ in range(3):
+        assert woken.acquire(timeout=5)
+    reports.close(5)
+    assert store.closed.is_set()
+
+
+def test_a_connection_that_fails_is_tried_again_by_the_next_call():
+    tries: list[int] = []
+
+    def make() -> Store:
+        tries.append(1)
+        if len(tries) < 3:
+            raise StoreUnavailable("away")
+        return Store()
+
+    reports = ReportingThread(make, lambda: None)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            reports.submit(lambda reporter: reporter.heartbeat(Progress())).result(5)
+    for _ in range(2):
+        reports.submit(lambda reporter: reporter.heartbeat(Progress())).result(5)
+    assert len(tries) == 3
+    reports.close(5)
+
+
+def test_nobody_waits_for_a_call_that_does_not_come_back():
+    go_on = threading.Event()
+    reports = ReportingThread(Store, lambda: None)
+    reports.submit(lambda _reporter: go_on.wait(30))
+    reports.close(0.01)
+    assert reports._thread.is_alive()
+    go_on.set()
+    reports._thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("death", "text"),
+    [
+        (Death(exit_code=3), "exited with code 3 and left no outcome"),
+        (Death(signal=11), "killed by SIGSEGV"),
+        (Death(signal=9, out_of_memory=True), "killed by SIGKILL, probably out of memory"),
+        (Death(signal=40), "killed by signal 40"),
+    ],
+)
+def test_a_death_in_words(death: Death, text: str):
+    assert str(death) == text
