@@ -1,0 +1,94 @@
+"""Exceptions taken apart and put together again, without running code of their classes.
+
+What the interpreter keeps in an exception is read and set through the descriptors of its built-in bases, so that
+properties, `__getattribute__` or an `__init__` with arguments of its own are not in the way.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["assemble", "attributes_of", "members_of", "peek", "put"]
+
+_BUILTIN_ATTRIBUTES: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
+    (OSError, ("filename", "filename2")),
+    (ImportError, ("name", "path")),
+    (NameError, ("name",)),
+    (AttributeError, ("name",)),
+)
+"""What built-in exceptions keep outside `args` and `__dict__`."""
+
+
+def peek(error: BaseException, name: str, base: type[BaseException] = BaseException) -> typing.Any:
+    """What the interpreter keeps under a name, past properties and `__getattribute__` of the class."""
+    return base.__dict__[name].__get__(error)
+
+
+def put(error: BaseException, name: str, value: object) -> None:
+    """Set what the interpreter keeps under a name, as `peek` reads it."""
+    BaseException.__dict__[name].__set__(error, value)
+
+
+def members_of(error: BaseException) -> tuple[typing.Any, ...]:
+    """The exceptions in a group, none for any other exception."""
+    members: tuple[typing.Any, ...] = ()
+    if issubclass(type(error), BaseExceptionGroup):
+        members = peek(error, "exceptions", BaseExceptionGroup)
+    return members
+
+
+def attributes_of(error: BaseException) -> Iterator[tuple[str, object]]:
+    """Instance attributes, slots, and what built-in bases keep, without running code of the class."""
+    for name, value in list(peek(error, "__dict__").items()):
+        if isinstance(name, str) and name != "__notes__":
+            yield name, value
+    for kind, names in _BUILTIN_ATTRIBUTES:
+        if issubclass(type(error), kind):
+            yield from ((name, value) for name in names if (value := peek(error, name, kind)) is not None)
+    for name, slot in _slots_of(type(error)):
+        try:
+            yield name, slot.__get__(error)
+        except AttributeError:  # not assigned
+            continue
+
+
+def _slots_of(kind: type) -> Iterator[tuple[str, types.MemberDescriptorType]]:
+    for base in kind.__mro__:
+        if base.__module__ != "builtins" and "__slots__" in base.__dict__:
+            for name, member in base.__dict__.items():
+                if isinstance(member, types.MemberDescriptorType):
+                    yield name, member
+
+
+def assemble(kind: type[BaseException], args: Sequence[object], attributes: Mapping[str, object]) -> BaseException:
+    """An exception of this class, made by the constructor of its built-in base.
+
+    Raises:
+        Exception: the class cannot be made so, in whatever way it says that.
+    """
+    error = _builtin(kind, "__new__")(kind, *args)
+    if type(error) is not kind:
+        raise TypeError(f"{kind} makes {type(error)}")
+    _builtin(kind, "__init__")(error, *args)
+    slots = dict(_slots_of(kind))
+    for base, names in _BUILTIN_ATTRIBUTES:
+        if issubclass(kind, base):
+            slots |= {name: base.__dict__[name] for name in names}
+    for name, value in attributes.items():
+        if name in slots:
+            slots[name].__set__(error, value)
+        else:
+            peek(error, "__dict__")[name] = value
+    made: BaseException = error
+    return made
+
+
+def _builtin(kind: type, name: str) -> typing.Any:
+    """The first method of that name in the bases that is not written in Python."""
+    for base in kind.__mro__:
+        method = base.__dict__.get(name)
+        if method is not None and not isinstance(method, types.FunctionType | staticmethod | classmethod):
+            return getattr(base, name)
+    raise TypeError(f"{kind} has no built-in {name}")

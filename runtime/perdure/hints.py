@@ -1,0 +1,127 @@
+"""Type hints of functions: resolved one at a time and late, and spelled for messages.
+
+Only the hint that is asked for is evaluated, so an annotation that cannot be imported does no harm until it is needed.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import functools
+import inspect
+import itertools
+import types
+import typing
+from collections.abc import Callable
+
+from .errors import DefinitionError
+
+__all__ = ["parameter_hint", "result_hint", "says_nothing", "spell", "suggest"]
+
+_SHOWN = 4
+"""Members of a tuple or a union that a suggestion spells out."""
+
+_LOOKED_AT = 50
+"""Members of a collection that a suggestion looks at."""
+
+
+def result_hint(function: Callable[..., object], owner: str) -> object:
+    """The hint of what `function` gives in the end: for an awaitable result, what awaiting it gives.
+
+    Raises:
+        DefinitionError: the annotation cannot be evaluated.
+    """
+    hint = _hint(function, "return", owner)
+    origin = typing.get_origin(hint)
+    if isinstance(origin, type) and issubclass(origin, collections.abc.Awaitable):
+        return typing.get_args(hint)[-1]
+    return hint
+
+
+def parameter_hint(function: Callable[..., object], name: str, owner: str) -> object:
+    """The hint of the parameter `name`, `Any` where there is none.
+
+    Raises:
+        DefinitionError: the annotation cannot be evaluated.
+    """
+    return _hint(function, name, owner)
+
+
+def _hint(function: Callable[..., object], name: str, owner: str) -> object:
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    if not isinstance(function, types.FunctionType | types.MethodType):
+        # An object that is called like a function: what runs is its class's method.
+        function = getattr(type(function), "__call__", function)  # noqa: B004 - not asked, but taken
+    annotation = getattr(function, "__annotations__", {}).get(name, typing.Any)
+    if annotation is inspect.Signature.empty:
+        return typing.Any
+    holder = types.SimpleNamespace(__annotations__={name: annotation})
+    try:
+        found = typing.get_type_hints(holder, getattr(function, "__globals__", {}), _closure(function), True)
+    except Exception as error:
+        what = "result" if name == "return" else f"argument {name!r}"
+        raise DefinitionError(
+            f"{owner}: the annotation of its {what}, {annotation!r}, cannot be evaluated ({type(error).__name__}:"
+            f" {error}); it decides how the value is read back, so its names must be importable at run time: import"
+            " them outside `if TYPE_CHECKING:` and define classes at the top of their module"
+        ) from error
+    hint: object = found[name]
+    return hint
+
+
+def _closure(function: object) -> dict[str, object]:
+    """Names of the enclosing functions that the function uses, for annotations that name local classes."""
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    scope: dict[str, object] = {}
+    for name, cell in zip(names, getattr(function, "__closure__", None) or (), strict=False):
+        try:
+            scope[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return scope
+
+
+def says_nothing(hint: object) -> bool:
+    """Whether values under this hint are plain JSON."""
+    return hint is typing.Any or hint is object or hint is inspect.Signature.empty
+
+
+def spell(hint: object) -> str:
+    """Write a hint as its author would: `int`, `list[Receipt]`, `str | None`."""
+    if hint is None or hint is types.NoneType:
+        return "None"
+    if hint is ...:
+        return "..."
+    if says_nothing(hint):
+        return "Any"
+    origin, members = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return spell(members[0])
+    if origin is typing.Union or origin is types.UnionType:
+        return " | ".join(spell(member) for member in members)
+    if isinstance(origin, type) and members:
+        return f"{origin.__name__}[{', '.join(spell(member) for member in members)}]"
+    if isinstance(hint, type):
+        return hint.__qualname__.rpartition("<locals>.")[2]
+    return str(hint).replace("typing.", "")
+
+
+def suggest(value: object, levels: int = 3) -> str:
+    """A hint under which `value` would be read back as it is, spelled out for its upper `levels`."""
+    kind = type(value)
+    if levels == 0 or kind not in (tuple, list, set, frozenset, dict):
+        return spell(kind)
+    if isinstance(value, tuple):
+        if 0 < len(value) <= _SHOWN:
+            return f"tuple[{', '.join(suggest(member, levels - 1) for member in value)}]"
+        return f"tuple[{_common(value, levels)}, ...]"
+    if isinstance(value, dict):
+        return f"dict[{_common(value, levels)}, {_common(value.values(), levels)}]"
+    return f"{kind.__name__}[{_common(typing.cast('list[object]', value), levels)}]"
+
+
+def _common(members: collections.abc.Iterable[object], levels: int) -> str:
+    seen = itertools.islice(members, _LOOKED_AT)
+    kinds = dict.fromkeys(suggest(member, levels - 1) for member in seen)
+    return " | ".join(kinds) if 0 < len(kinds) <= _SHOWN else "Any"

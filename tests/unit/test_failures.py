@@ -1,0 +1,436 @@
+"""Exceptions as data: the same again where that can be had, else a StepError with all of it, and never an accident."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import decimal
+import enum
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from perdure.errors import StepError, StepTimeout, Superseded, ValueNotReadable
+from perdure.failures import MAX_BYTES, MAX_TEXT, Failure
+
+
+class Code(enum.IntEnum):
+    LOW = 1
+
+
+class Keyword(Exception):
+    made = 0
+
+    def __init__(self, code: int, *, detail: str) -> None:
+        type(self).made += 1
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class Slots(Exception):
+    __slots__ = ("a", "b")
+
+
+class WithObject(Exception):
+    def __init__(self, thing: object) -> None:
+        super().__init__("x")
+        self.thing = thing
+        self.number = 3
+
+
+class Formats(Exception):
+    def __str__(self) -> str:
+        return f"code {self.args[0]:04d}"
+
+
+class BrokenStr(Exception):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+class NoText(Exception):
+    def __str__(self) -> str:
+        return 3  # type: ignore[return-value]  # noqa: PLE0307
+
+
+class Hostile(Exception):
+    args = property(lambda _: 1 / 0)
+    __cause__ = property(lambda _: 1 / 0)
+    __notes__ = property(lambda _: 1 / 0)
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise RuntimeError(name)
+
+
+class Properties(Exception):
+    args = property(lambda _: 1 / 0)
+    __cause__ = property(lambda _: 1 / 0)
+    __notes__ = property(lambda _: 1 / 0)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise RuntimeError(name)
+
+
+class Picky(OSError):
+    def __init__(self, path: str, *, errno: int) -> None:
+        super().__init__(errno, "picky", path)
+
+
+class Group(ExceptionGroup[Exception]):
+    def derive(self, excs: Any) -> Any:
+        return Group(self.message, excs)
+
+
+class Outer:
+    class Inner(Exception): ...
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> Any:
+    try:
+        raise error from cause
+    except BaseException as caught:  # noqa: BLE001
+        return caught
+
+
+def raised_by(function: Callable[[], object]) -> BaseException:
+    try:
+        function()
+    except BaseException as caught:  # noqa: BLE001
+        return caught
+    raise AssertionError
+
+
+def local() -> Exception:
+    class Local(Exception): ...
+
+    return Local("x")
+
+
+def cyclic() -> Exception:
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    return first
+
+
+def chain(length: int) -> BaseException:
+    error: BaseException = ValueError("0")
+    for index in range(1, length):
+        error = raised(ValueError(str(index)), error)
+    return error
+
+
+def raise_properties() -> None:
+    raise Properties("x")
+
+
+def slotted() -> Exception:
+    error = Slots("m")
+    error.a = [1]  # type: ignore[attr-defined]
+    return error
+
+
+def noted() -> Exception:
+    error = ValueError("n")
+    error.add_note("a note\x00")
+    error.__notes__.append(3)  # type: ignore[arg-type]
+    return error
+
+
+def endless() -> None:
+    endless()
+
+
+def with_context() -> None:
+    try:
+        dict[str, int]()["k"]
+    except KeyError:
+        int("x")
+
+
+KEPT: list[Callable[[], BaseException]] = [
+    ValueError,
+    lambda: ValueError("x", 3, None, 1.5, [True]),
+    lambda: ValueError((1, 2), {3: b"\xff"}, {"$": 1}, {1}, float("inf"), decimal.Decimal("1.0"), Code.LOW),
+    lambda: ValueError(datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), 10**400),
+    lambda: ValueError("\x00\ud800"),
+    lambda: KeyError("a\x00"),
+    lambda: ValueError("x" * 200_000),
+    lambda: Keyword(3, detail="d"),
+    slotted,
+    lambda: WithObject(object()),
+    lambda: Formats(7),
+    lambda: Picky("/x", errno=2),
+    lambda: raised_by(raise_properties),
+    Hostile,
+    lambda: Outer.Inner("x"),
+    lambda: raised_by(lambda: open("/nowhere/at/all")),  # noqa: SIM115
+    lambda: FileNotFoundError(2, "a", "b", None, "c"),
+    lambda: ConnectionResetError(104, "reset"),
+    lambda: raised_by(b"\xff".decode),
+    lambda: raised_by("\ud800".encode),
+    lambda: raised_by(lambda: __import__("nowhere_at_all")),
+    lambda: raised_by(lambda: (1).nothing),  # type: ignore[attr-defined]
+    lambda: raised_by(lambda: exec("a b")),
+    lambda: raised_by(lambda: json.loads("{")),
+    lambda: raised_by(endless),
+    lambda: raised_by(with_context),
+    lambda: SystemExit(3),
+    KeyboardInterrupt,
+    lambda: StopIteration(5),
+    lambda: StepTimeout("late"),
+    lambda: StepError("m", type="a:B", traceback="t"),
+    noted,
+    cyclic,
+    lambda: chain(5),
+    lambda: chain(100),
+    lambda: raised(ValueError("a"), raised(KeyError("b"))),
+    lambda: Group("g", [raised(ValueError("a")), OSError(2, "x")]),
+    lambda: ExceptionGroup("g", [ExceptionGroup("h", [KeyError("k")]), raised(TypeError("t"), ValueError("v"))]),
+    lambda: BaseExceptionGroup("g", [KeyboardInterrupt()]),
+]
+
+LOST: list[Callable[[], BaseException]] = [
+    local,
+    lambda: raised_by(lambda: TypeAdapter(int).validate_python("x")),
+    lambda: ValueError(object()),
+    BrokenStr,
+    NoText,
+    lambda: Superseded("s"),
+    lambda: ExceptionGroup("many", [ValueError(index) for index in range(500)]),
+    lambda: ValueError(10**5000),
+    lambda: raised(local(), ValueError("v")),
+    lambda: BaseExceptionGroup("g", [Superseded("s")]),
+]
+
+
+def everything(failure: Failure) -> None:
+    """What holds for every failure."""
+    text = failure.to_json()
+    assert len(text) <= MAX_BYTES
+    assert Failure.from_json(text) == failure
+    assert "\\u0000" not in text.replace("\\\\u0000", "")
+    text.encode()
+    revived = failure.revive()
+    assert Failure.of(revived) == failure
+    assert Failure.of(raised(Failure.from_json(text).revive())).traceback.startswith(failure.traceback)
+
+
+@pytest.mark.parametrize("make", KEPT, ids=range(len(KEPT)))
+def test_comes_back_as_it_was(make: Callable[[], BaseException]) -> None:
+    error = make()
+    failure = Failure.of(error)
+    everything(failure)
+    for revived in (failure.revive(), failure.revive(error)):
+        assert type(revived) is type(error)
+        if len(str(error)) < MAX_TEXT:
+            assert str(revived) == str(error)
+            args = BaseException.__dict__["args"].__get__
+            assert repr(args(revived)) == repr(args(error))
+
+
+@pytest.mark.parametrize("make", LOST, ids=range(len(LOST)))
+def test_becomes_a_step_error_where_it_cannot_come_back(make: Callable[[], BaseException]) -> None:
+    error = make()
+    failure = Failure.of(error)
+    everything(failure)
+    for revived in (failure.revive(), failure.revive(error)):
+        if isinstance(error, BaseExceptionGroup) and isinstance(revived, BaseExceptionGroup):
+            revived = revived.exceptions[0]  # noqa: PLW2901
+        assert isinstance(revived, StepError)
+        assert revived.type in (f"{type(error).__module__}:{type(error).__qualname__}", "perdure.errors:Superseded")
+
+
+def test_attributes_come_back_without_the_class_running_its_init() -> None:
+    made = Keyword.made
+    error = Keyword(3, detail="d")
+    revived = Failure.of(error).revive()
+    assert isinstance(revived, Keyword)
+    assert (revived.code, revived.detail, str(revived)) == (3, "d", "3: d")
+    assert Keyword.made == made + 1
+
+
+def test_what_cannot_be_recorded_is_named_in_a_note() -> None:
+    revived = Failure.of(WithObject(object())).revive()
+    assert isinstance(revived, WithObject)
+    assert revived.number == 3
+    assert not hasattr(revived, "thing")
+    assert revived.__notes__ == ["attributes that are not recorded: thing (object)"]
+
+
+def test_what_built_in_exceptions_keep_comes_back() -> None:
+    missing = Failure.of(FileNotFoundError(2, "gone", "/a", None, "/b")).revive()
+    assert isinstance(missing, FileNotFoundError)
+    assert (missing.errno, missing.strerror, missing.filename, missing.filename2) == (2, "gone", "/a", "/b")
+    undecodable = Failure.of(raised_by(b"a\xff".decode)).revive()
+    assert isinstance(undecodable, UnicodeDecodeError)
+    assert (undecodable.object, undecodable.start) == (b"a\xff", 1)
+    picky = Failure.of(Picky("/x", errno=2)).revive()
+    assert isinstance(picky, Picky)
+    assert (picky.errno, picky.filename) == (2, "/x")
+    slots = Failure.of(slotted()).revive()
+    assert isinstance(slots, Slots)
+    assert slots.a == [1]  # type: ignore[attr-defined]
+    assert not hasattr(slots, "b")
+
+
+def test_the_traceback_is_a_note_or_that_of_the_live_error() -> None:
+    error = raised(ValueError("x"), raised(KeyError("k")))
+    failure = Failure.of(error)
+    assert "in raised" in failure.traceback
+    assert "test_failures" in failure.traceback
+    stored = failure.revive()
+    assert stored.__traceback__ is None
+    assert stored.__notes__ == ["recorded traceback:\n" + failure.traceback]
+    live = failure.revive(error)
+    assert live.__traceback__ is error.__traceback__
+    assert not hasattr(live, "__notes__")
+    assert live.__cause__ is not None
+    assert live.__cause__.__traceback__ is not None
+    assert Failure.of(live) == failure
+
+
+def test_causes_and_contexts_are_told_apart() -> None:
+    explicit = Failure.of(raised(ValueError("x"), KeyError("k"))).revive()
+    assert isinstance(explicit.__cause__, KeyError)
+    assert explicit.__suppress_context__
+    implicit = Failure.of(raised_by(with_context)).revive()
+    assert implicit.__cause__ is None
+    assert isinstance(implicit.__context__, KeyError)
+    assert not implicit.__suppress_context__
+
+    def hidden() -> None:
+        try:
+            with_context()
+        except ValueError:
+            raise TypeError from None
+
+    assert Failure.of(raised_by(hidden)).cause is None
+
+
+def test_a_step_error_stands_for_what_it_was_made_from() -> None:
+    failure = Failure.of(raised(local(), ValueError("v")))
+    again = raised(failure.revive())
+    again.add_note("seen twice")
+    recorded = Failure.of(again)
+    assert (recorded.type, recorded.message, recorded.notes) == (failure.type, "x", ("seen twice",))
+
+
+def test_frames_of_the_library_are_left_out() -> None:
+    from perdure.values import ValueCodec
+
+    error = raised_by(lambda: ValueCodec.for_hint(int, "step 's'").encode("x"))
+    failure = Failure.of(error)
+    assert "values.py" not in failure.traceback
+    assert "test_failures" in failure.traceback
+
+
+def test_long_text_is_cut_in_the_middle() -> None:
+    failure = Failure.of(ValueError("a" * 100_000 + "b" * 100_000))
+    assert len(failure.message) <= MAX_TEXT
+    assert failure.message.startswith("aaa")
+    assert failure.message.endswith("bbb")
+    assert "200000 characters" in failure.message
+
+
+def test_a_long_chain_of_long_errors_still_fits() -> None:
+    error: BaseException = ValueError("x" * 100_000)
+    for _ in range(30):
+        error = raised(ValueError("x" * 100_000), error)
+    everything(Failure.of(error))
+
+
+def test_a_class_of_another_name_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = Failure.of(Formats(7))
+    monkeypatch.setitem(globals(), "Formats", ValueError)
+    assert isinstance(failure.revive(), StepError)
+
+
+@pytest.mark.parametrize(
+    "name", ["builtins:print", "os:system", "nowhere.at.all:X", "", "a", "builtins:int", ":", "a:b:c"]
+)
+def test_only_exceptions_are_made(name: str) -> None:
+    revived = Failure(name, "m", args=("true",)).revive()
+    assert isinstance(revived, StepError)
+    assert revived.message == "m"
+
+
+def test_a_text_that_changed_is_a_step_error() -> None:
+    assert isinstance(Failure("builtins:ValueError", "other", args=("m",)).revive(), StepError)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"type":"a"}', '{"type":"a","message":"b","cause":3}'])
+def test_what_is_no_failure_is_not_readable(text: str) -> None:
+    with pytest.raises(ValueNotReadable):
+        Failure.from_json(text)
+
+
+def test_fields_of_later_versions_are_passed_over() -> None:
+    assert Failure.from_json('{"type":"a:B","message":"m","later":1}') == Failure("a:B", "m")
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.binary()
+    | st.builds(object),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner)
+        | st.dictionaries(st.text(st.characters()) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+leaves = st.builds(
+    lambda kind, args, attributes, notes: _with(kind(*args), attributes, notes),
+    st.sampled_from(
+        [ValueError, KeyError, OSError, SystemExit, Slots, BrokenStr, ImportError, StopIteration, StepTimeout]
+    ),
+    st.lists(anything, max_size=4),
+    st.dictionaries(st.text(), anything, max_size=2),
+    st.lists(st.text(st.characters()), max_size=2),
+)
+
+
+def _with(error: BaseException, attributes: dict[str, object], notes: list[str]) -> BaseException:
+    error.__dict__.update(attributes)
+    for note in notes:
+        error.add_note(note)
+    return error
+
+
+def _chained(error: BaseException, cause: BaseException, explicit: bool) -> BaseException:
+    with contextlib.suppress(BaseException):
+        if explicit:
+            raise error from cause
+        error.__context__ = cause
+    return error
+
+
+errors = st.recursive(
+    leaves,
+    lambda inner: (
+        st.builds(BaseExceptionGroup, st.text(), st.lists(inner, min_size=1, max_size=3))
+        | st.builds(_chained, inner, leaves, st.booleans())
+    ),
+    max_leaves=6,
+)
+
+
+@given(errors)
+def test_any_error_is_recorded_and_revived_and_the_same_when_recorded_again(error: BaseException) -> None:
+    failure = Failure.of(error)
+    everything(failure)
+    assert str(failure.revive()) == str(failure.revive(error))
+    assert type(failure.revive()) is type(failure.revive(error))
