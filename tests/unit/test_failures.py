@@ -349,8 +349,8 @@ def test_a_long_chain_of_long_errors_still_fits() -> None:
 
 
 def test_a_class_of_another_name_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    failure = Failure.of(Formats(7))
-    monkeypatch.setitem(globals(), "Formats", ValueError)
+    failure = Failure.of(Outer.Inner("x"))
+    monkeypatch.setattr(Outer, "Inner", ValueError)
     assert isinstance(failure.revive(), StepError)
 
 

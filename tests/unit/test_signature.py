@@ -61,6 +61,7 @@ def test_positional_only_and_further_keywords() -> None:
     one = of(positional)
     text = one.encode((1,), {"z": DAY, "c": [5], "y": DAY})
     assert text == '{"a":1,"c":[5],"y":"2024-02-29","z":"2024-02-29"}'
+    assert one.check({"z": "2024-02-29", "y": "2024-02-29", "c": [5], "a": 1}) == text
     assert one.decode(text) == ((1, 2), {"c": [5], "y": DAY, "z": DAY})
     assert one.decode('{"a":1,"b":7}') == ((1, 7), {})
 
