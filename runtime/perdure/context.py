@@ -1,0 +1,86 @@
+"""Where a piece of code stands: outside of any run, in a branch of a run, or in a step.
+
+One context variable says which. It travels with tasks and copied contexts, and is what every step call asks first.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .engine.branch import Branch
+
+__all__ = ["CURRENT", "StepContext", "step_context"]
+
+
+class StepContext:
+    """What a step may know of itself.
+
+    Attributes:
+        run_id: the run's UUID.
+        run_name: the id that the run's user gave it, or the Workflow's name.
+        attempt: which attempt of the run this is, from 1.
+        step_key: the step's key, unique in its run.
+        tries: which try of the step this is, from 1, within the attempt.
+    """
+
+    __slots__ = ("_connection", "active", "branch", "step_key", "tries")
+
+    def __init__(self, branch: Branch, step_key: str) -> None:
+        self.branch = branch
+        self.step_key = step_key
+        self.tries = 0
+        self.active = True
+        self._connection: Any = None
+
+    @property
+    def run_id(self) -> UUID:
+        return self.branch.attempt.run_id
+
+    @property
+    def run_name(self) -> str:
+        return self.branch.attempt.run_name
+
+    @property
+    def attempt(self) -> int:
+        return self.branch.attempt.number
+
+    @property
+    def idempotency_key(self) -> str:
+        """36 characters that stay the same over tries and attempts, and differ from every other step's of any run."""
+        return str(uuid5(self.branch.attempt.run_id, self.step_key))
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the run is to end: a long synchronous step may look here and give up early."""
+        return self.branch.attempt.signal is not None
+
+    @property
+    def connection(self) -> Any:
+        """A database step's connection to the store's database; its transaction commits with the step's checkpoint.
+
+        Raises:
+            UsageError: this is no database step.
+        """
+        if self._connection is None:
+            raise UsageError(f"step {self.step_key!r} has no connection: mark it @step(database=True)")
+        return self._connection
+
+
+CURRENT: ContextVar[Branch | StepContext | None] = ContextVar("perdure_current", default=None)
+
+
+def step_context() -> StepContext:
+    """The context of the step that is running here.
+
+    Raises:
+        UsageError: no step is.
+    """
+    current = CURRENT.get()
+    if isinstance(current, StepContext) and current.active:
+        return current
+    raise UsageError("step_context() is for the code of a running step of a run; here none is running")

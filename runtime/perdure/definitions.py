@@ -1,0 +1,288 @@
+"""Marking functions as workflows and steps.
+
+The marked function stays the function: outside of a run a call is a plain call. In a run a step goes through the engine, and
+a workflow that is called in a workflow runs inline, as a part of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, overload
+
+from .engine.branch import branch_here
+from .engine.steps import call, call_async
+from .errors import DefinitionError
+from .names import RESERVED_PREFIX, check_name
+from .retry import Retry
+from .signature import Signature
+from .values import ValueCodec
+
+__all__ = ["StepDefinition", "WorkflowDefinition", "definition_of", "registered", "run_step", "step", "workflow"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class StepDefinition:
+    """A function as a step: its name in keys, its policy and how its results are written.
+
+    Attributes:
+        timeout: seconds for one try.
+        database: whether the step runs in a transaction that commits with its checkpoint.
+    """
+
+    __slots__ = ("codec", "database", "function", "is_async", "name", "retry", "timeout")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        *,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        database: bool = False,
+        reserved: bool = False,
+    ) -> None:
+        check_name(name, "step")
+        if name.startswith(RESERVED_PREFIX) and not reserved:
+            raise DefinitionError(f"step {name!r}: names that begin with {RESERVED_PREFIX!r} are Perdure's own; use another name")
+        if timeout is not None and not timeout > 0:
+            raise DefinitionError(f"step {name!r}: timeout={timeout!r}; a timeout is a number of seconds above 0")
+        if retry is not None and not isinstance(retry, Retry):
+            raise DefinitionError(f"step {name!r}: retry={retry!r}; use Retry(attempts=...)")
+        _refuse_generator(function, "step", name)
+        self.function = function
+        self.name = name
+        self.retry = retry
+        self.timeout = timeout
+        self.database = database
+        self.is_async = inspect.iscoroutinefunction(_innermost(function))
+        self.codec = ValueCodec.for_result(function, f"step {name!r}")
+
+
+class WorkflowDefinition:
+    """A function as a workflow.
+
+    Attributes:
+        entrypoint: `module:function`, by which any process finds it again.
+    """
+
+    __slots__ = ("_result", "_signature", "entrypoint", "function", "is_async")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        name = getattr(function, "__qualname__", "")
+        if not inspect.isfunction(function):
+            raise DefinitionError(f"@workflow goes on a function, not on a {type(function).__name__}")
+        if name.endswith("<lambda>"):
+            raise DefinitionError("a lambda cannot be a workflow: another process could not find it; write a function with a name")
+        _refuse_generator(function, "workflow", name)
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.entrypoint = f"{module_name(function.__module__)}:{name}"
+        self._signature: Signature | None = None
+        self._result: ValueCodec | None = None
+
+    @property
+    def findable(self) -> bool:
+        """Whether another process can import the function by its entrypoint."""
+        return "." not in self.entrypoint.partition(":")[2]
+
+    @property
+    def signature(self) -> Signature:
+        """How input is written and read."""
+        if self._signature is None:
+            self._signature = Signature.of(self.function, f"workflow {self.entrypoint.partition(':')[2]!r}")
+        return self._signature
+
+    @property
+    def result(self) -> ValueCodec:
+        """How the result is written and read."""
+        if self._result is None:
+            self._result = ValueCodec.for_result(self.function, f"workflow {self.entrypoint.partition(':')[2]!r}")
+        return self._result
+
+
+_registry: dict[str, WorkflowDefinition] = {}
+
+
+def registered() -> dict[str, WorkflowDefinition]:
+    """The workflows that this process has marked, by entrypoint."""
+    return dict(_registry)
+
+
+def definition_of(workflow: object) -> WorkflowDefinition | None:
+    """The definition of a marked function, or of an entrypoint that this process has registered."""
+    if isinstance(workflow, str):
+        return _registry.get(workflow)
+    found = getattr(workflow, "definition", None)
+    return found if isinstance(found, WorkflowDefinition) else None
+
+
+def module_name(name: str) -> str:
+    """The name under which another process imports a module: that of its file, for the one that was run as a script."""
+    if name != "__main__":
+        return name
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name:
+        return str(spec.name.removesuffix(".__main__"))
+    file = getattr(main, "__file__", None)
+    return Path(file).stem if file else name
+
+
+def workflow(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function, sync or async, as a workflow.
+
+    Its input and result are JSON values, read and written by its type hints. What it does between steps is repeated on
+    recovery, so it must do the same again given the same outcomes of its steps; everything else belongs into steps.
+
+    Raises:
+        DefinitionError: it cannot be one.
+    """
+    definition = WorkflowDefinition(function)
+    definition.signature  # noqa: B018  refused here and not at the first run
+
+    if definition.is_async:
+
+        @functools.wraps(function)
+        async def inline_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return await function(*args, **kwargs)  # type: ignore[misc]
+
+        wrapper: Any = inline_async
+    else:
+
+        @functools.wraps(function)
+        def inline(*args: P.args, **kwargs: P.kwargs) -> R:
+            return function(*args, **kwargs)
+
+        wrapper = inline
+    wrapper.definition = definition
+    _registry[definition.entrypoint] = definition
+    return wrapper  # type: ignore[no-any-return]
+
+
+@overload
+def step(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def step(
+    *, name: str | None = None, retry: Retry | None = None, timeout: float | None = None, database: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def step(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: float | None = None,
+    database: bool = False,
+) -> Any:
+    """Mark a function, sync or async, as a step: its outcome is stored, and it does not run again once that is done.
+
+    Args:
+        name: its name in step keys; the function's own by default.
+        retry: when and how often it is tried again; not at all by default.
+        timeout: seconds for one try. An async step is cancelled; a sync one is left behind in its thread, with an
+            exception waiting at its next line of Python.
+        database: run it in a transaction on the store's database that commits with its checkpoint, exactly once; the
+            connection is `step_context().connection`.
+
+    Raises:
+        DefinitionError: the function cannot be a step, or the name cannot name one.
+    """
+    if function is None:
+        return functools.partial(_mark_step, name=name, retry=retry, timeout=timeout, database=database)
+    return _mark_step(function, name=name, retry=retry, timeout=timeout, database=database)
+
+
+def _mark_step(function: Callable[..., Any], *, name: str | None, retry: Retry | None, timeout: float | None, database: bool) -> Any:
+    if isinstance(function, staticmethod | classmethod):
+        raise DefinitionError("put @step below @staticmethod or @classmethod, next to the function")
+    if not callable(function) or isinstance(function, type):
+        raise DefinitionError(f"@step goes on a function, not on {function!r}")
+    definition = StepDefinition(function, name or step_name_of(function), retry=retry, timeout=timeout, database=database)
+    wrapper = _wrapper(definition)
+    wrapper.definition = definition
+    return wrapper
+
+
+def _wrapper(definition: StepDefinition) -> Any:
+    function, name = definition.function, definition.name
+    if definition.is_async:
+
+        @functools.wraps(function)
+        async def durable_async(*args: Any, **kwargs: Any) -> Any:
+            branch = branch_here(name)
+            if branch is None:
+                return await function(*args, **kwargs)
+            return await call_async(definition, branch, args, kwargs)
+
+        return durable_async
+
+    @functools.wraps(function)
+    def durable(*args: Any, **kwargs: Any) -> Any:
+        branch = branch_here(name)
+        if branch is None:
+            return function(*args, **kwargs)
+        return call(definition, branch, args, kwargs)
+
+    return durable
+
+
+@overload
+def run_step(name: str, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]: ...
+
+
+@overload
+def run_step(name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Run a function as a step of this name, without a decorator; await it if the function is async.
+
+    A function that is a step already is run under this name, with its own policy.
+    """
+    marked = getattr(function, "definition", None)
+    if isinstance(marked, StepDefinition):
+        definition = StepDefinition(marked.function, name, retry=marked.retry, timeout=marked.timeout, database=marked.database)
+    else:
+        definition = _definition_for(function, name)
+    return _wrapper(definition)(*args, **kwargs)
+
+
+@functools.lru_cache(maxsize=1024)
+def _definition_for(function: Callable[..., Any], name: str) -> StepDefinition:
+    return StepDefinition(function, name)
+
+
+def step_name_of(function: Callable[..., Any]) -> str:
+    """The name that a function gives its step.
+
+    Raises:
+        DefinitionError: it has none of its own.
+    """
+    name = getattr(_innermost(function), "__name__", "")
+    if not name or name == "<lambda>":
+        raise DefinitionError("a lambda has no name for its step: use run_step('name', ...) or @step(name='...')")
+    return str(name)
+
+
+def _innermost(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _refuse_generator(function: Callable[..., Any], what: str, name: str) -> None:
+    inner = _innermost(function)
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise DefinitionError(
+            f"{what} {name!r} is a generator: what it yields could not be recorded one by one; return a list, or make each item a step"
+        )

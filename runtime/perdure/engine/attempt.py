@@ -1,0 +1,247 @@
+"""One attempt of one run: what it is given, what ends it, and what everything that runs in it shares."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterable
+from contextvars import Context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import (
+    ControlSignal,
+    HandedBack,
+    NondeterminismError,
+    PerdureError,
+    RunStopped,
+    StoreChanged,
+    Superseded,
+    ValueNotStorable,
+)
+from ..names import Claim, RunId
+from ..store.checkpoints import Answer, Checkpoint, LoopCommitter, Settled, ThreadCommitter
+from .foreign import watch
+from .journal import Journal, Recorded
+from .lane import Lane
+from .threads import ThreadPoolExecutor, ThreadWatch
+
+if TYPE_CHECKING:
+    from .loop import RunLoop
+    from .outcome import Outcome
+
+__all__ = ["Attempt", "Facts", "Observer"]
+
+_MAX_BRANCH_THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the store says of an attempt when it begins."""
+
+    run_id: RunId
+    claim: Claim
+    attempt: int
+    run_name: str
+    entrypoint: str
+    input: str
+    deadline_in: float | None = None
+
+
+class Observer(Protocol):
+    """Sees the steps of an attempt go by: called in the thread that runs them, so it must be quick and must not raise."""
+
+    def started(self, key: str) -> None: ...
+
+    def tried(self, key: str, tries: int, error: BaseException, pause: float) -> None: ...
+
+    def finished(self, key: str, outcome: str, tries: int, seconds: float, error: BaseException | None) -> None: ...
+
+    def replayed(self, key: str, outcome: str, attempt: int) -> None: ...
+
+
+class Attempt:
+    """The state that all branches of an attempt share.
+
+    Args:
+        facts: what was claimed.
+        recorded: the outcomes that earlier attempts stored.
+        committer: stores outcomes for threads.
+        loop: the loop of an async workflow.
+        loop_committer: stores outcomes for its tasks.
+        observer: sees the steps go by.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        recorded: Iterable[Recorded],
+        committer: ThreadCommitter,
+        *,
+        loop: RunLoop | None = None,
+        loop_committer: LoopCommitter | None = None,
+        observer: Observer | None = None,
+        database_url: str | None = None,
+        lease: float = 6.0,
+    ) -> None:
+        self.facts = facts
+        self.run_id = facts.run_id
+        self.run_name = facts.run_name
+        self.number = facts.attempt
+        self.journal = Journal(recorded)
+        self.loop = loop
+        self.lane = Lane(self.journal, self._stuck, loop)
+        self.committer = committer
+        self.loop_committer = loop_committer
+        self.database_url = database_url
+        self.lease = lease
+        self.signal: ControlSignal | None = None
+        self.interrupted = threading.Event()
+        self.over = threading.Event()
+        self.forked = False
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.steps_done = self.journal.size
+        self.current_step: str | None = None
+        self._observer = observer
+        self._run = str(facts.run_id).encode()
+        self._claim = str(facts.claim).encode()
+        self._task_number = (facts.run_id.int & 0xFFFF_FFFF) << 20
+        self._number_lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+        self._thread_watch: ThreadWatch | None = None
+        watch(self)
+
+    # What ends an attempt.
+
+    def check(self) -> None:
+        """Let the code that asks go on, or end it with the attempt.
+
+        Raises:
+            ControlSignal: the attempt ends.
+        """
+        if self.signal is not None:
+            # One signal is raised in many places: without this its traceback would grow with each.
+            raise self.signal.with_traceback(None) from None
+
+    def given_up(self) -> bool:
+        """Whether nobody waits for this attempt's writes any more."""
+        return isinstance(self.signal, Superseded)
+
+    def interrupt(self, signal: ControlSignal) -> ControlSignal:
+        """End the attempt, from any thread; the first reason given stands. Returns what to raise."""
+        with self.lane.lock:
+            if self.signal is None or (isinstance(signal, Superseded) and not isinstance(self.signal, Superseded)):
+                self.signal = signal
+        self.interrupted.set()
+        if self.loop is None:
+            self.lane.wake_all()
+        elif self.loop.is_mine():
+            self._wake()
+        else:
+            self.loop.call_in_loop(self._wake)
+        return self.signal
+
+    def _wake(self) -> None:
+        self.lane.wake_all()
+        for task in list(self.tasks):
+            task.cancel()
+
+    def stop(self, error: PerdureError) -> ControlSignal:
+        """End the run with an error that workflow code must not handle. Returns what to raise."""
+        return self.interrupt(RunStopped(error))
+
+    def _stuck(self, head: Recorded) -> None:
+        self.stop(self.journal.never_called(head))
+
+    def judge(self, settled: Settled, key: str) -> None:
+        """Go on after a write that the store took; end the attempt after any other.
+
+        Raises:
+            ControlSignal: the attempt ends.
+        """
+        if settled is Answer.DONE or settled is Answer.DONE_BEFORE:
+            return
+        if settled is Answer.KEY_TAKEN:
+            raise self.stop(NondeterminismError(f"step {key!r} is in the store already: two calls of this run had the same key"))
+        if settled is Answer.SUPERSEDED or settled is Answer.GONE:
+            raise self.interrupt(Superseded(f"another attempt owns run {self.run_name!r}, or it was deleted; this one is attempt {self.number}"))
+        if settled is Answer.SERVER_CHANGED or isinstance(settled, StoreChanged):
+            raise self.interrupt(HandedBack("the store was failed over to another server; the next attempt replays what it has"))
+        if isinstance(settled, ValueNotStorable):
+            raise self.stop(settled)
+        raise self.interrupt(HandedBack(str(settled)))
+
+    # What branches share.
+
+    def next_task_number(self) -> int:
+        """A number for a task or future: the same on replay, and rarely another run's."""
+        with self._number_lock:
+            self._task_number += 1
+            return self._task_number
+
+    def threads(self) -> ThreadPoolExecutor:
+        """The threads of `to_thread`."""
+        with self._number_lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_MAX_BRANCH_THREADS)
+            return self._threads
+
+    def watch_threads(self) -> None:
+        """From now on the attempt has threads that may block each other."""
+        with self._number_lock:
+            if self._thread_watch is None:
+                self._thread_watch = ThreadWatch(self)
+
+    def checkpoint(self, key: str, name: str, outcome: Outcome, started: int) -> Checkpoint:
+        """An outcome as the store takes it."""
+        return Checkpoint(
+            self._run,
+            self._claim,
+            key,
+            outcome.ordinal,
+            name,
+            outcome.tries,
+            outcome.clock,
+            (time.monotonic_ns() - started) // 1000,
+            outcome.result,
+            outcome.error,
+        )
+
+    async def commit_in_thread(self, checkpoint: Checkpoint) -> Settled:
+        """Store an outcome from a task, without the loop's own connection."""
+        assert self.loop is not None
+        loop = self.loop
+        future: asyncio.Future[Settled] = loop.create_future()
+
+        def commit() -> None:
+            settled = self.committer.commit(checkpoint, self.given_up)
+            loop.call_in_loop(lambda: future.done() or future.set_result(settled))
+
+        Context().run(threading.Thread(target=commit, daemon=True, name="perdure-commit").start)
+        return await future
+
+    # What is seen of it.
+
+    def started(self, key: str) -> None:
+        self.current_step = key
+        if self._observer is not None:
+            self._observer.started(key)
+
+    def tried(self, key: str, tries: int, error: BaseException, pause: float) -> None:
+        if self._observer is not None:
+            self._observer.tried(key, tries, error, pause)
+
+    def finished(self, key: str, outcome: Outcome, started: int) -> None:
+        self.steps_done += 1
+        if self.current_step == key:
+            self.current_step = None
+        if self._observer is not None:
+            kind = "error" if outcome.error is not None else "cancelled" if outcome.cancelled else "result"
+            self._observer.finished(key, kind, outcome.tries, (time.monotonic_ns() - started) / 1e9, outcome.raised)
+
+    def replayed(self, key: str, recorded: Recorded) -> None:
+        if self._observer is not None:
+            kind = "error" if recorded.error is not None else "cancelled" if recorded.cancelled else "result"
+            self._observer.replayed(key, kind, recorded.attempt)
+

@@ -1,0 +1,84 @@
+"""A branch of a run: the workflow function itself, or a task or thread that it started, numbered where it was created.
+
+A branch belongs to one task or one thread. The path of its numbers is the front of its steps' keys, so it depends on
+nothing but what the workflow does: not on who calls a step first, nor on the Python version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from threading import get_ident
+from typing import TYPE_CHECKING
+
+from ..context import CURRENT, StepContext
+from ..errors import StepCallError
+from ..names import StepKey, step_key
+
+if TYPE_CHECKING:
+    from .attempt import Attempt
+
+__all__ = ["Branch", "branch_here"]
+
+
+class Branch:
+    """One branch. `task` or `thread` is who may call its steps."""
+
+    __slots__ = ("attempt", "cancel_pending", "children", "counts", "order", "path", "task", "thread")
+
+    def __init__(self, attempt: Attempt, path: str = "", order: tuple[int, ...] = ()) -> None:
+        self.attempt = attempt
+        self.path = path
+        self.order = order
+        self.children = 0
+        self.counts: dict[str, int] = {}
+        self.task: asyncio.Task[object] | None = None
+        self.thread: int | None = None
+        self.cancel_pending = False
+
+    def child(self) -> Branch:
+        """The next branch that this one creates."""
+        self.children += 1
+        path = f"{self.path}.{self.children}" if self.path else str(self.children)
+        return Branch(self.attempt, path, (*self.order, self.children))
+
+    def next_key(self, name: str) -> StepKey:
+        """The key of the step of this name that the branch calls now."""
+        occurrence = self.counts.get(name, 0) + 1
+        self.counts[name] = occurrence
+        return step_key(self.path, name, occurrence)
+
+    def is_here(self) -> bool:
+        """Whether the code that asks runs in this branch's own task or thread."""
+        if self.task is None:
+            return self.thread == get_ident()
+        try:
+            return asyncio.current_task() is self.task
+        except RuntimeError:
+            return False
+
+
+def branch_here(name: str) -> Branch | None:
+    """The branch in which the step `name` is called; None where it is to be a plain call.
+
+    Raises:
+        StepCallError: the call comes from where no branch is, though a run is near.
+    """
+    current = CURRENT.get()
+    if current is None:
+        return None
+    if isinstance(current, StepContext):
+        if current.active:
+            return None
+        raise StepCallError(
+            f"step {name!r} was called by something that step {current.step_key!r} left behind (a task, a thread, a callback)"
+            " after that step ended; wait for it within the step, or call the step from the workflow"
+        )
+    if current.attempt.forked:
+        raise StepCallError(f"step {name!r} was called in a forked process; steps belong to the process that runs the attempt")
+    if not current.is_here():
+        raise StepCallError(
+            f"step {name!r} was called from a thread, task or event loop that Perdure did not start, so it could not be"
+            " repeated in the same order. Use perdure.to_thread or perdure.ThreadPoolExecutor for threads, asyncio tasks of"
+            " an async workflow for tasks, and make a workflow that awaits async steps itself async"
+        )
+    return current

@@ -1,0 +1,134 @@
+"""Running a workflow function from its input to the run's ending."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from dataclasses import dataclass
+from threading import get_ident
+from typing import TYPE_CHECKING
+
+from ..context import CURRENT
+from ..errors import ControlSignal, HandedBack, InputError, PerdureError, RunCancelled, RunStopped, StepCallError, Superseded, ValueNotReadable
+from ..failures import Failure
+from .branch import Branch
+
+if TYPE_CHECKING:
+    from ..definitions import WorkflowDefinition
+    from .attempt import Attempt
+
+__all__ = ["Ending", "execute", "execute_async"]
+
+_UNWIND = 10.0
+"""Seconds that the tasks of an ended attempt get to unwind before they are left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended. `state` is the run's final state; None where the run goes on elsewhere, for `signal`'s reason."""
+
+    state: str | None
+    result: str | None = None
+    error: str | None = None
+    signal: ControlSignal | None = None
+    raised: BaseException | None = None
+
+
+def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
+    """Run a sync workflow in this thread."""
+    branch = Branch(attempt)
+    branch.thread = get_ident()
+    context = Context()
+    context.run(CURRENT.set, branch)
+    attempt.lane.resume_thread(branch)
+    value: object = None
+    raised: BaseException | None = None
+    try:
+        args, kwargs = definition.signature.decode(attempt.facts.input)
+        value = context.run(definition.function, *args, **kwargs)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            attempt.interrupt(HandedBack("interrupted"))
+        raised = error
+    try:
+        return _ending(definition, attempt, value, raised, {b.path for b in list(attempt.lane.running)} - {""})
+    finally:
+        _close(attempt)
+
+
+async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
+    """Run an async workflow in this loop, which is a `RunLoop`."""
+    assert attempt.loop is not None
+    branch = Branch(attempt)
+    main = attempt.loop.start_branch(_main(definition, attempt), branch)
+    while not main.done():
+        # A signal that workflow code swallows is repeated; what has not unwound in the end is left behind.
+        await asyncio.wait({main}, timeout=1.0 if attempt.signal is not None else None)
+        if attempt.signal is not None and not main.done():
+            await _unwind(attempt)
+            break
+    value: object = None
+    raised: BaseException | None = attempt.signal
+    if main.done():
+        raised = asyncio.CancelledError() if main.cancelled() else main.exception()
+        value = main.result() if raised is None else None
+    try:
+        return _ending(definition, attempt, value, raised, {t.branch.path for t in attempt.tasks if t is not main and hasattr(t, "branch")})
+    finally:
+        _close(attempt)
+        await _unwind(attempt)
+
+
+async def _main(definition: WorkflowDefinition, attempt: Attempt) -> object:
+    args, kwargs = definition.signature.decode(attempt.facts.input)
+    return await definition.function(*args, **kwargs)
+
+
+async def _unwind(attempt: Attempt) -> None:
+    """Cancel the tasks that are left, and wait for them a while."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _UNWIND
+    while (left := [task for task in attempt.tasks if not task.done()]) and loop.time() < until:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=1.0)
+
+
+def _close(attempt: Attempt) -> None:
+    """Nothing that the workflow left behind may call a step any more."""
+    attempt.over.set()
+    attempt.interrupt(RunStopped(StepCallError("the workflow has ended; a task or thread that it left behind called a step")))
+
+
+def _ending(definition: WorkflowDefinition, attempt: Attempt, value: object, raised: BaseException | None, live: set[str]) -> Ending:
+    signal = attempt.signal
+    if signal is None and (left := attempt.journal.unclaimed(live)) is not None:
+        signal = RunStopped(left)
+    match signal:
+        case RunStopped(error=error):
+            return _failed(error)
+        case RunCancelled():
+            return Ending("cancelled", signal=signal)
+        case Superseded() | HandedBack():
+            return Ending(None, signal=signal)
+        case _:
+            pass
+    if raised is not None:
+        return _failed(_readable(definition, raised))
+    try:
+        result, _ = definition.result.encode(value)
+    except PerdureError as error:
+        return _failed(error)
+    return Ending("succeeded", result=result)
+
+
+def _readable(definition: WorkflowDefinition, raised: BaseException) -> BaseException:
+    if isinstance(raised, ValueNotReadable) and not isinstance(raised, InputError):
+        return InputError(f"the input of {definition.entrypoint} does not fit: {raised}")
+    return raised
+
+
+def _failed(error: BaseException) -> Ending:
+    return Ending("failed", error=Failure.of(error).to_json(), raised=error)
+
+

@@ -1,0 +1,70 @@
+"""What earlier attempts of a run recorded, in the order in which it was accepted, and the replay check."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from ..errors import NondeterminismError
+from ..store.checkpoints import Recorded
+
+__all__ = ["Journal", "Recorded"]
+
+
+class Journal:
+    """The recorded outcomes of a run. Each branch must ask for its own in the order in which they were recorded."""
+
+    def __init__(self, recorded: Iterable[Recorded]) -> None:
+        self._order = deque(sorted(recorded, key=lambda r: r.ordinal))
+        self._branches: dict[str, deque[Recorded]] = {}
+        for one in self._order:
+            self._branches.setdefault(one.key.rpartition("/")[0], deque()).append(one)
+        self.size = len(self._order)
+        self.last_ordinal = self._order[-1].ordinal if self._order else 0
+        self.last_clock = max((one.clock for one in self._order), default=0)
+
+    def head(self) -> Recorded | None:
+        """The outcome that is to be delivered next."""
+        order = self._order
+        while order and order[0].consumed:
+            order.popleft()
+        return order[0] if order else None
+
+    def take(self, branch: str, key: str) -> Recorded | None:
+        """The recorded outcome of a step that a branch calls; None if the step is new.
+
+        Raises:
+            NondeterminismError: the branch called another step here when this was recorded.
+        """
+        expected = self._branches.get(branch)
+        if not expected:
+            return None
+        if expected[0].key != key:
+            raise NondeterminismError(
+                f"the workflow does not repeat its recorded calls: {_place(branch)} recorded {expected[0].key!r} next"
+                f" (in attempt {expected[0].attempt}), and now calls {key!r}."
+                " Its code has changed since, or decides by something that is not recorded (time, chance, the order of a set);"
+                " put that into a step, or start a new run"
+            )
+        return expected.popleft()
+
+    def unclaimed(self, live_branches: Iterable[str] = ()) -> NondeterminismError | None:
+        """What to say of recorded steps that were never called, where their branches are not among those still live."""
+        live = tuple(live_branches)
+        for one in self._order:
+            branch = one.key.rpartition("/")[0]
+            if not one.consumed and not any(branch == path or branch.startswith(f"{path}.") for path in live):
+                return self.never_called(one)
+        return None
+
+    def never_called(self, one: Recorded) -> NondeterminismError:
+        """The error for a recorded step that the workflow does not call any more."""
+        return NondeterminismError(
+            f"the workflow does not repeat its recorded calls: step {one.key!r} (recorded in attempt {one.attempt}) was not called;"
+            " now the workflow ends or waits without it. Its code has changed since, or decides by something that is not"
+            " recorded; put that into a step, or start a new run"
+        )
+
+
+def _place(branch: str) -> str:
+    return f"branch {branch!r}" if branch else "the workflow"

@@ -1,0 +1,239 @@
+"""An event loop that knows which run each callback belongs to.
+
+It counts the callbacks of each run's tasks, so that a run's coming to rest is known; keeps timers of workflow code on the
+run's own clock; and numbers tasks as branches where they are created, whoever creates them (gather, task groups, wait_for). What
+belongs to no run, or to the body of a step, is left to asyncio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context, copy_context
+from threading import get_ident
+from types import FrameType
+from typing import Any, cast
+
+from ..context import CURRENT
+from ..errors import StepCallError
+from .branch import Branch
+from .lane import Lane, LaneTimer
+
+__all__ = ["BranchTask", "RunLoop"]
+
+_EMPTY = Context()
+_WAIT_FOR_MAKES_TASKS = sys.version_info < (3, 12)
+"""Before 3.12, `asyncio.wait_for` ran its coroutine in a task of its own; from 3.12 on in its caller's."""
+
+
+class RunHandle(asyncio.Handle):
+    """A callback of a run's tasks; `lane` is None in the body of a step."""
+
+    __slots__ = ("_lane",)
+    _lane: Lane | None
+
+    def _run(self) -> None:
+        lane, self._lane = self._lane, None
+        try:
+            super()._run()  # type: ignore[misc]
+        except (SystemExit, KeyboardInterrupt):
+            # The task that raised it carries it; another run's tasks in this loop are not to end with it.
+            pass
+        finally:
+            if lane is not None:
+                lane.leave()
+
+    def cancel(self) -> None:
+        super().cancel()
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            cast("RunLoop", self._loop).call_soon(lane.leave, context=_EMPTY)  # type: ignore[attr-defined]
+
+
+class BranchTask(asyncio.Task[Any]):
+    """A task of workflow code. Its hash depends on the run and its number alone, so that sets of tasks have the same
+    order on every replay."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], branch: Branch, **options: Any) -> None:
+        # asyncio keeps tasks in sets from the start.
+        self.branch = branch
+        self.number = branch.attempt.next_task_number()
+        super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class RunLoop(asyncio.SelectorEventLoop):
+    """The loop in which async workflows run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = get_ident()
+        self._foreseen: dict[int, BranchTask] = {}
+
+    def is_mine(self) -> bool:
+        """Whether the asking thread is the loop's."""
+        return get_ident() == self._thread
+
+    def bind_thread(self) -> None:
+        """The asking thread will run the loop."""
+        self._thread = get_ident()
+
+    # What a run's code schedules.
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
+        if context is None:
+            context = copy_context()
+        current = context.get(CURRENT)
+        if current is None:
+            handle = asyncio.Handle(callback, args, self, context)
+        else:
+            handle = RunHandle(callback, args, self, context)
+            if current.__class__ is Branch:
+                handle._lane = lane = current.attempt.lane
+                lane.busy += 1
+            else:
+                handle._lane = None
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def time(self) -> float:
+        current = CURRENT.get()
+        if current.__class__ is Branch:
+            return cast(Branch, current).attempt.lane.now
+        return super().time()
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
+        current = CURRENT.get()
+        if current.__class__ is Branch:
+            return cast(Branch, current).attempt.lane.add_timer(when, callback, args, context)
+        return super().call_at(when, callback, *args, context=context)
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
+        self._note_outside()
+        return super().run_in_executor(executor, func, *args)
+
+    def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
+        self._note_outside()
+        return super()._add_reader(fd, callback, *args)  # type: ignore[misc]
+
+    def _add_writer(self, fd: Any, callback: Any, *args: Any) -> Any:
+        self._note_outside()
+        return super()._add_writer(fd, callback, *args)  # type: ignore[misc]
+
+    @staticmethod
+    def _note_outside() -> None:
+        current = CURRENT.get()
+        if current.__class__ is Branch:
+            cast(Branch, current).attempt.lane.waits_outside = True
+
+    # What lanes ask for.
+
+    def call_in_loop(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call something in the loop's thread, outside of every run."""
+        if not self.is_closed():
+            self.call_soon_threadsafe(callback, *args, context=_EMPTY)
+
+    def real_later(self, delay: float, callback: Callable[..., object]) -> asyncio.TimerHandle:
+        """Call something after `delay` seconds of real time, outside of every run."""
+        return super().call_at(super().time() + max(0.0, delay), callback, context=_EMPTY)
+
+    def run_timer(self, timer: LaneTimer, lane: Lane) -> None:
+        """Run a due timer of workflow code."""
+        handle = RunHandle(timer._run, (), self, _EMPTY)  # type: ignore[attr-defined]
+        handle._lane = lane
+        lane.busy += 1
+        self._ready.append(handle)  # type: ignore[attr-defined]
+
+    # Tasks.
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:  # type: ignore[override]
+        parent = (context or copy_context()).get(CURRENT) if context is not None else CURRENT.get()
+        if parent is None or parent.__class__ is not Branch:
+            return super().create_task(coro, name=name, context=context, **options)
+        parent = cast(Branch, parent)
+        if (foreseen := self._foreseen.pop(id(coro), None)) is not None:
+            return foreseen
+        origin, frame = _origin_of_task()
+        if origin == "as_completed" and frame is not None:
+            self._foresee(parent, frame)
+            return self._foreseen.pop(id(coro))
+        if origin == "wait_for" and parent.is_here():
+            return self._branch_task(coro, parent, name, context, continues=True)
+        return self._branch_task(coro, parent.child(), name, context)
+
+    def start_branch(self, coro: Coroutine[Any, Any, Any], branch: Branch) -> asyncio.Task[Any]:
+        """The task of a run's main branch."""
+        return self._branch_task(coro, branch, None, Context())
+
+    def _branch_task(
+        self, coro: Coroutine[Any, Any, Any], branch: Branch, name: str | None, context: Context | None, *, continues: bool = False
+    ) -> BranchTask:
+        attempt = branch.attempt
+        context = copy_context() if context is None else context.copy()
+        context.run(CURRENT.set, branch)
+        task = BranchTask(coro, branch, loop=self, name=name, context=context)
+        attempt.tasks.add(task)
+        if continues:
+            # The caller waits until this task has ended, so the branch has one owner at any time.
+            outer, branch.task = branch.task, task
+            task.add_done_callback(lambda done: _give_back(branch, outer, attempt.tasks, done), context=_EMPTY)
+        else:
+            branch.task = task
+            if branch.path:
+                attempt.lane.branches += 1
+            task.add_done_callback(_ended, context=_EMPTY)
+        return task
+
+    def _foresee(self, parent: Branch, frame: FrameType) -> None:
+        """Create the tasks of an `as_completed` in the order in which its caller lists them: it itself goes through a set."""
+        given = frame.f_locals.get("aws", frame.f_locals.get("fs"))
+        if not isinstance(given, Sequence | Mapping | type({}.keys()) | type({}.values())):
+            raise StepCallError(
+                f"asyncio.as_completed over a {type(given).__name__} of coroutines starts them in no fixed order, so that it cannot be"
+                " repeated on replay; give it a list"
+            )
+        for one in given:
+            if asyncio.iscoroutine(one) and id(one) not in self._foreseen:
+                self._foreseen[id(one)] = self._branch_task(one, parent.child(), None, None)
+
+
+def _give_back(branch: Branch, outer: asyncio.Task[object] | None, tasks: set[asyncio.Task[Any]], done: asyncio.Task[Any]) -> None:
+    tasks.discard(done)
+    if branch.attempt.signal is not None and not done.cancelled():
+        done.exception()
+    if branch.task is done:
+        branch.task = outer
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    branch = cast(BranchTask, task).branch
+    branch.attempt.tasks.discard(task)
+    if branch.path:
+        branch.attempt.lane.branches -= 1
+    if branch.attempt.signal is not None and not task.cancelled():
+        # The attempt ends, and every task of it with the same signal: nobody is to be told that none looked.
+        task.exception()
+
+
+def _origin_of_task() -> tuple[str | None, FrameType | None]:
+    """The function of asyncio that creates a task on its own account, if one does, and its frame."""
+    frame = sys._getframe(2)
+    for _ in range(5):
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith("asyncio."):
+            return None, None
+        function = frame.f_code.co_name
+        if function == "as_completed" or frame.f_code.co_qualname.startswith("_AsCompletedIterator"):
+            return "as_completed", frame
+        if function == "wait_for" and _WAIT_FOR_MAKES_TASKS:
+            return "wait_for", frame
+        if frame.f_back is None:
+            return None, None
+        frame = frame.f_back
+    return None, None

@@ -1,0 +1,196 @@
+"""What came of a step, and how its body is run: tries, pauses and timeouts. Only the final outcome is ever stored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import threading
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..context import CURRENT, StepContext
+from ..errors import ControlSignal, StepTimeout, ValueNotStorable
+from ..failures import Failure
+from .transaction import async_transaction, transaction
+
+if TYPE_CHECKING:
+    from ..definitions import StepDefinition
+    from .attempt import Attempt
+
+__all__ = ["Outcome", "failed", "run_async_body", "run_body"]
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """A step's final outcome: `result` or `error` as JSON text, or neither: cancelled. `stored` if it is in the store already."""
+
+    result: str | None = None
+    error: str | None = None
+    value: object = None
+    raised: BaseException | None = None
+    stored: bool = False
+    tries: int = 1
+    ordinal: int = 0
+    clock: int = 0
+
+    @property
+    def cancelled(self) -> bool:
+        return self.result is None and self.error is None
+
+
+def failed(error: BaseException, tries: int) -> Outcome:
+    """The outcome of a step whose last try raised."""
+    failure = Failure.of(error)
+    # Raised as it will be on replay, so that a handler which works now works then.
+    return Outcome(error=failure.to_json(), raised=failure.revive(error), tries=tries)
+
+
+class _StopThread(BaseException):
+    """Raised in the thread of a step that outlived its timeout."""
+
+
+def run_body(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+    """Run a sync step's body to its final outcome.
+
+    Raises:
+        ControlSignal: the attempt ends.
+    """
+    attempt = context.branch.attempt
+    token = CURRENT.set(context)
+    try:
+        while True:
+            context.tries += 1
+            try:
+                if step.database:
+                    return transaction(step, context, args, kwargs)
+                if step.timeout is None:
+                    value = step.function(*args, **kwargs)
+                else:
+                    value = _in_time(step, context, args, kwargs)
+                return _result(step, value, context)
+            except (ControlSignal, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                pause = _pause(step, context, error)
+                if pause is None:
+                    return failed(error, context.tries)
+                attempt.tried(context.step_key, context.tries, error, pause)
+            if attempt.interrupted.wait(pause):
+                attempt.check()
+    finally:
+        context.active = False
+        CURRENT.reset(token)
+
+
+async def run_async_body(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+    """Run an async step's body to its final outcome; the cancellation of its task is one.
+
+    Raises:
+        ControlSignal: the attempt ends.
+    """
+    attempt = context.branch.attempt
+    task = asyncio.current_task()
+    assert task is not None
+    asked = task.cancelling()
+    token = CURRENT.set(context)
+    try:
+        while True:
+            context.tries += 1
+            try:
+                if step.database:
+                    return await async_transaction(step, context, args, kwargs)
+                if step.timeout is None:
+                    value = await step.function(*args, **kwargs)
+                else:
+                    value = await _in_time_async(step, step.function(*args, **kwargs))
+                return _result(step, value, context)
+            except (ControlSignal, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                attempt.check()
+                if isinstance(error, asyncio.CancelledError) and task.cancelling() > asked:
+                    return Outcome(tries=context.tries)
+                pause = _pause(step, context, error)
+                if pause is None:
+                    return failed(error, context.tries)
+                attempt.tried(context.step_key, context.tries, error, pause)
+            try:
+                await asyncio.sleep(pause)
+            except asyncio.CancelledError:
+                attempt.check()
+                return Outcome(tries=context.tries)
+    finally:
+        context.active = False
+        CURRENT.reset(token)
+
+
+def _result(step: StepDefinition, value: object, context: StepContext) -> Outcome:
+    text, value = step.codec.encode(value)
+    return Outcome(result=text, value=value, tries=context.tries)
+
+
+def _pause(step: StepDefinition, context: StepContext, error: BaseException) -> float | None:
+    """Seconds until the next try; None if there is none."""
+    retry = step.retry
+    # Trying again does not make a value storable.
+    if retry is None or isinstance(error, ValueNotStorable) or not retry.tries_again(error, context.tries):
+        return None
+    return retry.pause(context.tries)
+
+
+def _timed_out(step: StepDefinition) -> StepTimeout:
+    return StepTimeout(f"step {step.name!r} ran longer than its timeout of {step.timeout:g} s")
+
+
+async def _in_time_async(step: StepDefinition, body: Awaitable[object]) -> object:
+    limit = asyncio.timeout(step.timeout)
+    try:
+        async with limit:
+            return await body
+    except TimeoutError as error:
+        if limit.expired():
+            raise _timed_out(step) from error
+        raise
+
+
+def _in_time(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    """Run the body in a thread of its own, and leave it behind when its time is over.
+
+    A thread cannot be stopped. It gets an exception at its next line of Python, so a loop ends; a call that blocks outside of
+    Python goes on until it returns, and its result is dropped.
+    """
+    attempt: Attempt = context.branch.attempt
+    answer: list[tuple[object, BaseException | None]] = []
+    here = contextvars.copy_context()
+
+    def body() -> None:
+        try:
+            answer.append((here.run(step.function, *args, **kwargs), None))
+        except BaseException as error:
+            answer.append((None, error))
+
+    thread = threading.Thread(target=body, name=f"perdure-step-{step.name[:40]}", daemon=True)
+    contextvars.Context().run(thread.start)
+    until = time.monotonic() + (step.timeout or 0)
+    while thread.is_alive() and (left := until - time.monotonic()) > 0:
+        thread.join(min(left, 0.5))
+        if thread.is_alive() and attempt.signal is not None:
+            _stop(thread)
+            attempt.check()
+    if not answer:
+        _stop(thread)
+        raise _timed_out(step)
+    value, error = answer[0]
+    if error is not None:
+        raise error
+    return value
+
+
+def _stop(thread: threading.Thread) -> None:
+    if thread.ident is not None and thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_StopThread))
+
+

@@ -1,0 +1,255 @@
+"""A step call in a workflow: from the record where there is one, else run, stored and then given to the workflow in its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from ..context import StepContext
+from ..errors import NondeterminismError, ValueNotReadable, ValueNotStorable
+from ..failures import Failure
+from ..store.checkpoints import Settled
+from .branch import Branch
+from .journal import Recorded
+from .lane import Delivery
+from .outcome import Outcome, failed, run_async_body, run_body
+
+if TYPE_CHECKING:
+    from ..definitions import StepDefinition
+
+__all__ = ["call", "call_async"]
+
+
+def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    """Call a sync step in a branch."""
+    key, recorded = _enter(step, branch)
+    attempt = branch.attempt
+    lane = attempt.lane
+    # In an async workflow a sync step holds the loop: its outcome is used on the spot, and replay finds it there again.
+    inline = branch.task is not None
+    lone = lane.lone
+    if recorded is not None:
+        if inline or lone:
+            recorded.consumed = True
+            if lone:
+                lane.passed(recorded.clock)
+        else:
+            gate = Lock()
+            gate.acquire()
+            lane.wait_recorded(Delivery(branch, recorded.ordinal, recorded.clock, gate.release))
+            lane.rest_thread(branch)
+            gate.acquire()
+            attempt.check()
+        return _replayed(step, branch, recorded)
+    if not inline and not lone:
+        lane.rest_thread(branch)
+    started = time.monotonic_ns()
+    attempt.started(key)
+    context = StepContext(branch, key)
+    outcome = run_body(step, context, args, kwargs)
+    if inline or lone:
+        if not outcome.stored:
+            outcome.ordinal, outcome.clock = lane.accept()
+            _store(step, branch, key, outcome, started)
+        if lone:
+            lane.passed(outcome.clock)
+    else:
+        _store_in_turn(step, branch, key, outcome, started)
+    attempt.finished(key, outcome, started)
+    if outcome.raised is not None:
+        raise outcome.raised
+    return outcome.value
+
+
+def _store_in_turn(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int) -> None:
+    lane = branch.attempt.lane
+    gate = Lock()
+    gate.acquire()
+    with lane.lock:
+        if not outcome.stored:
+            outcome.ordinal, outcome.clock = lane.accept()
+        delivery = Delivery(branch, outcome.ordinal, outcome.clock, gate.release)
+        lane.wait_live(delivery)
+    try:
+        if not outcome.stored:
+            _store(step, branch, key, outcome, started)
+    finally:
+        lane.stored(delivery)
+    gate.acquire()
+    branch.attempt.check()
+
+
+def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int) -> None:
+    """Commit an outcome, waiting for it. One that Postgres refuses becomes the error that says so."""
+    attempt = branch.attempt
+    checkpoint = attempt.checkpoint(key, step.name, outcome, started)
+    settled = attempt.committer.commit(checkpoint, attempt.given_up)
+    if isinstance(settled, ValueNotStorable) and _refused(outcome, settled):
+        settled = attempt.committer.commit(attempt.checkpoint(key, step.name, outcome, started), attempt.given_up)
+    attempt.judge(settled, key)
+
+
+async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    """Call an async step in a branch."""
+    _raise_pending_cancel(branch)
+    key, recorded = _enter(step, branch)
+    attempt = branch.attempt
+    lane = attempt.lane
+    turn = _Turn(branch)
+    if recorded is not None:
+        if recorded.cancelled or not lane.lone:
+            turn.delivery = Delivery(branch, recorded.ordinal, recorded.clock, turn.wake)
+            lane.wait_recorded(turn.delivery)
+            await turn.come()
+        else:
+            recorded.consumed = True
+            lane.passed(recorded.clock)
+        if recorded.cancelled:
+            attempt.replayed(key, recorded)
+            raise asyncio.CancelledError
+        _keep_cancel(branch, turn.cancelled)
+        return _replayed(step, branch, recorded)
+    started = time.monotonic_ns()
+    attempt.started(key)
+    task = branch.task
+    assert task is not None
+    asked = task.cancelling()
+    context = StepContext(branch, key)
+    outcome = await run_async_body(step, context, args, kwargs)
+    lone = lane.lone
+    if not outcome.stored:
+        outcome.ordinal, outcome.clock = lane.accept()
+    if not lone:
+        turn.delivery = Delivery(branch, outcome.ordinal, outcome.clock, turn.wake)
+        lane.wait_live(turn.delivery)
+    if outcome.stored:
+        turn.settle(None)
+    else:
+        committer = attempt.loop_committer
+        assert committer is not None
+        committer.submit(attempt.checkpoint(key, step.name, outcome, started), turn.settle)
+    await turn.come()
+    if isinstance(turn.settled, ValueNotStorable) and _refused(outcome, turn.settled):
+        # Its turn has come already, so the error is stored without another.
+        turn.settled = await attempt.commit_in_thread(attempt.checkpoint(key, step.name, outcome, started))
+    if turn.settled is not None:
+        attempt.judge(turn.settled, key)
+    if lone:
+        lane.passed(outcome.clock)
+    attempt.finished(key, outcome, started)
+    if outcome.cancelled:
+        raise asyncio.CancelledError
+    _keep_cancel(branch, turn.cancelled or task.cancelling() > asked)
+    if outcome.raised is not None:
+        raise outcome.raised
+    return outcome.value
+
+
+class _Turn:
+    """An async step's wait for its outcome's turn. A cancellation meanwhile is noted and does not end the wait."""
+
+    __slots__ = ("branch", "came", "cancelled", "delivery", "future", "settled")
+
+    def __init__(self, branch: Branch) -> None:
+        self.branch = branch
+        self.delivery: Delivery | None = None
+        self.future: asyncio.Future[None] | None = None
+        self.settled: Settled | None = None
+        self.came = False
+        self.cancelled = False
+
+    def wake(self) -> None:
+        self.came = True
+        if self.future is not None and not self.future.done():
+            self.future.set_result(None)
+
+    def settle(self, settled: Settled | None) -> None:
+        """The outcome is stored; a lone branch goes on, another waits for its turn."""
+        self.settled = settled
+        if self.delivery is None:
+            self.wake()
+        else:
+            self.branch.attempt.lane.stored(self.delivery)
+
+    async def come(self) -> None:
+        attempt = self.branch.attempt
+        assert attempt.loop is not None
+        while not self.came:
+            self.future = attempt.loop.create_future()
+            try:
+                await self.future
+            except asyncio.CancelledError:
+                attempt.check()
+                self.cancelled = True
+                if self.delivery is not None and not self.came:
+                    attempt.lane.cancel_requested(self.delivery)
+        attempt.check()
+
+
+def _enter(step: StepDefinition, branch: Branch) -> tuple[str, Recorded | None]:
+    attempt = branch.attempt
+    attempt.check()
+    key = branch.next_key(step.name)
+    try:
+        return key, attempt.journal.take(branch.path, key)
+    except NondeterminismError as error:
+        raise attempt.stop(error) from None
+
+
+def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> object:
+    branch.attempt.replayed(recorded.key, recorded)
+    if recorded.error is not None:
+        raise Failure.from_json(recorded.error).revive()
+    assert recorded.result is not None
+    try:
+        return step.codec.decode(recorded.result)
+    except ValueNotReadable as error:
+        raise branch.attempt.stop(error) from error
+
+
+def _refused(outcome: Outcome, refusal: ValueNotStorable) -> bool:
+    """Turn an outcome that the store refuses into an error that it takes; False if it is one already."""
+    if isinstance(outcome.raised, ValueNotStorable):
+        return False
+    instead = failed(refusal, outcome.tries)
+    outcome.result, outcome.value, outcome.error, outcome.raised = None, None, instead.error, instead.raised
+    return True
+
+
+def _raise_pending_cancel(branch: Branch) -> None:
+    if branch.cancel_pending:
+        branch.cancel_pending = False
+        if branch.task is not None and branch.task.cancelling():
+            branch.attempt.check()
+            raise asyncio.CancelledError
+
+
+def _keep_cancel(branch: Branch, cancelled: bool) -> None:
+    """A cancellation that came while an outcome was on its way takes effect at the branch's next wait.
+
+    The outcome is in the store, so the step did not end cancelled; and a cancellation must not get lost.
+    """
+    if cancelled:
+        branch.cancel_pending = True
+        loop = branch.attempt.loop
+        assert loop is not None
+        loop.call_soon(_push_cancel, branch)
+
+
+def _push_cancel(branch: Branch) -> None:
+    task = branch.task
+    if not branch.cancel_pending or task is None:
+        return
+    if task.done() or not task.cancelling():
+        branch.cancel_pending = False
+        return
+    waits_for = task._fut_waiter  # type: ignore[attr-defined]
+    if waits_for is None:
+        loop = branch.attempt.loop
+        assert loop is not None
+        loop.call_soon(_push_cancel, branch)
+        return
+    branch.cancel_pending = False
+    waits_for.cancel()
