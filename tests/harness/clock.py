@@ -57,3 +57,9 @@ def _library() -> Path:
     if not found:
         unavailable("libfaketime (Debian: apt-get install libfaketime)")
     return found[0]
+
+
+def remove_traces(pid: int) -> None:
+    """Remove the shared memory that libfaketime made for a process which was killed before it could do so."""
+    for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+        (Path("/dev/shm") / name).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ server is copied from a data folder that is made once per version, and starts in
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from . import installations
-from .clock import Clock
+from .clock import Clock, remove_traces
 from .disk import Disk
 from .eventually import eventually
 from .installations import Installation, hand_over, run_as
@@ -134,6 +135,7 @@ class Server:
         self._process.send_signal(_STOP[mode])
         self.resume()
         self._process.wait(deadline)
+        remove_traces(self.pid)
 
     def restart(self, mode: str = "fast") -> None:
         self.stop(mode)
@@ -149,6 +151,7 @@ class Server:
         signal_all(pids, signal.SIGKILL)
         self._process.wait()
         eventually(lambda: not any(alive(pid) for pid in pids), every=0.002)
+        remove_traces(self.pid)
 
     def pause(self) -> None:
         """SIGSTOP to all its processes: connections stay open and nothing answers."""
@@ -165,11 +168,12 @@ class Server:
         signal_all([*descendants(self.pid), self.pid], signal.SIGCONT)
 
     def close(self) -> None:
-        """Kill it, and free what it holds outside its folder."""
+        """Kill it, and free what it holds; its log stays until the workspace goes."""
         self.kill()
         remove_shared_memory(self.data / "postmaster.pid")
         if self._disk is not None:
             self._disk.close()
+        shutil.rmtree(self.data, ignore_errors=True)
 
     # --- settings
 

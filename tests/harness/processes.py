@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .clock import remove_traces
 from .eventually import eventually
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class Child:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        remove_traces(self.pid)
 
     def _left(self) -> list[int]:
         if alive(self.pid) and start_ticks(self.pid) != self._born:

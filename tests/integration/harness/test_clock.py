@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from tests.harness.clock import Clock
 from tests.harness.eventually import eventually
@@ -31,3 +32,6 @@ def test_only_the_wall_clock_is_set(workspace, children):
     for offset in (0, 3600, -3600, 0):
         clock.set_offset(offset)
         eventually(wall_is_ahead)
+    child.kill()
+    child.close()
+    assert not list(Path("/dev/shm").glob(f"*faketime*_{child.pid}"))
