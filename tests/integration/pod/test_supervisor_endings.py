@@ -83,7 +83,7 @@ def test_user_code_that_closes_all_descriptors_is_not_written_into(supervise: Su
 
 
 def test_the_child_starts_like_a_fresh_python_in_a_session_of_its_own(supervise: Supervise):
-    run = supervise("shows_itself")
+    run = supervise("shows_itself", prefix=("sh", "-c", 'echo typed | "$0" "$@"'))
     assert run.code() == 0
     shown = run.wait_for("shown")
     assert shown["session"] == shown["group"] == shown["pid"]
