@@ -214,6 +214,18 @@ def test_a_server_whose_folder_was_removed_goes(database: EmbeddedDatabase):
     database.gone()
 
 
+def test_the_log_does_not_grow_without_end(database: EmbeddedDatabase):
+    log = Path(database.folder.log)
+    with embedded.database(database.base, idle=0.2):
+        with log.open("ab") as file:
+            file.write(b"words\n" * 2**20)
+        eventually(lambda: log.stat().st_size < 2**20)
+        assert Path(f"{log}.1").stat().st_size > 2**20
+        database.write(1)
+    database.gone()
+    assert "database system is shut down" in log.read_text()
+
+
 def test_a_path_too_long_for_a_socket(workspace: Workspace, children: Children):
     long = EmbeddedDatabase(workspace.new_folder("db") / ("x" * 120), children)
     with embedded.database(long.base, idle=0) as url, psycopg.connect(url) as connection:
