@@ -238,8 +238,9 @@ def test_a_path_too_long_for_a_socket(workspace: Workspace, children: Children):
 @pytest.mark.parametrize("name", ["""a "b" & 'c' 100%?ü""", "with, comma"])
 def test_a_path_that_needs_quoting(name: str, workspace: Workspace, children: Children):
     odd = EmbeddedDatabase(workspace.new_folder("db") / name, children)
-    with embedded.database(odd.base) as url, psycopg.connect(url) as connection:
+    with embedded.database(odd.base, idle=0) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+    odd.gone()
 
 
 def test_variables_meant_for_other_servers_do_not_matter(database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch):
