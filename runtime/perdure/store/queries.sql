@@ -28,8 +28,11 @@ WITH claimed AS (
     UPDATE perdure.attempts a SET ended = clock_timestamp(), ending = 'superseded'
     FROM claimed c WHERE a.run_id = c.id AND a.attempt = c.attempt - 1 AND a.ended IS NULL
 ), gone AS (
-    -- `r` is the row as it was before this statement.
-    DELETE FROM perdure.processes p USING claimed c, perdure.runs r WHERE r.id = c.id AND p.id = r.process AND p.claim = r.claim
+    -- `r` is the row as it was before this statement. A heartbeat that never commits must not stop a claim.
+    DELETE FROM perdure.processes WHERE id IN (
+        SELECT p.id FROM perdure.processes p JOIN perdure.runs r ON r.process = p.id AND r.claim = p.claim JOIN claimed c ON c.id = r.id
+        FOR UPDATE OF p SKIP LOCKED
+    )
 )
 SELECT attempt FROM claimed
 
