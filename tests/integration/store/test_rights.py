@@ -459,7 +459,6 @@ def test_settings_of_its_session_change_no_answer(
             ("plpgsql.variable_conflict", "use_variable"),
             ("plpgsql.extra_errors", "all"),
             ("transform_null_equals", "on"),
-            ("array_nulls", "off"),
             ("intervalstyle", "sql_standard"),
             ("timezone", "Pacific/Kiritimati"),
         ]:
