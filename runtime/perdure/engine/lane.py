@@ -60,7 +60,9 @@ class Delivery:
 class Lane:
     """The deliveries of one attempt."""
 
-    def __init__(self, journal: Journal, stuck: Callable[[Recorded], None], loop: RunLoop | None = None) -> None:
+    def __init__(
+        self, journal: Journal, stuck: Callable[[Recorded], None], loop: RunLoop | None = None, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self.journal = journal
         self.lock = RLock()
         self.now = 0.0
@@ -76,7 +78,8 @@ class Lane:
         self._loop = loop
         self._stuck = stuck
         self._stuck_since: float | None = None
-        self._origin = time.monotonic_ns() // 1000 - journal.last_clock
+        self._clock = clock
+        self._origin = clock() // 1000 - journal.last_clock
         self._ordinal = journal.last_ordinal
         self._last_clock = journal.last_clock
         self._replayed: dict[int, Delivery] = {}
@@ -97,9 +100,13 @@ class Lane:
         """The ordinal and the clock's reading for an outcome that has come about now."""
         with self.lock:
             self._ordinal += 1
-            clock = time.monotonic_ns() // 1000 - self._origin
+            clock = self.elapsed()
             clock = self._last_clock = max(clock, self._last_clock, int(self.now * 1e6) + 1)
             return self._ordinal, clock
+
+    def elapsed(self) -> int:
+        """Microseconds that the run's clock would show if something happened now."""
+        return self._clock() // 1000 - self._origin
 
     def passed(self, clock: int) -> None:
         """An outcome went to the lone branch without a delivery."""
@@ -249,7 +256,7 @@ class Lane:
             self._live.popleft()
             self._deliver(delivery)
             return True
-        real = (time.monotonic_ns() // 1000 - self._origin) / 1e6
+        real = self.elapsed() / 1e6
         if self._fire(real):
             return True
         self._arm(real)

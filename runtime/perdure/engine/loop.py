@@ -8,6 +8,7 @@ belongs to no run, or to the body of a step, is left to asyncio.
 from __future__ import annotations
 
 import asyncio
+import selectors
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context, copy_context
@@ -71,8 +72,8 @@ class BranchTask(asyncio.Task[Any]):
 class RunLoop(asyncio.SelectorEventLoop):
     """The loop in which async workflows run."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        super().__init__(selector)
         self._thread = get_ident()
         self._foreseen: dict[int, BranchTask] = {}
 
@@ -106,6 +107,10 @@ class RunLoop(asyncio.SelectorEventLoop):
         current = CURRENT.get()
         if current.__class__ is Branch:
             return cast(Branch, current).attempt.lane.now
+        return self.real_time()
+
+    def real_time(self) -> float:
+        """Seconds on the loop's own clock, outside of every run."""
         return super().time()
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
@@ -141,7 +146,7 @@ class RunLoop(asyncio.SelectorEventLoop):
 
     def real_later(self, delay: float, callback: Callable[..., object]) -> asyncio.TimerHandle:
         """Call something after `delay` seconds of real time, outside of every run."""
-        return super().call_at(super().time() + max(0.0, delay), callback, context=_EMPTY)
+        return super().call_at(self.real_time() + max(0.0, delay), callback, context=_EMPTY)
 
     def run_timer(self, timer: LaneTimer, lane: Lane) -> None:
         """Run a due timer of workflow code."""

@@ -1,0 +1,388 @@
+"""Random concurrent workflows, run on virtual time, killed and resumed: shared by the replay tests of all Python versions.
+
+A program is nested JSON that one workflow interprets; its decisions (who won, what came first, what timed out) are what it
+notes down. Steps take virtual time. A resumed attempt gives the outcomes that were not recorded at the very times at which the
+undisturbed run had them, so its decisions must be the same to the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import selectors
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import perdure
+from perdure.engine.attempt import Attempt, Facts
+from perdure.engine.execute import execute_async
+from perdure.engine.loop import RunLoop
+from perdure.errors import HandedBack
+from perdure.names import Claim, RunId
+from perdure.store.checkpoints import Answer, Checkpoint, Recorded
+
+Node = list[Any]
+RUN = RunId(UUID(int=0x1234_5678_9ABC))
+
+
+class _VirtualSelector(selectors.SelectSelector):
+    """Waits in no time: what the loop would sleep is added to its clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            return super().select(5.0)
+        self.now += timeout
+        return ready
+
+
+class VirtualLoop(RunLoop):
+    """A `RunLoop` on virtual time."""
+
+    def __init__(self) -> None:
+        self._virtual = _VirtualSelector()
+        super().__init__(self._virtual)
+
+    def real_time(self) -> float:
+        return self._virtual.now
+
+
+@dataclass
+class Play:
+    """What one attempt is to do and what came of it."""
+
+    program: Node
+    threads: bool = False
+    stored: dict[str, Recorded] = field(default_factory=dict)
+    due: dict[str, int] = field(default_factory=dict)
+    """When the undisturbed run accepted an outcome, in microseconds of the run's clock, by step key."""
+    decisions: list[Any] = field(default_factory=list)
+    executed: list[str] = field(default_factory=list)
+    ended: str | None = None
+    result: str | None = None
+    error: str | None = None
+
+
+_play: Play
+_attempt: Attempt
+
+
+async def _take_time(delay: int) -> None:
+    """Wait for `delay` milliseconds, or until the outcome's hour in the undisturbed run; for ever if it had none."""
+    key = perdure.step_context().step_key
+    _play.executed.append(key)
+    if not _play.due:
+        # No two steps and no timer fall on the same microsecond.
+        await asyncio.sleep(delay / 1e3 + (hash_of(key) % 997 + 1) / 1e6)
+        return
+    try:
+        # A step that was cancelled in the undisturbed run waits for that.
+        await _hour_of(key, 0 if key in _play.due else 10**12)
+    except asyncio.CancelledError:
+        await _hour_of(f"cancelled {key}", 0)
+        raise
+
+
+async def _hour_of(what: str, later: int) -> None:
+    due = _play.due.get(what, 0) + later
+    while (left := due - _attempt.lane.elapsed()) > 0:
+        await asyncio.sleep(left / 1e6)
+
+
+def hash_of(text: str) -> int:
+    """A hash that no process changes."""
+    value = 0
+    for character in text:
+        value = (value * 31 + ord(character)) % 1_000_003
+    return value
+
+
+@perdure.step
+async def work(label: str, delay: int) -> str:
+    await _take_time(delay)
+    return label
+
+
+@perdure.step
+async def fail(label: str, delay: int) -> str:
+    await _take_time(delay)
+    raise LookupError(label)
+
+
+@perdure.step
+def in_thread(label: str) -> str:
+    _play.executed.append(perdure.step_context().step_key)
+    return label
+
+
+class Interpreter:
+    """Runs a program's nodes in workflow code, noting every decision."""
+
+    def __init__(self) -> None:
+        self.labels = 0
+
+    async def run(self, node: Node, path: str) -> str:
+        kind, *rest = node
+        result: str = await getattr(self, "do_" + kind)(path, *rest)
+        _play.decisions.append([path, kind, result])
+        return result
+
+    async def do_step(self, path: str, delay: int) -> str:
+        return await work(path, delay)
+
+    async def do_fail(self, path: str, delay: int) -> str:
+        try:
+            return await fail(path, delay)
+        except LookupError as error:
+            return f"failed {error}"
+
+    async def do_raise(self, path: str, delay: int) -> str:
+        return await fail(path, delay)
+
+    async def do_sleep(self, path: str, milliseconds: int) -> str:
+        await asyncio.sleep(milliseconds / 1e3)
+        return "slept"
+
+    async def do_seq(self, path: str, *nodes: Node) -> str:
+        return "+".join([await self.safe(node, f"{path}.{n}") for n, node in enumerate(nodes)])
+
+    async def do_gather(self, path: str, *nodes: Node) -> str:
+        results = await asyncio.gather(*[self.safe(node, f"{path}.{n}") for n, node in enumerate(nodes)])
+        return "&".join(results)
+
+    async def do_group(self, path: str, *nodes: Node) -> str:
+        tasks: list[asyncio.Task[str]] = []
+        failures = 0
+        try:
+            async with asyncio.TaskGroup() as group:
+                for n, node in enumerate(nodes):
+                    tasks.append(group.create_task(self.run(node, f"{path}.{n}")))
+                await self.safe(["step", 7], f"{path}.body")
+        except* Exception as errors:
+            failures = len(errors.exceptions)
+        return f"group {failures} {_ends(tasks)}"
+
+    async def do_wait(self, path: str, first: bool, cancel: bool, *nodes: Node) -> str:
+        tasks = [asyncio.create_task(self.safe(node, f"{path}.{n}"), name=str(n)) for n, node in enumerate(nodes)]
+        how = asyncio.FIRST_COMPLETED if first else asyncio.ALL_COMPLETED
+        done, pending = await asyncio.wait(tasks, return_when=how)
+        first_done = ",".join(task.get_name() for task in done)
+        for task in pending:
+            if cancel:
+                task.cancel()
+        if pending:
+            await asyncio.wait(pending)
+        return f"done {first_done} then {_ends(tasks)}"
+
+    async def do_as_completed(self, path: str, *nodes: Node) -> str:
+        order = [await future for future in asyncio.as_completed([self.safe(node, f"{path}.{n}") for n, node in enumerate(nodes)])]
+        return "<".join(order)
+
+    async def do_timeout(self, path: str, milliseconds: int, node: Node) -> str:
+        try:
+            async with asyncio.timeout(milliseconds / 1e3):
+                return await self.run(node, f"{path}.0")
+        except TimeoutError:
+            return "timed out"
+
+    async def do_wait_for(self, path: str, milliseconds: int, node: Node) -> str:
+        try:
+            return await asyncio.wait_for(self.run(node, f"{path}.0"), milliseconds / 1e3)
+        except TimeoutError:
+            return "waited out"
+
+    async def do_race(self, path: str, milliseconds: int, node: Node) -> str:
+        task = asyncio.create_task(self.safe(node, f"{path}.0"))
+        timer = asyncio.create_task(asyncio.sleep(milliseconds / 1e3))
+        done, _ = await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+        won = "task" if task in done else "timer"
+        timer.cancel()
+        await asyncio.wait({task, timer})
+        return f"{won} {_ends([task])}"
+
+    async def do_queue(self, path: str, consumers: int, *nodes: Node) -> str:
+        queue: asyncio.Queue[str] = asyncio.Queue()
+        taken: list[str] = []
+
+        async def produce(n: int, node: Node) -> None:
+            await queue.put(await self.safe(node, f"{path}.{n}"))
+
+        async def consume(name: str) -> None:
+            while True:
+                item = await queue.get()
+                taken.append(f"{name}:{item}")
+                await work(f"{path}.{name}", 3)
+                queue.task_done()
+
+        eaters = [asyncio.create_task(consume(f"c{c}")) for c in range(consumers)]
+        await asyncio.gather(*[produce(n, node) for n, node in enumerate(nodes)])
+        await queue.join()
+        for eater in eaters:
+            eater.cancel()
+        await asyncio.gather(*eaters, return_exceptions=True)
+        return "|".join(taken)
+
+    async def do_threads(self, path: str, *counts: int) -> str:
+        def branch(n: int, count: int) -> str:
+            return ".".join(in_thread(f"{path}.{n}.{i}") for i in range(count))
+
+        tasks = [asyncio.create_task(perdure.to_thread(branch, n, count), name=str(n)) for n, count in enumerate(counts)]
+        order = []
+        pending = set(tasks)
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            order.append(",".join(task.get_name() for task in done))
+            _play.decisions.append([path, "threads so far", list(order)])
+        return "<".join(order) + _ends(tasks)
+
+    async def safe(self, node: Node, path: str) -> str:
+        try:
+            return await self.run(node, path)
+        except Exception as error:
+            return f"caught {type(error).__name__}"
+
+
+def _ends(tasks: list[asyncio.Task[str]]) -> str:
+    return "/".join("cancelled" if t.cancelled() else "raised" if t.exception() else str(t.result()) for t in tasks)
+
+
+@perdure.workflow
+async def interpret() -> str:
+    return await Interpreter().safe(_play.program, "p")
+
+
+class _Store:
+    """Checkpoints in memory; the attempt dies once `limit` of them were stored."""
+
+    def __init__(self, play: Play, limit: int | None) -> None:
+        self.play = play
+        self.limit = limit
+        self.written = 0
+        self.lock = threading.Lock()
+        self.dead = False
+        self.loop: RunLoop
+        self.attempt: Attempt
+
+    def commit(self, checkpoint: Checkpoint, given_up: Any = None) -> Answer:
+        with self.lock:
+            if self.dead:
+                return Answer.SUPERSEDED
+            assert checkpoint.key not in self.play.stored
+            self.play.stored[checkpoint.key] = Recorded(
+                checkpoint.key, checkpoint.ordinal, 1, checkpoint.tries, checkpoint.clock, checkpoint.result, checkpoint.error
+            )
+            self.written += 1
+            self.dead = self.written == self.limit
+        if self.dead:
+            self.attempt.interrupt(HandedBack("killed"))
+        return Answer.DONE
+
+    def submit(self, checkpoint: Checkpoint, callback: Any) -> None:
+        answer = self.commit(checkpoint)
+        # An answer takes a moment, in which more happens.
+        self.loop.real_later(0.0002, lambda: callback(answer))
+
+
+def play(program: Node, stored: dict[str, Recorded], due: dict[str, int], limit: int | None = None, real: bool = False) -> Play:
+    """Run one attempt of a program on what is stored so far, to its end or until `limit` more checkpoints are."""
+    global _play, _attempt
+    _play = Play(program, stored=dict(stored), due=due)
+    loop = RunLoop() if real else VirtualLoop()
+    store = _Store(_play, limit)
+    facts = Facts(RUN, Claim(UUID(int=1)), 1, "replay", interpret.definition.entrypoint, "{}")  # type: ignore[attr-defined]
+    committer: Any = store
+    clock: Any = {} if real else {"clock": lambda: int(loop.real_time() * 1e9)}
+    copies = [Recorded(r.key, r.ordinal, r.attempt, r.tries, r.clock, r.result, r.error) for r in stored.values()]
+    _attempt = Attempt(facts, copies, committer, loop=loop, loop_committer=committer, **clock)
+    store.loop, store.attempt = loop, _attempt
+    try:
+        ending = loop.run_until_complete(execute_async(interpret.definition, _attempt))  # type: ignore[attr-defined]
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+    if not store.dead:
+        _play.ended, _play.result, _play.error = ending.state, ending.result, ending.error
+    return _play
+
+
+def record(program: Node) -> Play:
+    """The undisturbed run."""
+    return play(program, {}, {})
+
+
+def prefix(full: Play, count: int) -> dict[str, Recorded]:
+    """The first `count` outcomes that a run stored."""
+    kept = sorted(full.stored.values(), key=lambda one: one.ordinal)[:count]
+    return {one.key: one for one in kept}
+
+
+def check(full: Play) -> None:
+    """Kill after each checkpoint in turn and resume: the same decisions and the same result."""
+    assert full.ended == "succeeded", full.error
+    due = {f"cancelled {one.key}" if one.cancelled else one.key: one.clock for one in full.stored.values()} or {"": 0}
+    for count in range(len(full.stored) + 1):
+        again = play(full.program, prefix(full, count), due)
+        assert again.error is None, (count, again.error)
+        assert again.decisions == full.decisions, (count, *_first_difference(again.decisions, full.decisions))
+        assert again.result == full.result
+        assert sorted(again.stored) == sorted(full.stored)
+
+
+def _first_difference(one: list[Any], other: list[Any]) -> tuple[Any, Any]:
+    for a, b in zip([*one, None], [*other, None], strict=False):
+        if a != b:
+            return a, b
+    return None, None
+
+
+def check_chain(program: Node, *, real: bool = False) -> None:
+    """Kill each attempt after one more checkpoint: what it decided before it died, its successor decides again."""
+    stored: dict[str, Recorded] = {}
+    before: list[Any] = []
+    for _ in range(200):
+        attempt = play(program, stored, {}, limit=1, real=real)
+        assert attempt.decisions[: len(before)] == before
+        assert not (set(attempt.executed) & set(stored)), "a stored step ran again"
+        if attempt.ended is not None:
+            assert attempt.ended == "succeeded", attempt.error
+            return
+        stored, before = attempt.stored, attempt.decisions
+    raise AssertionError("the program does not end")
+
+
+def dump(full: Play) -> dict[str, Any]:
+    """A run for another Python version to resume."""
+    rows = [[r.key, r.ordinal, r.tries, r.clock, r.result, r.error] for r in full.stored.values()]
+    return {"program": full.program, "rows": rows, "decisions": full.decisions, "result": full.result}
+
+
+def restore(document: dict[str, Any]) -> Play:
+    """What `dump` wrote."""
+    rows = {key: Recorded(key, ordinal, 1, tries, clock, result, error) for key, ordinal, tries, clock, result, error in document["rows"]}
+    full = Play(document["program"], stored=rows, decisions=document["decisions"], result=document["result"])
+    full.ended = "succeeded"
+    return full
+
+
+def main() -> None:
+    """`record`: programs from standard input, runs to standard output; `check`: such runs from standard input."""
+    for line in sys.stdin:
+        if sys.argv[1] == "record":
+            print(json.dumps(dump(record(json.loads(line)))))
+        else:
+            full = restore(json.loads(line))
+            check(full)
+            print("same")
+
+
+if __name__ == "__main__":
+    main()
