@@ -1,0 +1,163 @@
+"""`make demo`: a transfer that loses its process in the worst moment, and ends as if nothing had been.
+
+The outside bank has booked the deposit and has not answered yet when the transfer's processes get SIGKILL, all at
+once. The same command, given again, goes on from the last finished step: it asks the outside bank again, with the same
+idempotency key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bank  # type: ignore[import-not-found]  # the file beside this one
+import psycopg
+
+from perdure.store import embedded
+
+HERE = Path(__file__).resolve().parent
+PERDURE = Path(sys.executable).with_name("perdure")
+RUN = "transfer-17"
+INPUT = {"source": "alice", "target": "bob", "amount": 100}
+PATIENCE = 60.0
+"""Seconds until something that should happen counts as failed."""
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="perdure-demo-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        os.environ |= {"PERDURE_DATA_DIR": str(folder / "data"), "PERDURE_IDLE_SECONDS": "1"}
+        os.environ.pop("PERDURE_DATABASE_URL", None)
+        with outside_bank(folder), embedded.database() as url:
+            balanced = play(url)
+        wait_for(lambda: not any(folder.glob("data/*/**/postmaster.pid")), "the embedded database to stop")
+    return 0 if balanced else 1
+
+
+def play(url: str) -> bool:
+    title("A transfer of 100 from alice, who is with us, to bob, who is with another bank")
+    bank.ask("POST", "/fault", {"kind": "slow", "times": 1, "seconds": PATIENCE})
+    first = start_transfer()
+    wait_for(lambda: deposits() or first.poll() is not None, "the outside bank to book the deposit")
+    if first.poll() is not None:
+        say(bad("the transfer ended by itself"))
+        return False
+    say("The outside bank has booked the deposit and takes its time to answer. Now, in the middle of this step:")
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    say(bad("SIGKILL to the transfer and every process of it"))
+    show_books(url)
+
+    title("The same command again")
+    code = start_transfer().wait(PATIENCE)
+    say(good("it ended with exit code 0") if code == 0 else bad(f"it ended with exit code {code}"))
+
+    title("What each attempt did")
+    show_attempts()
+
+    title("The books")
+    balanced = show_books(url)
+    booked = deposits()
+    say(f"The outside bank was asked {sum(one['asked'] for one in booked)} times and has {len(booked)} deposit.")
+    good_end = code == 0 and balanced and [one["amount"] for one in booked] == [100]
+    say(good("The books balance.") if good_end else bad("THE BOOKS DO NOT BALANCE."))
+    return good_end
+
+
+def start_transfer() -> subprocess.Popen[bytes]:
+    command = ["perdure", "run", "examples/transfer/bank.py:transfer", "--id", RUN, "--input", json.dumps(INPUT)]
+    say(dim("$ " + shlex.join(command)))
+    return subprocess.Popen([PERDURE, *command[1:]], cwd=HERE.parents[1], start_new_session=True)
+
+
+def show_attempts() -> None:
+    shown = json.loads(subprocess.check_output([PERDURE, "show", RUN, "-o", "json"]))
+    attempts = [one["attempt"] for one in shown["attempts"]]
+    say(f"{'step':<12}" + "".join(f"{f'attempt {number}':<26}" for number in attempts))
+    for one in shown["steps"]:
+        ran = one["attempt"]
+        killed = "cut off in the middle" if one["name"] == "deposit" else "-"
+        cells = [killed if n < ran else "ran" if n == ran else "taken from its checkpoint" for n in attempts]
+        say(f"{one['key']:<12}" + "".join(f"{cell:<26}" for cell in cells))
+
+
+def show_books(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        books = bank.audit(connection)
+    for name in ("alice", bank.IN_TRANSIT, bank.PAID_OUT):
+        say(f"{name:<12}{books.accounts[name]:>6}")
+    say(f"{'outside bank':<12}{books.outside:>6}")
+    return books.balanced
+
+
+@contextmanager
+def outside_bank(folder: Path) -> Iterator[None]:
+    """The outside bank, in a process of its own, as `bank.outside_bank` finds it."""
+    command: list[str | Path] = [
+        sys.executable,
+        HERE / "outside_bank.py",
+        "--ledger",
+        folder / "outside-bank.sqlite",
+        "--with-parent",
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        os.environ["OUTSIDE_BANK"] = server.stdout.readline().strip()
+        try:
+            yield
+        finally:
+            server.stdin.close()
+
+
+def deposits() -> list[dict[str, Any]]:
+    """What the outside bank has booked."""
+    booked: list[dict[str, Any]] = bank.ask("GET", "/deposits")[1]
+    return booked
+
+
+def wait_for(check: Callable[[], object], what: str) -> None:
+    ends = time.monotonic() + PATIENCE
+    while not check():
+        if time.monotonic() > ends:
+            sys.exit(f"waited {PATIENCE:g} s in vain for {what}")
+        time.sleep(0.02)
+
+
+def title(text: str) -> None:
+    print(f"\n{paint('1', text)}", flush=True)
+
+
+def say(text: str) -> None:
+    print(f"  {text}", flush=True)
+
+
+def good(text: str) -> str:
+    return paint("32", f"✓ {text}")
+
+
+def bad(text: str) -> str:
+    return paint("31", f"✗ {text}")
+
+
+def dim(text: str) -> str:
+    return paint("2", text)
+
+
+def paint(code: str, text: str) -> str:
+    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
