@@ -18,6 +18,7 @@
     │   ├── RunConflict             the id is taken by a run with another input or workflow
     │   ├── RunFailed               the run ended with an error
     │   ├── BackoffLimitExceeded    its attempts kept dying without a new checkpoint
+    │   ├── DeadlineExceeded        it had not ended by its deadline
     │   ├── RunWasCancelled         the run ended cancelled
     │   └── ResultTimeout           the run has not ended within the time given
     └── StoreError
@@ -37,6 +38,7 @@ from __future__ import annotations
 __all__ = [
     "BackoffLimitExceeded",
     "ControlSignal",
+    "DeadlineExceeded",
     "DefinitionError",
     "EntrypointError",
     "HandedBack",
@@ -159,6 +161,10 @@ class RunFailed(RunError):
 
 class BackoffLimitExceeded(RunError):
     """The run's attempts kept dying without a new checkpoint; this is its recorded error."""
+
+
+class DeadlineExceeded(RunError):
+    """The run had not ended by its deadline; this is its recorded error."""
 
 
 class RunWasCancelled(RunError):

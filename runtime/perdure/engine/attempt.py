@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,6 +71,8 @@ class Attempt:
         loop: the loop of an async workflow.
         loop_committer: stores outcomes for its tasks.
         observer: sees the steps go by.
+        clock: nanoseconds that only ever grow.
+        on_superseded: ends the process at once, from whatever thread, where it runs this attempt alone.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Attempt:
         observer: Observer | None = None,
         database_url: str | None = None,
         lease: float = 6.0,
+        clock: Callable[[], int] = time.monotonic_ns,
+        on_superseded: Callable[[], None] | None = None,
     ) -> None:
         self.facts = facts
         self.run_id = facts.run_id
@@ -91,19 +95,27 @@ class Attempt:
         self.number = facts.attempt
         self.journal = Journal(recorded)
         self.loop = loop
-        self.lane = Lane(self.journal, self._stuck, loop)
+        self.lane = Lane(self.journal, self._stuck, loop, clock)
         self.committer = committer
         self.loop_committer = loop_committer
         self.database_url = database_url
         self.lease = lease
         self.signal: ControlSignal | None = None
         self.interrupted = threading.Event()
+        self.paused = threading.Event()
+        """Ends the pauses between tries: the attempt ends, or is to."""
         self.over = threading.Event()
         self.forked = False
         self.tasks: set[asyncio.Task[Any]] = set()
         self.steps_done = self.journal.size
         self.current_step: str | None = None
         self._observer = observer
+        self._on_superseded = on_superseded
+        self._bodies = 0
+        """Steps whose bodies run, or whose outcomes are on their way into the store."""
+        self._draining: ControlSignal | None = None
+        self._held_back = 0
+        """Threads that drain: each stands before its next step."""
         self._run = str(facts.run_id).encode()
         self._claim = str(facts.claim).encode()
         self._task_number = (facts.run_id.int & 0xFFFF_FFFF) << 20
@@ -130,10 +142,13 @@ class Attempt:
 
     def interrupt(self, signal: ControlSignal) -> ControlSignal:
         """End the attempt, from any thread; the first reason given stands. Returns what to raise."""
+        if self._on_superseded is not None and isinstance(signal, Superseded) and not self.over.is_set():
+            self._on_superseded()
         with self.lane.lock:
             if self.signal is None or (isinstance(signal, Superseded) and not isinstance(self.signal, Superseded)):
                 self.signal = signal
         self.interrupted.set()
+        self.paused.set()
         if self.loop is None:
             self.lane.wake_all()
         elif self.loop.is_mine():
@@ -141,6 +156,69 @@ class Attempt:
         else:
             self.loop.call_in_loop(self._wake)
         return self.signal
+
+    def drain(self, signal: ControlSignal) -> None:
+        """End the attempt as soon as no step is under way: those that are may finish, and no other begins.
+
+        Called from any thread. A sync workflow goes on up to its next step: what it computes between steps, its end
+        included, cannot be told from outside.
+        """
+        with self.lane.lock:
+            self._draining = self._draining or signal
+        self.paused.set()
+        if self.loop is None or self.loop.is_mine():
+            self._end_if_drained()
+        else:
+            self.loop.call_in_loop(self._end_if_drained)
+
+    def _end_if_drained(self) -> None:
+        with self.lane.lock:
+            signal = self._draining
+            # Only a thread that stands before its next step shows that a sync workflow is not about to end by itself.
+            if self._bodies or not (self.loop is not None or self._held_back):
+                return
+        if signal is not None:
+            self.interrupt(signal)
+
+    def enter_step(self) -> None:
+        """A sync step's body is about to run, or to be tried again.
+
+        Raises:
+            ControlSignal: the attempt ends instead.
+        """
+        # A sync step of an async workflow holds the loop: it cannot wait here for others to finish.
+        if self._may_begin() or self.loop is not None:
+            return
+        with self.lane.lock:
+            self._bodies -= 1
+            self._held_back += 1
+        self._end_if_drained()
+        self.interrupted.wait()
+        self.check()
+
+    async def enter_async_step(self) -> None:
+        """As `enter_step`, of an async step."""
+        if self._may_begin():
+            return
+        loop = self.loop
+        assert loop is not None
+        self.leave_step()
+        try:
+            await loop.create_future()
+        finally:
+            self.check()
+
+    def _may_begin(self) -> bool:
+        with self.lane.lock:
+            self._bodies += 1
+            return self._draining is None
+
+    def leave_step(self) -> None:
+        """A step's outcome is stored, or it waits for its next try."""
+        with self.lane.lock:
+            self._bodies -= 1
+        if self._draining is not None:
+            self._end_if_drained()
 
     def _wake(self) -> None:
         self.lane.wake_all()
@@ -233,6 +311,7 @@ class Attempt:
             self._observer.tried(key, tries, error, pause)
 
     def finished(self, key: str, outcome: Outcome, started: int) -> None:
+        self.leave_step()
         self.steps_done += 1
         if self.current_step == key:
             self.current_step = None

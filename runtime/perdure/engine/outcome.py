@@ -78,8 +78,10 @@ def run_body(step: StepDefinition, context: StepContext, args: tuple[Any, ...], 
                 if pause is None:
                     return failed(error, context.tries)
                 attempt.tried(context.step_key, context.tries, error, pause)
-            if attempt.interrupted.wait(pause):
-                attempt.check()
+            attempt.leave_step()
+            attempt.paused.wait(pause)
+            attempt.check()
+            attempt.enter_step()
     finally:
         context.active = False
         CURRENT.reset(token)
@@ -117,10 +119,13 @@ async def run_async_body(step: StepDefinition, context: StepContext, args: tuple
                 if pause is None:
                     return failed(error, context.tries)
                 attempt.tried(context.step_key, context.tries, error, pause)
+            attempt.leave_step()
             try:
                 await asyncio.sleep(pause)
+                await attempt.enter_async_step()
             except asyncio.CancelledError:
                 attempt.check()
+                attempt.enter_step()
                 return Outcome(tries=context.tries)
     finally:
         context.active = False

@@ -45,6 +45,7 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
         return _replayed(step, branch, recorded)
     if not inline and not lone:
         lane.rest_thread(branch)
+    attempt.enter_step()
     started = time.monotonic_ns()
     attempt.started(key)
     context = StepContext(branch, key)
@@ -111,6 +112,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
             raise asyncio.CancelledError
         _keep_cancel(branch, turn.cancelled)
         return _replayed(step, branch, recorded)
+    await attempt.enter_async_step()
     started = time.monotonic_ns()
     attempt.started(key)
     task = branch.task

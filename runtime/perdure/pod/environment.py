@@ -45,6 +45,9 @@ class PodEnvironment:
     lease_seconds: float = DEFAULT_LEASE_SECONDS
     """`PERDURE_LEASE_SECONDS`: a heartbeat that rests for this long means death; it beats four times in it."""
 
+    patience_seconds: float | None = None
+    """`PERDURE_PATIENCE_SECONDS`: how long a finished step waits for a store that is away; without, to the deadline."""
+
     pod_name: str | None = None
     """`PERDURE_POD_NAME`, for the record of the attempt."""
 
@@ -68,6 +71,7 @@ class PodEnvironment:
             claim=Claim(reading.uuid("PERDURE_CLAIM", "the claim token")),
             grace_seconds=reading.seconds("PERDURE_GRACE_SECONDS", DEFAULT_GRACE_SECONDS),
             lease_seconds=reading.seconds("PERDURE_LEASE_SECONDS", DEFAULT_LEASE_SECONDS),
+            patience_seconds=reading.optional_seconds("PERDURE_PATIENCE_SECONDS"),
             pod_name=reading.text("PERDURE_POD_NAME"),
             node_name=reading.text("PERDURE_NODE_NAME"),
             image_id=reading.text("PERDURE_IMAGE_ID"),
@@ -111,6 +115,9 @@ class _Reading:
             self.problems.append(f"{variable} is {text!r}: a number of seconds above 0, such as {default:g}")
             return default
         return value
+
+    def optional_seconds(self, variable: str) -> float | None:
+        return None if self.text(variable) is None else self.seconds(variable, 600.0)
 
     def text(self, variable: str) -> str | None:
         value = self._environ.get(variable, "").strip()

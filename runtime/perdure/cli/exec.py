@@ -1,0 +1,34 @@
+"""`perdure exec`: one attempt of one run, named by the environment. Imports nothing that it can do without."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+
+from ..errors import UsageError
+from ..pod.environment import PodEnvironment
+from ..pod.exit_codes import ExitCode
+from ..pod.signals import hold_signals
+
+__all__ = ["execute_attempt"]
+
+
+def execute_attempt() -> int:
+    """Run the attempt; returns the exit code, with which the process is to leave at once."""
+    hold_signals()
+    try:
+        environment = PodEnvironment.parse(os.environ)
+    except UsageError as error:
+        sys.stderr.write(f"perdure exec: {error}\n")
+        return ExitCode.USAGE
+    # Imported before the fork, so that both sides share it.
+    from ..pod.attempt import run_attempt
+    from ..pod.reporter import StoreReporter
+    from ..pod.supervisor import SupervisorSettings, supervise
+
+    return supervise(
+        lambda channel: run_attempt(channel, environment),
+        partial(StoreReporter, environment.database_url, environment.run_id, environment.claim),
+        SupervisorSettings(lease=environment.lease_seconds, grace=environment.grace_seconds),
+    )

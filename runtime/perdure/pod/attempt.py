@@ -1,0 +1,292 @@
+"""One attempt of one run, in the process that is made for it: begin, replay, go on, and tell the store how it ended.
+
+A superseded attempt ends its process on the spot, from whatever thread finds out: user code cannot keep it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from perdure.engine.attempt import Attempt, Facts, Observer
+from perdure.engine.execute import Ending, execute, execute_async
+from perdure.engine.loop import RunLoop
+from perdure.entrypoints import load
+from perdure.errors import (
+    DeadlineExceeded,
+    EntrypointError,
+    HandedBack,
+    PerdureError,
+    RunCancelled,
+    StoreChanged,
+    StoreError,
+    StoreUnavailable,
+    Superseded,
+    ValueNotStorable,
+)
+from perdure.failures import Failure
+from perdure.store.attempts import AttemptStore, Begun, ProcessIdentity, SecondStart
+from perdure.store.checkpoints import Answer, LoopCommitter, Opener, ThreadCommitter
+from perdure.worker.host import host_identity, process_started
+
+from .channel import ChildChannel, Request
+from .environment import PodEnvironment
+from .events import Events
+from .exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from perdure.definitions import WorkflowDefinition
+
+__all__ = ["run_attempt"]
+
+_START_PATIENCE = 60.0
+"""Seconds for which the start of an attempt waits for a store that is away: nothing is lost by giving that up."""
+
+_OVERTIME = 5.0
+"""Seconds that a run has to end by itself once its deadline is over."""
+
+
+def run_attempt(channel: ChildChannel, environment: PodEnvironment) -> int:
+    """Run the attempt that the environment names; returns the exit code, which is announced on the channel by then."""
+    patience = environment.patience_seconds
+    opener = Opener(environment.database_url, patience=min(_START_PATIENCE, patience or _START_PATIENCE))
+    store = AttemptStore(opener)
+    code: int
+    try:
+        begun = store.begin(environment.run_id, environment.claim, _identity(environment))
+    except Superseded as error:
+        code = _refused(ExitCode.SUPERSEDED, str(error))
+    except SecondStart as error:
+        code = _refused(ExitCode.SECOND_START, str(error))
+    except StoreError as error:
+        code = _refused(ExitCode.NOT_STARTED, str(error))
+    else:
+        channel.begun()
+        opener.system, opener.patience = begun.system, patience
+        code = _AttemptProcess(channel, environment, opener, store, begun).run()
+    channel.ended(code)
+    return code
+
+
+def _identity(environment: PodEnvironment) -> ProcessIdentity:
+    pid = os.getpid()
+    return ProcessIdentity(
+        id=uuid4(),
+        host=host_identity(),
+        pid=pid,
+        pid_started=process_started(pid) or 0,
+        node=environment.node_name,
+        image=environment.image_id,
+    )
+
+
+def _refused(code: ExitCode, why: str) -> ExitCode:
+    _say(f"the attempt did not start: {why}")
+    return code
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"perdure: {text}\n")
+
+
+class _AttemptProcess:
+    """An attempt that has begun, up to its end."""
+
+    def __init__(
+        self, channel: ChildChannel, environment: PodEnvironment, opener: Opener, store: AttemptStore, begun: Begun
+    ) -> None:
+        self._channel = channel
+        self._environment = environment
+        self._opener = opener
+        self._store = store
+        self._begun = begun
+        self._deadline = None if begun.deadline_in is None else time.monotonic() + begun.deadline_in
+        self._events = Events.of_environment()
+        self._ending = threading.Lock()
+
+    def run(self) -> int:
+        try:
+            return self._end(self._run())
+        except StoreChanged as error:
+            _say(f"the attempt ends: {error}")
+            return ExitCode.HANDED_BACK
+        except StoreError as error:
+            _say(f"the run's end could not be recorded, so it goes on from its last step in another attempt: {error}")
+            return ExitCode.NOT_STARTED
+
+    def _run(self) -> Ending:
+        begun = self._begun
+        if begun.cancel:
+            return Ending("cancelled")
+        if begun.suspend:
+            return Ending(None, signal=HandedBack("the run is suspended"))
+        if begun.deadline_in is not None and begun.deadline_in <= 0:
+            return _failed(self._late())
+        run, claim = self._environment.run_id, self._environment.claim
+        recorded = self._store.load([(run, claim)])[run] if begun.attempt > 1 else []
+        self._events.begun(begun.attempt, len(recorded))
+        try:
+            definition = load(begun.entrypoint)
+        except EntrypointError as error:
+            return _failed(error)
+        facts = Facts(run, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input, begun.deadline_in)
+        committer = ThreadCommitter(self._opener)
+        observer = _Progress(self._channel, self._events)
+
+        def attempt(loop: RunLoop | None = None, loop_committer: LoopCommitter | None = None) -> Attempt:
+            made = Attempt(
+                facts,
+                recorded,
+                committer,
+                loop=loop,
+                loop_committer=loop_committer,
+                observer=observer,
+                database_url=self._environment.database_url,
+                lease=self._environment.lease_seconds,
+                on_superseded=self._leave_superseded,
+            )
+            observer.attempt = made
+            listener = threading.Thread(target=self._listen, args=(made,), name="perdure-listens", daemon=True)
+            Context().run(listener.start)
+            return made
+
+        if not definition.is_async:
+            return execute(definition, attempt())
+        return self._run_loop(definition, attempt)
+
+    def _run_loop(self, definition: WorkflowDefinition, attempt: Callable[[RunLoop, LoopCommitter], Attempt]) -> Ending:
+        loop = RunLoop()
+        committer = LoopCommitter(self._opener, loop, ThreadPoolExecutor(4, "perdure-aside"))
+        committer.runs = 1
+        return loop.run_until_complete(execute_async(definition, attempt(loop, committer)))
+
+    # What others ask of it, in a thread of its own.
+
+    def _listen(self, attempt: Attempt) -> None:
+        while not attempt.over.is_set():
+            left = None if self._deadline is None else self._deadline - time.monotonic()
+            if left is not None and left <= 0:
+                attempt.stop(self._late())
+                if not attempt.over.wait(_OVERTIME):
+                    self._cut_off()
+                return
+            self._heed(attempt, self._requests(left))
+
+    def _requests(self, timeout: float | None) -> Request:
+        try:
+            return self._channel.wait(timeout)
+        except OSError:
+            # User code has closed all descriptors that it did not open itself.
+            time.sleep(0.2)
+            return self._channel.requests
+
+    @staticmethod
+    def _heed(attempt: Attempt, requests: Request) -> None:
+        if Request.CANCEL in requests:
+            attempt.interrupt(RunCancelled("somebody asked for the run to be cancelled"))
+        elif Request.DRAIN in requests:
+            attempt.drain(HandedBack("the process was told to stop"))
+        elif Request.SUSPEND in requests:
+            attempt.drain(HandedBack("somebody asked for the run to be suspended"))
+
+    def _leave_superseded(self) -> None:
+        _say("another attempt owns the run; this one ends at once")
+        self._channel.ended(ExitCode.SUPERSEDED)
+        os._exit(ExitCode.SUPERSEDED)
+
+    def _late(self) -> DeadlineExceeded:
+        return DeadlineExceeded("the run had not ended by its deadline, counted from the first begin of an attempt")
+
+    def _cut_off(self) -> None:
+        """End the run while a step that does not return holds the main thread."""
+        self._store = AttemptStore(self._opener)
+        code = self._end(_failed(self._late()))
+        self._channel.ended(code)
+        os._exit(code)
+
+    # Its end.
+
+    def _end(self, ending: Ending) -> int:
+        with self._ending:
+            code = self._record(ending)
+        self._events.ended(code)
+        self._store.close()
+        return code
+
+    def _record(self, ending: Ending) -> ExitCode:
+        run, claim = self._environment.run_id, self._environment.claim
+        if ending.state is None:
+            if isinstance(ending.signal, Superseded):
+                return ExitCode.SUPERSEDED
+            _say(f"the run is handed back: {ending.signal}")
+            self._channel.finishing()
+            return self._hand_back(str(ending.signal))
+        if ending.raised is not None and not self._events:
+            if isinstance(ending.raised, PerdureError):
+                _say(f"the run fails: {ending.raised}")
+            else:
+                traceback.print_exception(ending.raised)
+        self._channel.finishing()
+        try:
+            answer = self._store.finish(run, claim, ending.state, ending.result, ending.error)
+        except (StoreChanged, StoreUnavailable):
+            raise
+        except StoreError as error:
+            # What is wrong with the result is the workflow's failure; without a result the store takes it.
+            refused = _failed(ValueNotStorable(f"the store does not take the run's outcome: {error}"))
+            answer = self._store.finish(run, claim, "failed", None, refused.error)
+            ending = refused
+        match answer:
+            case Answer.SUPERSEDED | Answer.GONE:
+                _say("another attempt owns the run, or it was deleted; its outcome here does not count")
+                return ExitCode.SUPERSEDED
+            case Answer.SERVER_CHANGED:
+                return self._hand_back("the store was failed over to another server")
+            case _:
+                return _CODES[ending.state or "failed"]
+
+    def _hand_back(self, why: str) -> ExitCode:
+        answer = self._store.hand_back(self._environment.run_id, self._environment.claim, "handed back", detail=why)
+        return ExitCode.SUPERSEDED if answer in (Answer.SUPERSEDED, Answer.GONE) else ExitCode.HANDED_BACK
+
+
+_CODES = {"succeeded": ExitCode.SUCCEEDED, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
+
+
+def _failed(error: BaseException) -> Ending:
+    return Ending("failed", error=Failure.of(error).to_json(), raised=error)
+
+
+class _Progress(Observer):
+    """Passes on how far the attempt is: to the supervisor, and to whoever reads its events."""
+
+    def __init__(self, channel: ChildChannel, events: Events) -> None:
+        self._channel = channel
+        self._events = events
+        self.attempt: Attempt | None = None
+
+    def started(self, key: str) -> None:
+        self._show()
+        self._events.started(key)
+
+    def tried(self, key: str, tries: int, error: BaseException, pause: float) -> None:
+        self._events.tried(key, tries, error, pause)
+
+    def finished(self, key: str, outcome: str, tries: int, seconds: float, error: BaseException | None) -> None:
+        self._show()
+        self._events.finished(key, outcome, tries, seconds, error)
+
+    def replayed(self, key: str, outcome: str, attempt: int) -> None:
+        self._events.replayed(key, outcome, attempt)
+
+    def _show(self) -> None:
+        if (attempt := self.attempt) is not None:
+            self._channel.progress(attempt.steps_done, attempt.current_step)

@@ -1,0 +1,40 @@
+"""The store, as a supervisor speaks to it: on a connection of its own, one try at a call."""
+
+from __future__ import annotations
+
+from perdure.names import Claim, RunId
+from perdure.store.attempts import AttemptStore
+from perdure.store.checkpoints import Opener
+
+from .channel import Progress
+from .reporting import Death, Verdict
+
+__all__ = ["StoreReporter"]
+
+
+class StoreReporter:
+    """Reports on one attempt. A call that has no answer raises `StoreUnavailable` at once: whoever calls tries again."""
+
+    def __init__(self, url: str, run_id: RunId, claim: Claim) -> None:
+        self._store = AttemptStore(Opener(url, patience=0.0))
+        self._run_id = run_id
+        self._claim = claim
+
+    def heartbeat(self, progress: Progress) -> Verdict:
+        """Say that the attempt lives."""
+        answered = self._store.heartbeat(self._run_id, self._claim, progress.steps_done, progress.current_step)
+        return Verdict(superseded=answered.superseded, cancel=answered.cancel, suspend=answered.suspend)
+
+    def report_death(self, death: Death) -> None:
+        """End the attempt as crashed."""
+        self._store.hand_back(
+            self._run_id, self._claim, "crashed", code=death.exit_code, signal=death.signal, detail=str(death)
+        )
+
+    def hand_back(self, reason: str) -> None:
+        """End the attempt, to be continued elsewhere."""
+        self._store.hand_back(self._run_id, self._claim, "handed back", detail=reason)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._store.close()
