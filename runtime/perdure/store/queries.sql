@@ -36,19 +36,41 @@ WITH claimed AS (
 )
 SELECT attempt FROM claimed
 
+-- name: end_older_transactions
+-- End the backends that run database steps of attempts of a run before this one: nothing they write is accepted, and their
+-- locks may be in the way of a claim, or of the same step again. The names are `application_name` of `transactions`.
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user
+  AND (regexp_match(application_name, '^perdure ' || %(run)s::text || ' ([0-9]{1,9})$'))[1]::integer < %(attempt)s::integer
+
 -- name: claimed_attempt
 SELECT attempt FROM perdure.runs WHERE id = %(run)s AND claim = %(token)s
 
 -- name: claim_runs
--- Claim and begin as many pending runs as there are tokens, in one statement.
-WITH free AS (
+-- Claim and begin pending runs in one statement, first come first served: one that crashed repeatedly, or as many others as there are
+-- places for each kind of workflow. The claimer's row among the processes comes with them, so that nobody holds runs unseen.
+WITH suspects AS (
     SELECT id FROM perdure.runs
-    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND entrypoint = ANY (%(entrypoints)s)
-      AND (available <= clock_timestamp() OR id = ANY (%(due)s))
-    ORDER BY available LIMIT cardinality(%(tokens)s::uuid[])
+    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes >= 2
+      AND (entrypoint = ANY (%(async_entrypoints)s) OR entrypoint = ANY (%(sync_entrypoints)s))
+      AND (available <= now() OR id = ANY (%(due)s::uuid[]))
+    ORDER BY available LIMIT %(suspects)s
+    FOR UPDATE SKIP LOCKED
+), for_loop AS (
+    SELECT id FROM perdure.runs
+    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes < 2
+      AND entrypoint = ANY (%(async_entrypoints)s) AND (available <= now() OR id = ANY (%(due)s::uuid[]))
+    ORDER BY available LIMIT %(async_places)s
+    FOR UPDATE SKIP LOCKED
+), for_threads AS (
+    SELECT id FROM perdure.runs
+    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes < 2
+      AND entrypoint = ANY (%(sync_entrypoints)s) AND (available <= now() OR id = ANY (%(due)s::uuid[]))
+    ORDER BY available LIMIT %(sync_places)s
     FOR UPDATE SKIP LOCKED
 ), numbered AS (
-    SELECT id, (row_number() OVER ())::integer AS n FROM free
+    SELECT id, (row_number() OVER ())::integer AS n
+    FROM (SELECT id FROM suspects UNION ALL SELECT id FROM for_loop UNION ALL SELECT id FROM for_threads) free
 ), claimed AS (
     UPDATE perdure.runs r
     SET state = 'running', attempt = r.attempt + 1, claim = (%(tokens)s::uuid[])[n.n], process = %(process)s, begun = true,
@@ -59,6 +81,10 @@ WITH free AS (
 ), noted AS (
     INSERT INTO perdure.attempts (run_id, attempt, claim, process, begun)
     SELECT id, attempt, claim, %(where)s, clock_timestamp() FROM claimed
+), registered AS (
+    INSERT INTO perdure.processes (id, owner, host, pid, pid_started)
+    SELECT %(process)s, %(owner)s, %(host)s, %(pid)s, %(pid_started)s WHERE EXISTS (SELECT FROM claimed)
+    ON CONFLICT (id) DO UPDATE SET counter = processes.counter + 1
 )
 SELECT * FROM claimed
 
@@ -68,42 +94,135 @@ SELECT r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r
        r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in
 FROM perdure.runs r WHERE r.claim = ANY (%(tokens)s::uuid[]) AND r.process = %(process)s
 
--- name: delayed_runs
--- Pending runs that wait out a delay; a worker waits no longer than `delay` by its own clock, whatever the server's says.
-SELECT id, attempt, delay, extract(epoch FROM available - clock_timestamp())::double precision AS due_in
-FROM perdure.runs
-WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND available > clock_timestamp() AND entrypoint = ANY (%(entrypoints)s)
-ORDER BY available LIMIT 1000
+-- name: survey
+-- All that a worker looks at now and then, in one statement: is there a run to claim now ('ready'), is one that crashed repeatedly among the
+-- first in line ('suspect'), which wait out a delay ('delayed'), which other processes hold runs ('process'; without a row of
+-- theirs, only their id), and, where `full`, which runs the store thinks that the asking process holds ('held').
+WITH mine AS (
+    SELECT %(owner)s::text AS owner, %(process)s::uuid AS process, %(entrypoints)s::text[] AS entrypoints
+), next AS (
+    SELECT r.crashes FROM mine, perdure.runs r
+    WHERE r.owner = mine.owner AND r.state = 'pending' AND r.claim IS NULL AND NOT r.suspend AND r.entrypoint = ANY (mine.entrypoints)
+      AND r.available <= now()
+    ORDER BY r.available LIMIT 1000
+), delayed AS (
+    SELECT r.id, r.attempt, r.crashes, r.delay, extract(epoch FROM r.available - now())::double precision AS due_in
+    FROM mine, perdure.runs r
+    WHERE r.owner = mine.owner AND r.state = 'pending' AND r.claim IS NULL AND NOT r.suspend AND r.entrypoint = ANY (mine.entrypoints)
+      AND r.available > now()
+    ORDER BY r.available LIMIT 1000
+), holders AS (
+    SELECT DISTINCT r.process FROM mine, perdure.runs r
+    WHERE r.state = 'running' AND r.owner = mine.owner AND r.process <> mine.process
+)
+SELECT 'ready' AS what, NULL::uuid AS id, NULL::uuid AS claim, NULL::integer AS attempt, NULL::integer AS crashes,
+       NULL::double precision AS delay, NULL::double precision AS due_in,
+       NULL AS host, NULL::integer AS pid, NULL::bigint AS pid_started, NULL::bigint AS counter
+FROM (SELECT FROM next WHERE crashes < 2 LIMIT 1) ready
+UNION ALL
+SELECT 'suspect', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM (SELECT FROM next WHERE crashes >= 2 LIMIT 1) suspect
+UNION ALL
+SELECT 'delayed', id, NULL, attempt, crashes, delay, due_in, NULL, NULL, NULL, NULL FROM delayed
+UNION ALL
+SELECT 'process', h.process, NULL, NULL, NULL, NULL, NULL, p.host, p.pid, p.pid_started, p.counter
+FROM holders h LEFT JOIN perdure.processes p ON p.id = h.process
+UNION ALL
+SELECT 'held', r.id, r.claim, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM mine, perdure.runs r WHERE %(full)s AND r.process = mine.process AND r.state = 'running'
 
--- name: register_process
-INSERT INTO perdure.processes (id, owner, host, pid, pid_started) VALUES (%(id)s, %(owner)s, %(host)s, %(pid)s, %(pid_started)s)
-ON CONFLICT DO NOTHING
+-- name: cancelled_runs
+-- Of these runs of a process, those whose cancellation is asked for.
+SELECT id FROM perdure.runs WHERE id = ANY (%(runs)s::uuid[]) AND process = %(process)s AND cancel
 
 -- name: worker_heartbeat
--- Raise a worker's counter; the runs of it whose cancellation is asked for.
-WITH beaten AS (
-    UPDATE perdure.processes SET counter = counter + 1 WHERE id = %(process)s
+-- Raise a worker's counter; the runs of it whose cancellation is asked for. A row that somebody removed is made anew.
+WITH lightly AS (
+    SELECT set_config('synchronous_commit', 'off', true)
+), beaten AS (
+    INSERT INTO perdure.processes (id, owner, host, pid, pid_started)
+    SELECT %(process)s, %(owner)s, %(host)s, %(pid)s, %(pid_started)s FROM lightly
+    ON CONFLICT (id) DO UPDATE SET counter = processes.counter + 1
 )
 SELECT id FROM perdure.runs WHERE process = %(process)s AND state = 'running' AND cancel
 
--- name: unregister_process
-DELETE FROM perdure.processes WHERE id = %(id)s
-
--- name: watched_processes
--- Processes, other than the asking one, that hold running runs of this owner.
-SELECT p.id, p.host, p.pid, p.pid_started, p.counter FROM perdure.processes p
-WHERE p.owner = %(owner)s AND p.id <> %(process)s
-  AND EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.state = 'running')
-
 -- name: release_process
--- Give back all runs of a process that was seen dead: only if its counter still stands where it was seen.
-SELECT perdure.hand_back(r.id, r.claim, %(ending)s, NULL, NULL, %(detail)s)
+-- Give back the runs of a process that was seen dead: only if its counter still stands where it was seen, or if its death is `sure`.
+-- Runs whose rows somebody has locked are left out, and stall no other.
+WITH still AS MATERIALIZED (
+    SELECT counter FROM perdure.processes WHERE id = %(process)s FOR UPDATE
+)
+SELECT r.id, perdure.hand_back(r.id, r.claim, %(ending)s, NULL, NULL, %(detail)s)
 FROM (
     SELECT r.id, r.claim FROM perdure.runs r
-    WHERE r.process = (SELECT p.id FROM perdure.processes p WHERE p.id = %(process)s AND p.counter = %(counter)s FOR UPDATE)
-      AND r.state = 'running'
+    WHERE r.process = %(process)s AND r.state = 'running'
+      AND (%(sure)s OR (SELECT counter FROM still) IS NOT DISTINCT FROM %(counter)s::bigint)
     ORDER BY r.id
+    FOR UPDATE SKIP LOCKED
 ) r
+
+-- name: unreleased_runs
+-- Those that `release_process` left out.
+SELECT r.id, r.claim FROM perdure.runs r
+WHERE r.process = %(process)s AND r.state = 'running'
+  AND (%(sure)s OR (SELECT counter FROM perdure.processes WHERE id = %(process)s) IS NOT DISTINCT FROM %(counter)s::bigint)
+ORDER BY r.id
+
+-- name: hand_back
+SELECT perdure.hand_back(%(run)s, %(claim)s, %(ending)s, NULL, NULL, %(detail)s)
+
+-- name: unregister_process
+-- Only one that holds no run; with a `counter`, only if that is still where it was seen.
+DELETE FROM perdure.processes p
+WHERE p.id = %(process)s AND (%(counter)s::bigint IS NULL OR p.counter = %(counter)s)
+  AND NOT EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.state = 'running')
+
+-- name: sweep_processes
+-- Workers that hold no run need no row, and get it again with their next claim.
+DELETE FROM perdure.processes p
+WHERE p.owner = %(owner)s AND p.claim IS NULL AND NOT EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.state = 'running')
+
+-- name: finish_runs
+-- End many runs in one statement. Whoever meets a lock asks again, one by one.
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', '100ms', true)
+)
+SELECT g.place, perdure.finish(g.run, g.claim, g.state, g.result::json, g.error::json)
+FROM shortly, (
+    SELECT * FROM unnest(%(runs)s::uuid[], %(claims)s::uuid[], %(states)s::text[], %(results)s::text[], %(errors)s::text[]) WITH ORDINALITY
+        AS u (run, claim, state, result, error, place)
+    ORDER BY run
+) g
+
+-- name: finish_run
+SELECT perdure.finish(%(run)s, %(claim)s, %(state)s, %(result)s::json, %(error)s::json)
+
+-- name: hand_back_runs
+-- End many attempts in one statement, as `finish_runs` ends runs.
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', '100ms', true)
+)
+SELECT g.place, perdure.hand_back(g.run, g.claim, g.ending, NULL, NULL, g.detail)
+FROM shortly, (
+    SELECT * FROM unnest(%(runs)s::uuid[], %(claims)s::uuid[], %(endings)s::text[], %(details)s::text[]) WITH ORDINALITY
+        AS u (run, claim, ending, detail, place)
+    ORDER BY run
+) g
+
+-- name: wait_for_lock
+SELECT set_config('lock_timeout', %(timeout)s, true), pg_backend_pid()
+
+-- name: blockers
+-- The backends for whose locks a backend waits, and what they are doing.
+SELECT a.pid, a.application_name, a.state, a.query FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(%(pid)s))
+
+-- name: end_backend
+SELECT pg_terminate_backend(%(pid)s)
+
+-- name: work_channel
+SELECT perdure.channel('work', %(owner)s)
+
+-- name: system_identifier
+SELECT system_identifier::text FROM pg_control_system()
 
 -- name: request_cancel
 -- A run that no process holds ends at once; one that is held is asked to.
@@ -119,3 +238,58 @@ SELECT state, pg_notify(perdure.channel(CASE state WHEN 'cancelled' THEN 'done' 
 
 -- name: run_ending
 SELECT state, result::text AS result, error::text AS error FROM perdure.runs WHERE id = %(run)s
+
+-- name: run_endings
+-- How these runs stand; one that is missing is gone.
+SELECT id, state, result::text AS result, error::text AS error FROM perdure.runs WHERE id = ANY (%(runs)s::uuid[])
+
+-- name: done_channel
+SELECT perdure.channel('done', %(owner)s)
+
+-- name: list_runs
+-- Newest first; a filter that is NULL lets everything pass. Values are left out, they may be large.
+SELECT r.id AS run_id, r.owner, r.namespace, r.name AS id, r.entrypoint, r.state, r.attempt AS attempts, r.crashes, r.cancel, r.suspend,
+       r.created, r.started, r.finished, r.error ->> 'type' AS error_type, left(r.error ->> 'message', 1000) AS error_message,
+       (SELECT count(*) FROM perdure.steps s WHERE s.run_id = r.id) AS steps
+FROM perdure.runs r
+WHERE (%(run)s::uuid IS NULL OR r.id = %(run)s)
+  AND (%(owner)s::text IS NULL OR r.owner = %(owner)s)
+  AND (%(name)s::text IS NULL OR (r.name = %(name)s AND r.namespace = ''))
+  AND (%(name_prefix)s::text IS NULL OR starts_with(r.name, %(name_prefix)s))
+  AND (%(states)s::text[] IS NULL OR r.state = ANY (%(states)s))
+  AND (%(entrypoint)s::text IS NULL OR r.entrypoint = %(entrypoint)s)
+  AND (%(created_since)s::timestamptz IS NULL OR r.created >= %(created_since)s)
+  AND (%(created_before)s::timestamptz IS NULL OR r.created < %(created_before)s)
+  AND (%(after_created)s::timestamptz IS NULL OR (r.created, r.id) < (%(after_created)s, %(after_run)s))
+ORDER BY r.created DESC, r.id DESC LIMIT %(limit)s
+
+-- name: run_values
+SELECT input::text AS input, result::text AS result, error::text AS error FROM perdure.runs WHERE id = %(run)s
+
+-- name: run_attempts
+SELECT attempt, process, node, image, claimed, begun, ended, ending, code, signal, detail FROM perdure.attempts WHERE run_id = %(run)s ORDER BY attempt
+
+-- name: run_steps
+SELECT step_key AS key, name, ordinal, attempt, tries, started, finished, result::text AS result, error::text AS error
+FROM perdure.steps WHERE run_id = %(run)s ORDER BY ordinal
+
+-- name: delete_run
+DELETE FROM perdure.runs WHERE id = %(run)s AND (%(force)s OR state IN ('succeeded', 'failed', 'cancelled'))
+RETURNING claim
+
+-- name: delete_history
+-- After `delete_run`, in its transaction: its lock has waited for the last checkpoint, which only a later statement sees.
+WITH attempts_gone AS (
+    DELETE FROM perdure.attempts WHERE run_id = %(run)s
+), process_gone AS (
+    DELETE FROM perdure.processes WHERE claim = %(claim)s
+)
+DELETE FROM perdure.steps WHERE run_id = %(run)s
+
+-- name: run_standing
+-- What decides whether, and by whom, one run may be claimed now.
+SELECT r.state, r.attempt, r.claim, r.begun, r.crashes, r.backoff_limit, r.cancel, r.suspend,
+       extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in, r.delay,
+       r.process AS process_id, p.host, p.pid, p.pid_started, p.counter
+FROM perdure.runs r LEFT JOIN perdure.processes p ON p.id = r.process
+WHERE r.id = %(run)s

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..errors import SchemaMismatch
 
-__all__ = ["CLIENT_VERSION", "MISSING_SCHEMA", "OLDEST_SCHEMA", "SCHEMA_VERSION", "check_versions"]
+__all__ = ["CLIENT_VERSION", "OLDEST_SCHEMA", "SCHEMA_VERSION", "check_versions"]
 
 SCHEMA_VERSION = 1
 """The version to which this release migrates."""
@@ -18,8 +18,6 @@ CLIENT_VERSION = 1
 
 OLDEST_SCHEMA = 1
 """The oldest schema that this release's statements work with."""
-
-MISSING_SCHEMA = "this database has no schema 'perdure' yet: run 'perdure migrate' with its URL"
 
 
 def check_versions(schema_version: int, oldest_client: int) -> None:

@@ -226,6 +226,7 @@ AS $$
 DECLARE
     r perdure.runs%ROWTYPE;
     state_ text := 'pending';
+    message_ text;
     error_ json;
 BEGIN
     IF ending_ NOT IN ('handed back', 'crashed', 'evicted', 'node lost', 'lost', 'never begun', 'superseded') THEN
@@ -248,9 +249,9 @@ BEGIN
         state_ := 'cancelled';
     ELSIF r.crashes > r.backoff_limit THEN
         state_ := 'failed';
-        error_ := json_build_object('type', 'perdure.errors:BackoffLimitExceeded', 'message',
-            format('%s attempts in a row ended in a crash without a new checkpoint (backoff limit %s); the last: %s',
-                   r.crashes, r.backoff_limit, coalesce(detail_, ending_)));
+        message_ := format('%s attempts in a row ended in a crash without a new checkpoint (backoff limit %s); the last: %s',
+                           r.crashes, r.backoff_limit, coalesce(left(detail_, 4096), ending_));
+        error_ := json_build_object('type', 'perdure.errors:BackoffLimitExceeded', 'message', message_, 'args', json_build_array(message_));
     END IF;
     UPDATE perdure.runs
     SET state = state_, claim = NULL, process = NULL, begun = false, crashes = r.crashes, delay = r.delay, error = error_,

@@ -1,0 +1,374 @@
+"""Starting runs and getting their results, from any program: the public face of the store's runs.
+
+A client executes nothing; workers and pods do. It may be shared between threads. The store may go away and come back:
+calls are repeated for ten seconds, waiting for a result goes on for as long as its caller waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import json
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from .definitions import WorkflowDefinition, definition_of
+from .errors import (
+    InputError,
+    ResultTimeout,
+    RunConflict,
+    RunError,
+    RunFailed,
+    RunNotFound,
+    RunWasCancelled,
+    UsageError,
+)
+from .failures import Failure
+from .names import check_name
+from .store.connection import database_url
+from .store.endings import EndingWatch
+from .store.records import Ending, RunDetail, RunFilter, RunInfo, RunState, owner_of
+from .store.runs import NewRun, RunStore, StoredInput
+from .values import ValueCodec
+
+__all__ = ["Client", "RunHandle", "RunInfo", "RunState"]
+
+_DIFFERENCES_SHOWN = 3
+_SHOWN = 80
+
+
+class Client:
+    """Starts runs in a queue, finds, cancels and deletes them.
+
+    Args:
+        url: of the database; default: the environment's PERDURE_DATABASE_URL.
+        queue: where runs are started and looked for.
+
+    Raises:
+        UsageError: there is no URL.
+    """
+
+    def __init__(self, url: str | None = None, *, queue: str = "default") -> None:
+        self.queue = check_name(queue, "queue")
+        given = database_url(url)
+        self._store = RunStore(given)
+        self._endings = EndingWatch(given)
+
+    def close(self) -> None:
+        """End the connections; whoever still waits for a result gets an error."""
+        self._endings.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(
+        self,
+        workflow: Callable[..., Any] | str,
+        /,
+        *args: object,
+        id: str | None = None,
+        input: Mapping[str, object] | None = None,
+        queue: str | None = None,
+        backoff_limit: int = 6,
+        deadline: float | None = None,
+    ) -> RunHandle:
+        """Start a run, or find the one that was started with this id.
+
+        Args:
+            workflow: a function marked `@workflow`, or `module:function`.
+            args: its arguments by position.
+            id: what names the run in its queue; with the same workflow and input again it is the same run. Default: a
+                new UUID.
+            input: its arguments by name, in place of `args`; here JSON as people write it will do.
+            queue: default: the client's.
+            backoff_limit: how many crashes in a row without a new checkpoint are forgiven.
+            deadline: seconds from the first begin, after which the run fails.
+
+        Raises:
+            InputError: the input does not fit the workflow.
+            RunConflict: the id belongs to a run of another workflow, or with another input.
+            StoreUnavailable: the store is away. If this start was heard, the same call with an id finds its run.
+        """
+        definition = definition_of(workflow)
+        entrypoint = _entrypoint(workflow, definition)
+        _check_limits(backoff_limit, deadline)
+        run = NewRun(
+            run_id=uuid4(),
+            owner=owner_of(check_name(queue, "queue") if queue is not None else self.queue),
+            id=check_name(id, "run") if id is not None else str(uuid4()),
+            entrypoint=entrypoint,
+            input=_input(entrypoint, definition, args, input),
+            backoff_limit=backoff_limit,
+            deadline=deadline,
+        )
+        stored = self._store.insert(run)
+        if stored.run_id != run.run_id:
+            _check_same(run, stored, definition)
+        return RunHandle(self, run.id, stored.run_id, run.owner, entrypoint)
+
+    def handle(self, id: str | UUID) -> RunHandle:
+        """A handle of a run, by its id in the client's queue or its UUID.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        run = self.get(id)
+        return RunHandle(self, run.id, run.run_id, run.owner, run.entrypoint)
+
+    def get(self, id: str | UUID) -> RunInfo:
+        """How a run stands.
+
+        Raises:
+            RunNotFound: there is none with this id in the client's queue, nor with this UUID.
+        """
+        found = self._store.find(id, self.queue)
+        if found is None:
+            raise RunNotFound(f"queue {self.queue!r} has no run {str(id)!r}")
+        return found
+
+    def show(self, id: str | UUID) -> RunDetail:
+        """Everything that is stored of a run: values, attempts, steps.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        found = self._store.detail(self.get(id).run_id)
+        if found is None:
+            raise RunNotFound(f"run {str(id)!r} was deleted just now")
+        return found
+
+    def cancel(self, id: str | UUID) -> bool:
+        """Ask for a run to be cancelled; whether it had not ended yet.
+
+        A run that nobody works on ends at once. Elsewhere a running async step is interrupted, a sync one is told
+        between steps and at its timeout.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        return self._store.cancel(self.get(id).run_id)
+
+    def delete(self, id: str | UUID, *, force: bool = False) -> None:
+        """Delete a run with its steps and attempts, when it has ended; with `force` whatever it does.
+
+        Raises:
+            RunNotFound: there is none.
+            RunError: it has not ended.
+        """
+        run = self.get(id)
+        if not self._store.delete(run.run_id, force=force) and self._store.find(run.run_id) is not None:
+            raise RunError(f"run {run.id!r} has not ended ({run.state}): cancel it first, or delete it with force")
+
+    def list(
+        self,
+        *,
+        states: Sequence[RunState | str] | None = None,
+        name_prefix: str | None = None,
+        entrypoint: str | None = None,
+        created_since: datetime | None = None,
+        created_before: datetime | None = None,
+        limit: int = 100,
+        after: RunInfo | None = None,
+        every_queue: bool = False,
+    ) -> builtins.list[RunInfo]:
+        """Runs of the client's queue, newest first.
+
+        Args:
+            states: any of these.
+            name_prefix: with which their ids begin.
+            entrypoint: of this workflow.
+            created_since: at that time or later.
+            created_before: before that time.
+            limit: the most to list.
+            after: the last run of the page before.
+            every_queue: of all queues and clusters in this store.
+        """
+        return self._store.list(
+            RunFilter(
+                owner=None if every_queue else owner_of(self.queue),
+                states=None if states is None else [_state(state) for state in states],
+                name_prefix=name_prefix,
+                entrypoint=entrypoint,
+                created_since=created_since,
+                created_before=created_before,
+                limit=limit,
+                after=after,
+            )
+        )
+
+
+class RunHandle:
+    """One run, of which results and requests go through its client.
+
+    Attributes:
+        id: the name that its user gave it.
+        run_id: the store's own id of it.
+    """
+
+    __slots__ = ("_client", "_entrypoint", "_owner", "id", "run_id")
+
+    def __init__(self, client: Client, id: str, run_id: UUID, owner: str, entrypoint: str) -> None:
+        self.id = id
+        self.run_id = run_id
+        self._client = client
+        self._owner = owner
+        self._entrypoint = entrypoint
+
+    def __repr__(self) -> str:
+        return f"<RunHandle {self.id!r} of {self._entrypoint}>"
+
+    def status(self) -> RunInfo:
+        """How the run stands.
+
+        Raises:
+            RunNotFound: it was deleted.
+        """
+        return self._client.get(self.run_id)
+
+    def cancel(self) -> bool:
+        """As `Client.cancel`."""
+        return self._client.cancel(self.run_id)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the workflow returned, waiting for it for `timeout` seconds at most, or for as long as it takes.
+
+        Raises:
+            RunFailed: it failed; `__cause__` is the exception, where it can be rebuilt.
+            RunWasCancelled: it ended cancelled.
+            ResultTimeout: it has not ended in time; it goes on.
+            RunNotFound: it was deleted.
+        """
+        future = self._watch()
+        try:
+            return self._read(future.result(timeout))
+        except CancelledError as error:
+            raise UsageError("the client was closed while it waited for a result") from error
+        except TimeoutError as error:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                raise
+            raise self._late(timeout) from error
+        finally:
+            future.cancel()
+
+    async def wait_result(self, timeout: float | None = None) -> Any:
+        """As `result`, without holding up the event loop."""
+        future = self._watch()
+        try:
+            async with asyncio.timeout(timeout):
+                ending = await asyncio.wrap_future(future)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise UsageError("the client was closed while it waited for a result") from error
+        except TimeoutError as error:
+            raise self._late(timeout) from error
+        finally:
+            future.cancel()
+        return self._read(ending)
+
+    def _watch(self) -> Future[Ending]:
+        return self._client._endings.watch(self.run_id, self._owner)  # noqa: SLF001 - its other half
+
+    def _late(self, timeout: float | None) -> ResultTimeout:
+        return ResultTimeout(f"run {self.id!r} has not ended within {timeout:g} s; it goes on, ask again")
+
+    def _read(self, ending: Ending) -> object:
+        if ending.state is RunState.CANCELLED:
+            raise RunWasCancelled(f"run {self.id!r} was cancelled")
+        if ending.state is RunState.FAILED:
+            failure = Failure.from_json(ending.error) if ending.error is not None else None
+            if failure is None:
+                raise RunFailed(f"run {self.id!r} failed; no error is recorded")
+            raise RunFailed(f"run {self.id!r} failed: {failure.type}: {failure.message}") from failure.revive()
+        text = ending.result if ending.result is not None else "null"
+        definition = definition_of(self._entrypoint)
+        return json.loads(text) if definition is None else definition.result.decode(text)
+
+
+def _entrypoint(workflow: Callable[..., Any] | str, definition: WorkflowDefinition | None) -> str:
+    if definition is not None:
+        return definition.entrypoint
+    if not isinstance(workflow, str):
+        raise UsageError(f"{workflow!r} is no workflow: mark the function @workflow, or name it as 'module:function'")
+    module, _, function = workflow.partition(":")
+    if not module or not function:
+        raise UsageError(f"{workflow!r} names no workflow: write 'module:function', such as 'bank:transfer'")
+    return workflow
+
+
+def _input(
+    entrypoint: str, definition: WorkflowDefinition | None, args: tuple[object, ...], given: Mapping[str, object] | None
+) -> str:
+    if args and given is not None:
+        raise UsageError("give the workflow's arguments by position or as input=, not both")
+    if definition is not None:
+        return definition.signature.check(given) if given is not None else definition.signature.encode(args, {})
+    if args:
+        raise UsageError(
+            f"workflow {entrypoint!r} is not imported here, so the names of its arguments are not known: give them as"
+            " input={'name': value}, or import its module first"
+        )
+    if given is not None and not isinstance(given, Mapping):
+        raise InputError(f"input is an object whose keys are argument names, not {type(given).__name__}")
+    codec = ValueCodec.for_hint(dict[str, typing.Any], f"workflow {entrypoint!r}")
+    return codec.encode(dict(given or {}))[0]
+
+
+def _check_limits(backoff_limit: int, deadline: float | None) -> None:
+    if isinstance(backoff_limit, bool) or not isinstance(backoff_limit, int) or not 0 <= backoff_limit < 1 << 31:
+        raise UsageError(f"backoff_limit={backoff_limit!r}: it is a number of crashes, 0 or more")
+    if deadline is not None and not 0 < deadline < float("inf"):
+        raise UsageError(f"deadline={deadline!r}: it is a number of seconds above 0")
+
+
+def _state(state: RunState | str) -> RunState:
+    try:
+        return RunState(state)
+    except ValueError as error:
+        raise UsageError(f"{state!r} is no state of a run; they are {', '.join(RunState)}") from error
+
+
+def _check_same(run: NewRun, stored: StoredInput, definition: WorkflowDefinition | None) -> None:
+    """Refuse a start whose id belongs to another run than the one that it would start."""
+    there = f"run {run.id!r} of queue {run.owner.partition(':')[2]!r} exists already"
+    advice = "use another id, or delete that run first"
+    if stored.entrypoint != run.entrypoint:
+        raise RunConflict(f"{there}, of workflow {stored.entrypoint}, not {run.entrypoint}; {advice}")
+    ours, theirs = json.loads(run.input), json.loads(stored.input)
+    if _canonical(ours) == _canonical(theirs):
+        return
+    # Two texts may write the same arguments, such as sets.
+    if definition is not None and _calls_the_same(definition, run.input, stored.input):
+        return
+    raise RunConflict(f"{there}, with another input: {_differences(theirs, ours)}; {advice}")
+
+
+def _calls_the_same(definition: WorkflowDefinition, ours: str, theirs: str) -> bool:
+    try:
+        return definition.signature.same(ours, theirs)
+    except InputError:
+        # The workflow has changed since; what it was given then does not fit it any more.
+        return False
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _differences(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:
+    said: list[str] = []
+    for name in [*theirs, *(name for name in ours if name not in theirs)]:
+        there, here = ("missing" if name not in side else _canonical(side[name])[:_SHOWN] for side in (theirs, ours))
+        if name not in theirs or name not in ours or _canonical(theirs[name]) != _canonical(ours[name]):
+            said.append(f"{name} is {there} there, {here} here")
+    more = f" and {len(said) - _DIFFERENCES_SHOWN} more" if len(said) > _DIFFERENCES_SHOWN else ""
+    return ", ".join(said[:_DIFFERENCES_SHOWN]) + more

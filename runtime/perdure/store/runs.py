@@ -1,0 +1,264 @@
+"""Runs, as their clients and administrators see them: start, find, list, cancel, delete.
+
+Every call may be repeated, so each is: over a new connection, until it is answered or the store's patience ends.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from .connection import Fault, classify, connect, translated
+from .records import AttemptInfo, RunDetail, RunFilter, RunInfo, RunState, StepInfo, owner_of
+from .statements import statement
+from .versions import check_versions
+
+__all__ = ["NewRun", "RunStore", "StoredInput", "open_checked"]
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+PATIENCE = 10.0
+"""How long a call is repeated while the store is away, in seconds."""
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to insert; `input` and `source` are JSON texts, `deadline` seconds from its first begin."""
+
+    run_id: UUID
+    owner: str
+    id: str
+    entrypoint: str
+    input: str
+    backoff_limit: int = 6
+    deadline: float | None = None
+    suspend: bool = False
+    namespace: str = ""
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """What the store has under a run's name."""
+
+    run_id: UUID
+    entrypoint: str
+    input: str
+
+
+def open_checked(url: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Connect, and see that client and schema work together.
+
+    Raises:
+        SchemaMismatch: they do not.
+        psycopg.Error: the server does not take the connection.
+    """
+    connection = connect(url, "perdure client")
+    try:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(statement("versions")).fetchone() or {"schema_version": 0, "oldest_client": 0}
+        check_versions(row["schema_version"], row["oldest_client"])
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class RunStore:
+    """One connection, opened when it is needed; safe to share between threads.
+
+    Args:
+        url: of the database.
+        patience: seconds for which a call is repeated while the store is away.
+    """
+
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+        self._url = url
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+
+    def close(self) -> None:
+        """End the connection; the next call opens another."""
+        with self._lock:
+            self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def insert(self, run: NewRun) -> StoredInput:
+        """Insert a run; what the store then has under its name: this run, or an earlier one.
+
+        Raises:
+            StoreUnavailable, SchemaMismatch
+        """
+        parameters = {
+            "id": run.run_id,
+            "owner": run.owner,
+            "namespace": run.namespace,
+            "name": run.id,
+            "entrypoint": run.entrypoint,
+            "input": run.input,
+            "source": run.source,
+            "backoff_limit": run.backoff_limit,
+            "deadline_seconds": run.deadline,
+            "suspend": run.suspend,
+        }
+        names = {"owner": run.owner, "namespace": run.namespace, "name": run.id}
+
+        def work(cursor: psycopg.Cursor[Row]) -> StoredInput:
+            while True:
+                if cursor.execute(statement("insert_run"), parameters).fetchone():
+                    return StoredInput(run.run_id, run.entrypoint, run.input)
+                # Another run has the name, or an earlier try of ours whose answer was lost; neither if just deleted.
+                if found := cursor.execute(statement("find_run"), names).fetchone():
+                    return StoredInput(found["id"], found["entrypoint"], found["input"])
+
+        return self._ask("start the run", work)
+
+    def find(self, reference: str | UUID, queue: str = "default") -> RunInfo | None:
+        """The run with this id in a queue; where there is none, the run with this UUID, whoever owns it."""
+
+        def work(cursor: psycopg.Cursor[Row]) -> RunInfo | None:
+            if isinstance(reference, str) and (found := _listed(cursor, owner=owner_of(queue), name=reference)):
+                return found[0]
+            if (run_id := _uuid(reference)) and (found := _listed(cursor, run=run_id)):
+                return found[0]
+            return None
+
+        return self._ask("find the run", work)
+
+    def list(self, which: RunFilter) -> list[RunInfo]:
+        """Runs, newest first."""
+
+        def work(cursor: psycopg.Cursor[Row]) -> list[RunInfo]:
+            return _listed(
+                cursor,
+                owner=which.owner,
+                states=None if which.states is None else [str(state) for state in which.states],
+                name_prefix=which.name_prefix,
+                entrypoint=which.entrypoint,
+                created_since=which.created_since,
+                created_before=which.created_before,
+                limit=which.limit,
+                after_created=which.after and which.after.created,
+                after_run=which.after and which.after.run_id,
+            )
+
+        return self._ask("list runs", work)
+
+    def detail(self, run: UUID) -> RunDetail | None:
+        """Everything that is stored of a run; one moment's view."""
+
+        def work(cursor: psycopg.Cursor[Row]) -> RunDetail | None:
+            with cursor.connection.transaction():
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                found = _listed(cursor, run=run)
+                if not found:
+                    return None
+                values = cursor.execute(statement("run_values"), {"run": run}).fetchone() or {}
+                attempts = cursor.execute(statement("run_attempts"), {"run": run}).fetchall()
+                steps = cursor.execute(statement("run_steps"), {"run": run}).fetchall()
+            return RunDetail(
+                run=found[0],
+                attempts=[AttemptInfo(**row) for row in attempts],
+                steps=[StepInfo(**row) for row in steps],
+                **values,
+            )
+
+        return self._ask("show the run", work)
+
+    def cancel(self, run: UUID) -> bool:
+        """Ask for a run to be cancelled; whether it had not ended yet. One that nobody holds ends at once."""
+
+        def work(cursor: psycopg.Cursor[Row]) -> bool:
+            return cursor.execute(statement("request_cancel"), {"run": run}).fetchone() is not None
+
+        return self._ask("cancel the run", work)
+
+    def delete(self, run: UUID, *, force: bool = False) -> bool:
+        """Delete an ended run, or with `force` any, with all that is stored of it; whether it was there to delete."""
+
+        def work(cursor: psycopg.Cursor[Row]) -> bool:
+            with cursor.connection.transaction():
+                gone = cursor.execute(statement("delete_run"), {"run": run, "force": force}).fetchone()
+                if gone is not None:
+                    cursor.execute(statement("delete_history"), {"run": run, "claim": gone["claim"]})
+            return gone is not None
+
+        return self._ask("delete the run", work)
+
+    def _ask(self, doing: str, work: Callable[[psycopg.Cursor[Row]], T]) -> T:
+        gives_up = time.monotonic() + self._patience
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                with self._lock, self._cursor() as cursor:
+                    return work(cursor)
+            except psycopg.Error as error:
+                with self._lock:
+                    self._drop_broken()
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                fault = classify(error.sqlstate)
+                if fault in (Fault.UNUSABLE, Fault.REFUSED) or time.monotonic() + pause > gives_up:
+                    raise translated(error, doing) from error
+            time.sleep(pause * random.uniform(0.5, 1))
+
+    def _cursor(self) -> psycopg.Cursor[Row]:
+        if self._connection is None:
+            self._connection = open_checked(self._url)
+        return self._connection.cursor(row_factory=dict_row)
+
+    def _drop_broken(self) -> None:
+        if self._connection is not None and (self._connection.broken or self._connection.closed):
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+_NO_FILTER: Mapping[str, object] = dict.fromkeys(
+    [
+        "run",
+        "owner",
+        "name",
+        "name_prefix",
+        "states",
+        "entrypoint",
+        "created_since",
+        "created_before",
+        "after_created",
+        "after_run",
+    ]
+) | {"limit": 100}
+
+
+def _listed(cursor: psycopg.Cursor[Row], **given: object) -> list[RunInfo]:
+    rows = cursor.execute(statement("list_runs"), {**_NO_FILTER, **given}).fetchall()
+    return [replace(RunInfo(**row), state=RunState(row["state"])) for row in rows]
+
+
+def _uuid(reference: str | UUID) -> UUID | None:
+    if isinstance(reference, UUID):
+        return reference
+    try:
+        return UUID(reference)
+    except ValueError:
+        return None
