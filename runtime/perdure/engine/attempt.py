@@ -22,6 +22,7 @@ from ..errors import (
 )
 from ..names import Claim, RunId
 from ..store.checkpoints import Answer, Checkpoint, LoopCommitter, Settled, ThreadCommitter
+from ..store.transactions import IdleConnections
 from .foreign import watch
 from .journal import Journal, Recorded
 from .lane import Lane
@@ -105,6 +106,9 @@ class Attempt:
         self.paused = threading.Event()
         """Ends the pauses between tries: the attempt ends, or is to."""
         self.over = threading.Event()
+        self.idle_connections = IdleConnections()
+        self.older_ended = False
+        """Whether the transactions of older attempts have been ended, which might hold locks."""
         self.forked = False
         self.tasks: set[asyncio.Task[Any]] = set()
         self.steps_done = self.journal.size

@@ -97,6 +97,7 @@ async def _unwind(attempt: Attempt) -> None:
 def _close(attempt: Attempt) -> None:
     """Nothing that the workflow left behind may call a step any more."""
     attempt.over.set()
+    attempt.idle_connections.close()
     attempt.interrupt(RunStopped(StepCallError("the workflow has ended; a task or thread that it left behind called a step")))
 
 

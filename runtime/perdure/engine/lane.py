@@ -122,6 +122,13 @@ class Lane:
         """A branch waits for a live outcome, which is not yet stored: to be called right after `accept`."""
         self._live.append(delivery)
 
+    def withdraw(self, delivery: Delivery) -> None:
+        """A live outcome turned out not to be one: it will be accepted anew."""
+        with self.lock:
+            if delivery in self._live:
+                self._live.remove(delivery)
+        self.pump_soon()
+
     def stored(self, delivery: Delivery) -> None:
         """A live outcome is stored, or its fate settled otherwise."""
         with self.lock:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..context import CURRENT, StepContext
-from ..errors import ControlSignal, StepTimeout, ValueNotStorable
+from ..errors import ControlSignal, StepTimeout, UsageError, ValueNotStorable
 from ..failures import Failure
 from .transaction import async_transaction, transaction
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
     from .attempt import Attempt
+    from .place import Place
 
 __all__ = ["Outcome", "failed", "run_async_body", "run_body"]
 
@@ -52,8 +53,10 @@ class _StopThread(BaseException):
     """Raised in the thread of a step that outlived its timeout."""
 
 
-def run_body(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-    """Run a sync step's body to its final outcome.
+def run_body(
+    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place | None = None
+) -> Outcome:
+    """Run a sync step's body to its final outcome; that of a database step is stored in its place, unless it is an error.
 
     Raises:
         ControlSignal: the attempt ends.
@@ -64,12 +67,9 @@ def run_body(step: StepDefinition, context: StepContext, args: tuple[Any, ...], 
         while True:
             context.tries += 1
             try:
-                if step.database:
-                    return transaction(step, context, args, kwargs)
-                if step.timeout is None:
-                    value = step.function(*args, **kwargs)
-                else:
-                    value = _in_time(step, context, args, kwargs)
+                if place is not None:
+                    return transaction(step, context, lambda: _value(step, context, args, kwargs), place)
+                value = _value(step, context, args, kwargs)
                 return _result(step, value, context)
             except (ControlSignal, KeyboardInterrupt):
                 raise
@@ -87,8 +87,10 @@ def run_body(step: StepDefinition, context: StepContext, args: tuple[Any, ...], 
         CURRENT.reset(token)
 
 
-async def run_async_body(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-    """Run an async step's body to its final outcome; the cancellation of its task is one.
+async def run_async_body(
+    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place | None = None
+) -> Outcome:
+    """As `run_body`, for an async step; the cancellation of its task is an outcome, too.
 
     Raises:
         ControlSignal: the attempt ends.
@@ -102,12 +104,9 @@ async def run_async_body(step: StepDefinition, context: StepContext, args: tuple
         while True:
             context.tries += 1
             try:
-                if step.database:
-                    return await async_transaction(step, context, args, kwargs)
-                if step.timeout is None:
-                    value = await step.function(*args, **kwargs)
-                else:
-                    value = await _in_time_async(step, step.function(*args, **kwargs))
+                if place is not None:
+                    return await async_transaction(step, context, lambda: _async_value(step, args, kwargs), place)
+                value = await _async_value(step, args, kwargs)
                 return _result(step, value, context)
             except (ControlSignal, KeyboardInterrupt):
                 raise
@@ -132,6 +131,17 @@ async def run_async_body(step: StepDefinition, context: StepContext, args: tuple
         CURRENT.reset(token)
 
 
+def _value(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    if step.timeout is None:
+        return step.function(*args, **kwargs)
+    return _in_time(step, context, args, kwargs)
+
+
+def _async_value(step: StepDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[object]:
+    body: Awaitable[object] = step.function(*args, **kwargs)
+    return body if step.timeout is None else _in_time_async(step, body)
+
+
 def _result(step: StepDefinition, value: object, context: StepContext) -> Outcome:
     text, value = step.codec.encode(value)
     return Outcome(result=text, value=value, tries=context.tries)
@@ -140,8 +150,8 @@ def _result(step: StepDefinition, value: object, context: StepContext) -> Outcom
 def _pause(step: StepDefinition, context: StepContext, error: BaseException) -> float | None:
     """Seconds until the next try; None if there is none."""
     retry = step.retry
-    # Trying again does not make a value storable.
-    if retry is None or isinstance(error, ValueNotStorable) or not retry.tries_again(error, context.tries):
+    # Trying again makes no value storable, and no program right.
+    if retry is None or isinstance(error, ValueNotStorable | UsageError) or not retry.tries_again(error, context.tries):
         return None
     return retry.pause(context.tries)
 

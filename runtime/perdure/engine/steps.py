@@ -15,6 +15,7 @@ from .branch import Branch
 from .journal import Recorded
 from .lane import Delivery
 from .outcome import Outcome, failed, run_async_body, run_body
+from .place import Place
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
@@ -49,37 +50,42 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     started = time.monotonic_ns()
     attempt.started(key)
     context = StepContext(branch, key)
-    outcome = run_body(step, context, args, kwargs)
     if inline or lone:
+        outcome = run_body(step, context, args, kwargs, Place(branch, started, _no_turn, alone=True) if step.database else None)
         if not outcome.stored:
             outcome.ordinal, outcome.clock = lane.accept()
             _store(step, branch, key, outcome, started)
         if lone:
             lane.passed(outcome.clock)
     else:
-        _store_in_turn(step, branch, key, outcome, started)
+        outcome = _run_in_turn(step, context, args, kwargs, started)
     attempt.finished(key, outcome, started)
     if outcome.raised is not None:
         raise outcome.raised
     return outcome.value
 
 
-def _store_in_turn(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int) -> None:
-    lane = branch.attempt.lane
+def _run_in_turn(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], started: int) -> Outcome:
+    branch = context.branch
     gate = Lock()
     gate.acquire()
-    with lane.lock:
-        if not outcome.stored:
-            outcome.ordinal, outcome.clock = lane.accept()
-        delivery = Delivery(branch, outcome.ordinal, outcome.clock, gate.release)
-        lane.wait_live(delivery)
+    place = Place(branch, started, gate.release, alone=False)
+    outcome = run_body(step, context, args, kwargs, place if step.database else None)
+    if not outcome.stored:
+        place.take(outcome)
+    assert place.delivery is not None
     try:
         if not outcome.stored:
-            _store(step, branch, key, outcome, started)
+            _store(step, branch, context.step_key, outcome, started)
     finally:
-        lane.stored(delivery)
+        branch.attempt.lane.stored(place.delivery)
     gate.acquire()
     branch.attempt.check()
+    return outcome
+
+
+def _no_turn() -> None:
+    """What is alone in a run has no turn to wait for."""
 
 
 def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int) -> None:
@@ -119,13 +125,11 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     assert task is not None
     asked = task.cancelling()
     context = StepContext(branch, key)
-    outcome = await run_async_body(step, context, args, kwargs)
-    lone = lane.lone
+    place = Place(branch, started, turn.wake)
+    outcome = await run_async_body(step, context, args, kwargs, place if step.database else None)
     if not outcome.stored:
-        outcome.ordinal, outcome.clock = lane.accept()
-    if not lone:
-        turn.delivery = Delivery(branch, outcome.ordinal, outcome.clock, turn.wake)
-        lane.wait_live(turn.delivery)
+        place.take(outcome)
+    turn.delivery = place.delivery
     if outcome.stored:
         turn.settle(None)
     else:
@@ -138,7 +142,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
         turn.settled = await attempt.commit_in_thread(attempt.checkpoint(key, step.name, outcome, started))
     if turn.settled is not None:
         attempt.judge(turn.settled, key)
-    if lone:
+    if place.alone:
         lane.passed(outcome.clock)
     attempt.finished(key, outcome, started)
     if outcome.cancelled:

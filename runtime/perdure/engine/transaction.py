@@ -1,20 +1,462 @@
-"""Database steps: a step's own writes and its checkpoint in one transaction."""
+"""Database steps: a step's own writes and its checkpoint in one transaction, so that both happen exactly once or not at all.
+
+The protocol is one generator of operations. `transaction` carries them out by waiting, `async_transaction` in the loop.
+A lost answer to COMMIT is found out: the same checkpoint is tried in another transaction, where the store's key waits for the end of the
+first one and then tells whether it was committed. The run's row is locked from the checkpoint, the last statement, to COMMIT.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from ..context import CURRENT, StepContext
+from ..errors import ControlSignal, StepTimeout, StoreChanged, StoreError, StoreUnavailable, TransactionError, UsageError, ValueNotStorable
+from ..store.checkpoints import Answer, Backoff, Settled
+from ..store.connection import Fault
+from ..store.transactions import (
+    COMMIT,
+    ROLLBACK,
+    AsyncStepConnection,
+    Connection,
+    Limits,
+    Query,
+    StepConnection,
+    begin,
+    checkpoint,
+    end_older_transactions,
+    is_conflict,
+    marked_checkpoint,
+)
+from ..store.wire import Parameters, WireError
 
 if TYPE_CHECKING:
-    from ..context import StepContext
     from ..definitions import StepDefinition
     from .outcome import Outcome
+    from .place import Place
 
 __all__ = ["async_transaction", "transaction"]
 
+_IDLE = 60.0
+"""Seconds that a body without a timeout may leave its transaction idle, or wait for a lock."""
 
-def transaction(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-    raise NotImplementedError
+_STATEMENT = 600.0
+"""Seconds that a statement of a body without a timeout may take."""
+
+_CONFLICTS = 20
+"""Times that a transaction which Postgres undid for others' sake is run again before the conflict is the step's error."""
+
+_LOSSES = 10
+"""Times that a body whose connection broke is run again before that is the step's error: it may be what breaks it."""
+
+T = TypeVar("T")
 
 
-async def async_transaction(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-    raise NotImplementedError
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Get a connection: one that was kept, or a new one. `sealed` operations are carried out whoever is cancelled."""
+
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Execute a statement of ours."""
+
+    connection: Connection
+    query: Query
+    sealed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Run the step's body."""
+
+    context: StepContext
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """Wait, with no transaction open: an attempt that is to end ends here."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Wait for the store, with an outcome in doubt."""
+
+    seconds: float
+
+
+_Operation = _Open | _Ask | _Run | _Pause | _Wait
+_Protocol = Generator[_Operation, Any, T]
+
+
+class _Transaction:
+    """A step's tries at a transaction, up to its outcome or its own error."""
+
+    def __init__(self, step: StepDefinition, context: StepContext, place: Place) -> None:
+        self.step = step
+        self.context = context
+        self.place = place
+        self.attempt = context.branch.attempt
+        if self.attempt.database_url is None:
+            raise UsageError(
+                f"step {step.name!r} is a database step, and this run has no database: perdure.testing keeps checkpoints in memory."
+                " Test the workflow against a Postgres store, or its steps as plain functions"
+            )
+        self._connection: Connection | None = None
+        self._losses = 0
+        self._conflicts = 0
+        self._backoff: Backoff | None = None
+
+    def protocol(self) -> _Protocol[Outcome]:
+        """Everything up to the outcome, which is in the store then.
+
+        Raises:
+            ControlSignal: the attempt ends.
+            BaseException: what the body raised, or what is wrong with it; nothing is in the store.
+        """
+        try:
+            while (outcome := (yield from self._try())) is None:
+                pass
+        except BaseException:
+            self.place.leave()
+            raise
+        finally:
+            self._drop()
+        return outcome
+
+    def _try(self) -> _Protocol[Outcome | None]:
+        """One transaction. None if it came to nothing through no fault of the step, after a pause."""
+        marker = secrets.token_hex(8)
+        connection = yield from self._begin(marker)
+        try:
+            connection.lend(self.step.name)
+            value = yield _Run(self.context.lent(connection))
+            connection.take_back()
+            text, value = self.step.codec.encode(value)
+        except BaseException as error:
+            connection.take_back()
+            return (yield from self._failed(connection, error))
+        if connection.lost and connection.violation is None:
+            return (yield from self._lost(connection, connection.failure))
+        if (unfinished := connection.unfinished()) is not None:
+            return (yield from self._failed(connection, unfinished))
+        return (yield from self._store(connection, marker, text, value))
+
+    def _failed(self, connection: Connection, error: BaseException) -> _Protocol[None]:
+        if connection.violation is not None:
+            raise connection.violation from (None if error is connection.violation else error)
+        if connection.abandoned or isinstance(error, ControlSignal | KeyboardInterrupt | GeneratorExit | asyncio.CancelledError):
+            raise error
+        if connection.lost:
+            return (yield from self._lost(connection, error))
+        if is_conflict(connection.failure or error):
+            return (yield from self._conflict(connection, error))
+        failure = connection.failure
+        yield from self._undo(connection)
+        if isinstance(error, TransactionError) and failure is not error:
+            raise error from failure
+        raise error
+
+    def _lost(self, connection: Connection, error: BaseException | None) -> _Protocol[None]:
+        """The connection broke before COMMIT was sent: nothing of the transaction stands."""
+        idled_out = connection.idled_out
+        self._drop()
+        if idled_out:
+            raise TransactionError(
+                f"step {self.step.name!r} left its transaction idle for more than {self._limits().idle:g} s, so the server ended it:"
+                " do slow work in a step before this one, or give the step a timeout, which is the limit then"
+            ) from error
+        self._losses += 1
+        if self._losses > _LOSSES:
+            raise error or StoreUnavailable(f"step {self.step.name!r}: its connection broke {self._losses} times")
+        yield _Pause(min(1.0, 0.02 * 2**self._losses) * random.uniform(0.5, 1.0))
+
+    def _conflict(self, connection: Connection, error: BaseException) -> _Protocol[None]:
+        yield from self._undo(connection)
+        self._conflicts += 1
+        if self._conflicts > _CONFLICTS:
+            raise error
+        yield _Pause(min(0.5, 0.002 * 2**self._conflicts) * random.random())
+
+    def _store(self, connection: Connection, marker: str, text: str, value: object) -> _Protocol[Outcome | None]:
+        from .outcome import Outcome
+
+        attempt, key = self.attempt, self.context.step_key
+        outcome = Outcome(result=text, value=value, stored=True, tries=self.context.tries)
+        self.place.take(outcome)
+        parameters = attempt.checkpoint(key, self.step.name, outcome, self.place.started).parameters()
+        try:
+            row = yield _Ask(connection, marked_checkpoint(parameters, marker, attempt.lease), sealed=True)
+        except WireError as error:
+            self.place.leave()
+            return (yield from self._not_stored(connection, error))
+        answer = int(row[0])
+        if answer < 0:
+            raise TransactionError(
+                f"step {self.step.name!r} ended its transaction and began another: what it wrote in the first may stand, without the"
+                " step's checkpoint. Execute no COMMIT or ROLLBACK (savepoints: 'with connection.transaction():')"
+            )
+        if answer:
+            yield from self._undo(connection)
+            # Each try has an ordinal of its own, so a checkpoint that is there already is another call's.
+            self._end(Answer.KEY_TAKEN if answer == Answer.DONE_BEFORE else Answer(answer))
+        try:
+            yield _Ask(connection, COMMIT, sealed=True)
+        except WireError as error:
+            if error.sqlstate is not None:
+                # A constraint that is checked at the end, or a conflict that shows there.
+                self.place.leave()
+                return (yield from self._failed(connection, error.__cause__ or error))
+            self._drop()
+            if not (yield from self._was_committed(parameters)):
+                self.place.leave()
+                return None
+        self._release()
+        return outcome
+
+    def _not_stored(self, connection: Connection, error: WireError) -> _Protocol[None]:
+        """The last statement before COMMIT failed."""
+        cause = error.__cause__ or error
+        if error.sqlstate is None:
+            return (yield from self._lost(connection, cause))
+        if is_conflict(cause) or error.fault is Fault.LOCKED:
+            return (yield from self._conflict(connection, cause))
+        yield from self._undo(connection)
+        if error.sqlstate.startswith("25"):
+            raise TransactionError(
+                f"step {self.step.name!r} left its transaction in a state in which its checkpoint cannot be stored: {error}"
+            ) from cause
+        if error.fault is Fault.REFUSED:
+            raise ValueNotStorable(f"Postgres refuses the value: {error}") from cause
+        if error.fault is Fault.UNUSABLE:
+            self._end(StoreError(f"the store refuses a checkpoint ({error}); is its schema there, and may this role use it?"))
+        # A full disk, say: for a while.
+        self._backoff = self._backoff or self._new_backoff()
+        yield _Pause(self._delay(self._backoff, error))
+
+    def _was_committed(self, parameters: Parameters) -> _Protocol[bool]:
+        """Find out whether a checkpoint whose COMMIT had no answer is in the store."""
+        while True:
+            connection = yield from self._begin("", sealed=True)
+            try:
+                row = yield _Ask(connection, checkpoint(parameters), sealed=True)
+                yield _Ask(connection, ROLLBACK, sealed=True)
+            except WireError as error:
+                self._drop()
+                if error.fault is Fault.UNUSABLE:
+                    self._end(StoreError(f"the store refuses a checkpoint: {error}"))
+                self._backoff = self._backoff or self._new_backoff()
+                yield _Wait(self._delay(self._backoff, error))
+                continue
+            self._release()
+            answer = Answer(int(row[0]))
+            if answer not in (Answer.DONE, Answer.DONE_BEFORE):
+                self._end(answer)
+            return answer is Answer.DONE_BEFORE
+
+    def _begin(self, marker: str, *, sealed: bool = False) -> _Protocol[Connection]:
+        """A connection with a transaction open on it; waits while the store is away."""
+        attempt = self.attempt
+        backoff: Backoff | None = None
+        while True:
+            kept = self._connection is not None
+            try:
+                if self._connection is None:
+                    self._connection, kept = yield _Open(sealed)
+                connection = self._connection
+                if attempt.number > 1 and not attempt.older_ended:
+                    # A paused process of an older attempt may hold locks that this one is about to wait for.
+                    with suppress(WireError):
+                        yield _Ask(connection, end_older_transactions(attempt.run_id, attempt.number), sealed)
+                    attempt.older_ended = True
+                row = yield _Ask(connection, begin(attempt.run_id, attempt.number, marker, self._limits()), sealed)
+                self._check_server(row)
+                return connection
+            except WireError as error:
+                self._drop()
+                if kept:
+                    continue
+                if error.fault is Fault.UNUSABLE:
+                    self._end(StoreError(f"the store refuses a connection: {error}"))
+                backoff = backoff or self._new_backoff()
+                delay = self._delay(backoff, error)
+            yield _Wait(delay) if sealed else _Pause(delay)
+
+    def _check_server(self, row: tuple[Any, ...]) -> None:
+        system, writable = row[0], row[1]
+        opener = self.attempt.committer.opener
+        if opener.system is None:
+            opener.system = system
+        elif system != opener.system:
+            self._end(StoreChanged(f"database system {system} answers where {opener.system} did; this attempt ends"))
+        if not writable:
+            raise WireError(Fault.AWAY, "the server is read-only", "25006")
+
+    def _undo(self, connection: Connection) -> _Protocol[None]:
+        """Roll back, and keep the connection where it still works."""
+        if not connection.usable:
+            self._drop()
+            return
+        try:
+            yield _Ask(connection, ROLLBACK)
+        except WireError:
+            self._drop()
+        else:
+            self._release()
+
+    def _release(self) -> None:
+        """Give the connection back for the next try or step, if it is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.attempt.idle_connections.keep(connection)
+
+    def _drop(self) -> None:
+        """Close the connection: if a transaction is open on it, the server undoes it."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.abandoned:
+            connection.end()
+
+    def _limits(self) -> Limits:
+        timeout = self.step.timeout
+        return Limits(statement=timeout or _STATEMENT, lock=timeout or _IDLE, idle=timeout or _IDLE)
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(self.attempt.committer.opener.patience)
+
+    def _delay(self, backoff: Backoff, error: WireError) -> float:
+        delay = None if self.attempt.given_up() else backoff.next()
+        if delay is None:
+            self._end(StoreUnavailable(f"step {self.context.step_key!r} found no store: {error}"))
+        return delay
+
+    def _end(self, settled: Settled) -> NoReturn:
+        """End the attempt for what the store says."""
+        self.attempt.judge(settled, self.context.step_key)
+        raise AssertionError(settled)
+
+
+def transaction(step: StepDefinition, context: StepContext, body: Callable[[], object], place: Place) -> Outcome:
+    """Run a sync database step to an outcome that is stored.
+
+    Raises:
+        ControlSignal: the attempt ends.
+        BaseException: the error of this try; nothing is stored.
+    """
+    protocol = _Transaction(step, context, place).protocol()
+    try:
+        operation = next(protocol)
+        while True:
+            try:
+                answer = _carry_out(operation, step, context, body)
+            except BaseException as error:
+                operation = protocol.throw(error)
+            else:
+                operation = protocol.send(answer)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
+    finally:
+        protocol.close()
+
+
+def _carry_out(operation: _Operation, step: StepDefinition, context: StepContext, body: Callable[[], object]) -> object:
+    attempt = context.branch.attempt
+    match operation:
+        case _Open():
+            kept = attempt.idle_connections.take(StepConnection)
+            return (kept, True) if kept is not None else (StepConnection.open(attempt.database_url or ""), False)
+        case _Ask(connection=StepConnection() as connection, query=query):
+            return connection.ask(query)
+        case _Run(context=lent):
+            token = CURRENT.set(lent)
+            try:
+                return body()
+            except (StepTimeout, ControlSignal):
+                # The thread of a step with a timeout may be at work on it still.
+                if step.timeout is not None:
+                    lent.connection.abandon()
+                raise
+            finally:
+                lent.active = False
+                CURRENT.reset(token)
+        case _Pause(seconds=seconds):
+            attempt.leave_step()
+            attempt.paused.wait(seconds)
+            attempt.check()
+            attempt.enter_step()
+        case _Wait(seconds=seconds):
+            attempt.check()
+            time.sleep(seconds)
+    return None
+
+
+async def async_transaction(step: StepDefinition, context: StepContext, body: Callable[[], Awaitable[object]], place: Place) -> Outcome:
+    """As `transaction`, for an async step."""
+    protocol = _Transaction(step, context, place).protocol()
+    try:
+        operation = next(protocol)
+        while True:
+            try:
+                answer = await _carry_out_async(operation, context, body)
+            except BaseException as error:
+                operation = protocol.throw(error)
+            else:
+                operation = protocol.send(answer)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
+    finally:
+        protocol.close()
+
+
+async def _carry_out_async(operation: _Operation, context: StepContext, body: Callable[[], Awaitable[object]]) -> object:
+    attempt = context.branch.attempt
+    match operation:
+        case _Open(sealed=sealed):
+            kept = attempt.idle_connections.take(AsyncStepConnection)
+            if kept is not None:
+                return kept, True
+            opened = AsyncStepConnection.open(attempt.database_url or "")
+            return await (_sealed(opened) if sealed else opened), False
+        case _Ask(connection=AsyncStepConnection() as connection, query=query, sealed=sealed):
+            asked = connection.ask(query)
+            return await (_sealed(asked) if sealed else asked)
+        case _Run(context=lent):
+            token = CURRENT.set(lent)
+            try:
+                return await body()
+            finally:
+                lent.active = False
+                CURRENT.reset(token)
+        case _Pause(seconds=seconds):
+            attempt.leave_step()
+            try:
+                await asyncio.sleep(seconds)
+                await attempt.enter_async_step()
+            except asyncio.CancelledError:
+                attempt.check()
+                attempt.enter_step()
+                raise
+        case _Wait(seconds=seconds):
+            attempt.check()
+            await _sealed(asyncio.sleep(seconds))
+    return None
+
+
+async def _sealed(work: Coroutine[Any, Any, T]) -> T:
+    """Carry something out to its end. A cancellation meanwhile stays on record with the task, and does not end it."""
+    task = asyncio.get_running_loop().create_task(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    return task.result()

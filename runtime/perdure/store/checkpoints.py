@@ -204,6 +204,11 @@ class ThreadCommitter:
         self._wire: Wire | None = None
         self._closed = False
 
+    @property
+    def opener(self) -> Opener:
+        """Opens the connections on which this commits."""
+        return self._opener
+
     def close(self) -> None:
         """End the connection, once nobody holds it."""
         with self._lock:

@@ -40,7 +40,8 @@ SELECT attempt FROM claimed
 -- End the backends that run database steps of attempts of a run before this one: nothing they write is accepted, and their
 -- locks may be in the way of a claim, or of the same step again. The names are `application_name` of `transactions`.
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-WHERE datname = current_database() AND usename = current_user
+WHERE datname = current_database()
+  AND (pg_has_role(usesysid, 'MEMBER') OR pg_has_role('pg_signal_backend', 'MEMBER'))
   AND (regexp_match(application_name, '^perdure ' || %(run)s::text || ' ([0-9]{1,9})$'))[1]::integer < %(attempt)s::integer
 
 -- name: claimed_attempt
