@@ -22,6 +22,10 @@ def execute_attempt() -> int:
     except UsageError as error:
         sys.stderr.write(f"perdure exec: {error}\n")
         return ExitCode.USAGE
+    if environment.parent is not None:
+        from ..pod.descendants import die_with_parent
+
+        die_with_parent(environment.parent)
     # Imported before the fork, so that both sides share it.
     from ..pod.attempt import run_attempt
     from ..pod.reporter import StoreReporter

@@ -133,6 +133,8 @@ class _AttemptProcess:
         run, claim = self._environment.run_id, self._environment.claim
         recorded = self._store.load([(run, claim)])[run] if begun.attempt > 1 else []
         self._events.begun(begun.attempt, len(recorded))
+        if self._environment.import_path is not None:
+            sys.path.insert(0, self._environment.import_path)
         try:
             definition = load(begun.entrypoint)
         except EntrypointError as error:

@@ -48,6 +48,12 @@ class PodEnvironment:
     patience_seconds: float | None = None
     """`PERDURE_PATIENCE_SECONDS`: how long a finished step waits for a store that is away; without, to the deadline."""
 
+    import_path: str | None = None
+    """`PERDURE_IMPORT_PATH`: the folder of the workflow's code, besides the current one and what Python has."""
+
+    parent: int | None = None
+    """`PERDURE_PARENT`: the process without which this one is not to live."""
+
     pod_name: str | None = None
     """`PERDURE_POD_NAME`, for the record of the attempt."""
 
@@ -72,6 +78,8 @@ class PodEnvironment:
             grace_seconds=reading.seconds("PERDURE_GRACE_SECONDS", DEFAULT_GRACE_SECONDS),
             lease_seconds=reading.seconds("PERDURE_LEASE_SECONDS", DEFAULT_LEASE_SECONDS),
             patience_seconds=reading.optional_seconds("PERDURE_PATIENCE_SECONDS"),
+            import_path=reading.text("PERDURE_IMPORT_PATH"),
+            parent=reading.process("PERDURE_PARENT"),
             pod_name=reading.text("PERDURE_POD_NAME"),
             node_name=reading.text("PERDURE_NODE_NAME"),
             image_id=reading.text("PERDURE_IMAGE_ID"),
@@ -118,6 +126,13 @@ class _Reading:
 
     def optional_seconds(self, variable: str) -> float | None:
         return None if self.text(variable) is None else self.seconds(variable, 600.0)
+
+    def process(self, variable: str) -> int | None:
+        text = self.text(variable)
+        if text is None or text.isdecimal():
+            return None if text is None else int(text)
+        self.problems.append(f"{variable} is {text!r}: the id of a process")
+        return None
 
     def text(self, variable: str) -> str | None:
         value = self._environ.get(variable, "").strip()

@@ -1,0 +1,74 @@
+"""`perdure cancel`, `delete`, `prune` and `migrate`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from ..client import Client
+from ..errors import UsageError
+from .moments import age
+from .place import open_place
+
+__all__ = ["cancel", "delete", "migrate", "prune"]
+
+
+def cancel(arguments: Namespace) -> int:
+    """Ask for a run to be cancelled."""
+    with open_place(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
+        asked = client.cancel(arguments.id)
+        run = client.get(arguments.id)
+    if not asked:
+        print(f"{run.id} has ended already: {run.state}")
+    elif run.state.ended:
+        print(f"{run.id} is {run.state}")
+    else:
+        print(f"{run.id} will be cancelled; its process has been asked to")
+    return 0
+
+
+def delete(arguments: Namespace) -> int:
+    """Delete a run."""
+    with open_place(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
+        client.delete(arguments.id, force=arguments.force)
+    print(f"{arguments.id} is deleted")
+    return 0
+
+
+def prune(arguments: Namespace) -> int:
+    """Delete runs that ended long ago."""
+    try:
+        from ..store import admin
+    except ImportError as error:
+        raise UsageError("'perdure prune' needs SQLAlchemy: pip install 'perdure[store]'") from error
+    from ..store.records import RunState
+
+    older = age(arguments.older_than, "--older-than")
+    try:
+        states = [RunState(state) for state in arguments.state] if arguments.state else list(admin.ENDED)
+    except ValueError as error:
+        raise UsageError(f"--state: {error}; runs end {', '.join(admin.ENDED)}") from error
+    with open_place(arguments.database_url) as place:
+        pruned = admin.prune(place.url, older_than=older, states=states, queue=arguments.queue)
+    print(f"{pruned} runs deleted")
+    return 0
+
+
+def migrate(arguments: Namespace) -> int:
+    """Bring a database to this release's schema."""
+    try:
+        from ..store.migrate import grants_sql
+        from ..store.migrate import migrate as migrate_database
+    except ImportError as error:
+        raise UsageError("'perdure migrate' needs SQLAlchemy and Alembic: pip install 'perdure[store]'") from error
+    if arguments.sql:
+        if arguments.pod_role is None:
+            raise UsageError("--sql prints the grants of a role: name it with --pod-role")
+        print(grants_sql(arguments.pod_role))
+        return 0
+    with open_place(arguments.database_url, migrated=False) as place:
+        report = migrate_database(place.url, pod_role=arguments.pod_role)
+    if report.changed:
+        print(f"migrated from version {report.from_version} to {report.to_version}")
+    else:
+        print(f"the schema has version {report.to_version} already")
+    return 0

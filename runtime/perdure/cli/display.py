@@ -1,0 +1,140 @@
+"""Showing a run to a person: as lines of text, or live on a terminal where `rich` is installed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TextIO
+
+from ..store.records import StepInfo
+from .view import RunView
+
+__all__ = ["Display", "PlainDisplay", "duration", "new_display"]
+
+
+class Display(Protocol):
+    """What `perdure run` tells while it works. Nothing here may hold it up for long.
+
+    Attributes:
+        live: whether it must be drawn again and again, and user code must not write to its terminal.
+    """
+
+    live: bool
+
+    def recorded(self, steps: Iterable[StepInfo]) -> None:
+        """Steps that the store has."""
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Something happened in the attempt's process."""
+
+    def attempt_ended(self) -> None:
+        """The attempt's process is gone."""
+
+    def output(self, text: str) -> None:
+        """Lines that user code wrote."""
+
+    def note(self, text: str) -> None:
+        """A sentence for the person."""
+
+    def waiting(self, text: str, until: float | None) -> None:
+        """What the run waits for, and until when on the monotonic clock; an empty text ends that."""
+
+    def refresh(self) -> None:
+        """Draw what has changed; called often."""
+
+    def close(self) -> None:
+        """Leave the last picture standing."""
+
+
+def new_display(title: str, stream: TextIO | None = None) -> Display:
+    """Live if standard error is a terminal, else lines."""
+    stream = stream or sys.stderr
+    if stream.isatty():
+        try:
+            from .live import LiveDisplay
+        except ImportError:  # rich is an extra's
+            pass
+        else:
+            return LiveDisplay(title, stream)
+    return PlainDisplay(title, stream)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, as people write them: 12 ms, 3.4 s, 2 min 5 s, 3 h 2 min."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+class PlainDisplay:
+    """One line per event."""
+
+    live = False
+
+    def __init__(self, title: str, stream: TextIO) -> None:
+        self._stream = stream
+        self._view = RunView()
+        self._waiting = ""
+        self.note(title)
+
+    def recorded(self, steps: Iterable[StepInfo]) -> None:
+        """Say which are new to it."""
+        before = {key for key, row in self._view.steps.items() if row.seconds is not None}
+        self._view.recorded(steps, time.monotonic())
+        for key, row in self._view.steps.items():
+            if key in before:
+                continue
+            self.note(f"{key}: {row.state} (attempt {row.attempt}), recorded")
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Print it."""
+        self._view.apply(event, time.monotonic())
+        match event:
+            case {"event": "begun", "attempt": attempt, "recorded": recorded}:
+                self.note(f"attempt {attempt}" + (f", {recorded} steps recorded" if recorded else ""))
+            case {"event": "started", "key": key}:
+                self.note(f"{key}: started")
+            case {"event": "tried", "key": key, "tries": tries, "error": error, "pause": pause}:
+                self.note(f"{key}: try {tries} failed, next in {duration(pause)}: {error}")
+            case {"event": "finished", "key": key, "tries": tries, "seconds": seconds, "error": error}:
+                row = self._view.steps[key]
+                tried = f", {tries} tries" if tries > 1 else ""
+                self.note(f"{key}: {row.state} in {duration(seconds)}{tried}" + (f": {error}" if error else ""))
+            case {"event": "replayed", "key": key, "attempt": attempt}:
+                self.note(f"{key}: {self._view.steps[key].state}, from the record of attempt {attempt}")
+            case _:
+                pass
+
+    def attempt_ended(self) -> None:
+        """Forget what was under way."""
+        self._view.attempt_ended(time.monotonic())
+
+    def output(self, text: str) -> None:
+        """Pass it on."""
+        self._write(text)
+
+    def note(self, text: str) -> None:
+        """Print it as a line."""
+        self._write(f"perdure: {text}\n")
+
+    def waiting(self, text: str, until: float | None) -> None:
+        """Say once what is waited for."""
+        if text and text != self._waiting:
+            self.note(text if until is None else f"{text} in {duration(max(0.0, until - time.monotonic()))}")
+        self._waiting = text
+
+    def refresh(self) -> None:
+        """Nothing to draw."""
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

@@ -1,0 +1,238 @@
+"""One run, from wherever it stands to its end, on this machine.
+
+It claims the run, starts a process for the attempt, and after a crash does so again. Where another process has the run,
+it follows that, and takes over when it is dead. The store decides everything: this process may be killed at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from ..errors import RunNotFound, StoreError, StoreUnavailable
+from ..names import Claim, RunId
+from ..pod.environment import DEFAULT_LEASE_SECONDS
+from ..pod.exit_codes import ExitCode
+from ..store.attempts import AttemptStore
+from ..store.checkpoints import Opener
+from ..store.processes import ProcessStore
+from ..store.records import RunDetail
+from ..store.standing import Standing, StandingStore
+from ..worker.host import is_gone
+from ..worker.observer import ProcessObserver
+from .display import Display
+from .place import Place
+from .process import AttemptProcess, StopRequests
+
+__all__ = ["Interrupted", "LocalRun"]
+
+T = TypeVar("T")
+
+_PATIENCE = 600.0
+"""Seconds for which a store that is away is waited for."""
+
+_ASK = 2.0
+"""Seconds that one question to the store may take, so that Ctrl-C is heard."""
+
+_LOOK = 0.3
+"""Seconds from look to look at a run that another process has."""
+
+_PAUSE = 1.0
+"""Seconds before the run is claimed anew after its process left without a crash."""
+
+
+class Interrupted(Exception):
+    """The person, or the system, wants the command to stop; the run can go on later."""
+
+
+class LocalRun:
+    """Works on one run.
+
+    Args:
+        run: its UUID.
+        place: its store.
+        folder: of its code, if a file was named.
+        display: what is told meanwhile.
+        stops: who wants it to stop.
+    """
+
+    def __init__(self, run: UUID, place: Place, folder: Path | None, display: Display, stops: StopRequests) -> None:
+        self._run = RunId(run)
+        self._place = place
+        self._folder = folder
+        self._display = display
+        self._stops = stops
+        self._lease = float(os.environ.get("PERDURE_LEASE_SECONDS") or DEFAULT_LEASE_SECONDS)
+        self._store = StandingStore(place.url, patience=_ASK)
+        self._processes = ProcessStore(place.url, self._lease)
+        self._observer = ProcessObserver(self._lease, self._lease / 2, is_gone)
+        self._unbegun: tuple[int, float] | None = None
+        self._told = ""
+
+    def finish(self) -> RunDetail:
+        """Bring the run to its end, or see it come there.
+
+        Raises:
+            Interrupted: somebody wants this command to stop; it has handed the run back.
+            StoreError: the store cannot be used, or was away for too long.
+            RunNotFound: the run was deleted.
+        """
+        try:
+            detail = self._detail()
+            if detail.run.state.ended:
+                self._display.note(f"it has ended already, {detail.run.state}; this is its outcome")
+                return detail
+            self._display.recorded(detail.steps)
+            while not (standing := self._standing()).state.ended:
+                if self._stops.count:
+                    raise Interrupted
+                self._advance(standing)
+                self._display.refresh()
+            self._display.waiting("", None)
+            return self._detail()
+        finally:
+            self._store.close()
+            self._processes.close()
+
+    def _advance(self, standing: Standing) -> None:
+        if standing.claim is not None:
+            self._follow(standing, standing.claim)
+        elif standing.suspend:
+            self._wait("the run is suspended", None)
+        elif standing.due_in > 0 and standing.delay > 0:
+            # The server's clock may have been set back: no delay is longer than the one that was given.
+            due = time.monotonic() + min(standing.due_in, standing.delay)
+            self._wait(f"crashed {standing.crashes} times without a new step; next attempt", due)
+        elif (claim := self._ask(lambda: self._store.claim(self._run, standing.attempt))) is not None:
+            self._attempt(claim)
+
+    # An attempt of our own.
+
+    def _attempt(self, claim: Claim) -> None:
+        self._display.waiting("", None)
+        live = self._display.live
+        process = AttemptProcess(
+            {
+                "PERDURE_DATABASE_URL": self._place.url,
+                "PERDURE_RUN_ID": str(self._run),
+                "PERDURE_CLAIM": str(claim),
+                "PERDURE_PATIENCE_SECONDS": str(_PATIENCE),
+                "PERDURE_IMPORT_PATH": str(self._folder or ""),
+            },
+            self._display.event,
+            self._display.output if live else None,
+        )
+        told = 0
+        try:
+            while (code := process.wait(self._stops, 0.1 if live else 60.0)) is None:
+                if self._stops.count > told:
+                    told = self._stops.count
+                    process.terminate()
+                    if told == 1:
+                        self._display.waiting("stopping after the step in flight; Ctrl-C again stops at once", None)
+                self._display.refresh()
+        finally:
+            process.close()
+        self._display.attempt_ended()
+        self._judge(code, claim)
+
+    def _judge(self, code: int, claim: Claim) -> None:
+        """Say what the store does not say by itself, and see to what the process could not see to."""
+        match code:
+            case ExitCode.NOT_STARTED | ExitCode.USAGE:
+                standing = self._standing()
+                if standing.claim == claim and not standing.begun:
+                    self._hand_back(claim, "handed back", "the attempt could not start")
+                    raise StoreError("the attempt could not start; what its process said stands above")
+            case ExitCode.HANDED_BACK if not self._stops.count:
+                self._wait("the run was handed back; next attempt", time.monotonic() + _PAUSE, whole=True)
+            case _ if code < 0:
+                self._display.note(f"the attempt's supervisor was killed by signal {-code}")
+            case _:
+                pass
+
+    # Somebody else's.
+
+    def _follow(self, standing: Standing, claim: Claim) -> None:
+        process = standing.process
+        if process is None or not standing.begun:
+            self._follow_unbegun(standing, claim)
+            return
+        now = time.monotonic()
+        for death in self._observer.read(now, now, [process]):
+            self._display.note(f"attempt {standing.attempt}: {death.detail}; going on in its place")
+            self._ask(
+                partial(
+                    self._processes.release, death.process, ending="lost", detail=death.detail, counter=death.counter
+                )
+            )
+            return
+        self._display.recorded(self._detail().steps)
+        self._wait(f"attempt {standing.attempt} runs in another process (pid {process.pid}); following it", None)
+
+    def _follow_unbegun(self, standing: Standing, claim: Claim) -> None:
+        """Somebody claimed the run and is about to begin, or died before that."""
+        now = time.monotonic()
+        if self._unbegun is None or self._unbegun[0] != standing.attempt:
+            self._unbegun = (standing.attempt, now)
+        elif now - self._unbegun[1] >= self._lease:
+            self._hand_back(claim, "never begun", "claimed, but its process never began")
+            return
+        self._wait(f"attempt {standing.attempt} is about to begin in another process", None)
+
+    def _hand_back(self, claim: Claim, ending: str, detail: str) -> None:
+        store = AttemptStore(Opener(self._place.url, patience=_ASK))
+        try:
+            self._ask(lambda: store.hand_back(self._run, claim, ending, detail=detail))
+        finally:
+            store.close()
+
+    # Waiting and asking.
+
+    def _wait(self, what: str, until: float | None, *, whole: bool = False) -> None:
+        """Wait a moment, or all of the time until then; less when told to stop."""
+        self._display.waiting(what, until)
+        ends = until if whole and until is not None else min(until or 1e18, time.monotonic() + _LOOK)
+        while not self._stops.count and (left := ends - time.monotonic()) > 0:
+            self._display.refresh()
+            self._pause(min(left, 0.1))
+
+    def _pause(self, seconds: float) -> None:
+        import select
+
+        select.select([self._stops], [], [], seconds)
+        self._stops.clear()
+
+    def _standing(self) -> Standing:
+        found = self._ask(lambda: self._store.standing(self._run))
+        if found is None:
+            raise RunNotFound("the run is gone: somebody deleted it meanwhile")
+        return found
+
+    def _detail(self) -> RunDetail:
+        found = self._ask(lambda: self._store.detail(self._run))
+        if found is None:
+            raise RunNotFound("the run is gone: somebody deleted it meanwhile")
+        return found
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Ask the store until it answers; what was seen of others before a failure counts no more."""
+        since = time.monotonic()
+        while True:
+            try:
+                return question()
+            except StoreUnavailable as error:
+                self._observer.failed()
+                self._unbegun = None
+                if self._stops.count:
+                    raise Interrupted from error
+                if time.monotonic() - since > _PATIENCE:
+                    raise
+                self._display.waiting(f"the store does not answer, trying again ({error})", None)
+                self._place.ensure()
+                self._pause(0.2)

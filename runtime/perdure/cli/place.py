@@ -1,0 +1,47 @@
+"""Which store a command speaks to: the one that is named, or the embedded one, started and migrated where need be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+__all__ = ["Place", "open_place"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A store. `ensure` starts it again, if it is ours, and is called when it does not answer."""
+
+    url: str
+    ensure: Callable[[], None]
+
+
+@contextlib.contextmanager
+def open_place(url: str | None, *, migrated: bool = True) -> Iterator[Place]:
+    """The store of `url`, else of PERDURE_DATABASE_URL, else the embedded one, which runs while the context lasts.
+
+    Args:
+        url: a libpq URL, or none.
+        migrated: give the embedded one this release's schema.
+
+    Raises:
+        StoreUnavailable: the embedded one cannot be started; the message says what to do.
+    """
+    url = url or os.environ.get("PERDURE_DATABASE_URL")
+    if url:
+        yield Place(url, lambda: None)
+        return
+    from ..store.embedded import acquire
+    from ..store.standing import schema_is_current
+
+    hold = acquire()
+    try:
+        if migrated and not schema_is_current(hold.url):
+            from ..store.migrate import migrate
+
+            migrate(hold.url)
+        yield Place(hold.url, hold.ensure)
+    finally:
+        hold.release()

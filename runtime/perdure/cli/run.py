@@ -1,0 +1,117 @@
+"""`perdure run`: start a run, or go on with it, and see it to its end on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import signal
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ..client import Client
+from ..entrypoints import load, locate
+from ..errors import UsageError
+from ..failures import Failure
+from ..pod.exit_codes import ExitCode
+from ..store.records import RunDetail, RunState
+from .display import new_display
+from .documents import outcome_document, print_document
+from .local_run import Interrupted, LocalRun
+from .place import open_place
+from .process import StopRequests
+
+__all__ = ["INTERRUPTED", "run"]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def run(arguments: Namespace) -> int:
+    """Run a workflow. Returns the command's exit code."""
+    given = read_input(arguments.input)
+    # What user code prints as it is imported is no result.
+    with contextlib.redirect_stdout(sys.stderr):
+        definition = load(arguments.workflow)
+    place = arguments.workflow.rpartition(":")[0]
+    folder = locate(place).folder
+    identifier = arguments.id or f"{definition.entrypoint.partition(':')[2]}-{uuid4().hex[:8]}"
+    with StopRequests() as stops, open_place(arguments.database_url) as store:
+        with Client(store.url, queue=arguments.queue) as client:
+            handle = client.start(
+                definition.entrypoint, id=identifier, input=given, backoff_limit=arguments.backoff_limit
+            )
+        display = new_display(f"{definition.entrypoint}  {identifier}")
+        try:
+            detail = LocalRun(handle.run_id, store, folder, display, stops).finish()
+        except Interrupted:
+            display.close()
+            sys.stderr.write(f"perdure: interrupted; go on with: {_again(arguments, identifier)}\n")
+            return INTERRUPTED if stops.first in (None, signal.SIGINT) else ExitCode.HANDED_BACK
+        except BaseException:
+            display.close()
+            raise
+        display.close()
+    return _report(detail, arguments.output)
+
+
+def read_input(text: str | None) -> dict[str, Any]:
+    """The input that `--input` gives: JSON, `@FILE`, or `@-` for standard input.
+
+    Raises:
+        UsageError: it cannot be read, or is no JSON object.
+    """
+    if text is None:
+        return {}
+    source = "--input"
+    if text.startswith("@"):
+        source = "standard input" if text == "@-" else text[1:]
+        try:
+            text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise UsageError(f"--input: {source} cannot be read: {reason}") from error
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        hint = (
+            "" if source != "--input" else """; an object of arguments is written '{"name": "value"}', a file @FILE"""
+        )
+        raise UsageError(f"{source} holds no JSON: {error}{hint}") from error
+    if not isinstance(document, dict):
+        raise UsageError(
+            f"{source} holds a {type(document).__name__}; input is a JSON object with arguments as its keys"
+        )
+    return document
+
+
+def _again(arguments: Namespace, identifier: str) -> str:
+    words = ["perdure", "run", arguments.workflow, "--id", identifier]
+    if arguments.input is not None:
+        words += ["--input", arguments.input]
+    if arguments.queue != "default":
+        words += ["--queue", arguments.queue]
+    return shlex.join(words)
+
+
+def _report(detail: RunDetail, format: str) -> int:
+    if format != "text":
+        print_document(outcome_document(detail), format)
+    match detail.run.state:
+        case RunState.SUCCEEDED:
+            if format == "text":
+                print(json.dumps(json.loads(detail.result or "null"), ensure_ascii=False, indent=2))
+            return ExitCode.SUCCEEDED
+        case RunState.CANCELLED:
+            sys.stderr.write(f"perdure: run {detail.run.id} was cancelled\n")
+            return ExitCode.CANCELLED
+        case _:
+            if detail.error is not None:
+                failure = Failure.from_json(detail.error)
+                trace = f"{failure.traceback.rstrip()}\n" if failure.traceback else ""
+                name = failure.type.rpartition(":")[2]
+                sys.stderr.write(f"{trace}perdure: run {detail.run.id} failed: {name}: {failure.message}\n")
+            return ExitCode.FAILED

@@ -1,0 +1,106 @@
+"""Where one run stands, and claiming it for a process that is about to be started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+
+from ..errors import SchemaMismatch
+from ..names import Claim
+from .connection import translated
+from .processes import Watched
+from .records import RunState
+from .runs import RunStore, open_checked
+from .statements import statement
+from .versions import SCHEMA_VERSION
+
+__all__ = ["Standing", "StandingStore", "schema_is_current"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stands, for somebody who would run it.
+
+    Attributes:
+        attempt: the newest, from 1; 0 before there was one.
+        claim: its token, while it owns the run.
+        begun: whether its process has begun.
+        process: that process.
+        due_in: seconds until the run may be claimed, by the server's clock; `delay` is the most that this can mean.
+    """
+
+    state: RunState
+    attempt: int
+    claim: Claim | None
+    begun: bool
+    cancel: bool
+    suspend: bool
+    crashes: int
+    due_in: float
+    delay: float
+    process: Watched | None
+
+
+class StandingStore(RunStore):
+    """A `RunStore` that also looks after one run."""
+
+    def standing(self, run: UUID) -> Standing | None:
+        """Where a run stands; None if it is gone."""
+
+        def work(cursor: psycopg.Cursor[dict[str, Any]]) -> Standing | None:
+            row = cursor.execute(statement("run_standing"), {"run": run}).fetchone()
+            return None if row is None else _standing(row)
+
+        return self._ask("look at the run", work)
+
+    def claim(self, run: UUID, observed: int) -> Claim | None:
+        """Claim a run for the attempt after the observed one; None if somebody else did, or nobody may."""
+        token = Claim(uuid4())
+
+        def work(cursor: psycopg.Cursor[dict[str, Any]]) -> bool:
+            parameters = {"run": run, "token": token, "observed": observed}
+            if cursor.execute(statement("claim_run"), parameters).fetchone() is not None:
+                return True
+            # An earlier try of ours, whose answer was lost, may have been the one that did.
+            return cursor.execute(statement("claimed_attempt"), {"run": run, "token": token}).fetchone() is not None
+
+        return token if self._ask("claim the run", work) else None
+
+
+def _standing(row: dict[str, Any]) -> Standing:
+    process = None
+    if (identifier := row.pop("process_id")) is not None:
+        process = Watched(identifier, row["host"] or "", row["pid"], row["pid_started"] or 0, row["counter"])
+    return Standing(
+        state=RunState(row["state"]),
+        attempt=row["attempt"],
+        claim=row["claim"],
+        begun=row["begun"],
+        cancel=row["cancel"],
+        suspend=row["suspend"],
+        crashes=row["crashes"],
+        due_in=row["due_in"],
+        delay=row["delay"],
+        process=process,
+    )
+
+
+def schema_is_current(url: str) -> bool:
+    """Whether a database has this release's schema, found out without what migrating needs.
+
+    Raises:
+        StoreUnavailable: no connection.
+    """
+    try:
+        with open_checked(url) as connection:
+            row = connection.execute(statement("versions")).fetchone()
+    except SchemaMismatch:
+        return False
+    except psycopg.Error as error:
+        if isinstance(raised := translated(error, "look at the schema"), SchemaMismatch):
+            return False
+        raise raised from error
+    return row is not None and row[0] == SCHEMA_VERSION
