@@ -107,7 +107,9 @@ def test_the_same_id_and_input_is_the_same_run(client: Client) -> None:
 
 def test_the_same_id_with_another_input_is_a_conflict_that_shows_it(client: Client) -> None:
     client.start(transfer, "a", 100, id="one")
-    with pytest.raises(RunConflict, match=r"run 'one' of queue 'default' exists already.*amount is 100 there, 120 here"):
+    with pytest.raises(
+        RunConflict, match=r"run 'one' of queue 'default' exists already.*amount is 100 there, 120 here"
+    ):
         client.start(transfer, "a", 120, id="one")
     with pytest.raises(RunConflict, match="tags is missing there"):
         client.start(transfer, "a", 100, {"x"}, id="one")

@@ -421,17 +421,12 @@ def test_disruptions_are_no_crashes(store: Session, ending: str) -> None:
     assert crash(store, run, "lost") == ("failed", 1, 0)
 
 
-def test_a_run_whose_delay_has_not_passed_is_claimed_by_no_worker(store: Session) -> None:
+def test_a_delay_puts_off_when_the_run_is_available(store: Session) -> None:
     run = store.insert()
     crash(store, run)
+    assert store.execute("SELECT available <= clock_timestamp() FROM perdure.runs") == [(True,)]
     crash(store, run)
-    parameters = {"owner": OWNER, "entrypoints": ["bank:transfer"]}
-    claim = {**parameters, "tokens": [uuid4()], "process": uuid4(), "where": "host:1"}
-    assert store.named("claim_runs", due=[], **claim) == []
-    [(delayed, attempt, delay, due_in)] = store.named("delayed_runs", **parameters)
-    assert (delayed, attempt, delay) == (run, 2, 1)
-    assert due_in <= 1
-    assert [row[0] for row in store.named("claim_runs", due=[run], **claim)] == [run]
+    assert store.execute("SELECT available > clock_timestamp() + interval '0.5 s' FROM perdure.runs") == [(True,)]
 
 
 # --- cancel
