@@ -291,7 +291,8 @@ class Lane:
         when = self._timers[0]._when
         if self._armed is not None:
             self._armed.cancel()
-        self._armed = self._loop.real_later(when - real, self.pump)
+        # The clock reads whole microseconds: a shorter wait would find it unchanged.
+        self._armed = self._loop.real_later(max(when - real, 2e-6), self.pump)
 
     def _wait_for_call(self, head: Recorded) -> None:
         if self.busy or self.running:

@@ -150,7 +150,7 @@ class RunLoop(asyncio.SelectorEventLoop):
 
     def run_timer(self, timer: LaneTimer, lane: Lane) -> None:
         """Run a due timer of workflow code."""
-        handle = RunHandle(timer._run, (), self, _EMPTY)  # type: ignore[attr-defined]
+        handle = RunHandle(_run_timer, (timer,), self, _EMPTY)
         handle._lane = lane
         lane.busy += 1
         self._ready.append(handle)  # type: ignore[attr-defined]
@@ -206,6 +206,12 @@ class RunLoop(asyncio.SelectorEventLoop):
         for one in given:
             if asyncio.iscoroutine(one) and id(one) not in self._foreseen:
                 self._foreseen[id(one)] = self._branch_task(one, parent.child(), None, None)
+
+
+def _run_timer(timer: LaneTimer) -> None:
+    # What ran since it fell due may have cancelled it.
+    if not timer.cancelled():
+        timer._run()  # type: ignore[attr-defined]
 
 
 def _give_back(branch: Branch, outer: asyncio.Task[object] | None, tasks: set[asyncio.Task[Any]], done: asyncio.Task[Any]) -> None:

@@ -40,22 +40,22 @@ trees = st.recursive(_leaf, _compound, max_leaves=10)
 threads = st.lists(st.integers(0, 3), min_size=1, max_size=5).map(lambda counts: ["threads", *counts])
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
-@given(trees)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.timeout(300)
+@given(trees)
 def test_resumed_programs_decide_as_before(program: list[Any]) -> None:
     programs.check(programs.record(program))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(trees)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.timeout(300)
+@given(trees)
 def test_every_attempt_repeats_what_the_last_one_decided(program: list[Any]) -> None:
     programs.check_chain(program)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
-@given(threads)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.timeout(300)
+@given(threads)
 def test_threads_repeat_what_was_decided(program: list[Any]) -> None:
     programs.check_chain(program, real=True)
