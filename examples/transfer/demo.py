@@ -83,13 +83,15 @@ def start_transfer() -> subprocess.Popen[bytes]:
 
 def show_attempts() -> None:
     shown = json.loads(subprocess.check_output([PERDURE, "show", RUN, "-o", "json"]))
-    attempts = [one["attempt"] for one in shown["attempts"]]
-    say(f"{'step':<12}" + "".join(f"{f'attempt {number}':<26}" for number in attempts))
+    attempts = {one["attempt"]: one["ending"] for one in shown["attempts"]}
+    say(f"{'':<12}" + "".join(f"{f'attempt {number}: {ending}':<28}" for number, ending in attempts.items()))
     for one in shown["steps"]:
-        ran = one["attempt"]
-        killed = "cut off in the middle" if one["name"] == "deposit" else "-"
-        cells = [killed if n < ran else "ran" if n == ran else "taken from its checkpoint" for n in attempts]
-        say(f"{one['key']:<12}" + "".join(f"{cell:<26}" for cell in cells))
+        cells = []
+        for number in attempts:
+            cut_off = "began, cut off" if one["key"] == "deposit" else "-"
+            replayed = "taken from its checkpoint"
+            cells.append(cut_off if number < one["attempt"] else "ran" if number == one["attempt"] else replayed)
+        say(f"{one['key']:<12}" + "".join(f"{cell:<28}" for cell in cells).rstrip())
 
 
 def show_books(url: str) -> bool:
