@@ -14,26 +14,19 @@ from ..errors import PerdureError, SchemaMismatch, StoreChanged, StoreError, Sto
 from ..names import Claim, RunId
 from .checkpoints import Answer, Backoff, Opener, Recorded
 from .connection import Fault
+from .processes import ProcessIdentity
 from .versions import CLIENT_VERSION, check_versions
 from .wire import BEGIN, FINISH, HAND_BACK, HEARTBEAT, LOAD, Call, Parameters, Wire, WireError
 
 __all__ = ["AttemptStore", "Begun", "ProcessIdentity", "SecondStart", "Verdict"]
 
 
+_NOT_OURS = "PD003"
+"""What the function `load` raises for a token that owns nothing."""
+
+
 class SecondStart(PerdureError):
     """The attempt has begun already, in another process."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessIdentity:
-    """A process, so that others can tell whether it still lives."""
-
-    id: UUID
-    host: str
-    pid: int
-    pid_started: int
-    node: str | None = None
-    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +130,12 @@ class AttemptStore:
         )
 
     def load(self, runs: Sequence[tuple[RunId, Claim]]) -> dict[RunId, list[Recorded]]:
-        """All checkpoints of these runs, in one query."""
+        """All checkpoints of these runs, in one query.
+
+        Raises:
+            Superseded: another attempt owns one of the runs, or it is gone.
+            StoreUnavailable: no answer within the opener's patience.
+        """
         loaded: dict[RunId, list[Recorded]] = {run: [] for run, _ in runs}
         by_text = {str(run): rows for run, rows in loaded.items()}
         for row in self._rows(LOAD, (_uuids([r for r, _ in runs]), _uuids([c for _, c in runs])), "load checkpoints"):
@@ -192,6 +190,8 @@ class AttemptStore:
                 self.close()
                 if error.fault is Fault.UNUSABLE and error.sqlstate in ("3F000", "42P01", "42883"):
                     raise SchemaMismatch(f"could not {doing}: this database has no Perdure schema ({error}); run 'perdure migrate'") from error
+                if error.sqlstate == _NOT_OURS:
+                    raise Superseded(f"could not {doing}: another attempt owns the run, or it is gone") from error
                 if error.fault in (Fault.UNUSABLE, Fault.REFUSED):
                     raise StoreError(f"could not {doing}: {error}") from error
                 delay = backoff.next()

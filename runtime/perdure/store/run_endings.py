@@ -1,0 +1,125 @@
+"""How a worker's attempts end, written to the store many at a time.
+
+Every write is idempotent by the claim token, so that a lost answer is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from ..errors import StoreError, StoreUnavailable
+from ..names import Claim, RunId
+from .checkpoints import Answer
+from .connection import Fault, classify, connect, translated
+from .contention import execute_patiently
+from .statements import statement
+
+__all__ = ["RowLocked", "RunEnding", "RunEndingStore"]
+
+
+class RowLocked(StoreError):
+    """Somebody holds a lock on one of the rows: each is to be written alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnding:
+    """How an attempt ended: with the run's final `state`, or with a run that goes on elsewhere, as `detail` says."""
+
+    run: RunId
+    claim: Claim
+    state: str | None
+    result: str | None = None
+    error: str | None = None
+    ending: str = "handed back"
+    detail: str | None = None
+
+
+class RunEndingStore:
+    """One connection for endings; made when needed."""
+
+    def __init__(self, url: str, lease: float) -> None:
+        self._url = url
+        self._lease = lease
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def close(self) -> None:
+        """End the connection; the next call opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def write(self, endings: Sequence[RunEnding]) -> list[Answer]:
+        """Write endings. Returns an answer for each. After an error some may be written: asking again is harmless.
+
+        Raises:
+            RowLocked: one of the runs is locked by somebody.
+            StoreUnavailable: no answer.
+            StoreError: the store refuses one of them.
+        """
+        answers: dict[int, Answer] = {}
+        finished = [n for n, ending in enumerate(endings) if ending.state is not None]
+        left = [n for n, ending in enumerate(endings) if ending.state is None]
+        for places, name in ((finished, "finish_runs"), (left, "hand_back_runs")):
+            chosen = [endings[n] for n in places]
+            if chosen:
+                for place, answer in self._rows(name, _columns(chosen)):
+                    answers[places[place - 1]] = Answer(answer)
+        return [answers[n] for n in range(len(endings))]
+
+    def write_patiently(self, ending: RunEnding) -> Answer:
+        """Write one ending whose row somebody has locked, on a connection of its own; safe to call from any thread.
+
+        Raises:
+            StoreUnavailable: no answer, or the row stays locked.
+            StoreError: the store refuses it.
+        """
+        name = "finish_run" if ending.state is not None else "hand_back"
+        parameters = {
+            "run": ending.run,
+            "claim": ending.claim,
+            "state": ending.state,
+            "result": ending.result,
+            "error": ending.error,
+            "ending": ending.ending,
+            "detail": _storable(ending.detail),
+        }
+        doing = f"end the attempt at run {ending.run}"
+        [(answer,)] = execute_patiently(self._url, name, parameters, lease=self._lease, doing=doing)
+        return Answer(answer)
+
+    def _rows(self, name: str, columns: dict[str, object]) -> list[Any]:
+        try:
+            if self._connection is None:
+                self._connection = connect(self._url, "perdure worker (endings)")
+            return self._connection.execute(statement(name), columns).fetchall()
+        except psycopg.Error as error:
+            fault = classify(error.sqlstate)
+            if fault is Fault.LOCKED:
+                raise RowLocked(str(error).strip()) from error
+            if fault is Fault.REFUSED:
+                raise StoreError(f"the store does not take the run's outcome: {str(error).strip()}") from error
+            raised = translated(error, "end runs")
+            if isinstance(raised, StoreUnavailable):
+                self.close()
+            raise raised from error
+
+
+def _columns(endings: Sequence[RunEnding]) -> dict[str, object]:
+    return {
+        "runs": [e.run for e in endings],
+        "claims": [e.claim for e in endings],
+        "states": [e.state for e in endings],
+        "results": [e.result for e in endings],
+        "errors": [e.error for e in endings],
+        "endings": [e.ending for e in endings],
+        "details": [_storable(e.detail) for e in endings],
+    }
+
+
+def _storable(text: str | None) -> str | None:
+    """Text for people, without what Postgres does not take in a text."""
+    return text and text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

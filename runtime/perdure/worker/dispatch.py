@@ -1,0 +1,495 @@
+"""The worker's one thread that decides: what to claim and when, what to tell running runs, and whose process is dead.
+
+Everything else posts to it. It alone changes what the worker holds, so nothing here needs a lock; and it never waits
+for user code, nor for a lock in the store.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
+
+from ..definitions import WorkflowDefinition
+from ..errors import DeadlineExceeded, HandedBack, RunCancelled, StoreError, StoreUnavailable, Superseded
+from ..failures import Failure
+from ..names import Claim, RunId
+from ..store.attempts import AttemptStore
+from ..store.checkpoints import Answer, Opener, Recorded
+from ..store.claims import ClaimedRun, Claims, Entrypoints, Places
+from ..store.processes import ProcessIdentity, ProcessStore
+from ..store.run_endings import RunEnding, RunEndingStore
+from .backlog import SUSPECT_CRASHES, Backlog, Kind
+from .ear import Ear
+from .endings import EndingWriter
+from .execution import Execution, Running
+from .heart import Heart
+from .heartbeat import HeartbeatOrder
+from .host import is_gone
+from .observer import Death, ProcessObserver
+
+__all__ = ["Dispatcher", "WorkerSettings"]
+
+_log = logging.getLogger("perdure.worker")
+
+_SLOW_POLL = (5.0, 7.0)
+"""Seconds between surveys while nobody else holds runs, and every notification is heard."""
+
+_POLLS_PER_LEASE = 6
+"""Surveys while others hold runs."""
+
+_FULL_SURVEY = 5.0
+_EARLY_SURVEY = 1.0
+"""Shortest time between two surveys that notifications bring about."""
+
+_AT_ONCE = 256
+"""Runs in one claim: the first of them run while the next ones are claimed."""
+
+_QUARANTINE = 60.0
+"""Seconds after which a run that has not checkpointed counts as one that kills nobody."""
+
+_DRAIN_POLL = 0.05
+_LOAD_PATIENCE = 5.0
+_OVERTIME = 5.0
+"""Seconds that a run has to end by itself once its deadline is over, or it is told to stop at once."""
+
+_LAST_WRITES = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker was told."""
+
+    url: str
+    direct_url: str
+    owner: str
+    definitions: dict[str, WorkflowDefinition]
+    concurrency: int
+    threads: int
+    lease: float
+
+
+class Dispatcher:
+    """Works on runs until it is told to stop."""
+
+    def __init__(self, settings: WorkerSettings, process: ProcessIdentity) -> None:
+        self._settings = settings
+        self._process = process
+        known = settings.definitions.items()
+        entrypoints = Entrypoints([e for e, d in known if d.is_async], [e for e, d in known if not d.is_async])
+        lease = settings.lease
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._aside = ThreadPoolExecutor(16, "perdure-aside")
+        self._claims = Claims(settings.url, settings.owner, process, entrypoints)
+        self._writer = EndingWriter(RunEndingStore(settings.url, lease), self._aside)
+        self._execution = Execution(settings.url, lease, self._aside, self._checkpointed, self._ended)
+        self._ear = Ear(settings.direct_url, settings.owner, lambda runs: self._post(partial(self._heard, runs)))
+        self._heart = Heart(
+            HeartbeatOrder(settings.url, settings.owner, lease, process),
+            cancelled=lambda runs: self._post(partial(self._cancel, runs)),
+            died=lambda: self._post(lambda: None),
+        )
+        self._backlog = Backlog()
+        self._observer = ProcessObserver(lease, lease / 2, is_gone)
+        self._running: dict[Claim, Running] = {}
+        self._by_run: dict[RunId, Running] = {}
+        self._suspects: set[Claim] = set()
+        self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = itertools.count()
+        self._ask: set[RunId] = set()
+        self._strays: set[Claim] = set()
+        self._missing: set[Claim] = set()
+        self._releasing: set[object] = set()
+        self._next_survey = 0.0
+        self._last_survey = 0.0
+        self._next_full = 0.0
+        self._retry_at = 0.0
+        self._failures = 0
+        self._stop_at: float | None = None
+        self._thread = threading.Thread(target=self._work, name="perdure-worker", daemon=True)
+        self.over = threading.Event()
+        self.failure: BaseException | None = None
+
+    # From outside.
+
+    def start(self) -> None:
+        """Work from now on, in a thread of its own.
+
+        Raises:
+            SchemaMismatch: client and schema do not work together.
+            StoreError: the store refuses. One that is away is waited for.
+        """
+        with suppress(StoreUnavailable):
+            self._claims.check()
+            store = ProcessStore(self._settings.url, self._settings.lease)
+            try:
+                store.sweep(self._settings.owner)
+            finally:
+                store.close()
+        Context().run(self._thread.start)
+
+    def stop(self, grace: float) -> None:
+        """Take no more runs, let steps in flight finish for up to `grace` seconds, and hand the runs back."""
+        self._post(partial(self._stop, grace))
+
+    def _post(self, message: Callable[[], None]) -> None:
+        self._inbox.put(message)
+
+    def _checkpointed(self, running: Running) -> None:
+        if running.run.claim in self._suspects:
+            self._post(lambda: None)
+
+    def _ended(self, running: Running, ending: RunEnding | None) -> None:
+        if running.ended:
+            return
+        running.ended = True
+        if ending is None:
+            self._post(partial(self._forget, running))
+        else:
+            self._writer.submit(ending, lambda answer: self._post(partial(self._settled, running, answer)))
+
+    # The thread.
+
+    def _work(self) -> None:
+        try:
+            self._ear.start()
+            while self._stop_at is None or (self._running and time.monotonic() < self._stop_at + _OVERTIME):
+                self._turn()
+            self._leave()
+        except BaseException as error:
+            self.failure = error
+            _log.critical("the worker ends: what follows is a bug", exc_info=True)
+            raise
+        finally:
+            self.over.set()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if now >= self._retry_at:
+            try:
+                if self._ask:
+                    ask, self._ask = self._ask, set()
+                    self._cancel(self._claims.cancelled(list(ask)))
+                if self._stop_at is None:
+                    if now >= self._next_survey:
+                        self._survey()
+                    self._claim()
+                self._failures = 0
+            except StoreError as error:
+                self._away(error)
+        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
+            heapq.heappop(self._deadlines)[2]()
+        if self._running and (pause := self._heart.revive()) is not None:
+            self._later(pause, lambda: None)
+        self._wait()
+
+    def _wait(self) -> None:
+        try:
+            self._inbox.get(timeout=max(0.0, self._next_turn() - time.monotonic()))()
+            while True:
+                self._inbox.get_nowait()()
+        except queue.Empty:
+            pass
+
+    def _next_turn(self) -> float:
+        now = time.monotonic()
+        times = [now + _SLOW_POLL[1]]
+        if self._deadlines:
+            times.append(self._deadlines[0][0])
+        if self._stop_at is not None:
+            times.append(self._stop_at + _OVERTIME)
+        else:
+            times.append(max(self._next_survey, self._retry_at))
+            if (due := self._backlog.next_due(now)) is not None:
+                times.append(due)
+            if self._suspects or Kind.SUSPECT in self._backlog.work(now):
+                times.append(now + _DRAIN_POLL)
+        if self._ask:
+            times.append(self._retry_at)
+        return min(times)
+
+    def _later(self, delay: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._deadlines, (time.monotonic() + delay, next(self._number), action))
+
+    def _away(self, error: StoreError) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            _log.warning("the store cannot be asked, trying again: %s", error)
+        self._observer.failed()
+        # Whatever was claimed without an answer is found out with the next claim.
+        self._backlog.heard()
+        now = time.monotonic()
+        self._next_survey = now
+        self._retry_at = now + min(1.0, 0.05 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
+
+    # Claiming.
+
+    def _heard(self, runs: list[RunId] | None) -> None:
+        new = False
+        for run in runs or ():
+            if run in self._by_run:
+                self._ask.add(run)
+            else:
+                new = True
+        if new or runs is None:
+            self._backlog.heard()
+            # Whoever gets it, or whatever it waits for: a survey tells.
+            soon = time.monotonic() + random.uniform(0.05, 0.3)
+            self._next_survey = min(self._next_survey, max(soon, self._last_survey + _EARLY_SURVEY))
+
+    def _claim(self) -> None:
+        while True:
+            now = time.monotonic()
+            places = self._places(now)
+            if not places.total:
+                return
+            # Before the claim, so that nothing which a run does can come between.
+            self._heart.tell(busy=True)
+            try:
+                got = self._claims.claim(places, self._backlog.due(now))
+                self._start(got, now)
+            finally:
+                if not self._running:
+                    self._heart.tell(busy=False)
+            self._exhausted(places, got, now)
+
+    def _exhausted(self, places: Places, got: list[ClaimedRun], now: float) -> None:
+        counts = dict.fromkeys(Kind, 0)
+        for run in got:
+            self._backlog.claimed(run.id)
+            if run.crashes >= SUSPECT_CRASHES:
+                counts[Kind.SUSPECT] += 1
+            elif self._settings.definitions[run.entrypoint].is_async:
+                counts[Kind.ASYNC] += 1
+            else:
+                counts[Kind.SYNC] += 1
+        room = {Kind.SUSPECT: places.suspects, Kind.ASYNC: places.async_runs, Kind.SYNC: places.sync_runs}
+        self._backlog.exhausted(frozenset(k for k in Kind if room[k] and counts[k] < room[k]), now)
+
+    def _places(self, now: float) -> Places:
+        work = self._backlog.work(now)
+        if not work or self._in_quarantine(now):
+            return Places()
+        if Kind.SUSPECT in work:
+            # It is alone with what has checkpointed; until then nothing else is taken.
+            alone = all(r.checkpointed or now - r.since >= _QUARANTINE for r in self._running.values())
+            return Places(suspects=1) if alone else Places()
+        in_loop = sum(r.definition.is_async for r in self._running.values())
+        in_threads = len(self._running) - in_loop
+        known = self._settings.definitions.values()
+        return Places(
+            async_runs=min(_AT_ONCE, max(0, self._settings.concurrency - in_loop))
+            if Kind.ASYNC in work and any(d.is_async for d in known)
+            else 0,
+            sync_runs=min(_AT_ONCE, max(0, self._settings.threads - in_threads))
+            if Kind.SYNC in work and not all(d.is_async for d in known)
+            else 0,
+        )
+
+    def _in_quarantine(self, now: float) -> bool:
+        for claim in list(self._suspects):
+            running = self._running.get(claim)
+            if running is None or running.checkpointed or now - running.since >= _QUARANTINE:
+                self._suspects.discard(claim)
+        return bool(self._suspects)
+
+    def _start(self, got: list[ClaimedRun], now: float) -> None:
+        system = self._claims.system
+        made = [Running(run, self._settings.definitions[run.entrypoint], now) for run in got]
+        for running in made:
+            self._running[running.run.claim] = self._by_run[running.run.id] = running
+            if running.run.crashes >= SUSPECT_CRASHES:
+                self._suspects.add(running.run.claim)
+        for running in made:
+            if running.run.attempt == 1:
+                self._begin(running, [], system)
+        resumed = [running for running in made if running.run.attempt > 1]
+        recorded = self._load(resumed, system) if resumed else {}
+        for running in resumed:
+            if (found := recorded.get(running.run.id)) is not None:
+                self._begin(running, found, system)
+
+    def _load(self, resumed: list[Running], system: str) -> dict[RunId, list[Recorded]]:
+        """Their checkpoints. What cannot be loaded is handed back."""
+        store = AttemptStore(Opener(self._settings.url, system=system, patience=_LOAD_PATIENCE))
+        try:
+            return store.load([(r.run.id, r.run.claim) for r in resumed])
+        except Superseded:
+            if len(resumed) > 1:
+                found: dict[RunId, list[Recorded]] = {}
+                for one in resumed:
+                    found |= self._load([one], system)
+                return found
+            self._ended(resumed[0], None)
+        except StoreError as error:
+            _log.warning("checkpoints could not be loaded, so %d runs are handed back: %s", len(resumed), error)
+            for one in resumed:
+                self._ended(one, self._hand_back(one, "its checkpoints could not be loaded"))
+        finally:
+            store.close()
+        return {}
+
+    def _begin(self, running: Running, recorded: list[Recorded], system: str) -> None:
+        run = running.run
+        if run.cancel:
+            self._ended(running, RunEnding(run.id, run.claim, "cancelled"))
+            return
+        if run.deadline_in is not None:
+            if run.deadline_in <= 0:
+                self._ended(running, _late(run))
+                return
+            self._later(run.deadline_in, partial(self._deadline, running))
+        _log.debug("run %s: attempt %d begins, with %d checkpoints", run.name, run.attempt, len(recorded))
+        self._execution.start(running, recorded, system)
+
+    # What running runs are told.
+
+    def _cancel(self, runs: Iterable[RunId]) -> None:
+        for run in runs:
+            running = self._by_run.get(run)
+            if running is not None and running.attempt is not None and not running.ended:
+                running.attempt.interrupt(RunCancelled("somebody asked for the run to be cancelled"))
+
+    def _deadline(self, running: Running) -> None:
+        if running.attempt is not None and not running.ended:
+            running.attempt.stop(_deadline_exceeded())
+            # A step that does not return has no say in it.
+            self._later(_OVERTIME, lambda: self._ended(running, _late(running.run)))
+
+    def _superseded(self, running: Running) -> None:
+        _log.info("run %s: another attempt owns it now; attempt %d is dropped", running.run.name, running.run.attempt)
+        if running.attempt is not None:
+            running.attempt.interrupt(Superseded(f"another attempt owns run {running.run.name!r}, or it was deleted"))
+        self._ended(running, None)
+
+    # How they end.
+
+    def _settled(self, running: Running, answer: Answer | None) -> None:
+        if answer is Answer.SERVER_CHANGED:
+            ending = self._hand_back(running, "the store was failed over to another server")
+            self._writer.submit(ending, lambda _: self._post(partial(self._forget, running)))
+            return
+        if answer is Answer.SUPERSEDED or answer is Answer.GONE:
+            _log.info(
+                "run %s: another attempt owns it, or it was deleted; what attempt %d came to does not count",
+                running.run.name,
+                running.run.attempt,
+            )
+        self._forget(running)
+
+    def _forget(self, running: Running) -> None:
+        self._running.pop(running.run.claim, None)
+        if self._by_run.get(running.run.id) is running:
+            del self._by_run[running.run.id]
+        if not self._running:
+            self._heart.tell(busy=False)
+
+    @staticmethod
+    def _hand_back(running: Running, why: str) -> RunEnding:
+        return RunEnding(running.run.id, running.run.claim, None, detail=why)
+
+    # Looking around.
+
+    def _survey(self) -> None:
+        asked = time.monotonic()
+        full = asked >= self._next_full
+        survey = self._claims.survey(full=full)
+        now = time.monotonic()
+        self._last_survey = now
+        self._backlog.surveyed(survey, now)
+        for death in self._observer.read(asked, now, survey.processes):
+            self._release(death)
+        if full:
+            self._next_full = now + _FULL_SURVEY
+            self._compare(survey.held, asked)
+        if survey.processes:
+            interval = self._settings.lease / _POLLS_PER_LEASE * random.uniform(0.8, 1.0)
+            verdict = self._observer.next_verdict() or now + interval
+            self._next_survey = min(now + interval, max(verdict, now + interval / 4))
+        else:
+            self._next_survey = now + random.uniform(*_SLOW_POLL)
+
+    def _compare(self, held: dict[Claim, RunId], asked: float) -> None:
+        """Settle what store and worker disagree about, once it was seen twice: the first may be a matter of time."""
+        strays = held.keys() - self._running.keys()
+        for claim in strays & self._strays:
+            _log.warning("run %s is held by this process without its knowing; handing it back", held[claim])
+            ending = RunEnding(held[claim], claim, None, detail="its process did not know of it")
+            self._writer.submit(ending, lambda _: None)
+        self._strays = strays - self._strays
+        missing = {c for c, r in self._running.items() if r.since < asked and not r.ended and c not in held}
+        for claim in missing & self._missing:
+            self._superseded(self._running[claim])
+        self._missing = missing
+
+    def _release(self, death: Death) -> None:
+        if death.process in self._releasing:
+            return
+        self._releasing.add(death.process)
+        self._aside.submit(self._release_aside, death)
+
+    def _release_aside(self, death: Death) -> None:
+        store = ProcessStore(self._settings.url, self._settings.lease)
+        try:
+            count = store.release(death.process, ending=death.ending, detail=death.detail, counter=death.counter)
+            if count:
+                _log.warning("%d runs are given back: %s", count, death.detail)
+        except StoreError as error:
+            _log.warning("the runs of a dead process are yet to be given back: %s", error)
+        finally:
+            store.close()
+            self._post(lambda: self._releasing.discard(death.process))
+
+    # Stopping.
+
+    def _stop(self, grace: float) -> None:
+        now = time.monotonic()
+        self._stop_at = now + grace if self._stop_at is None else min(self._stop_at, now + grace)
+        for running in list(self._running.values()):
+            if running.attempt is not None:
+                running.attempt.drain(HandedBack("the worker was stopped"))
+        self._later(max(0.0, self._stop_at - now), self._stop_now)
+
+    def _stop_now(self) -> None:
+        """The grace is over: what does not end at once is left behind, and its run handed back."""
+        for running in list(self._running.values()):
+            if running.attempt is not None:
+                running.attempt.interrupt(HandedBack("the worker was stopped"))
+        self._later(_OVERTIME / 2, self._leave_behind)
+
+    def _leave_behind(self) -> None:
+        for running in list(self._running.values()):
+            self._ended(running, self._hand_back(running, "the worker was stopped"))
+
+    def _leave(self) -> None:
+        self._ear.stop()
+        self._writer.close(_LAST_WRITES)
+        self._execution.close()
+        self._heart.stop()
+        self._claims.close()
+        store = ProcessStore(self._settings.url, self._settings.lease)
+        try:
+            store.unregister(self._process.id)
+        except StoreError as error:
+            _log.info("the worker leaves its row behind: %s", error)
+        finally:
+            store.close()
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+
+def _deadline_exceeded() -> DeadlineExceeded:
+    return DeadlineExceeded("the run had not ended by its deadline, counted from the first begin of an attempt")
+
+
+def _late(run: ClaimedRun) -> RunEnding:
+    return RunEnding(run.id, run.claim, "failed", error=Failure.of(_deadline_exceeded()).to_json())

@@ -1,0 +1,80 @@
+"""Listens for notifications of the store in a thread of its own, for as long as the worker works."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+
+from ..errors import StoreError
+from ..names import RunId
+from ..store.claims import WorkListener
+
+__all__ = ["Ear"]
+
+_log = logging.getLogger("perdure.worker")
+
+_LONGEST_PAUSE = 5.0
+
+
+class Ear:
+    """Hears of new work and of cancellations.
+
+    Args:
+        url: a direct connection to the store.
+        owner: whose runs.
+        heard: learns which runs were notified; None where all may have been, for nobody listened until now.
+    """
+
+    def __init__(self, url: str, owner: str, heard: Callable[[list[RunId] | None], None]) -> None:
+        self._url = url
+        self._owner = owner
+        self._heard = heard
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._listener: WorkListener | None = None
+        self._thread = threading.Thread(target=self._work, name="perdure-ear", daemon=True)
+
+    def start(self) -> None:
+        """Listen from now on."""
+        Context().run(self._thread.start)
+
+    def stop(self) -> None:
+        """End the connection and the thread."""
+        with self._lock:
+            self._stopped.set()
+            if self._listener is not None:
+                self._listener.stop()
+        self._thread.join(10.0)
+
+    def _work(self) -> None:
+        pause = 0.05
+        while not self._stopped.is_set():
+            try:
+                listener = WorkListener(self._url, self._owner)
+            except StoreError as error:
+                if pause <= 0.05:
+                    _log.warning("not notified of new work for now, only looking for it now and then: %s", error)
+                self._stopped.wait(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            pause = 0.05
+            with self._lock:
+                self._listener = listener
+            try:
+                self._listen(listener)
+            finally:
+                with self._lock:
+                    self._listener = None
+                listener.close()
+
+    def _listen(self, listener: WorkListener) -> None:
+        self._heard(None)
+        # The connection is gone: the next one will tell.
+        with suppress(StoreError):
+            while not self._stopped.is_set():
+                if heard := listener.hear():
+                    self._heard([RunId(run) for run in heard])

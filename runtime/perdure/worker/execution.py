@@ -1,0 +1,216 @@
+"""Where a worker's runs are executed: async ones in one loop of one thread, sync ones in a thread each.
+
+Runs are told apart by their claims: an attempt that was superseded here may still unwind while the next one runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextvars import Context
+from dataclasses import dataclass
+
+from ..definitions import WorkflowDefinition
+from ..engine.attempt import Attempt, Facts, Observer
+from ..engine.execute import Ending, execute, execute_async
+from ..engine.loop import RunLoop
+from ..errors import Superseded
+from ..store.checkpoints import LoopCommitter, Opener, Recorded, ThreadCommitter
+from ..store.claims import ClaimedRun
+from ..store.run_endings import RunEnding
+
+__all__ = ["Execution", "Running", "ending_of"]
+
+_log = logging.getLogger("perdure.worker")
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A run that this process has claimed, up to where its end is in the store."""
+
+    run: ClaimedRun
+    definition: WorkflowDefinition
+    since: float
+    """Monotonic time of the claim."""
+
+    attempt: Attempt | None = None
+    checkpointed: bool = False
+    """Whether this attempt has stored an outcome: its count of crashes begins anew."""
+
+    ended: bool = False
+    """Whether its end is known, and on its way into the store."""
+
+
+class _Eye(Observer):
+    """Sees the first step of an attempt that is stored."""
+
+    def __init__(self, running: Running, checkpointed: Callable[[Running], None]) -> None:
+        self._running = running
+        self._checkpointed = checkpointed
+
+    def started(self, key: str) -> None: ...
+
+    def tried(self, key: str, tries: int, error: BaseException, pause: float) -> None:
+        _log.info("step %s: try %d failed, next in %.1f s: %r", key, tries, pause, error)
+
+    def finished(
+        self,
+        key: str,  # noqa: ARG002
+        outcome: str,  # noqa: ARG002
+        tries: int,  # noqa: ARG002
+        seconds: float,  # noqa: ARG002
+        error: BaseException | None,  # noqa: ARG002
+    ) -> None:
+        if not self._running.checkpointed:
+            self._running.checkpointed = True
+            self._checkpointed(self._running)
+
+    def replayed(self, key: str, outcome: str, attempt: int) -> None: ...
+
+
+class _Committers:
+    """The connections on which the runs of one database system checkpoint."""
+
+    def __init__(self, url: str, system: str) -> None:
+        self.system = system
+        self.opener = Opener(url, system=system)
+        self.thread = ThreadCommitter(self.opener, alone=False)
+        self.loop: LoopCommitter | None = None
+
+
+class Execution:
+    """Executes runs.
+
+    Args:
+        url: of the store.
+        lease: seconds.
+        aside: runs what waits for locks, or for the store.
+        checkpointed: learns of a run's first stored step in this attempt, in any thread.
+        ended: learns how a run ended, None where nothing is to be written; in any thread.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        lease: float,
+        aside: Executor,
+        checkpointed: Callable[[Running], None],
+        ended: Callable[[Running, RunEnding | None], None],
+    ) -> None:
+        self._url = url
+        self._lease = lease
+        self._aside = aside
+        self._checkpointed = checkpointed
+        self._ended = ended
+        self._committers: list[_Committers] = []
+        self._loop: RunLoop | None = None
+        self._loop_thread: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, running: Running, recorded: list[Recorded], system: str) -> None:
+        """Execute a claimed run, whose checkpoints are in this database system; sets its `attempt`."""
+        committers = self._committers_for(system)
+        run = running.run
+        is_async = running.definition.is_async
+        loop = self._running_loop() if is_async else None
+        if loop is not None and committers.loop is None:
+            committers.loop = LoopCommitter(committers.opener, loop, self._aside)
+        attempt = Attempt(
+            Facts(run.id, run.claim, run.attempt, run.name, run.entrypoint, run.input, run.deadline_in),
+            recorded,
+            committers.thread,
+            loop=loop,
+            loop_committer=committers.loop if is_async else None,
+            observer=_Eye(running, self._checkpointed),
+            database_url=self._url,
+            lease=self._lease,
+        )
+        running.attempt = attempt
+        if loop is not None and committers.loop is not None:
+            loop.call_in_loop(self._start_async, loop, running, attempt, committers.loop)
+            return
+        thread = threading.Thread(
+            target=self._run_sync, args=(running, attempt), name=f"perdure-run-{run.name[:40]}", daemon=True
+        )
+        # Its context is empty: what the application's own thread carries is not the run's.
+        Context().run(thread.start)
+
+    def close(self) -> None:
+        """End the loop and the connections."""
+        loop, thread = self._loop, self._loop_thread
+        if loop is not None and thread is not None:
+            loop.call_in_loop(self._close_in_loop, loop)
+            thread.join(5.0)
+        for committers in self._committers:
+            committers.thread.close()
+
+    def _committers_for(self, system: str) -> _Committers:
+        # Another system may come to answer at this address: its runs get connections of their own, which know no other.
+        if not self._committers or self._committers[-1].system != system:
+            self._committers.append(_Committers(self._url, system))
+        return self._committers[-1]
+
+    def _run_sync(self, running: Running, attempt: Attempt) -> None:
+        try:
+            ending = ending_of(running.run, execute(running.definition, attempt))
+        except BaseException as error:  # noqa: BLE001 nothing of a run may be left without an end
+            ending = _broken(running.run, error)
+        self._ended(running, ending)
+
+    # In the loop's thread.
+
+    def _running_loop(self) -> RunLoop:
+        if self._loop is None:
+            self._loop = RunLoop()
+            self._loop_thread = threading.Thread(
+                target=self._work_loop, args=(self._loop,), name="perdure-loop", daemon=True
+            )
+            Context().run(self._loop_thread.start)
+        return self._loop
+
+    @staticmethod
+    def _work_loop(loop: RunLoop) -> None:
+        loop.bind_thread()
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        if not asyncio.all_tasks(loop):
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
+    def _start_async(self, loop: RunLoop, running: Running, attempt: Attempt, committer: LoopCommitter) -> None:
+        task = loop.create_task(self._run_async(running, attempt, committer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_async(self, running: Running, attempt: Attempt, committer: LoopCommitter) -> None:
+        committer.runs += 1
+        try:
+            ending = ending_of(running.run, await execute_async(running.definition, attempt))
+        except BaseException as error:  # noqa: BLE001 nothing of a run may be left without an end
+            ending = _broken(running.run, error)
+        finally:
+            committer.runs -= 1
+        self._ended(running, ending)
+
+    def _close_in_loop(self, loop: RunLoop) -> None:
+        for committers in self._committers:
+            if committers.loop is not None:
+                committers.loop.close()
+        loop.stop()
+
+
+def ending_of(run: ClaimedRun, ending: Ending) -> RunEnding | None:
+    """What the store is to be told; None for an attempt that was superseded."""
+    if ending.state is not None:
+        return RunEnding(run.id, run.claim, ending.state, ending.result, ending.error)
+    if isinstance(ending.signal, Superseded):
+        return None
+    return RunEnding(run.id, run.claim, None, detail=str(ending.signal))
+
+
+def _broken(run: ClaimedRun, error: BaseException) -> RunEnding:
+    _log.error("run %s: its attempt broke off", run.name, exc_info=error)
+    return RunEnding(run.id, run.claim, None, ending="crashed", detail=f"the attempt broke off: {error!r}")

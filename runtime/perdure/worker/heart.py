@@ -1,0 +1,113 @@
+"""The worker's side of its heartbeat process: starts it, tells it whether runs are held, hears of cancellations."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextvars import Context
+from pathlib import Path
+from typing import IO
+from uuid import UUID
+
+from ..names import RunId
+from .heartbeat import HeartbeatOrder
+
+__all__ = ["Heart"]
+
+_RESTART_PAUSE = 1.0
+_GOODBYE = 5.0
+
+
+class Heart:
+    """The heartbeat process of this worker, started when it is first busy, and again should it die.
+
+    Args:
+        order: what it is told.
+        cancelled: learns of runs whose cancellation is asked for; called in a thread of its own.
+        died: called when the process has ended unasked, in the same thread.
+    """
+
+    def __init__(
+        self, order: HeartbeatOrder, cancelled: Callable[[list[RunId]], None], died: Callable[[], None]
+    ) -> None:
+        self._order = order
+        self._cancelled = cancelled
+        self._died = died
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._busy = False
+
+    def tell(self, *, busy: bool) -> None:
+        """The worker holds runs, or is about to; or it holds none."""
+        if busy == self._busy:
+            return
+        self._busy = busy
+        self._send(b"busy\n" if busy else b"idle\n")
+        if busy:
+            self.revive()
+
+    def revive(self) -> float | None:
+        """Start the process if it is needed and not there. Returns seconds to wait before that is tried again."""
+        if not self._busy or (self._process is not None and self._process.poll() is None):
+            return None
+        left = self._started + _RESTART_PAUSE - time.monotonic()
+        if self._process is not None and left > 0:
+            return left
+        self._forget()
+        self._started = time.monotonic()
+        # What this process imports must be found there, and nothing that lies about in the current folder.
+        package = str(Path(__file__).parents[2])
+        path = os.environ.get("PYTHONPATH")
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "perdure.worker.heartbeat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{package}" if path else package},
+        )
+        self._process = process
+        self._send(f"{self._order.to_json()}\nbusy\n".encode())
+        reader = threading.Thread(target=self._read, args=(process, process.stdout), name="perdure-heart", daemon=True)
+        Context().run(reader.start)
+        return None
+
+    def stop(self) -> None:
+        """Say goodbye, and wait until the process has ended."""
+        process, self._busy = self._process, False
+        if process is None:
+            return
+        self._send(b"bye\n")
+        try:
+            process.wait(_GOODBYE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._forget()
+
+    def _send(self, line: bytes) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            # Of its end the reader tells.
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(line)
+
+    def _forget(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+
+    def _read(self, process: subprocess.Popen[bytes], answers: IO[bytes]) -> None:
+        with answers:
+            rest = b""
+            while read := os.read(answers.fileno(), 65536):
+                *lines, rest = (rest + read).split(b"\n")
+                for line in lines:
+                    word, *ids = line.decode().split()
+                    if word == "cancel":
+                        self._cancelled([RunId(UUID(one)) for one in ids])
+        process.wait()
+        self._died()

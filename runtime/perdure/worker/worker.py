@@ -1,0 +1,155 @@
+"""`Worker`: claims runs of a queue and executes them, in a process of its own or beside an application."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any, Self
+
+from .. import logs
+from ..definitions import WorkflowDefinition, definition_of, registered
+from ..errors import UsageError
+from ..names import check_name
+from ..store.connection import database_url
+from ..store.records import owner_of
+from .dispatch import Dispatcher, WorkerSettings
+from .host import this_process
+
+__all__ = ["Worker"]
+
+_GRACE = 20.0
+_AT_EXIT = 2.0
+
+
+class Worker:
+    """Executes the runs of a queue whose workflows this process knows; any number of workers share a queue.
+
+    Args:
+        url: of the store; `PERDURE_DATABASE_URL` by default.
+        queue: whose runs to claim.
+        workflows: marked functions; by default all that are marked when the worker starts.
+        concurrency: async runs at a time, in one event loop.
+        threads: sync runs at a time, each in a thread.
+        lease: seconds without a sign of life after which this worker takes another for dead.
+        direct_url: of a connection without a pooler in between, on which it is notified of new work;
+            `PERDURE_DATABASE_DIRECT_URL`, or else `url`, by default.
+
+    Raises:
+        UsageError: there is no store, or an argument is none.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        queue: str = "default",
+        workflows: Iterable[Callable[..., Any]] | None = None,
+        concurrency: int = 1000,
+        threads: int = 64,
+        lease: float = 6.0,
+        direct_url: str | None = None,
+    ) -> None:
+        if concurrency < 1 or threads < 1:
+            raise UsageError(f"concurrency={concurrency}, threads={threads}: a worker needs at least one of each")
+        if not lease >= 0.1:
+            raise UsageError(f"lease={lease!r}: seconds, 0.1 or more")
+        self._url = database_url(url)
+        self._direct_url = direct_url or os.environ.get("PERDURE_DATABASE_DIRECT_URL") or self._url
+        self._queue = check_name(queue, "queue")
+        self._definitions = None if workflows is None else [_definition(one) for one in workflows]
+        self._concurrency = concurrency
+        self._threads = threads
+        self._lease = lease
+        self._dispatcher: Dispatcher | None = None
+
+    def start(self) -> None:
+        """Work in the background, until `stop`.
+
+        Raises:
+            UsageError: it works already, or there is no workflow to work on.
+            SchemaMismatch: client and schema do not work together.
+            StoreError: the store refuses. One that is away is waited for.
+        """
+        self._start()
+
+    def _start(self) -> Dispatcher:
+        if self._dispatcher is not None:
+            raise UsageError("this worker works already")
+        definitions = registered().values() if self._definitions is None else self._definitions
+        if not definitions:
+            raise UsageError("no workflow is known here: import the modules that mark them before the worker starts")
+        logs.install()
+        settings = WorkerSettings(
+            url=self._url,
+            direct_url=self._direct_url,
+            owner=owner_of(self._queue),
+            definitions={one.entrypoint: one for one in definitions},
+            concurrency=self._concurrency,
+            threads=self._threads,
+            lease=self._lease,
+        )
+        dispatcher = Dispatcher(settings, this_process())
+        dispatcher.start()
+        self._dispatcher = dispatcher
+        # An application that ends without a word hands its runs back all the same.
+        atexit.register(self.stop, _AT_EXIT)
+        return dispatcher
+
+    def stop(self, timeout: float = _GRACE) -> None:
+        """Take no more runs, let steps in flight finish for up to `timeout` seconds, and hand the runs back.
+
+        A sync step that takes longer is left behind in its thread; nothing that it does is accepted any more.
+        """
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return
+        dispatcher.stop(timeout)
+        dispatcher.over.wait()
+        self._end(dispatcher)
+
+    def run(self) -> None:
+        """Work until `stop` is called elsewhere or, in the main thread, SIGTERM or SIGINT comes; a second one hurries.
+
+        Raises:
+            UsageError: there is no workflow to work on.
+            SchemaMismatch: client and schema do not work together.
+            StoreError: the store refuses. One that is away is waited for.
+        """
+        dispatcher = self._start()
+        graces = iter((_GRACE,))
+
+        def told(_number: int, _frame: FrameType | None) -> None:
+            dispatcher.stop(next(graces, 0.0))
+
+        numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+        before = {number: signal.signal(number, told) for number in numbers}
+        try:
+            dispatcher.over.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        self._end(dispatcher)
+
+    def _end(self, dispatcher: Dispatcher) -> None:
+        atexit.unregister(self.stop)
+        self._dispatcher = None
+        if dispatcher.failure is not None:
+            raise dispatcher.failure
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _definition(workflow: Callable[..., Any]) -> WorkflowDefinition:
+    found = definition_of(workflow)
+    if found is None:
+        raise UsageError(f"{workflow!r} is no workflow: mark it @workflow")
+    return found
