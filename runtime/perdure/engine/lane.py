@@ -169,6 +169,7 @@ class Lane:
             self.closed = True
             for delivery in waiting:
                 delivery.wake()
+            self.pump()
 
     # Tasks: called in the loop's thread only.
 
@@ -218,7 +219,12 @@ class Lane:
     def pump(self, force: bool = False) -> None:
         """Deliver the next event while the run is at rest. `force` takes it for resting."""
         with self.lock:
-            if self._pumping or self.closed:
+            if self.closed:
+                # The attempt ends: whoever waits for a thread that has ended learns it, in whatever order.
+                while self._completions:
+                    heapq.heappop(self._completions)[1]()
+                return
+            if self._pumping:
                 return
             self._pumping = True
             try:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.processes import Child, Children, alive
 from tests.harness.workspace import Workspace
+from tests.integration.pod.attempts import Attempts
+from tests.integration.store.rows import Session
 
 _SCRIPT = Path(__file__).parent / "stand_in.py"
 
@@ -92,3 +95,11 @@ def supervise(children: Children, workspace: Workspace) -> Supervise:
         return Supervised(process, folder)
 
     return start
+
+
+@pytest.fixture
+def attempts(children: Children, database: Database, workspace: Workspace) -> Iterator[Attempts]:
+    """Runs of the workflows in flows.py."""
+    with database.connect() as connection:
+        yield Attempts(children, database, workspace, Session(connection))
+        children.close()

@@ -1,0 +1,208 @@
+"""Workflows that attempts run in tests. They work in the current folder: `log` says what ran, files tell them what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from perdure import Retry, ThreadPoolExecutor, step, step_context, workflow
+
+
+def log(line: str) -> None:
+    file = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, f"{line}\n".encode())
+    os.close(file)
+
+
+def wait_for(name: str) -> None:
+    while not Path(name).exists():
+        time.sleep(0.01)
+
+
+@step
+def note(text: str) -> str:
+    log(f"note {text} {step_context().attempt}")
+    return text
+
+
+@step
+def hold(text: str = "") -> int:
+    log(f"hold {step_context().attempt}")
+    wait_for(f"go{text}")
+    return step_context().attempt
+
+
+@step
+async def async_note(text: str) -> str:
+    log(f"note {text} {step_context().attempt}")
+    return text
+
+
+@step
+async def async_hold(text: str = "") -> int:
+    log(f"hold {step_context().attempt}")
+    while not Path(f"go{text}").exists():
+        await asyncio.sleep(0.01)
+    return step_context().attempt
+
+
+@workflow
+def held() -> list[object]:
+    return [note("before"), hold(), note("after")]
+
+
+@workflow
+async def async_held() -> list[object]:
+    return [await async_note("before"), await async_hold(), await async_note("after")]
+
+
+@workflow
+def stubborn() -> int:
+    note("before")
+    while True:
+        try:
+            return hold()
+        except BaseException as error:
+            log(f"swallowed {type(error).__name__}")
+
+
+@workflow
+async def async_stubborn() -> int:
+    await async_note("before")
+    while True:
+        try:
+            return await async_hold()
+        except BaseException as error:
+            log(f"swallowed {type(error).__name__}")
+
+
+@step
+def stubborn_step() -> int:
+    log(f"hold {step_context().attempt}")
+    while True:
+        try:
+            wait_for("go")
+            if step_context().attempt > 1:
+                return 2
+            time.sleep(1)
+        except BaseException as error:
+            log(f"swallowed {type(error).__name__}")
+
+
+@workflow
+def stubborn_in_step() -> int:
+    note("before")
+    return stubborn_step()
+
+
+@workflow
+def in_threads() -> list[int]:
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.submit(hold, "1"), pool.submit(note_after, hold, "2")
+        return [first.result(), second.result()]
+
+
+def note_after(step_: object, text: str) -> int:
+    attempt = hold(text)
+    note(f"after {text}")
+    return attempt
+
+
+@workflow
+async def in_tasks() -> list[object]:
+    async def second() -> int:
+        attempt = await async_hold("2")
+        await async_note("after 2")
+        return attempt
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(async_hold("1")), group.create_task(second())]
+    return [task.result() for task in tasks]
+
+
+@workflow
+async def asleep() -> str:
+    await async_note("before")
+    await asyncio.sleep(0 if Path("go").exists() else 3600)
+    return "slept"
+
+
+@step(retry=Retry(attempts=5, delay=600, jitter=False))
+def failing() -> int:
+    log(f"failing {step_context().attempt}")
+    if not Path("go").exists():
+        raise ConnectionError("not now")
+    return 1
+
+
+@workflow
+def pausing() -> int:
+    return failing()
+
+
+@workflow
+def ticking() -> None:
+    for _ in range(10_000):
+        tick()
+
+
+@step
+def tick() -> None:
+    time.sleep(0.02)
+
+
+@step
+def die(how: str) -> None:
+    log(f"die {step_context().attempt}")
+    match how:
+        case "segfault":
+            ctypes.string_at(0)
+        case "os._exit":
+            os._exit(0)
+        case "SIGKILL":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stack":
+            sys.setrecursionlimit(10**9)
+            _deeper(ctypes.PYFUNCTYPE(ctypes.c_int))
+        case "sys.exit":
+            sys.exit(3)
+
+
+def _deeper(function: type) -> None:
+    @function
+    def deeper() -> int:
+        return deeper() + 1
+
+    deeper()
+
+
+@workflow
+def deadly(how: str) -> None:
+    note("before")
+    die(how)
+
+
+@workflow
+def with_child() -> None:
+    spawn()
+
+
+@step
+def spawn() -> None:
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    log("spawned")
+    wait_for("go")
+
+
+@workflow
+def raising() -> None:
+    raise LookupError("nothing there")
+
+
+def plain() -> None: ...
