@@ -1,23 +1,24 @@
-"""For authors of workflows: run one in a test, kill it where you like, resume it, and see what ran.
+"""For authors of workflows: run one in a test, kill it where you like, go on or replay it, and see what ran.
 
     run = DurableRun(transfer, "alice", "bob", 100)
     run.attempt(kill_after=1)            # dies once one checkpoint is stored
     assert run.attempt().executed == ["deposit"]
-    assert run.result() == ...
+    assert run.result() == "receipt"
 
-The engine is the real one; checkpoints live in memory instead of Postgres, and a kill ends an attempt as losing the process
-would: nothing that it does afterwards is stored. Steps that are under way in threads do end, as threads cannot be killed.
+The engine is the real one. Checkpoints live in memory instead of Postgres, and a kill ends an attempt as losing the
+process would: nothing that it does afterwards is stored. Only threads cannot be killed: a step's body that runs in one
+at that moment goes on to its end, and its outcome is dropped. Database steps need a real store.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
-from .definitions import definition_of
+from .definitions import WorkflowDefinition, definition_of
 from .engine.attempt import Attempt, Facts
 from .engine.execute import Ending, execute, execute_async
 from .engine.journal import Recorded
@@ -32,45 +33,59 @@ __all__ = ["AttemptReport", "DurableRun", "kills"]
 
 @dataclass(frozen=True, slots=True)
 class AttemptReport:
-    """What one attempt did: keys of the steps whose bodies ran to an outcome, and of those taken from the record, in order."""
+    """What one attempt did.
+
+    Attributes:
+        number: which attempt of the run it was, from 1.
+        executed: keys of the steps whose bodies it ran, in the order in which they began.
+        replayed: keys of the steps that it took from their checkpoints, in order.
+        stored: keys of the checkpoints that it stored, in order.
+        killed: whether it was killed.
+        state: the run's final state, if this attempt reached it: succeeded, failed or cancelled.
+    """
 
     number: int
-    executed: list[str]
-    replayed: list[str]
-    killed: bool
-    state: str | None
-
-
-@dataclass(slots=True)
-class _Observed:
     executed: list[str] = field(default_factory=list)
-    replayed_keys: list[str] = field(default_factory=list)
+    replayed: list[str] = field(default_factory=list)
+    stored: list[str] = field(default_factory=list)
+    killed: bool = False
+    state: str | None = None
 
-    def started(self, key: str) -> None: ...
+
+class _Observer:
+    """Notes what an attempt does in its report."""
+
+    def __init__(self, report: AttemptReport) -> None:
+        self._report = report
+
+    def started(self, key: str) -> None:
+        self._report.executed.append(key)
 
     def tried(self, key: str, tries: int, error: BaseException, pause: float) -> None: ...
 
-    def finished(self, key: str, outcome: str, tries: int, seconds: float, error: BaseException | None) -> None:
-        self.executed.append(key)
+    def finished(self, key: str, outcome: str, tries: int, seconds: float, error: BaseException | None) -> None: ...
 
-    def replayed(self, key: str, outcome: str, attempt: int) -> None:
-        self.replayed_keys.append(key)
+    def replayed(self, key: str, outcome: str, attempt: int) -> None:  # noqa: ARG002
+        self._report.replayed.append(key)
 
 
 class _Memory:
     """Checkpoints in memory, and the point at which the attempt that writes them dies."""
 
-    def __init__(self, stored: dict[str, Recorded], attempt: int, kill_after: int | None, kill_in: str | None) -> None:
+    def __init__(
+        self, stored: dict[str, Recorded], report: AttemptReport, kill_after: int | None, kill_in: str | None
+    ) -> None:
         self._stored = stored
-        self._attempt = attempt
+        self._report = report
         self._kill_after = kill_after
         self._kill_in = kill_in
         self._lock = threading.Lock()
-        self.written = 0
         self.dead = False
-        self.die: Callable[[], None] = lambda: None
+        self.die: Callable[[], object] = lambda: None
+        self.call: Callable[[Callable[[Settled], None], Settled], object] = lambda callback, settled: callback(settled)
 
-    def commit(self, checkpoint: Checkpoint, given_up: Callable[[], bool] = lambda: False) -> Settled:
+    def commit(self, checkpoint: Checkpoint, given_up: Callable[[], bool] | None = None) -> Settled:  # noqa: ARG002
+        """Store a checkpoint for a thread."""
         with self._lock:
             settled = self._write(checkpoint)
         if self.dead:
@@ -78,34 +93,37 @@ class _Memory:
         return settled
 
     def submit(self, checkpoint: Checkpoint, callback: Callable[[Settled], None]) -> None:
+        """Store a checkpoint for a task."""
         settled = self.commit(checkpoint)
         if not self.dead:
-            self.later(callback, settled)
-
-    later: Callable[..., None] = staticmethod(lambda callback, settled: callback(settled))
+            self.call(callback, settled)
 
     def _write(self, checkpoint: Checkpoint) -> Settled:
+        self.dead = self.dead or checkpoint.key == self._kill_in
         if self.dead:
-            return Answer.SUPERSEDED
-        if self._kill_in == checkpoint.key:
-            self.dead = True
             return Answer.SUPERSEDED
         if checkpoint.key in self._stored:
             return Answer.KEY_TAKEN
         self._stored[checkpoint.key] = Recorded(
-            checkpoint.key, checkpoint.ordinal, self._attempt, checkpoint.tries, checkpoint.clock, checkpoint.result, checkpoint.error
+            checkpoint.key,
+            checkpoint.ordinal,
+            self._report.number,
+            checkpoint.tries,
+            checkpoint.clock,
+            checkpoint.result,
+            checkpoint.error,
         )
-        self.written += 1
-        self.dead = self.written == self._kill_after
+        self._report.stored.append(checkpoint.key)
+        self.dead = len(self._report.stored) == self._kill_after
         return Answer.DONE
 
 
 class DurableRun:
-    """A run of a workflow in a test.
+    """A run of a workflow in a test. Async workflows, too, are run from sync tests: each attempt has a loop of its own.
 
     Args:
         workflow: a function marked `@workflow`; it may be local to the test.
-        args, kwargs: its input.
+        args, kwargs: its input, which goes through JSON as in a real run.
 
     Raises:
         UsageError: it is no workflow.
@@ -113,11 +131,8 @@ class DurableRun:
     """
 
     def __init__(self, workflow: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
-        definition = definition_of(workflow)
-        if definition is None:
-            raise UsageError(f"{workflow!r} is no workflow: mark it @workflow")
-        self._definition = definition
-        self._input = definition.signature.encode(args, kwargs)
+        self._definition = _definition(workflow)
+        self._input = self._definition.signature.encode(args, kwargs)
         self._run_id = RunId(uuid4())
         self._stored: dict[str, Recorded] = {}
         self._ending: Ending | None = None
@@ -137,53 +152,63 @@ class DurableRun:
         """Run one attempt, to the run's end or to its death.
 
         Args:
-            kill_after: die once this many checkpoints have been stored by this attempt.
-            kill_in: die after the body of the step with this key has run, before its checkpoint is stored.
+            kill_after: die once this attempt has stored this many checkpoints.
+            kill_in: die in the step with this key: its body has run, its checkpoint is not stored.
 
         Raises:
-            UsageError: the run has ended.
+            UsageError: the run has ended already, or it ended now before it came to the place where it was to die.
         """
+        report = self._attempt(kill_after, kill_in)
+        if not report.killed and (kill_after, kill_in) != (None, None):
+            where = f"in step {kill_in!r}" if kill_in is not None else f"after {kill_after} checkpoints"
+            raise UsageError(f"the attempt was to die {where}, and ended before; it stored {report.stored}")
+        return report
+
+    def replay(self, workflow: Callable[..., Any] | None = None) -> AttemptReport:
+        """Run an attempt over a copy of what is stored, and leave the run as it is.
+
+        Args:
+            workflow: a changed version of the workflow, to see whether it can go on with runs of the old one.
+
+        Raises:
+            NondeterminismError: it does not repeat the recorded calls.
+            Exception: whatever else the workflow ends with.
+        """
+        definition = self._definition if workflow is None else _definition(workflow)
+        report, ending = self._execute(definition, dict(self._stored), None, None)
+        _value(definition, ending)
+        return report
+
+    def result(self) -> Any:
+        """Run to the end, in one more attempt if need be; the workflow's result, or its error is raised."""
+        while self._ending is None:
+            self._attempt(None, None)
+        return _value(self._definition, self._ending)
+
+    def _attempt(self, kill_after: int | None, kill_in: str | None) -> AttemptReport:
         if self._ending is not None:
-            raise UsageError("this run has ended; make another DurableRun")
-        number = len(self.attempts) + 1
-        observed = _Observed()
-        memory = _Memory(self._stored, number, kill_after, kill_in)
-        facts = Facts(self._run_id, Claim(uuid4()), number, "test", self._definition.entrypoint, self._input)
-        recorded = [Recorded(r.key, r.ordinal, r.attempt, r.tries, r.clock, r.result, r.error) for r in self._stored.values()]
-        ending = self._run(facts, recorded, memory, observed)
-        if ending.state is not None and not memory.dead:
+            raise UsageError("this run has ended; make another DurableRun, or replay() it")
+        report, ending = self._execute(self._definition, self._stored, kill_after, kill_in)
+        if not report.killed:
             self._ending = ending
-        report = AttemptReport(number, observed.executed, observed.replayed_keys, memory.dead, self._ending and self._ending.state)
         self.attempts.append(report)
         return report
 
-    def _run(self, facts: Facts, recorded: list[Recorded], memory: _Memory, observed: _Observed) -> Ending:
-        committer: Any = memory
-        if not self._definition.is_async:
-            attempt = Attempt(facts, recorded, committer, observer=observed)
-            memory.die = lambda: _die(attempt)
-            return execute(self._definition, attempt)
-        loop = RunLoop()
-        try:
-            attempt = Attempt(facts, recorded, committer, loop=loop, loop_committer=committer, observer=observed)
-            memory.die = lambda: _die(attempt)
-            memory.later = lambda callback, settled: loop.call_in_loop(callback, settled)
-            return loop.run_until_complete(execute_async(self._definition, attempt))
-        finally:
-            loop.close()
-
-    def result(self) -> Any:
-        """Run to the end, in a further attempt if need be, and give the workflow's result or raise its error."""
-        if self._ending is None:
-            self.attempt()
-        assert self._ending is not None
-        if self._ending.error is not None:
-            raise Failure.from_json(self._ending.error).revive()
-        return self._definition.result.decode(self._ending.result or "null")
-
-
-def _die(attempt: Attempt) -> None:
-    attempt.interrupt(HandedBack("killed by the test"))
+    def _execute(
+        self,
+        definition: WorkflowDefinition,
+        stored: dict[str, Recorded],
+        kill_after: int | None,
+        kill_in: str | None,
+    ) -> tuple[AttemptReport, Ending]:
+        report = AttemptReport(len(self.attempts) + 1)
+        memory = _Memory(stored, report, kill_after, kill_in)
+        recorded = [replace(one, consumed=False) for one in stored.values()]
+        facts = Facts(self._run_id, Claim(uuid4()), report.number, "test", definition.entrypoint, self._input)
+        ending = _run(definition, facts, recorded, memory, _Observer(report))
+        if ending.signal is not None and ending.state is None and not memory.dead:
+            raise ending.signal  # Ctrl-C
+        return replace(report, killed=memory.dead, state=None if memory.dead else ending.state), ending
 
 
 def kills(workflow: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterator[DurableRun]:
@@ -193,14 +218,49 @@ def kills(workflow: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterato
 
         for run in kills(transfer, "alice", "bob", 100):
             assert run.result() == "receipt"
+
+    An undisturbed run comes first, to learn the places. Where a race leads a run past its place, that one is left out.
     """
     undisturbed = DurableRun(workflow, *args, **kwargs)
-    undisturbed.attempt()
+    undisturbed._attempt(None, None)  # noqa: SLF001  this module's own class
     for count, key in enumerate(undisturbed.checkpoints, start=1):
-        after = DurableRun(workflow, *args, **kwargs)
-        after.attempt(kill_after=count)
-        yield after
-        within = DurableRun(workflow, *args, **kwargs)
-        within.attempt(kill_in=key)
-        if not within.ended:
-            yield within
+        for place in ((count, None), (None, key)):
+            run = DurableRun(workflow, *args, **kwargs)
+            if run._attempt(*place).killed:  # noqa: SLF001
+                yield run
+
+
+def _definition(workflow: Callable[..., Any]) -> WorkflowDefinition:
+    definition = definition_of(workflow)
+    if definition is None:
+        raise UsageError(f"{workflow!r} is no workflow: mark it @workflow")
+    return definition
+
+
+def _run(
+    definition: WorkflowDefinition, facts: Facts, recorded: list[Recorded], memory: _Memory, observer: _Observer
+) -> Ending:
+    if not definition.is_async:
+        attempt = Attempt(facts, recorded, _as_committer(memory), observer=observer)
+        memory.die = lambda: attempt.interrupt(HandedBack("killed by the test"))
+        return execute(definition, attempt)
+    loop = RunLoop()
+    try:
+        committer = _as_committer(memory)
+        attempt = Attempt(facts, recorded, committer, loop=loop, loop_committer=committer, observer=observer)
+        memory.die = lambda: attempt.interrupt(HandedBack("killed by the test"))
+        memory.call = loop.call_in_loop
+        return loop.run_until_complete(execute_async(definition, attempt))
+    finally:
+        loop.close()
+
+
+def _as_committer(memory: _Memory) -> Any:
+    """The engine names the two committers by their classes; it calls no more of them than `_Memory` has."""
+    return memory
+
+
+def _value(definition: WorkflowDefinition, ending: Ending) -> Any:
+    if ending.error is not None:
+        raise Failure.from_json(ending.error).revive()
+    return definition.result.decode(ending.result or "null")
