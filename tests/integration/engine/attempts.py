@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,6 +22,15 @@ from perdure.store.checkpoints import LoopCommitter, Opener, Recorded, ThreadCom
 from perdure.store.statements import statement
 
 OWNER = "queue:default"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that has begun, and what it is to replay."""
+
+    facts: Facts
+    recorded: list[Recorded]
+    system: str
 
 
 class Run:
@@ -60,42 +70,84 @@ class Run:
             assert connection.execute(statement("claim_run"), parameters).fetchall() == [(observed + 1,)]
         return token
 
-    def attempt(
-        self, *, through: str | None = None, claim: Claim | None = None, lease: float = 6.0, patience: float | None = 60.0
-    ) -> Ending:
-        """Claim, begin and execute; the engine and its steps connect to `through`, where it is given."""
+    def begin(self, claim: Claim | None = None) -> Begun:
+        """Claim, unless that was done, and begin."""
         claim = claim or self.claim()
-        url = through or self.url
         store = AttemptStore(Opener(self.url))
         try:
             begun = store.begin(self.id, claim, ProcessIdentity(uuid4(), "test", os.getpid(), 0))
             recorded = store.load([(self.id, claim)])[self.id]
-            self.number = begun.attempt
-            facts = Facts(self.id, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input)
-            ending = self._execute(facts, recorded, Opener(url, system=begun.system, patience=patience), url, lease)
-            if ending.state is not None:
-                store.finish(self.id, claim, ending.state, ending.result, ending.error)
-            return ending
         finally:
             store.close()
+        self.number = begun.attempt
+        facts = Facts(self.id, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input)
+        return Begun(facts, recorded, begun.system)
 
-    def _execute(self, facts: Facts, recorded: list[Recorded], opener: Opener, url: str, lease: float) -> Ending:
-        committer = ThreadCommitter(opener)
+    def finish(self, begun: Begun, ending: Ending) -> None:
+        """Record the end of an attempt."""
+        if ending.state is not None:
+            store = AttemptStore(Opener(self.url))
+            store.finish(self.id, begun.facts.claim, ending.state, ending.result, ending.error)
+            store.close()
+
+    def attempt(
+        self,
+        *,
+        through: str | None = None,
+        claim: Claim | None = None,
+        lease: float = 6.0,
+        patience: float | None = 60.0,
+        committer: ThreadCommitter | None = None,
+    ) -> Ending:
+        """Claim, begin, execute and finish; the engine and its steps connect to `through`, where it is given."""
+        begun = self.begin(claim)
+        url = through or self.url
+        opener = Opener(url, system=begun.system, patience=patience)
+        own = committer or ThreadCommitter(opener)
         try:
-            if not self.definition.is_async:
-                return execute(self.definition, Attempt(facts, recorded, committer, database_url=url, lease=lease))
-            loop = RunLoop()
-            with ThreadPoolExecutor(4) as aside:
-                batches = LoopCommitter(opener, loop, aside)
-                batches.runs = 1
-                try:
-                    attempt = Attempt(
-                        facts, recorded, committer, loop=loop, loop_committer=batches, database_url=url, lease=lease
-                    )
-                    return loop.run_until_complete(execute_async(self.definition, attempt))
-                finally:
-                    batches.close()
-                    loop.run_until_complete(asyncio.sleep(0))
-                    loop.close()
+            if self.definition.is_async:
+                [ending] = _in_loop([self], [begun], opener, own, url, lease)
+            else:
+                attempt = Attempt(begun.facts, begun.recorded, own, database_url=url, lease=lease)
+                ending = execute(self.definition, attempt)
         finally:
-            committer.close()
+            if committer is None:
+                own.close()
+        self.finish(begun, ending)
+        return ending
+
+
+def attempt_together(runs: Sequence[Run], *, through: str, patience: float | None = 60.0) -> list[Ending]:
+    """Attempts of async runs in one loop, with one committer, as a worker runs them."""
+    begun = [run.begin() for run in runs]
+    opener = Opener(through, system=begun[0].system, patience=patience)
+    committer = ThreadCommitter(opener, alone=False)
+    try:
+        endings = _in_loop(runs, begun, opener, committer, through, 6.0)
+    finally:
+        committer.close()
+    for run, one, ending in zip(runs, begun, endings, strict=True):
+        run.finish(one, ending)
+    return endings
+
+
+def _in_loop(
+    runs: Sequence[Run], begun: Sequence[Begun], opener: Opener, committer: ThreadCommitter, url: str, lease: float
+) -> list[Ending]:
+    loop = RunLoop()
+    with ThreadPoolExecutor(4) as aside:
+        batches = LoopCommitter(opener, loop, aside)
+        batches.runs = len(runs)
+
+        async def together() -> list[Ending]:
+            options: dict[str, Any] = {"loop": loop, "loop_committer": batches, "database_url": url, "lease": lease}
+            attempts = [Attempt(one.facts, one.recorded, committer, **options) for one in begun]
+            pairs = zip(runs, attempts, strict=True)
+            return list(await asyncio.gather(*(execute_async(run.definition, attempt) for run, attempt in pairs)))
+
+        try:
+            return loop.run_until_complete(together())
+        finally:
+            batches.close()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
