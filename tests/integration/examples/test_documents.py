@@ -44,6 +44,14 @@ def test_the_ten_lines_go_on_after_a_kill(children, database, tmp_path):
     assert attempts[-1] == (2,)
 
 
+def test_the_application_runs(children, database, tmp_path):
+    for name, lines in zip(("hello.py", "application.py"), blocks("README.md"), strict=True):
+        (tmp_path / name).write_text(lines)
+    child = children.start([sys.executable, "application.py"], env={"PERDURE_DATABASE_URL": database.url}, cwd=tmp_path)
+    assert child.wait(30) == 0, child
+    assert child.output == "['Hello, Ada']\n"
+
+
 def test_the_guides_code_runs(monkeypatch):
     module = types.ModuleType("guide")
     monkeypatch.setitem(sys.modules, "guide", module)
