@@ -38,7 +38,7 @@ class StepContext:
         self._connection: Any = None
 
     def lent(self, connection: Any) -> StepContext:
-        """The same for one try of a database step: a thread that an earlier try left behind does not see this connection."""
+        """The same for one try of a database step: what an earlier try left behind does not see this connection."""
         context = StepContext(self.branch, self.step_key)
         context.tries = self.tries
         context._connection = connection
@@ -70,11 +70,11 @@ class StepContext:
     def connection(self) -> Any:
         """A database step's psycopg connection to the store's database (an `AsyncConnection` in an async step).
 
-        Its transaction is open, and commits with the step's checkpoint when the step returns. The step must neither end it
-        nor execute COMMIT or ROLLBACK; `with connection.transaction():` makes a savepoint. In it a statement may take 10 minutes
-        and wait 60 s for a lock, and the step may leave it idle for 60 s at a time; a step's timeout takes the place of all
-        three, and `SET LOCAL` changes the first two. What outlives a transaction (SET without LOCAL, temporary tables, session locks)
-        may or may not be there in the next step.
+        Its transaction is open, and commits with the step's checkpoint when the step returns. The step must neither
+        end it nor execute COMMIT or ROLLBACK; `with connection.transaction():` makes a savepoint. In it a statement
+        may take 10 minutes and wait 60 s for a lock, and the step may leave it idle for 60 s at a time; a step's
+        timeout takes the place of all three, and `SET LOCAL` changes the first two. What outlives a transaction
+        (SET without LOCAL, temporary tables, session locks) may or may not be there in the next step.
 
         Raises:
             UsageError: this is no database step.

@@ -1,7 +1,7 @@
 """Marking functions as workflows and steps.
 
-The marked function stays the function: outside of a run a call is a plain call. In a run a step goes through the engine, and
-a workflow that is called in a workflow runs inline, as a part of it.
+The marked function stays the function: outside of a run a call is a plain call. In a run a step goes through the
+engine, and a workflow that is called in a workflow runs inline, as a part of it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class StepDefinition:
     ) -> None:
         check_name(name, "step")
         if name.startswith(RESERVED_PREFIX) and not reserved:
-            raise DefinitionError(f"step {name!r}: names that begin with {RESERVED_PREFIX!r} are Perdure's own; use another name")
+            raise DefinitionError(
+                f"step {name!r}: names that begin with {RESERVED_PREFIX!r} are Perdure's own; use another name"
+            )
         if timeout is not None and not timeout > 0:
             raise DefinitionError(f"step {name!r}: timeout={timeout!r}; a timeout is a number of seconds above 0")
         if retry is not None and not isinstance(retry, Retry):
@@ -60,7 +62,7 @@ class StepDefinition:
         self.retry = retry
         self.timeout = timeout
         self.database = database
-        self.is_async = inspect.iscoroutinefunction(_innermost(function))
+        self.is_async = _is_async(_innermost(function))
         self.codec = ValueCodec.for_result(function, f"step {name!r}")
 
 
@@ -78,7 +80,9 @@ class WorkflowDefinition:
         if not inspect.isfunction(function):
             raise DefinitionError(f"@workflow goes on a function, not on a {type(function).__name__}")
         if name.endswith("<lambda>"):
-            raise DefinitionError("a lambda cannot be a workflow: another process could not find it; write a function with a name")
+            raise DefinitionError(
+                "a lambda cannot be a workflow: another process could not find it; write a function with a name"
+            )
         _refuse_generator(function, "workflow", name)
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
@@ -187,6 +191,7 @@ def step(
     """Mark a function, sync or async, as a step: its outcome is stored, and it does not run again once that is done.
 
     Args:
+        function: the function.
         name: its name in step keys; the function's own by default.
         retry: when and how often it is tried again; not at all by default.
         timeout: seconds for one try. An async step is cancelled; a sync one is left behind in its thread, with an
@@ -202,12 +207,16 @@ def step(
     return _mark_step(function, name=name, retry=retry, timeout=timeout, database=database)
 
 
-def _mark_step(function: Callable[..., Any], *, name: str | None, retry: Retry | None, timeout: float | None, database: bool) -> Any:
+def _mark_step(
+    function: Callable[..., Any], *, name: str | None, retry: Retry | None, timeout: float | None, database: bool
+) -> Any:
     if isinstance(function, staticmethod | classmethod):
         raise DefinitionError("put @step below @staticmethod or @classmethod, next to the function")
     if not callable(function) or isinstance(function, type):
         raise DefinitionError(f"@step goes on a function, not on {function!r}")
-    definition = StepDefinition(function, name or step_name_of(function), retry=retry, timeout=timeout, database=database)
+    definition = StepDefinition(
+        function, name or step_name_of(function), retry=retry, timeout=timeout, database=database
+    )
     wrapper = _wrapper(definition)
     wrapper.definition = definition
     return wrapper
@@ -251,9 +260,14 @@ def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: A
     """
     marked = getattr(function, "definition", None)
     if isinstance(marked, StepDefinition):
-        definition = StepDefinition(marked.function, name, retry=marked.retry, timeout=marked.timeout, database=marked.database)
-    else:
+        definition = StepDefinition(
+            marked.function, name, retry=marked.retry, timeout=marked.timeout, database=marked.database
+        )
+    elif inspect.isfunction(function):
         definition = _definition_for(function, name)
+    else:
+        # Other callables may be equal to each other, or have no hash.
+        definition = StepDefinition(function, name)
     return _wrapper(definition)(*args, **kwargs)
 
 
@@ -280,9 +294,16 @@ def _innermost(function: Any) -> Any:
     return function
 
 
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or (
+        not isinstance(function, type) and inspect.iscoroutinefunction(type(function).__call__)
+    )
+
+
 def _refuse_generator(function: Callable[..., Any], what: str, name: str) -> None:
     inner = _innermost(function)
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         raise DefinitionError(
-            f"{what} {name!r} is a generator: what it yields could not be recorded one by one; return a list, or make each item a step"
+            f"{what} {name!r} is a generator: what it yields could not be recorded one by one;"
+            " return a list, or make each item a step"
         )

@@ -31,7 +31,8 @@ def check_name(name: str, what: str) -> str:
     """Return `name` if it can name a step, a run or a queue (`what`, for the message).
 
     Raises:
-        DefinitionError: it is empty, longer than 512 bytes, or has a separator, a control character or a lone surrogate.
+        DefinitionError: it is empty, longer than 512 bytes, or has a separator, a control character or a lone
+        surrogate.
     """
     if not isinstance(name, str):
         raise DefinitionError(f"the name of a {what} is text, not {type(name).__name__}")

@@ -51,7 +51,7 @@ class Facts:
 
 
 class Observer(Protocol):
-    """Sees the steps of an attempt go by: called in the thread that runs them, so it must be quick and must not raise."""
+    """Sees the steps of an attempt go by, in the threads that run them: it must be quick and must not raise."""
 
     def started(self, key: str) -> None: ...
 
@@ -76,7 +76,7 @@ class Attempt:
         on_superseded: ends the process at once, from whatever thread, where it runs this attempt alone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what an attempt is given, by name
         self,
         facts: Facts,
         recorded: Iterable[Recorded],
@@ -245,11 +245,19 @@ class Attempt:
         if settled is Answer.DONE or settled is Answer.DONE_BEFORE:
             return
         if settled is Answer.KEY_TAKEN:
-            raise self.stop(NondeterminismError(f"step {key!r} is in the store already: two calls of this run had the same key"))
+            raise self.stop(
+                NondeterminismError(f"step {key!r} is in the store already: two calls of this run had the same key")
+            )
         if settled is Answer.SUPERSEDED or settled is Answer.GONE:
-            raise self.interrupt(Superseded(f"another attempt owns run {self.run_name!r}, or it was deleted; this one is attempt {self.number}"))
+            raise self.interrupt(
+                Superseded(
+                    f"another attempt owns run {self.run_name!r}, or it was deleted; this one is attempt {self.number}"
+                )
+            )
         if settled is Answer.SERVER_CHANGED or isinstance(settled, StoreChanged):
-            raise self.interrupt(HandedBack("the store was failed over to another server; the next attempt replays what it has"))
+            raise self.interrupt(
+                HandedBack("the store was failed over to another server; the next attempt replays what it has")
+            )
         if isinstance(settled, ValueNotStorable):
             raise self.stop(settled)
         raise self.interrupt(HandedBack(str(settled)))
@@ -298,7 +306,7 @@ class Attempt:
 
         def commit() -> None:
             settled = self.committer.commit(checkpoint, self.given_up)
-            loop.call_in_loop(lambda: future.done() or future.set_result(settled))
+            loop.call_in_loop(_set, future, settled)
 
         Context().run(threading.Thread(target=commit, daemon=True, name="perdure-commit").start)
         return await future
@@ -328,3 +336,7 @@ class Attempt:
             kind = "error" if recorded.error is not None else "cancelled" if recorded.cancelled else "result"
             self._observer.replayed(key, kind, recorded.attempt)
 
+
+def _set(future: asyncio.Future[Settled], settled: Settled) -> None:
+    if not future.done():
+        future.set_result(settled)

@@ -23,7 +23,7 @@ __all__ = ["Branch", "branch_here"]
 class Branch:
     """One branch. `task` or `thread` is who may call its steps."""
 
-    __slots__ = ("attempt", "cancel_pending", "children", "counts", "order", "path", "task", "thread")
+    __slots__ = ("attempt", "cancel_pending", "children", "counts", "loop", "order", "path", "task", "thread")
 
     def __init__(self, attempt: Attempt, path: str = "", order: tuple[int, ...] = ()) -> None:
         self.attempt = attempt
@@ -33,6 +33,7 @@ class Branch:
         self.counts: dict[str, int] = {}
         self.task: asyncio.Task[object] | None = None
         self.thread: int | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.cancel_pending = False
 
     def child(self) -> Branch:
@@ -47,10 +48,16 @@ class Branch:
         self.counts[name] = occurrence
         return step_key(self.path, name, occurrence)
 
+    def settle_here(self) -> None:
+        """The asking thread is the branch's own."""
+        self.thread = get_ident()
+        self.loop = asyncio._get_running_loop()
+
     def is_here(self) -> bool:
         """Whether the code that asks runs in this branch's own task or thread."""
         if self.task is None:
-            return self.thread == get_ident()
+            # In a loop that a sync workflow runs by itself, tasks would take turns in no recorded order.
+            return self.thread == get_ident() and asyncio._get_running_loop() is self.loop
         try:
             return asyncio.current_task() is self.task
         except RuntimeError:
@@ -70,15 +77,17 @@ def branch_here(name: str) -> Branch | None:
         if current.active:
             return None
         raise StepCallError(
-            f"step {name!r} was called by something that step {current.step_key!r} left behind (a task, a thread, a callback)"
-            " after that step ended; wait for it within the step, or call the step from the workflow"
+            f"step {name!r} was called by something that step {current.step_key!r} left behind (a task, a thread, a"
+            " callback) after that step ended; wait for it within the step, or call the step from the workflow"
         )
     if current.attempt.forked:
-        raise StepCallError(f"step {name!r} was called in a forked process; steps belong to the process that runs the attempt")
+        raise StepCallError(
+            f"step {name!r} was called in a forked process; steps belong to the process that runs the attempt"
+        )
     if not current.is_here():
         raise StepCallError(
             f"step {name!r} was called from a thread, task or event loop that Perdure did not start, so it could not be"
-            " repeated in the same order. Use perdure.to_thread or perdure.ThreadPoolExecutor for threads, asyncio tasks of"
-            " an async workflow for tasks, and make a workflow that awaits async steps itself async"
+            " repeated in the same order. Use perdure.to_thread or perdure.ThreadPoolExecutor for threads, asyncio"
+            " tasks of an async workflow for tasks, and make a workflow that awaits async steps itself async"
         )
     return current

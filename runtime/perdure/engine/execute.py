@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context
 from dataclasses import dataclass
-from threading import get_ident
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from ..context import CURRENT
-from ..errors import ControlSignal, HandedBack, InputError, PerdureError, RunCancelled, RunStopped, StepCallError, Superseded, ValueNotReadable
+from ..errors import (
+    ControlSignal,
+    HandedBack,
+    InputError,
+    PerdureError,
+    RunCancelled,
+    RunStopped,
+    StepCallError,
+    Superseded,
+    ValueNotReadable,
+)
 from ..failures import Failure
 from .branch import Branch
+from .foreign import end_fork
 
 if TYPE_CHECKING:
     from ..definitions import WorkflowDefinition
@@ -25,7 +36,7 @@ _UNWIND = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended. `state` is the run's final state; None where the run goes on elsewhere, for `signal`'s reason."""
+    """How an attempt ended: in the run's final `state`, or None where it goes on elsewhere, for `signal`'s reason."""
 
     state: str | None
     result: str | None = None
@@ -37,7 +48,7 @@ class Ending:
 def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     """Run a sync workflow in this thread."""
     branch = Branch(attempt)
-    branch.thread = get_ident()
+    branch.settle_here()
     context = Context()
     context.run(CURRENT.set, branch)
     attempt.lane.resume_thread(branch)
@@ -47,9 +58,9 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
         args, kwargs = definition.signature.decode(attempt.facts.input)
         value = context.run(definition.function, *args, **kwargs)
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            attempt.interrupt(HandedBack("interrupted"))
         raised = error
+    _mind_fork(attempt, raised)
+    _mind_ctrl_c(attempt, raised)
     try:
         return _ending(definition, attempt, value, raised, {b.path for b in list(attempt.lane.running)} - {""})
     finally:
@@ -72,11 +83,29 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
     if main.done():
         raised = asyncio.CancelledError() if main.cancelled() else main.exception()
         value = main.result() if raised is None else None
+        _mind_ctrl_c(attempt, raised)
     try:
-        return _ending(definition, attempt, value, raised, {t.branch.path for t in attempt.tasks if t is not main and hasattr(t, "branch")})
+        return _ending(
+            definition,
+            attempt,
+            value,
+            raised,
+            {t.branch.path for t in attempt.tasks if t is not main and hasattr(t, "branch")},
+        )
     finally:
         _close(attempt)
         await _unwind(attempt)
+
+
+def _mind_ctrl_c(attempt: Attempt, raised: BaseException | None) -> None:
+    """Ctrl-C is no outcome of a run. Only the main thread gets it; raised elsewhere, it is the workflow's own error."""
+    if isinstance(raised, KeyboardInterrupt) and current_thread() is main_thread():
+        attempt.interrupt(HandedBack("interrupted"))
+
+
+def _mind_fork(attempt: Attempt, raised: BaseException | None) -> None:
+    if attempt.forked:
+        end_fork("the workflow", raised)
 
 
 async def _main(definition: WorkflowDefinition, attempt: Attempt) -> object:
@@ -98,10 +127,14 @@ def _close(attempt: Attempt) -> None:
     """Nothing that the workflow left behind may call a step any more."""
     attempt.over.set()
     attempt.idle_connections.close()
-    attempt.interrupt(RunStopped(StepCallError("the workflow has ended; a task or thread that it left behind called a step")))
+    attempt.interrupt(
+        RunStopped(StepCallError("the workflow has ended; a task or thread that it left behind called a step"))
+    )
 
 
-def _ending(definition: WorkflowDefinition, attempt: Attempt, value: object, raised: BaseException | None, live: set[str]) -> Ending:
+def _ending(
+    definition: WorkflowDefinition, attempt: Attempt, value: object, raised: BaseException | None, live: set[str]
+) -> Ending:
     signal = attempt.signal
     if signal is None and (left := attempt.journal.unclaimed(live)) is not None:
         signal = RunStopped(left)
@@ -131,5 +164,3 @@ def _readable(definition: WorkflowDefinition, raised: BaseException) -> BaseExce
 
 def _failed(error: BaseException) -> Ending:
     return Ending("failed", error=Failure.of(error).to_json(), raised=error)
-
-

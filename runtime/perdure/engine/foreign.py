@@ -1,18 +1,25 @@
 """Threads and processes that workflow code starts behind Perdure's back.
 
-A thread started the plain way has an empty context, in which a step looks like the plain function: it would run undurably
-and nobody would know. So while runs are executed here, `threading.Thread.start` and `ThreadPoolExecutor.submit` mark what workflow code gives
-them, and a step called there is an error. A forked process is marked likewise.
+A thread started the plain way has an empty context, in which a step looks like the plain function: it would run
+undurably and nobody would know. So while runs are executed here, `threading.Thread.start` and
+`ThreadPoolExecutor.submit` mark what workflow code gives them, and a step called there is an error. A forked
+process is marked likewise, and ends where it would go on with the run: it has a copy of everything, the connection to
+the store included.
 """
 
 from __future__ import annotations
 
+import _thread
 import functools
 import os
+import sys
 import threading
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
 
 from ..context import CURRENT
@@ -21,7 +28,7 @@ from .branch import Branch
 if TYPE_CHECKING:
     from .attempt import Attempt
 
-__all__ = ["watch"]
+__all__ = ["end_fork", "watch"]
 
 _attempts: WeakSet[Attempt] = WeakSet()
 _installed = threading.Lock()
@@ -30,7 +37,7 @@ _watching = False
 
 def watch(attempt: Attempt) -> None:
     """From now on, code that this attempt's workflow runs elsewhere is known for what it is."""
-    global _watching
+    global _watching  # noqa: PLW0603  what is wrapped is the process's
     with _installed:
         _attempts.add(attempt)
         if _watching:
@@ -39,11 +46,39 @@ def watch(attempt: Attempt) -> None:
     os.register_at_fork(after_in_child=_forked)
     _mark(threading.Thread, "start", _started)
     _mark(ThreadPoolExecutor, "submit", _submitted)
+    _thread.start_new_thread = _bare_start(_thread.start_new_thread)
 
 
 def _forked() -> None:
     for attempt in list(_attempts):
         attempt.forked = True
+        if attempt.loop is not None:
+            attempt.loop.forked = True
+
+
+def end_fork(what: str, error: BaseException | None) -> NoReturn:
+    """End this forked process, which has come to the end of what it was forked in, as Python ends a process."""
+    code = 1
+    with suppress(Exception):
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            if error.code is not None and not isinstance(error.code, int):
+                _say(str(error.code))
+        elif error is not None:
+            traceback.print_exception(error)
+        else:
+            _say(
+                f"perdure: a forked process has come to the end of {what}, and ends there: the run goes on in its"
+                " parent. End such a process with os._exit(0)"
+            )
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code & 0xFF)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def _mark(owner: type, name: str, wrapper: Callable[..., Any]) -> None:
@@ -69,7 +104,27 @@ def _started(thread: threading.Thread, original: Callable[..., Any]) -> Any:
     return original(thread)
 
 
-def _submitted(pool: ThreadPoolExecutor, original: Callable[..., Any], fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _bare_start(original: Callable[..., int]) -> Callable[..., int]:
+    @functools.wraps(original)
+    def start_new_thread(
+        function: Callable[..., object], args: Any, kwargs: Mapping[str, Any] = MappingProxyType({}), /
+    ) -> int:
+        current = CURRENT.get()
+        if not isinstance(current, Branch):
+            return original(function, args, dict(kwargs))
+
+        def marked(*args: Any, **kwargs: Any) -> None:
+            CURRENT.set(current)
+            function(*args, **kwargs)
+
+        return original(marked, args, dict(kwargs))
+
+    return start_new_thread
+
+
+def _submitted(
+    pool: ThreadPoolExecutor, original: Callable[..., Any], fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
     current = CURRENT.get()
     if not isinstance(current, Branch):
         return original(pool, fn, *args, **kwargs)

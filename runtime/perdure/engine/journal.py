@@ -43,8 +43,8 @@ class Journal:
             raise NondeterminismError(
                 f"the workflow does not repeat its recorded calls: {_place(branch)} recorded {expected[0].key!r} next"
                 f" (in attempt {expected[0].attempt}), and now calls {key!r}."
-                " Its code has changed since, or decides by something that is not recorded (time, chance, the order of a set);"
-                " put that into a step, or start a new run"
+                " Its code has changed since, or decides by something that is not recorded (time, chance, the order of"
+                " a set); put that into a step, or start a new run"
             )
         return expected.popleft()
 
@@ -60,9 +60,9 @@ class Journal:
     def never_called(self, one: Recorded) -> NondeterminismError:
         """The error for a recorded step that the workflow does not call any more."""
         return NondeterminismError(
-            f"the workflow does not repeat its recorded calls: step {one.key!r} (recorded in attempt {one.attempt}) was not called;"
-            " now the workflow ends or waits without it. Its code has changed since, or decides by something that is not"
-            " recorded; put that into a step, or start a new run"
+            f"the workflow does not repeat its recorded calls: step {one.key!r} (recorded in attempt {one.attempt})"
+            " was not called; now the workflow ends or waits without it. Its code has changed since, or decides by"
+            " something that is not recorded; put that into a step, or start a new run"
         )
 
 

@@ -1,10 +1,11 @@
 """The order in which a run's branches learn the outcomes of their steps: the same live and on replay.
 
-Every accepted outcome has an ordinal and a reading of the run's own clock. Outcomes are delivered one at a time in the order of
-their ordinals, the next one only when the run has come to rest (no task of it can go on, no thread of it runs workflow code);
-live ones only after every recorded one. The clock stands still between events: it moves to an outcome's reading when that is delivered,
-and to a timer's due time when that fires. A timer fires before an outcome exactly if it is due by the outcome's reading, so
-timeouts and sleeps of workflow code choose on replay as they chose before, and replay does not wait for them.
+Every accepted outcome has an ordinal and a reading of the run's own clock. Outcomes are delivered one at a time in
+the order of their ordinals, the next one only when the run has come to rest (no task of it can go on, no thread of
+it runs workflow code); live ones only after every recorded one. The clock stands still between events: it moves to
+an outcome's reading when that is delivered, and to a timer's due time when that fires. A timer fires before an
+outcome exactly if it is due by the outcome's reading, so timeouts and sleeps of workflow code choose on replay as
+they chose before, and replay does not wait for them.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ _SPINS = 1000
 """Turns that a run may take without coming to rest before an outcome is delivered all the same: it polls for it."""
 
 _STUCK_GRACE = 30.0
-"""Seconds that replay waits for a recorded step to be called, where workflow code itself waits for the outside world."""
+"""Seconds that replay waits for a recorded step to be called, where workflow code itself waits for the world."""
 
 
 class LaneTimer(asyncio.TimerHandle):
     """A timer of workflow code, due by the run's clock."""
 
     __slots__ = ("number",)
+    _when: float
     number: int
 
     def __lt__(self, other: Any) -> bool:
@@ -61,7 +63,11 @@ class Lane:
     """The deliveries of one attempt."""
 
     def __init__(
-        self, journal: Journal, stuck: Callable[[Recorded], None], loop: RunLoop | None = None, clock: Callable[[], int] = time.monotonic_ns
+        self,
+        journal: Journal,
+        stuck: Callable[[Recorded], None],
+        loop: RunLoop | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.journal = journal
         self.lock = RLock()
@@ -189,7 +195,9 @@ class Lane:
                 self._spins = 0
                 self.pump(force=True)
 
-    def add_timer(self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None) -> LaneTimer:
+    def add_timer(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> LaneTimer:
         """A timer of workflow code, due at `when` on the run's clock."""
         assert self._loop is not None
         timer = LaneTimer(when, callback, args, self._loop, context)
@@ -216,7 +224,7 @@ class Lane:
         else:
             self._loop.call_in_loop(self.pump)
 
-    def pump(self, force: bool = False) -> None:
+    def pump(self, *, force: bool = False) -> None:
         """Deliver the next event while the run is at rest. `force` takes it for resting."""
         with self.lock:
             if self.closed:

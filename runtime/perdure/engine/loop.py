@@ -1,8 +1,8 @@
 """An event loop that knows which run each callback belongs to.
 
-It counts the callbacks of each run's tasks, so that a run's coming to rest is known; keeps timers of workflow code on the
-run's own clock; and numbers tasks as branches where they are created, whoever creates them (gather, task groups, wait_for). What
-belongs to no run, or to the body of a step, is left to asyncio.
+It counts the callbacks of each run's tasks, so that a run's coming to rest is known; keeps timers of workflow code
+on the run's own clock; and numbers tasks as branches where they are created, whoever creates them (gather, task
+groups, wait_for). What belongs to no run, or to the body of a step, is left to asyncio.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, cast
 from ..context import CURRENT
 from ..errors import StepCallError
 from .branch import Branch
+from .foreign import end_fork
 from .lane import Lane, LaneTimer
 
 __all__ = ["BranchTask", "RunLoop"]
@@ -37,11 +38,14 @@ class RunHandle(asyncio.Handle):
     def _run(self) -> None:
         lane, self._lane = self._lane, None
         try:
-            super()._run()  # type: ignore[misc]
-        except (SystemExit, KeyboardInterrupt):
+            super()._run()
+        except (SystemExit, KeyboardInterrupt) as error:
             # The task that raised it carries it; another run's tasks in this loop are not to end with it.
-            pass
+            if cast("RunLoop", self._loop).forked:  # type: ignore[attr-defined]
+                end_fork("a task of the workflow", error)
         finally:
+            if cast("RunLoop", self._loop).forked:  # type: ignore[attr-defined]
+                end_fork("a task of the workflow", None)
             if lane is not None:
                 lane.leave()
 
@@ -53,8 +57,10 @@ class RunHandle(asyncio.Handle):
 
 
 class BranchTask(asyncio.Task[Any]):
-    """A task of workflow code. Its hash depends on the run and its number alone, so that sets of tasks have the same
-    order on every replay."""
+    """A task of workflow code.
+
+    Its hash depends on the run and its number alone, so that sets of tasks have the same order on every replay.
+    """
 
     def __init__(self, coro: Coroutine[Any, Any, Any], branch: Branch, **options: Any) -> None:
         # asyncio keeps tasks in sets from the start.
@@ -76,6 +82,26 @@ class RunLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
         self._thread = get_ident()
         self._foreseen: dict[int, BranchTask] = {}
+        self._stop_asked = False
+        self.forked = False
+        """Whether this is a copy, in a process that was forked by one of its callbacks."""
+
+    def run_forever(self) -> None:
+        self._stop_asked = False
+        while True:
+            try:
+                super().run_forever()
+            except SystemExit as error:
+                # Of a callback that no task carries, such as a timer of a step's. It ends nobody's runs.
+                said = "a callback raised SystemExit, which ends nothing in this loop"
+                self.call_exception_handler({"message": said, "exception": error})
+                if not self._stop_asked:
+                    continue
+            return
+
+    def stop(self) -> None:
+        self._stop_asked = True
+        super().stop()
 
     def is_mine(self) -> bool:
         """Whether the asking thread is the loop's."""
@@ -106,17 +132,19 @@ class RunLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         current = CURRENT.get()
         if current.__class__ is Branch:
-            return cast(Branch, current).attempt.lane.now
+            return current.attempt.lane.now
         return self.real_time()
 
     def real_time(self) -> float:
         """Seconds on the loop's own clock, outside of every run."""
         return super().time()
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         current = CURRENT.get()
         if current.__class__ is Branch:
-            return cast(Branch, current).attempt.lane.add_timer(when, callback, args, context)
+            return current.attempt.lane.add_timer(when, callback, args, context)
         return super().call_at(when, callback, *args, context=context)
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
@@ -135,7 +163,7 @@ class RunLoop(asyncio.SelectorEventLoop):
     def _note_outside() -> None:
         current = CURRENT.get()
         if current.__class__ is Branch:
-            cast(Branch, current).attempt.lane.waits_outside = True
+            current.attempt.lane.waits_outside = True
 
     # What lanes ask for.
 
@@ -157,11 +185,12 @@ class RunLoop(asyncio.SelectorEventLoop):
 
     # Tasks.
 
-    def create_task(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:  # type: ignore[override]
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None, **options: Any
+    ) -> asyncio.Task[Any]:
         parent = (context or copy_context()).get(CURRENT) if context is not None else CURRENT.get()
         if parent is None or parent.__class__ is not Branch:
             return super().create_task(coro, name=name, context=context, **options)
-        parent = cast(Branch, parent)
         if (foreseen := self._foreseen.pop(id(coro), None)) is not None:
             return foreseen
         origin, frame = _origin_of_task()
@@ -177,7 +206,13 @@ class RunLoop(asyncio.SelectorEventLoop):
         return self._branch_task(coro, branch, None, Context())
 
     def _branch_task(
-        self, coro: Coroutine[Any, Any, Any], branch: Branch, name: str | None, context: Context | None, *, continues: bool = False
+        self,
+        coro: Coroutine[Any, Any, Any],
+        branch: Branch,
+        name: str | None,
+        context: Context | None,
+        *,
+        continues: bool = False,
     ) -> BranchTask:
         attempt = branch.attempt
         context = copy_context() if context is None else context.copy()
@@ -196,12 +231,12 @@ class RunLoop(asyncio.SelectorEventLoop):
         return task
 
     def _foresee(self, parent: Branch, frame: FrameType) -> None:
-        """Create the tasks of an `as_completed` in the order in which its caller lists them: it itself goes through a set."""
+        """Create the tasks of an `as_completed` in the order of its caller's list: it itself goes through a set."""
         given = frame.f_locals.get("aws", frame.f_locals.get("fs"))
         if not isinstance(given, Sequence | Mapping | type({}.keys()) | type({}.values())):
             raise StepCallError(
-                f"asyncio.as_completed over a {type(given).__name__} of coroutines starts them in no fixed order, so that it cannot be"
-                " repeated on replay; give it a list"
+                f"asyncio.as_completed over a {type(given).__name__} of coroutines starts them in no fixed order, so"
+                " that it cannot be repeated on replay; give it a list"
             )
         for one in given:
             if asyncio.iscoroutine(one) and id(one) not in self._foreseen:
@@ -211,10 +246,12 @@ class RunLoop(asyncio.SelectorEventLoop):
 def _run_timer(timer: LaneTimer) -> None:
     # What ran since it fell due may have cancelled it.
     if not timer.cancelled():
-        timer._run()  # type: ignore[attr-defined]
+        timer._run()
 
 
-def _give_back(branch: Branch, outer: asyncio.Task[object] | None, tasks: set[asyncio.Task[Any]], done: asyncio.Task[Any]) -> None:
+def _give_back(
+    branch: Branch, outer: asyncio.Task[object] | None, tasks: set[asyncio.Task[Any]], done: asyncio.Task[Any]
+) -> None:
     tasks.discard(done)
     if branch.attempt.signal is not None and not done.cancelled():
         done.exception()
@@ -223,7 +260,7 @@ def _give_back(branch: Branch, outer: asyncio.Task[object] | None, tasks: set[as
 
 
 def _ended(task: asyncio.Task[Any]) -> None:
-    branch = cast(BranchTask, task).branch
+    branch = cast("BranchTask", task).branch
     branch.attempt.tasks.discard(task)
     if branch.path:
         branch.attempt.lane.branches -= 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..context import CURRENT, StepContext
 from ..errors import ControlSignal, StepTimeout, UsageError, ValueNotStorable
 from ..failures import Failure
+from .foreign import end_fork
 from .transaction import async_transaction, transaction
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ __all__ = ["Outcome", "failed", "run_async_body", "run_body"]
 
 @dataclass(slots=True, eq=False)
 class Outcome:
-    """A step's final outcome: `result` or `error` as JSON text, or neither: cancelled. `stored` if it is in the store already."""
+    """A step's final outcome: `result` or `error` as JSON text, or neither (cancelled); `stored`: the store has it."""
 
     result: str | None = None
     error: str | None = None
@@ -54,9 +55,13 @@ class _StopThread(BaseException):
 
 
 def run_body(
-    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place | None = None
+    step: StepDefinition,
+    context: StepContext,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    place: Place | None = None,
 ) -> Outcome:
-    """Run a sync step's body to its final outcome; that of a database step is stored in its place, unless it is an error.
+    """Run a sync step's body to its final outcome; a database step's is stored in its place, unless it is an error.
 
     Raises:
         ControlSignal: the attempt ends.
@@ -88,7 +93,11 @@ def run_body(
 
 
 async def run_async_body(
-    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place | None = None
+    step: StepDefinition,
+    context: StepContext,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    place: Place | None = None,
 ) -> Outcome:
     """As `run_body`, for an async step; the cancellation of its task is an outcome, too.
 
@@ -107,10 +116,14 @@ async def run_async_body(
                 if place is not None:
                     return await async_transaction(step, context, lambda: _async_value(step, args, kwargs), place)
                 value = await _async_value(step, args, kwargs)
+                if attempt.forked:
+                    end_fork(f"step {step.name!r}", None)
                 return _result(step, value, context)
             except (ControlSignal, KeyboardInterrupt):
                 raise
             except BaseException as error:
+                if attempt.forked:
+                    end_fork(f"step {step.name!r}", error)
                 attempt.check()
                 if isinstance(error, asyncio.CancelledError) and task.cancelling() > asked:
                     return Outcome(tries=context.tries)
@@ -133,8 +146,20 @@ async def run_async_body(
 
 def _value(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     if step.timeout is None:
-        return step.function(*args, **kwargs)
+        return _called(step, context.branch.attempt, args, kwargs)
     return _in_time(step, context, args, kwargs)
+
+
+def _called(step: StepDefinition, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    try:
+        value = step.function(*args, **kwargs)
+    except BaseException as error:
+        if attempt.forked:
+            end_fork(f"step {step.name!r}", error)
+        raise
+    if attempt.forked:
+        end_fork(f"step {step.name!r}", None)
+    return value
 
 
 def _async_value(step: StepDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[object]:
@@ -174,8 +199,8 @@ async def _in_time_async(step: StepDefinition, body: Awaitable[object]) -> objec
 def _in_time(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     """Run the body in a thread of its own, and leave it behind when its time is over.
 
-    A thread cannot be stopped. It gets an exception at its next line of Python, so a loop ends; a call that blocks outside of
-    Python goes on until it returns, and its result is dropped.
+    A thread cannot be stopped. It gets an exception at its next line of Python, so a loop ends; a call that blocks
+    outside of Python goes on until it returns, and its result is dropped.
     """
     attempt: Attempt = context.branch.attempt
     answer: list[tuple[object, BaseException | None]] = []
@@ -183,7 +208,7 @@ def _in_time(step: StepDefinition, context: StepContext, args: tuple[Any, ...], 
 
     def body() -> None:
         try:
-            answer.append((here.run(step.function, *args, **kwargs), None))
+            answer.append((here.run(_called, step, attempt, args, kwargs), None))
         except BaseException as error:
             answer.append((None, error))
 
@@ -207,5 +232,3 @@ def _in_time(step: StepDefinition, context: StepContext, args: tuple[Any, ...], 
 def _stop(thread: threading.Thread) -> None:
     if thread.ident is not None and thread.is_alive():
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_StopThread))
-
-

@@ -1,4 +1,4 @@
-"""A step call in a workflow: from the record where there is one, else run, stored and then given to the workflow in its turn."""
+"""A step call in a workflow: answered from the record, or run, stored and then given to the workflow in its turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ..context import StepContext
-from ..errors import NondeterminismError, ValueNotReadable, ValueNotStorable
+from ..errors import NondeterminismError, StepCallError, ValueNotReadable, ValueNotStorable
 from ..failures import Failure
 from ..store.checkpoints import Settled
 from .branch import Branch
@@ -51,7 +51,9 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     attempt.started(key)
     context = StepContext(branch, key)
     if inline or lone:
-        outcome = run_body(step, context, args, kwargs, Place(branch, started, _no_turn, alone=True) if step.database else None)
+        outcome = run_body(
+            step, context, args, kwargs, Place(branch, started, _no_turn, alone=True) if step.database else None
+        )
         if not outcome.stored:
             outcome.ordinal, outcome.clock = lane.accept()
             _store(step, branch, key, outcome, started)
@@ -65,7 +67,9 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     return outcome.value
 
 
-def _run_in_turn(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], started: int) -> Outcome:
+def _run_in_turn(
+    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], started: int
+) -> Outcome:
     branch = context.branch
     gate = Lock()
     gate.acquire()
@@ -100,24 +104,18 @@ def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, sta
 
 async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     """Call an async step in a branch."""
+    if branch.task is None:
+        raise StepCallError(
+            f"step {step.name!r} is async and was called in a sync workflow or in a thread: make the workflow async,"
+            " or the step sync"
+        )
     _raise_pending_cancel(branch)
     key, recorded = _enter(step, branch)
     attempt = branch.attempt
     lane = attempt.lane
     turn = _Turn(branch)
     if recorded is not None:
-        if recorded.cancelled or not lane.lone:
-            turn.delivery = Delivery(branch, recorded.ordinal, recorded.clock, turn.wake)
-            lane.wait_recorded(turn.delivery)
-            await turn.come()
-        else:
-            recorded.consumed = True
-            lane.passed(recorded.clock)
-        if recorded.cancelled:
-            attempt.replayed(key, recorded)
-            raise asyncio.CancelledError
-        _keep_cancel(branch, turn.cancelled)
-        return _replayed(step, branch, recorded)
+        return await _replay_async(step, branch, recorded, turn)
     await attempt.enter_async_step()
     started = time.monotonic_ns()
     attempt.started(key)
@@ -147,10 +145,26 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     attempt.finished(key, outcome, started)
     if outcome.cancelled:
         raise asyncio.CancelledError
-    _keep_cancel(branch, turn.cancelled or task.cancelling() > asked)
+    _keep_cancel(branch, cancelled=turn.cancelled or task.cancelling() > asked)
     if outcome.raised is not None:
         raise outcome.raised
     return outcome.value
+
+
+async def _replay_async(step: StepDefinition, branch: Branch, recorded: Recorded, turn: _Turn) -> object:
+    lane = branch.attempt.lane
+    if recorded.cancelled or not lane.lone:
+        turn.delivery = Delivery(branch, recorded.ordinal, recorded.clock, turn.wake)
+        lane.wait_recorded(turn.delivery)
+        await turn.come()
+    else:
+        recorded.consumed = True
+        lane.passed(recorded.clock)
+    if recorded.cancelled:
+        branch.attempt.replayed(recorded.key, recorded)
+        raise asyncio.CancelledError
+    _keep_cancel(branch, cancelled=turn.cancelled)
+    return _replayed(step, branch, recorded)
 
 
 class _Turn:
@@ -232,7 +246,7 @@ def _raise_pending_cancel(branch: Branch) -> None:
             raise asyncio.CancelledError
 
 
-def _keep_cancel(branch: Branch, cancelled: bool) -> None:
+def _keep_cancel(branch: Branch, *, cancelled: bool) -> None:
     """A cancellation that came while an outcome was on its way takes effect at the branch's next wait.
 
     The outcome is in the store, so the step did not end cancelled; and a cancellation must not get lost.

@@ -1,7 +1,7 @@
 """Threads whose branches are numbered: `ThreadPoolExecutor` for sync workflows, `to_thread` for async ones.
 
-A branch is numbered when it is submitted, so keys do not depend on which thread runs first. What a branch's end lets others do is
-delivered like a step's outcome: at rest, lowest branch first.
+A branch is numbered when it is submitted, so keys do not depend on which thread runs first. What a branch's end
+lets others do is delivered like a step's outcome: at rest, lowest branch first.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..context import CURRENT
 from ..errors import ControlSignal, StepCallError
 from .branch import Branch
+from .foreign import end_fork
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -31,7 +33,7 @@ Work = Callable[[], Callable[[], None]]
 """Runs something, and returns what is to be called once the thread has its next work."""
 
 _IDLE = 0.06
-"""Seconds without processor time after which a thread of workflow code is taken to be blocked by something of its own (a lock, a queue)."""
+"""Seconds without processor time after which a thread of workflow code is taken to wait for a lock of its own."""
 
 
 def _branch() -> Branch | None:
@@ -92,10 +94,10 @@ class BranchFuture(Future[T]):
         return self is other
 
     def result(self, timeout: float | None = None) -> T:
-        return self._at_rest(super().result, timeout)
+        return self._at_rest(super().result, timeout)  # type: ignore[no-any-return]
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        return self._at_rest(super().exception, timeout)
+        return self._at_rest(super().exception, timeout)  # type: ignore[no-any-return]
 
     def _at_rest(self, get: Callable[[float | None], Any], timeout: float | None) -> Any:
         branch = _branch()
@@ -128,8 +130,8 @@ class BranchFuture(Future[T]):
 class ThreadPoolExecutor(Executor):
     """An executor for workflow code: what is submitted runs in a thread of its own branch and may call steps.
 
-    Use it as `concurrent.futures.ThreadPoolExecutor`, with `submit`, `map`, `wait` and `as_completed`. Outside a workflow it is
-    a plain pool of threads.
+    Use it as `concurrent.futures.ThreadPoolExecutor`, with `submit`, `map`, `wait` and `as_completed`. Outside a
+    workflow it is a plain pool of threads.
     """
 
     def __init__(self, max_workers: int = 8) -> None:
@@ -193,7 +195,12 @@ class ThreadPoolExecutor(Executor):
                 return
             work = following[0]
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(
+        self,
+        wait: bool = True,  # noqa: FBT001, FBT002  as in concurrent.futures
+        *,
+        cancel_futures: bool = False,
+    ) -> None:
         """Take no more work; wait for what was submitted."""
         with self._lock:
             self._shut = True
@@ -227,7 +234,9 @@ def _open(branch: Branch) -> None:
     attempt.watch_threads()
 
 
-def _run_plain(future: Future[Any], context: Context, fn: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[], None]:
+def _run_plain(
+    future: Future[Any], context: Context, fn: Callable[..., Any], args: Any, kwargs: Any
+) -> Callable[[], None]:
     if future.set_running_or_notify_cancel():
         try:
             result = context.run(fn, *args, **kwargs)
@@ -250,7 +259,7 @@ def _run_branch(
     lane = attempt.lane
     result: Any = None
     failure: BaseException | None = None
-    branch.thread = threading.get_ident()
+    branch.settle_here()
     context.run(CURRENT.set, branch)
     if future is None or future.set_running_or_notify_cancel():
         try:
@@ -258,6 +267,8 @@ def _run_branch(
             result = context.run(call)
         except BaseException as error:
             failure = error
+        if attempt.forked:
+            end_fork("a branch of the workflow", failure)
 
     def ended() -> None:
         lane.branches -= 1
@@ -268,7 +279,7 @@ def _run_branch(
 
 
 async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function in a thread that may call (sync) steps, and wait for it; outside a workflow `asyncio.to_thread`."""
+    """Run a function in a thread that may call sync steps, and wait for it; outside a workflow `asyncio.to_thread`."""
     current = CURRENT.get()
     if not isinstance(current, Branch):
         return await asyncio.to_thread(function, *args, **kwargs)
@@ -294,12 +305,14 @@ async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
     branch = current.child()
     _open(branch)
     context = copy_context()
-    attempt.threads().give(lambda: _run_branch(branch, context, lambda: function(*args, **kwargs), deliver, None), branch)
+    attempt.threads().give(
+        lambda: _run_branch(branch, context, lambda: function(*args, **kwargs), deliver, None), branch
+    )
     return await future
 
 
 class ThreadWatch:
-    """Notices threads of workflow code that are blocked by something that Perdure does not know, and lets the run go on.
+    """Notices threads of workflow code that are blocked by something Perdure does not know, and lets the run go on.
 
     Without it a thread that waits for another's lock would keep the run from coming to rest for ever.
     """
@@ -319,11 +332,13 @@ class ThreadWatch:
                 if not running or len(running) < len(lane.running):
                     self._last.clear()
                     continue
-                blocked = all([self._blocked(branch, thread) for branch, thread in running.items()])
+                blocked = all(  # each is looked at, whatever the first says
+                    [self._blocked(branch, thread) for branch, thread in running.items()]  # noqa: C419
+                )
             if blocked:
                 self._last.clear()
                 if (loop := self._attempt.loop) is not None:
-                    loop.call_in_loop(lane.pump, True)
+                    loop.call_in_loop(partial(lane.pump, force=True))
                 else:
                     lane.pump(force=True)
 
@@ -338,4 +353,3 @@ class ThreadWatch:
             self._last[branch] = (used, now)
             return False
         return now - before[1] > _IDLE
-

@@ -17,7 +17,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..context import CURRENT, StepContext
-from ..errors import ControlSignal, StepTimeout, StoreChanged, StoreError, StoreUnavailable, TransactionError, UsageError, ValueNotStorable
+from ..errors import (
+    ControlSignal,
+    StepTimeout,
+    StoreChanged,
+    StoreError,
+    StoreUnavailable,
+    TransactionError,
+    UsageError,
+    ValueNotStorable,
+)
 from ..store.checkpoints import Answer, Backoff, Settled
 from ..store.connection import Fault
 from ..store.transactions import (
@@ -155,7 +164,9 @@ class _Transaction:
     def _failed(self, connection: Connection, error: BaseException) -> _Protocol[None]:
         if connection.violation is not None:
             raise connection.violation from (None if error is connection.violation else error)
-        if connection.abandoned or isinstance(error, ControlSignal | KeyboardInterrupt | GeneratorExit | asyncio.CancelledError):
+        if connection.abandoned or isinstance(
+            error, ControlSignal | KeyboardInterrupt | GeneratorExit | asyncio.CancelledError
+        ):
             raise error
         if connection.lost:
             return (yield from self._lost(connection, error))
@@ -239,7 +250,9 @@ class _Transaction:
         if error.fault is Fault.REFUSED:
             raise ValueNotStorable(f"Postgres refuses the value: {error}") from cause
         if error.fault is Fault.UNUSABLE:
-            self._end(StoreError(f"the store refuses a checkpoint ({error}); is its schema there, and may this role use it?"))
+            self._end(
+                StoreError(f"the store refuses a checkpoint ({error}); is its schema there, and may this role use it?")
+            )
         # A full disk, say: for a while.
         self._backoff = self._backoff or self._new_backoff()
         yield _Pause(self._delay(self._backoff, error))
@@ -400,7 +413,9 @@ def _carry_out(operation: _Operation, step: StepDefinition, context: StepContext
     return None
 
 
-async def async_transaction(step: StepDefinition, context: StepContext, body: Callable[[], Awaitable[object]], place: Place) -> Outcome:
+async def async_transaction(
+    step: StepDefinition, context: StepContext, body: Callable[[], Awaitable[object]], place: Place
+) -> Outcome:
     """As `transaction`, for an async step."""
     protocol = _Transaction(step, context, place).protocol()
     try:
@@ -419,7 +434,9 @@ async def async_transaction(step: StepDefinition, context: StepContext, body: Ca
         protocol.close()
 
 
-async def _carry_out_async(operation: _Operation, context: StepContext, body: Callable[[], Awaitable[object]]) -> object:
+async def _carry_out_async(
+    operation: _Operation, context: StepContext, body: Callable[[], Awaitable[object]]
+) -> object:
     attempt = context.branch.attempt
     match operation:
         case _Open(sealed=sealed):

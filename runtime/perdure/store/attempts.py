@@ -112,7 +112,9 @@ class AttemptStore:
             raise SecondStart(f"this attempt of run {run} has begun already, in another process")
         schema = int(row[1] or 0)
         if answer is Answer.CLIENT_TOO_OLD:
-            raise SchemaMismatch(f"the store's schema (version {schema}) does not serve this client any more: upgrade perdure here")
+            raise SchemaMismatch(
+                f"the store's schema (version {schema}) does not serve this client any more: upgrade perdure here"
+            )
         check_versions(schema, 0)
         return Begun(
             entrypoint=_text(row[2]),
@@ -154,14 +156,32 @@ class AttemptStore:
 
     def finish(self, run: RunId, claim: Claim, state: str, result: str | None, error: str | None) -> Answer:
         """End a run."""
-        return self._answer(FINISH, (str(run).encode(), str(claim).encode(), state.encode(), _maybe(result), _maybe(error)), "end the run")
+        return self._answer(
+            FINISH,
+            (str(run).encode(), str(claim).encode(), state.encode(), _maybe(result), _maybe(error)),
+            "end the run",
+        )
 
     def hand_back(
-        self, run: RunId, claim: Claim, ending: str, *, code: int | None = None, signal: int | None = None, detail: str | None = None
+        self,
+        run: RunId,
+        claim: Claim,
+        ending: str,
+        *,
+        code: int | None = None,
+        signal: int | None = None,
+        detail: str | None = None,
     ) -> Answer:
         """End an attempt and leave the run to another."""
         detail = detail and detail.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-        parameters = (str(run).encode(), str(claim).encode(), ending.encode(), _maybe(code), _maybe(signal), _maybe(detail))
+        parameters = (
+            str(run).encode(),
+            str(claim).encode(),
+            ending.encode(),
+            _maybe(code),
+            _maybe(signal),
+            _maybe(detail),
+        )
         return self._answer(HAND_BACK, parameters, "hand the run back")
 
     def heartbeat(self, run: RunId, claim: Claim, steps_done: int, current_step: str | None) -> Verdict:
@@ -171,7 +191,9 @@ class AttemptStore:
             StoreUnavailable: this try had no answer.
         """
         try:
-            row = self._connected().rows(HEARTBEAT, (str(run).encode(), str(claim).encode(), b"%d" % steps_done, _maybe(current_step)))[0]
+            row = self._connected().rows(
+                HEARTBEAT, (str(run).encode(), str(claim).encode(), b"%d" % steps_done, _maybe(current_step))
+            )[0]
         except (WireError, StoreChanged) as error:
             self.close()
             raise StoreUnavailable(f"heartbeat: {error}") from error
@@ -189,7 +211,9 @@ class AttemptStore:
             except WireError as error:
                 self.close()
                 if error.fault is Fault.UNUSABLE and error.sqlstate in ("3F000", "42P01", "42883"):
-                    raise SchemaMismatch(f"could not {doing}: this database has no Perdure schema ({error}); run 'perdure migrate'") from error
+                    raise SchemaMismatch(
+                        f"could not {doing}: this database has no Perdure schema ({error}); run 'perdure migrate'"
+                    ) from error
                 if error.sqlstate == _NOT_OURS:
                     raise Superseded(f"could not {doing}: another attempt owns the run, or it is gone") from error
                 if error.fault in (Fault.UNUSABLE, Fault.REFUSED):

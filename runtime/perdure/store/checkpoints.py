@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from contextvars import Context
 from dataclasses import dataclass
 from enum import IntEnum
-from threading import Lock
+from threading import Lock, Thread
 
 from ..errors import StoreChanged, StoreError, StoreUnavailable, ValueNotStorable
 from .connection import Fault
@@ -267,7 +267,9 @@ class ThreadCommitter:
         except BaseException as error:
             for waiting in batch:
                 if waiting.settled is None:
-                    waiting.settled = StoreUnavailable(f"the thread that wrote checkpoints for others was stopped: {error!r}")
+                    waiting.settled = StoreUnavailable(
+                        f"the thread that wrote checkpoints for others was stopped: {error!r}"
+                    )
                     if waiting is not batch[0]:
                         waiting.gate.release()
             raise
@@ -284,7 +286,13 @@ class ThreadCommitter:
                 if (settled := _permanent(error)) is not None:
                     return settled
                 if error.fault is Fault.LOCKED:
-                    return self._aside(checkpoint, given_up)
+                    if self._lock_timeout is not None:
+                        return self._aside(checkpoint, given_up)
+                    if given_up():
+                        return StoreUnavailable(f"checkpoint {checkpoint.key!r} waited for a lock: {error}")
+                    # A lock_timeout of the role, or one that another client left behind in a pooler.
+                    time.sleep(0.05)
+                    continue
                 backoff = backoff or Backoff(self._opener.patience)
                 delay = backoff.next()
                 if delay is None or given_up():
@@ -331,9 +339,11 @@ class LoopCommitter:
     Two connections take turns, so that one batch is on its way while the outcomes of the other are being used.
     """
 
-    def __init__(self, opener: Opener, loop: asyncio.AbstractEventLoop, aside: Executor, *, connections: int = 2) -> None:
-        self._opener = opener
-        self._loop = loop
+    def __init__(
+        self, opener: Opener, loop: asyncio.AbstractEventLoop, aside: Executor, *, connections: int = 2
+    ) -> None:
+        self.opener = opener
+        self.loop = loop
         self._aside_executor = aside
         self._lanes = [_BatchLane(self) for _ in range(connections)]
         self._queue: list[tuple[Checkpoint, Callback]] = []
@@ -351,7 +361,7 @@ class LoopCommitter:
         else:
             # Tasks that the last answers made ready come to their next step in this same turn of the loop.
             self._flush_due = True
-            self._loop.call_soon(self._flush_later, context=_EMPTY)
+            self.loop.call_soon(self._flush_later, context=_EMPTY)
 
     def _flush_later(self) -> None:
         self._flush_due = False
@@ -377,38 +387,42 @@ class LoopCommitter:
         """Wait for one run's lock, or for the store, in a thread, while the others go on."""
 
         def wait() -> None:
-            own = ThreadCommitter(self._opener)
+            own = ThreadCommitter(self.opener)
             try:
                 settled: Settled = own.commit(checkpoint)
             finally:
                 own.close()
-            self._loop.call_soon_threadsafe(callback, settled, context=_EMPTY)
+            self.loop.call_soon_threadsafe(callback, settled, context=_EMPTY)
 
         self._aside_executor.submit(wait)
 
-    def open_aside(self, opened: Callable[[Wire | StoreError], None], backoff: Backoff, failed: WireError | None) -> None:
+    def open_aside(
+        self, opened: Callable[[Wire | StoreError], None], backoff: Backoff, failed: WireError | None
+    ) -> None:
         """Connect in a thread: a server that is away must not hold the loop. After a failure, wait first."""
 
         def connect() -> None:
             error = failed
+            answer: Wire | StoreError
             while True:
                 if error is not None:
                     delay = backoff.next()
                     if delay is None or error.fault is Fault.UNUSABLE:
-                        answer: Wire | StoreError = StoreUnavailable(f"the store does not answer: {error}")
+                        answer = StoreUnavailable(f"the store does not answer: {error}")
                         break
                     time.sleep(delay)
                 try:
-                    answer = self._opener.open(_LOCK_TIMEOUT)
+                    answer = self.opener.open(_LOCK_TIMEOUT)
                     break
                 except StoreChanged as changed:
                     answer = changed
                     break
                 except WireError as again:
                     error = again
-            self._loop.call_soon_threadsafe(opened, answer, context=_EMPTY)
+            self.loop.call_soon_threadsafe(opened, answer, context=_EMPTY)
 
-        self._aside_executor.submit(connect)
+        # Not in the executor, all of whose threads may be waiting for locks.
+        _EMPTY.copy().run(Thread(target=connect, name="perdure-connects", daemon=True).start)
 
 
 class _BatchLane:
@@ -437,12 +451,12 @@ class _BatchLane:
             self._send()
 
     def _open(self, failed: WireError | None) -> None:
-        self._backoff = self._backoff or Backoff(self._committer._opener.patience)
+        self._backoff = self._backoff or Backoff(self._committer.opener.patience)
         self._committer.open_aside(self._opened, self._backoff, failed)
 
     def _opened(self, answer: Wire | StoreError) -> None:
         if isinstance(answer, Wire):
-            self._wire = LoopWire(answer, self._committer._loop)
+            self._wire = LoopWire(answer, self._committer.loop)
             self._send()
             return
         batch, self._batch = self._batch, []
@@ -457,7 +471,7 @@ class _BatchLane:
 
     def _many_answered(self, answer: list[list[bytes | None]] | WireError) -> None:
         if isinstance(answer, WireError):
-            # Whatever it was, each alone finds out exactly: a poisoned value, a step stored before, a broken connection.
+            # Whatever it was, each alone finds out exactly: a poisoned value, a step stored before, a lost connection.
             self._singly = True
             self._again(answer)
             return

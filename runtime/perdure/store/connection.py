@@ -51,7 +51,14 @@ _BY_CODE = {
     "0A000": Fault.STATEMENT_LOST,  # "cached plan must not change result type", after a migration
     "25006": Fault.AWAY,  # read-only: a standby, or a server that an administrator protects for a while
 }
-_BY_CLASS = {"22": Fault.REFUSED, "23": Fault.REFUSED, "54": Fault.REFUSED, "42": Fault.UNUSABLE, "3F": Fault.UNUSABLE, "28": Fault.UNUSABLE}
+_BY_CLASS = {
+    "22": Fault.REFUSED,
+    "23": Fault.REFUSED,
+    "54": Fault.REFUSED,
+    "42": Fault.UNUSABLE,
+    "3F": Fault.UNUSABLE,
+    "28": Fault.UNUSABLE,
+}
 
 
 def classify(sqlstate: str | None) -> Fault:
@@ -67,7 +74,9 @@ def translated(error: psycopg.Error, doing: str) -> StoreError:
     if classify(error.sqlstate) is not Fault.UNUSABLE:
         return StoreUnavailable(f"{doing}: the store does not answer ({message})")
     if error.sqlstate in ("3F000", "42P01", "42883"):
-        return SchemaMismatch(f"{doing}: this database has no Perdure schema, or an older one ({message}); run 'perdure migrate'")
+        return SchemaMismatch(
+            f"{doing}: this database has no Perdure schema, or an older one ({message}); run 'perdure migrate'"
+        )
     return StoreError(f"{doing}: the store refuses ({message})")
 
 
@@ -94,7 +103,9 @@ def conninfo(url: str, application_name: str = "perdure") -> str:
     """
     try:
         given = psycopg.conninfo.conninfo_to_dict(url)
-        return make_conninfo(url, **{k: v for k, v in {"application_name": application_name, **_TIMEOUTS}.items() if k not in given})
+        return make_conninfo(
+            url, **{k: v for k, v in {"application_name": application_name, **_TIMEOUTS}.items() if k not in given}
+        )
     except psycopg.Error as error:
         raise UsageError(f"the database URL cannot be read: {str(error).strip()}") from error
 

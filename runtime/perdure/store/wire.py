@@ -17,7 +17,20 @@ from psycopg import pq
 
 from .connection import Fault, classify, connect
 
-__all__ = ["BEGIN", "CHECKPOINT", "CHECKPOINTS", "FINISH", "HAND_BACK", "HEARTBEAT", "LOAD", "Call", "LoopWire", "Parameters", "Wire", "WireError"]
+__all__ = [
+    "BEGIN",
+    "CHECKPOINT",
+    "CHECKPOINTS",
+    "FINISH",
+    "HAND_BACK",
+    "HEARTBEAT",
+    "LOAD",
+    "Call",
+    "LoopWire",
+    "Parameters",
+    "Wire",
+    "WireError",
+]
 
 Parameters = Sequence[bytes | None]
 
@@ -36,7 +49,8 @@ class Call:
 
 def _call(name: str, *types: int, row: bool = False) -> Call:
     arguments = ", ".join(f"${n}" for n in range(1, len(types) + 1))
-    sql = f"SELECT * FROM perdure.{name}({arguments})" if row else f"SELECT perdure.{name}({arguments})"
+    # Names and parameters are the constants below.
+    sql = f"SELECT * FROM perdure.{name}({arguments})" if row else f"SELECT perdure.{name}({arguments})"  # noqa: S608
     return Call(f"perdure_{name}".encode(), sql.encode(), types)
 
 
@@ -93,9 +107,9 @@ class Wire:
                 self._connection.execute(f"SET lock_timeout = {lock_timeout:d}")
         except psycopg.Error as error:
             raise WireError(classify(error.sqlstate), str(error).strip(), error.sqlstate) from error
-        self._pgconn = self._connection.pgconn
-        self._prepared: set[bytes] = set()
-        self._prepares = True
+        self.pgconn = self._connection.pgconn
+        self.prepared: set[bytes] = set()
+        self.prepares = True
 
     def close(self) -> None:
         """End the connection."""
@@ -111,44 +125,44 @@ class Wire:
 
     def system_identifier(self) -> str:
         """Which database system this is, for all its life."""
-        result = self._pgconn.exec_(b"SELECT system_identifier FROM pg_control_system()")
+        result = self.pgconn.exec_(b"SELECT system_identifier FROM pg_control_system()")
         if result.status != pq.ExecStatus.TUPLES_OK:
-            _refuse(self._pgconn, result)
+            _refuse(self.pgconn, result)
         return (result.get_value(0, 0) or b"").decode()
 
     def _result(self, call: Call, parameters: Parameters) -> pq.abc.PGresult:
         try:
-            if self._prepares:
-                if call.name not in self._prepared:
+            if self.prepares:
+                if call.name not in self.prepared:
                     self._prepare(call)
-                if self._prepares:
-                    result = self._pgconn.exec_prepared(call.name, parameters)
+                if self.prepares:
+                    result = self.pgconn.exec_prepared(call.name, parameters)  # type: ignore[arg-type]
                     if result.status == pq.ExecStatus.TUPLES_OK:
                         return result
                     try:
-                        _refuse(self._pgconn, result)
+                        _refuse(self.pgconn, result)
                     except WireError as error:
                         if error.fault is not Fault.STATEMENT_LOST:
                             raise
-                    self._prepares = False
-            result = self._pgconn.exec_params(call.sql, parameters, call.types)
+                    self.prepares = False
+            result = self.pgconn.exec_params(call.sql, parameters, call.types)
         except psycopg.Error as error:
             raise WireError(Fault.AWAY, str(error).strip(), None) from error
         if result.status != pq.ExecStatus.TUPLES_OK:
-            _refuse(self._pgconn, result)
+            _refuse(self.pgconn, result)
         return result
 
     def _prepare(self, call: Call) -> None:
-        result = self._pgconn.prepare(call.name, call.sql, call.types)
+        result = self.pgconn.prepare(call.name, call.sql, call.types)
         if result.status == pq.ExecStatus.COMMAND_OK:
-            self._prepared.add(call.name)
+            self.prepared.add(call.name)
             return
         try:
-            _refuse(self._pgconn, result)
+            _refuse(self.pgconn, result)
         except WireError as error:
             if error.fault is not Fault.STATEMENT_LOST:
                 raise
-            self._prepares = False
+            self.prepares = False
 
 
 Answered = Callable[[list[list[bytes | None]] | WireError], None]
@@ -159,7 +173,7 @@ class LoopWire:
 
     def __init__(self, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
         self._wire = wire
-        self._pgconn = wire._pgconn
+        self._pgconn = wire.pgconn
         self._loop = loop
         self._fd = self._pgconn.socket
         self._call: Call | None = None
@@ -193,9 +207,9 @@ class LoopWire:
             self._loop.call_soon(self._answer, WireError(Fault.AWAY, str(error).strip(), None), context=Context())
 
     def _send(self, call: Call, parameters: Parameters) -> None:
-        if not self._wire._prepares:
+        if not self._wire.prepares:
             self._pgconn.send_query_params(call.sql, parameters, call.types)
-        elif call.name in self._wire._prepared:
+        elif call.name in self._wire.prepared:
             self._pgconn.send_query_prepared(call.name, parameters)
         else:
             self._preparing = True
@@ -245,15 +259,15 @@ class LoopWire:
             return
         if result.status == pq.ExecStatus.COMMAND_OK and self._preparing:
             self._preparing = False
-            self._wire._prepared.add(self._call.name)
+            self._wire.prepared.add(self._call.name)
         else:
             self._preparing = False
             try:
                 _refuse(self._pgconn, result)
             except WireError as error:
-                if error.fault is not Fault.STATEMENT_LOST or not self._wire._prepares:
+                if error.fault is not Fault.STATEMENT_LOST or not self._wire.prepares:
                     raise
-                self._wire._prepares = False
+                self._wire.prepares = False
         self._send(self._call, self._parameters)
         self._flush()
 

@@ -1,4 +1,4 @@
-"""Steps of many runs share statements; a lone run waits for nobody; a poisoned value or a locked row stalls nobody else."""
+"""Steps of many runs share statements; a lone run waits for nobody; one bad value or locked row stalls nobody else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def counting() -> int:
 
 
 def _statements(database: Database, function: str) -> int:
-    return sum(calls for sql, calls in database.server.statements(database.name).items() if f"perdure.{function}(" in sql)
+    return sum(
+        calls for sql, calls in database.server.statements(database.name).items() if f"perdure.{function}(" in sql
+    )
 
 
 def _stored(database: Database) -> int:
@@ -139,7 +141,7 @@ def _submit_all(url: str, checkpoints: list[Checkpoint], until: Any) -> dict[int
             for place, checkpoint in enumerate(checkpoints):
                 batches.submit(checkpoint, lambda answer, place=place: settled.update({place: answer}))
             async with asyncio.timeout(20):
-                while not until(settled):
+                while not until(settled):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
 
         try:

@@ -1,8 +1,8 @@
-"""Random concurrent workflows, run on virtual time, killed and resumed: shared by the replay tests of all Python versions.
+"""Random concurrent workflows on virtual time, killed and resumed: shared by the replay tests of all Python versions.
 
-A program is nested JSON that one workflow interprets; its decisions (who won, what came first, what timed out) are what it
-notes down. Steps take virtual time. A resumed attempt gives the outcomes that were not recorded at the very times at which the
-undisturbed run had them, so its decisions must be the same to the last.
+A program is nested JSON that one workflow interprets; its decisions (who won, what came first, what timed out) are
+what it notes down. Steps take virtual time. A resumed attempt gives the outcomes that were not recorded at the very
+times at which the undisturbed run had them, so its decisions must be the same to the last.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class _VirtualSelector(selectors.SelectSelector):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0
+        self.now = 0
+        """Microseconds: whole ones, so that what is due in one order comes in that order."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
@@ -41,7 +42,7 @@ class _VirtualSelector(selectors.SelectSelector):
             return ready
         if timeout is None:
             return super().select(5.0)
-        self.now += timeout
+        self.now += max(1, round(timeout * 1e6))
         return ready
 
 
@@ -53,7 +54,10 @@ class VirtualLoop(RunLoop):
         super().__init__(self._virtual)
 
     def real_time(self) -> float:
-        return self._virtual.now
+        return self._virtual.now / 1e6
+
+    def nanoseconds(self) -> int:
+        return self._virtual.now * 1000
 
 
 @dataclass
@@ -83,7 +87,7 @@ async def _take_time(delay: int) -> None:
     if not _play.due:
         # No two steps and no timer fall on the same microsecond.
         await asyncio.sleep(delay / 1e3 + (hash_of(key) % 997 + 1) / 1e6)
-        return
+        return None
     if key in _play.due:
         # It had its outcome there before any cancellation reached its body.
         while True:
@@ -101,7 +105,7 @@ async def _take_time(delay: int) -> None:
 
 async def _hour_of(what: str, later: int) -> None:
     due = _play.due.get(what, 0) + later
-    while (left := due - _attempt.lane.elapsed()) > 0:
+    while (left := due - _attempt.lane.elapsed()) > 0:  # noqa: ASYNC110  virtual time
         await asyncio.sleep(left / 1e6)
 
 
@@ -178,7 +182,7 @@ class Interpreter:
                 for n, node in enumerate(nodes):
                     tasks.append(group.create_task(self.run(node, f"{path}.{n}")))
                 await self.safe(["step", 7], f"{path}.body")
-        except* Exception as errors:
+        except* LookupError as errors:
             failures = len(errors.exceptions)
         return f"group {failures} {_ends(tasks)}"
 
@@ -195,7 +199,10 @@ class Interpreter:
         return f"done {first_done} then {_ends(tasks)}"
 
     async def do_as_completed(self, path: str, *nodes: Node) -> str:
-        order = [await future for future in asyncio.as_completed([self.safe(node, f"{path}.{n}") for n, node in enumerate(nodes)])]
+        order = [
+            await future
+            for future in asyncio.as_completed([self.safe(node, f"{path}.{n}") for n, node in enumerate(nodes)])
+        ]
         return "<".join(order)
 
     async def do_timeout(self, path: str, milliseconds: int, node: Node) -> str:
@@ -246,7 +253,9 @@ class Interpreter:
         def branch(n: int, count: int) -> str:
             return ".".join(in_thread(f"{path}.{n}.{i}") for i in range(count))
 
-        tasks = [asyncio.create_task(perdure.to_thread(branch, n, count), name=str(n)) for n, count in enumerate(counts)]
+        tasks = [
+            asyncio.create_task(perdure.to_thread(branch, n, count), name=str(n)) for n, count in enumerate(counts)
+        ]
         order = []
         pending = set(tasks)
         while pending:
@@ -258,7 +267,7 @@ class Interpreter:
     async def safe(self, node: Node, path: str) -> str:
         try:
             return await self.run(node, path)
-        except Exception as error:
+        except (LookupError, ExceptionGroup) as error:
             return f"caught {type(error).__name__}"
 
 
@@ -293,7 +302,13 @@ class _Store:
                 return Answer.SUPERSEDED
             assert checkpoint.key not in self.play.stored
             self.play.stored[checkpoint.key] = Recorded(
-                checkpoint.key, checkpoint.ordinal, 1, checkpoint.tries, checkpoint.clock, checkpoint.result, checkpoint.error
+                checkpoint.key,
+                checkpoint.ordinal,
+                1,
+                checkpoint.tries,
+                checkpoint.clock,
+                checkpoint.result,
+                checkpoint.error,
             )
             self.written += 1
             self.dead = self.written == self.limit
@@ -307,15 +322,17 @@ class _Store:
         self.loop.real_later(0.0002, lambda: callback(answer))
 
 
-def play(program: Node, stored: dict[str, Recorded], due: dict[str, int], limit: int | None = None, real: bool = False) -> Play:
+def play(
+    program: Node, stored: dict[str, Recorded], due: dict[str, int], limit: int | None = None, real: bool = False
+) -> Play:
     """Run one attempt of a program on what is stored so far, to its end or until `limit` more checkpoints are."""
-    global _play, _attempt
+    global _play, _attempt  # noqa: PLW0603  what the steps of the one attempt at a time look at
     _play = Play(program, stored=dict(stored), due=due)
     loop = RunLoop() if real else VirtualLoop()
     store = _Store(_play, limit)
     facts = Facts(RUN, Claim(UUID(int=1)), 1, "replay", interpret.definition.entrypoint, "{}")  # type: ignore[attr-defined]
     committer: Any = store
-    clock: Any = {} if real else {"clock": lambda: int(loop.real_time() * 1e9)}
+    clock: Any = {"clock": loop.nanoseconds} if isinstance(loop, VirtualLoop) else {}
     copies = [Recorded(r.key, r.ordinal, r.attempt, r.tries, r.clock, r.result, r.error) for r in stored.values()]
     _attempt = Attempt(facts, copies, committer, loop=loop, loop_committer=committer, **clock)
     store.loop, store.attempt = loop, _attempt
@@ -382,7 +399,10 @@ def dump(full: Play) -> dict[str, Any]:
 
 def restore(document: dict[str, Any]) -> Play:
     """What `dump` wrote."""
-    rows = {key: Recorded(key, ordinal, 1, tries, clock, result, error) for key, ordinal, tries, clock, result, error in document["rows"]}
+    rows = {
+        key: Recorded(key, ordinal, 1, tries, clock, result, error)
+        for key, ordinal, tries, clock, result, error in document["rows"]
+    }
     full = Play(document["program"], stored=rows, decisions=document["decisions"], result=document["result"])
     full.ended = "succeeded"
     return full

@@ -18,7 +18,9 @@ _leaf = st.one_of(
 
 
 def _several(kind: str, nodes: st.SearchStrategy[Any], *front: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.tuples(st.tuples(st.just(kind), *front), st.lists(nodes, min_size=1, max_size=4)).map(lambda t: [*t[0], *t[1]])
+    return st.tuples(st.tuples(st.just(kind), *front), st.lists(nodes, min_size=1, max_size=4)).map(
+        lambda t: [*t[0], *t[1]]
+    )
 
 
 def _compound(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

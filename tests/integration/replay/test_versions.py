@@ -52,10 +52,17 @@ def test_every_version_resumes_what_every_version_recorded() -> None:
     chance = random.Random(20)
     samples = [json.dumps(_sample(chance, 3)) for _ in range(60)]
     # On 3.11 wait_for makes a task of its own, later it does not: the keys must not show it.
-    samples.append(json.dumps(["gather", ["wait_for", 30, ["seq", ["step", 3], ["gather", ["step", 4], ["step", 5]]]], ["step", 6]]))
+    samples.append(
+        json.dumps(
+            ["gather", ["wait_for", 30, ["seq", ["step", 3], ["gather", ["step", 4], ["step", 5]]]], ["step", 6]]
+        )
+    )
     environments = [venv_for(python) / "bin" / "python" for python in pythons()]
     recorded = {str(python): _run(python, "record", samples) for python in environments}
-    keys = {python: [sorted(row[0] for row in json.loads(line)["rows"]) for line in lines] for python, lines in recorded.items()}
+    keys = {
+        python: [sorted(row[0] for row in json.loads(line)["rows"]) for line in lines]
+        for python, lines in recorded.items()
+    }
     assert all(one == keys[str(environments[0])] for one in keys.values())
     for python in environments:
         for lines in recorded.values():
