@@ -7,6 +7,7 @@ Postgres: no NUL, no NaN, no lone surrogate. Nothing is pickled.
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
@@ -237,6 +238,9 @@ class ValueCodec:
 
     def _refusal(self, flaw: Flaw, value: object) -> ValueNotStorable:
         advice = self._advice(value) or _OF_MEMBERS if "read back" in flaw.why else ""
+        if inspect.iscoroutine(value):
+            value.close()
+            advice = "; await it in an async function"
         place = placed(self._root, str(flaw)) or "the input"
         return ValueNotStorable(f"{self._owner}: {place} {flaw.why}{advice}")
 
