@@ -43,8 +43,8 @@ class Display(Protocol):
     def refresh(self) -> None:
         """Draw what has changed; called often."""
 
-    def close(self) -> None:
-        """Leave the last picture standing."""
+    def close(self, ending: str = "", *, well: bool = True) -> None:
+        """Leave the last picture standing, with how it ended, and whether that is well."""
 
 
 def new_display(title: str, stream: TextIO | None = None) -> Display:
@@ -132,8 +132,10 @@ class PlainDisplay:
     def refresh(self) -> None:
         """Nothing to draw."""
 
-    def close(self) -> None:
-        """Nothing to leave."""
+    def close(self, ending: str = "", *, well: bool = True) -> None:  # noqa: ARG002 - the words say it
+        """Say how it ended."""
+        if ending:
+            self.note(ending)
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

@@ -43,7 +43,7 @@ class LiveDisplay:
         self._view = RunView()
         self._waiting: tuple[str, float | None] = ("", None)
         self._drawn = 0.0
-        self._over = False
+        self._ending = Text()
         self._partial = ""
         self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._live.start()
@@ -81,11 +81,11 @@ class LiveDisplay:
             self._drawn = now
             self._live.update(self._picture(now), refresh=True)
 
-    def close(self) -> None:
-        """Draw the last picture, whole."""
-        self._over = True
+    def close(self, ending: str = "", *, well: bool = True) -> None:
+        """Draw the last picture."""
         self.output("\n" if self._partial else "")
         self._waiting = ("", None)
+        self._ending = Text(ending, style="bold green" if well else "bold red")
         self._live.update(self._picture(time.monotonic()), refresh=True)
         self._live.stop()
 
@@ -107,6 +107,8 @@ class LiveDisplay:
         if text:
             left = "" if until is None else f" in {duration(max(0.0, until - now))}"
             parts.append(Text(f"{text}{left}", style="yellow"))
+        if self._ending:
+            parts.append(self._ending)
         return Group(*parts)
 
     def _table(self, rows: list[StepRow], now: float) -> Table:

@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..failures import Failure
 from ..pod.exit_codes import ExitCode
 from ..store.records import RunDetail, RunState
-from .display import new_display
+from .display import duration, new_display
 from .documents import outcome_document, print_document
 from .local_run import Interrupted, LocalRun
 from .place import open_place
@@ -54,7 +54,7 @@ def run(arguments: Namespace) -> int:
         except BaseException:
             display.close()
             raise
-        display.close()
+        display.close(_ending(detail), well=detail.run.state is RunState.SUCCEEDED)
     return _report(detail, arguments.output)
 
 
@@ -95,6 +95,14 @@ def _again(arguments: Namespace, identifier: str) -> str:
     if arguments.queue != "default":
         words += ["--queue", arguments.queue]
     return shlex.join(words)
+
+
+def _ending(detail: RunDetail) -> str:
+    run = detail.run
+    took = ""
+    if run.started is not None and run.finished is not None:
+        took = f" after {duration((run.finished - run.started).total_seconds())}"
+    return f"{run.state}{took}" + (f", {run.attempts} attempts" if run.attempts > 1 else "")
 
 
 def _report(detail: RunDetail, format: str) -> int:

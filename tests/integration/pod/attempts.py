@@ -29,7 +29,7 @@ class Attempts:
 
     def claim(self, workflow: str, input: str = "{}", **values: object) -> Attempt:
         """Insert a run and claim it."""
-        return self.claim_again(self.store.insert(entrypoint=f"flows:{workflow}", input=input, **values))
+        return self.claim_again(self.store.insert(None, entrypoint=f"flows:{workflow}", input=input, **values))
 
     def claim_again(self, run: UUID) -> Attempt:
         """Claim a run as an operator does, whatever its last attempt is doing."""
@@ -83,8 +83,7 @@ class Attempts:
 def pause(pids: list[int]) -> None:
     """SIGSTOP; returns when all are held."""
     signal_all(pids, signal.SIGSTOP)
-    for pid in pids:
-        eventually(lambda pid=pid: stopped(pid))
+    eventually(lambda: all(stopped(pid) for pid in pids))
 
 
 def resume(pids: list[int]) -> None:

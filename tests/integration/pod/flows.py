@@ -1,4 +1,4 @@
-"""Workflows that attempts run in tests. They work in the current folder: `log` says what ran, files tell them what to do."""
+"""Workflows of tests. They work in the current folder: `log` says what ran, files tell them what to do."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ def log(line: str) -> None:
     os.close(file)
 
 
+def there(name: str) -> bool:
+    return Path(name).exists()
+
+
 def wait_for(name: str) -> None:
-    while not Path(name).exists():
+    while not there(name):
         time.sleep(0.01)
 
 
@@ -47,7 +51,7 @@ async def async_note(text: str) -> str:
 @step
 async def async_hold(text: str = "") -> int:
     log(f"hold {step_context().attempt}")
-    while not Path(f"go{text}").exists():
+    while not there(f"go{text}"):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     return step_context().attempt
 
@@ -68,7 +72,7 @@ def stubborn() -> int:
     while True:
         try:
             return hold()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             log(f"swallowed {type(error).__name__}")
 
 
@@ -78,7 +82,7 @@ async def async_stubborn() -> int:
     while True:
         try:
             return await async_hold()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             log(f"swallowed {type(error).__name__}")
 
 
@@ -91,7 +95,7 @@ def stubborn_step() -> int:
             if step_context().attempt > 1:
                 return 2
             time.sleep(1)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             log(f"swallowed {type(error).__name__}")
 
 
@@ -129,7 +133,7 @@ async def in_tasks() -> list[object]:
 @workflow
 async def asleep() -> str:
     await async_note("before")
-    await asyncio.sleep(0 if Path("go").exists() else 3600)
+    await asyncio.sleep(0 if there("go") else 3600)
     return "slept"
 
 
@@ -172,6 +176,8 @@ def die(how: str) -> None:
             _deeper(ctypes.PYFUNCTYPE(ctypes.c_int))
         case "sys.exit":
             sys.exit(3)
+        case _:
+            raise ValueError(how)
 
 
 def _deeper(function: type) -> None:

@@ -82,7 +82,8 @@ def test_nothing_that_a_step_started_outlives_the_attempt(attempts: Attempts) ->
     attempt = attempts.claim("with_child")
     process = attempts.exec(attempt)
     attempts.wait_for("spawned")
-    below = eventually(lambda: found if len(found := process.descendants()) == 2 else None)
+    eventually(lambda: len(process.descendants()) == 2)
+    below = process.descendants()
     attempts.let_go()
 
     assert process.wait(20) == 0
