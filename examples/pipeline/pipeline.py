@@ -4,8 +4,8 @@
 
 The data are the measurements of 344 penguins that the PyPI package `palmerpenguins` ships as a file. Each species is a
 partition, transformed in a step of its own, all of them at the same time. Rows travel between steps as values of types,
-which are checked when they are written and when they are read back. Steps that would hold the event loop are sync ones, in
-threads.
+which are checked when they are written and when they are read back. Steps that would hold the event loop are sync,
+in threads.
 """
 
 from __future__ import annotations

@@ -53,10 +53,15 @@ def play(url: str) -> bool:
     if first.poll() is not None:
         say(bad("the transfer ended by itself"))
         return False
-    say("The outside bank has booked the deposit and takes its time to answer. Now, in the middle of this step:")
+    time.sleep(1)  # for who watches
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    say(bad("SIGKILL to the transfer and every process of it"))
+    if sys.stdout.isatty():
+        print(
+            "\033[?25h"
+        )  # whoever draws on a terminal and is killed leaves the cursor hidden, in the middle of a line
+    say(bad("SIGKILL to the transfer and every process of it, in the middle of a step"))
+    say("The outside bank has booked the deposit; its answer found nobody. In the books:")
     show_books(url)
 
     title("The same command again")
@@ -66,7 +71,7 @@ def play(url: str) -> bool:
     title("What each attempt did")
     show_attempts()
 
-    title("The books")
+    title("The books in the end")
     balanced = show_books(url)
     booked = deposits()
     say(f"The outside bank was asked {sum(one['asked'] for one in booked)} times and has {len(booked)} deposit.")
@@ -91,7 +96,7 @@ def show_attempts() -> None:
             cut_off = "began, cut off" if one["key"] == "deposit" else "-"
             replayed = "taken from its checkpoint"
             cells.append(cut_off if number < one["attempt"] else "ran" if number == one["attempt"] else replayed)
-        say(f"{one['key']:<12}" + "".join(f"{cell:<28}" for cell in cells).rstrip())
+        say(f"{one['key']:<12}" + "".join(f"{cell:<28}" for cell in cells))
 
 
 def show_books(url: str) -> bool:

@@ -304,7 +304,6 @@ def test_the_loser_of_a_race_stays_cancelled(calls):
     assert calls == ["slow"]
 
 
-@pytest.mark.skip(reason="an attempt that ends does not yet free those who wait for its threads")
 def test_threads_are_killed_and_resumed(calls):
     @step
     def square(number: int) -> int:

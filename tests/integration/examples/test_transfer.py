@@ -28,9 +28,10 @@ def places(steps):
 class OutsideBank:
     address: str
 
-    def ask(self, path, body=None):
+    def ask(self, path, body=None, key=""):
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"http://{self.address}{path}", data, timeout=10) as answer:
+        request = urllib.request.Request(f"http://{self.address}{path}", data, {"Idempotency-Key": key})
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
     def fault(self, kind, times, seconds=0.0):
@@ -84,6 +85,29 @@ def test_undisturbed(transfer, outside, books):
     assert books() == ENDED_WELL
     assert outside.booked() == [("bob", 100, "OB-0001")]
     assert list(run.attempts()) == PAID
+
+
+def test_the_audit_sees_money_that_came_from_nowhere(transfer, outside, books, database):
+    transfer().run()
+    database.query("UPDATE bank.accounts SET balance = balance + 1 WHERE name = 'carol'")
+    with pytest.raises(AssertionError, match="'carol': 1001"):
+        books()
+    database.query("UPDATE bank.accounts SET balance = balance - 1 WHERE name = 'carol'")
+    assert books() == ENDED_WELL
+    outside.ask("/deposits", {"account": "bob", "amount": 1}, key="nobody's")
+    with pytest.raises(AssertionError, match="outside=101"):
+        books()
+
+
+def test_transfers_at_the_same_time(transfer, outside, books):
+    started = []
+    for number, source in enumerate(["alice", "carol", "alice"], start=1):
+        run = transfer(source=source, amount=number)
+        run.name = f"transfer-{number}"
+        started.append(run.start())
+    assert [child.wait(45) for child in started] == [0, 0, 0]
+    assert books() == {"alice": 996, "carol": 998, "in transit": 0, "paid out": 6}
+    assert sorted(amount for _, amount, _ in outside.booked()) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("place", places(PAID))
