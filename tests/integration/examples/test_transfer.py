@@ -11,6 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.harness.eventually import eventually
+
 from .conftest import ROOT
 
 FOLDER = ROOT / "examples" / "transfer"
@@ -85,6 +87,15 @@ def test_undisturbed(transfer, outside, books):
     assert books() == ENDED_WELL
     assert outside.booked() == [("bob", 100, "OB-0001")]
     assert list(run.attempts()) == PAID
+
+
+def test_without_an_address_it_runs_an_outside_bank_that_ends_with_it(example, tmp_path):
+    given = {"source": "alice", "target": "bob", "amount": 100}
+    child = example("examples/transfer/bank.py:transfer", given, HOME=str(tmp_path)).start()
+    assert child.wait(45) == 0, child
+    assert "OB-0001" in child.output
+    assert len(list(tmp_path.glob("**/outside-bank.sqlite"))) == 1
+    eventually(lambda: child._left() == [])
 
 
 def test_the_audit_sees_money_that_came_from_nowhere(transfer, outside, books, database):
