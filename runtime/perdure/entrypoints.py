@@ -43,7 +43,7 @@ def load(reference: str) -> WorkflowDefinition:
         )
     if "." in function:
         raise EntrypointError(
-            f"{reference!r}: {function!r} is inside of something; a workflow is a function at the top level of its module"
+            f"{reference!r}: {function!r} is inside of something, and a workflow is at the top level of its module"
         )
     module = import_module(locate(place))
     if not hasattr(module, function):
@@ -156,4 +156,4 @@ def _no_workflow(place: str, function: str, found: object) -> str:
         return f"{what} is a step, not a workflow; name the function marked @workflow that calls it"
     if callable(found) and not isinstance(found, type):
         return f"{what} is no workflow: mark it @workflow"
-    return f"{what} is no workflow but a {type(found).__name__}: name a function marked @workflow"
+    return f"{what} is no workflow (it is a value of type {type(found).__name__}): name a function marked @workflow"

@@ -44,9 +44,9 @@ def prune(arguments: Namespace) -> int:
 
     older = age(arguments.older_than, "--older-than")
     try:
-        states = [RunState(state) for state in arguments.state] if arguments.state else list(admin.ENDED)
+        states = [RunState(state) for state in arguments.state or admin.ENDED]
     except ValueError as error:
-        raise UsageError(f"--state: {error}; runs end {', '.join(admin.ENDED)}") from error
+        raise UsageError(f"--state {' '.join(arguments.state)}: runs end {', '.join(admin.ENDED)}") from error
     with open_place(arguments.database_url) as place:
         pruned = admin.prune(place.url, older_than=older, states=states, queue=arguments.queue)
     print(f"{pruned} runs deleted")

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -113,13 +114,14 @@ class LiveDisplay:
 
     def _table(self, rows: list[StepRow], now: float) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        table.add_column(" ", width=1)
-        table.add_column("step", overflow="ellipsis", no_wrap=True, min_width=12)
-        table.add_column("state", no_wrap=True)
-        table.add_column("time", justify="right", no_wrap=True)
-        table.add_column("tries", justify="right", no_wrap=True)
-        table.add_column("attempt", justify="right", no_wrap=True)
-        table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
+        # Fixed widths, so that nothing jumps as the rows change; what is left over is for errors.
+        keys = min(max([len("step"), *(cell_len(row.key) for row in rows)]), max(12, self._console.width // 3))
+        widths = (1, keys, 11, 9, 5, 7)
+        for name, width in zip((" ", "step", "state", "time", "tries", "attempt"), widths, strict=True):
+            justify: JustifyMethod = "right" if name in ("time", "tries", "attempt") else "left"
+            table.add_column(name, justify=justify, width=width, overflow="ellipsis", no_wrap=True)
+        left = max(0, self._console.width - sum(widths) - 2 * len(widths))
+        table.add_column("", width=left, overflow="ellipsis", no_wrap=True)
         for row in rows:
             self._add(table, row, now)
         return table

@@ -13,7 +13,7 @@ __all__ = ["StoreReporter"]
 
 
 class StoreReporter:
-    """Reports on one attempt. A call that has no answer raises `StoreUnavailable` at once: whoever calls tries again."""
+    """Reports on one attempt. A call without an answer raises `StoreUnavailable` at once: whoever calls tries again."""
 
     def __init__(self, url: str, run_id: RunId, claim: Claim) -> None:
         self._store = AttemptStore(Opener(url, patience=0.0))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
 
 from tests.harness.databases import Databases
+from tests.harness.eventually import eventually
 from tests.integration.cli.conftest import Cli
 
 
@@ -85,3 +87,14 @@ def test_exec_loads_little(cli: Cli) -> None:
 
     assert time.monotonic() - started < 30
     assert not {"argparse", "sqlalchemy", "rich", "yaml", "alembic"} & set(loaded)
+
+
+def test_a_worker_runs_what_is_in_its_queue_until_it_is_stopped(cli: Cli) -> None:
+    worker = cli.start("worker", "flows.py", "--queue", "q")
+    eventually(lambda: "working on queue 'q'" in worker.errors, 20)
+
+    ran = cli.document("run", "flows.py:counting", "--queue", "q")
+    worker.signal(signal.SIGTERM)
+
+    assert ran["state"] == "succeeded"
+    assert worker.wait(20) == 0
