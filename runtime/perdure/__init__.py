@@ -1,5 +1,10 @@
 """Durable Python workflows: every finished step is a checkpoint in Postgres, and a run goes on whatever dies."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .context import StepContext, step_context
 from .definitions import run_step, step, workflow
 from .engine.threads import ThreadPoolExecutor, to_thread
@@ -16,7 +21,12 @@ from .errors import (
 from .recorded import now, random, uuid4
 from .retry import Retry
 
+if TYPE_CHECKING:
+    from .client import Client
+    from .worker import Worker
+
 __all__ = [
+    "Client",
     "NondeterminismError",
     "PerdureError",
     "Retry",
@@ -28,6 +38,7 @@ __all__ = [
     "StepError",
     "StepTimeout",
     "ThreadPoolExecutor",
+    "Worker",
     "now",
     "random",
     "run_step",
@@ -37,3 +48,12 @@ __all__ = [
     "uuid4",
     "workflow",
 ]
+
+_LATER = {"Client": ".client", "Worker": ".worker"}
+"""What a workflow's own process does not need, and so does not import."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
