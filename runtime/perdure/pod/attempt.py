@@ -115,6 +115,9 @@ class _AttemptProcess:
     def run(self) -> int:
         try:
             return self._end(self._run())
+        except Superseded as error:
+            _say(str(error))
+            return ExitCode.SUPERSEDED
         except StoreChanged as error:
             _say(f"the attempt ends: {error}")
             return ExitCode.HANDED_BACK
