@@ -24,7 +24,6 @@ from .lane import Lane, LaneTimer
 
 __all__ = ["BranchTask", "RunLoop"]
 
-_EMPTY = Context()
 _WAIT_FOR_MAKES_TASKS = sys.version_info < (3, 12)
 """Before 3.12, `asyncio.wait_for` ran its coroutine in a task of its own; from 3.12 on in its caller's."""
 
@@ -53,7 +52,8 @@ class RunHandle(asyncio.Handle):
         super().cancel()
         lane, self._lane = self._lane, None
         if lane is not None:
-            cast("RunLoop", self._loop).call_soon(lane.leave, context=_EMPTY)  # type: ignore[attr-defined]
+            loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
+            loop.call_soon(lane.leave, context=loop.outside)
 
 
 class BranchTask(asyncio.Task[Any]):
@@ -79,6 +79,8 @@ class RunLoop(asyncio.SelectorEventLoop):
     """The loop in which async workflows run."""
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        # One for each loop: a context can be entered by one thread at a time.
+        self.outside = Context()
         super().__init__(selector)
         self._thread = get_ident()
         self._foreseen: dict[int, BranchTask] = {}
@@ -170,15 +172,15 @@ class RunLoop(asyncio.SelectorEventLoop):
     def call_in_loop(self, callback: Callable[..., object], *args: Any) -> None:
         """Call something in the loop's thread, outside of every run."""
         if not self.is_closed():
-            self.call_soon_threadsafe(callback, *args, context=_EMPTY)
+            self.call_soon_threadsafe(callback, *args, context=self.outside)
 
     def real_later(self, delay: float, callback: Callable[..., object]) -> asyncio.TimerHandle:
         """Call something after `delay` seconds of real time, outside of every run."""
-        return super().call_at(self.real_time() + max(0.0, delay), callback, context=_EMPTY)
+        return super().call_at(self.real_time() + max(0.0, delay), callback, context=self.outside)
 
     def run_timer(self, timer: LaneTimer, lane: Lane) -> None:
         """Run a due timer of workflow code."""
-        handle = RunHandle(_run_timer, (timer,), self, _EMPTY)
+        handle = RunHandle(_run_timer, (timer,), self, self.outside)
         handle._lane = lane
         lane.busy += 1
         self._ready.append(handle)  # type: ignore[attr-defined]
@@ -222,12 +224,12 @@ class RunLoop(asyncio.SelectorEventLoop):
         if continues:
             # The caller waits until this task has ended, so the branch has one owner at any time.
             outer, branch.task = branch.task, task
-            task.add_done_callback(lambda done: _give_back(branch, outer, attempt.tasks, done), context=_EMPTY)
+            task.add_done_callback(lambda done: _give_back(branch, outer, attempt.tasks, done), context=self.outside)
         else:
             branch.task = task
             if branch.path:
                 attempt.lane.branches += 1
-            task.add_done_callback(_ended, context=_EMPTY)
+            task.add_done_callback(_ended, context=self.outside)
         return task
 
     def _foresee(self, parent: Branch, frame: FrameType) -> None:

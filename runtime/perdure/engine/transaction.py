@@ -1,8 +1,9 @@
-"""Database steps: a step's own writes and its checkpoint in one transaction, so that both happen exactly once or not at all.
+"""Database steps: a step's own writes and its checkpoint in one transaction, so that both happen once or not at all.
 
 The protocol is one generator of operations. `transaction` carries them out by waiting, `async_transaction` in the loop.
-A lost answer to COMMIT is found out: the same checkpoint is tried in another transaction, where the store's key waits for the end of the
-first one and then tells whether it was committed. The run's row is locked from the checkpoint, the last statement, to COMMIT.
+A lost answer to COMMIT is found out: the same checkpoint is tried in another transaction, where the store's key waits
+for the end of the first one and then tells whether it was committed. The run's row is locked from the checkpoint, the
+last statement, to COMMIT.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ _STATEMENT = 600.0
 """Seconds that a statement of a body without a timeout may take."""
 
 _CONFLICTS = 20
-"""Times that a transaction which Postgres undid for others' sake is run again before the conflict is the step's error."""
+"""Times that a transaction which Postgres undid for others' sake is run again before that is the step's error."""
 
 _LOSSES = 10
 """Times that a body whose connection broke is run again before that is the step's error: it may be what breaks it."""
@@ -118,8 +119,8 @@ class _Transaction:
         self.attempt = context.branch.attempt
         if self.attempt.database_url is None:
             raise UsageError(
-                f"step {step.name!r} is a database step, and this run has no database: perdure.testing keeps checkpoints in memory."
-                " Test the workflow against a Postgres store, or its steps as plain functions"
+                f"step {step.name!r} is a database step, and this run has no database: perdure.testing keeps"
+                " checkpoints in memory. Test the workflow against a Postgres store, or its steps as plain functions"
             )
         self._connection: Connection | None = None
         self._losses = 0
@@ -154,11 +155,14 @@ class _Transaction:
             text, value = self.step.codec.encode(value)
         except BaseException as error:
             connection.take_back()
-            return (yield from self._failed(connection, error))
+            yield from self._failed(connection, error)
+            return None
         if connection.lost and connection.violation is None:
-            return (yield from self._lost(connection, connection.failure))
+            yield from self._lost(connection, connection.failure)
+            return None
         if (unfinished := connection.unfinished()) is not None:
-            return (yield from self._failed(connection, unfinished))
+            yield from self._failed(connection, unfinished)
+            return None
         return (yield from self._store(connection, marker, text, value))
 
     def _failed(self, connection: Connection, error: BaseException) -> _Protocol[None]:
@@ -168,15 +172,16 @@ class _Transaction:
             error, ControlSignal | KeyboardInterrupt | GeneratorExit | asyncio.CancelledError
         ):
             raise error
-        if connection.lost:
-            return (yield from self._lost(connection, error))
-        if is_conflict(connection.failure or error):
-            return (yield from self._conflict(connection, error))
         failure = connection.failure
-        yield from self._undo(connection)
-        if isinstance(error, TransactionError) and failure is not error:
-            raise error from failure
-        raise error
+        if connection.lost:
+            yield from self._lost(connection, error)
+        elif is_conflict(failure or error):
+            yield from self._conflict(connection, error)
+        else:
+            yield from self._undo(connection)
+            if isinstance(error, TransactionError):
+                raise error from failure
+            raise error
 
     def _lost(self, connection: Connection, error: BaseException | None) -> _Protocol[None]:
         """The connection broke before COMMIT was sent: nothing of the transaction stands."""
@@ -184,8 +189,9 @@ class _Transaction:
         self._drop()
         if idled_out:
             raise TransactionError(
-                f"step {self.step.name!r} left its transaction idle for more than {self._limits().idle:g} s, so the server ended it:"
-                " do slow work in a step before this one, or give the step a timeout, which is the limit then"
+                f"step {self.step.name!r} left its transaction idle for more than {self._limits().idle:g} s, so the"
+                " server ended it: do slow work in a step before this one, or give the step a timeout, which then is"
+                " the limit"
             ) from error
         self._losses += 1
         if self._losses > _LOSSES:
@@ -210,12 +216,14 @@ class _Transaction:
             row = yield _Ask(connection, marked_checkpoint(parameters, marker, attempt.lease), sealed=True)
         except WireError as error:
             self.place.leave()
-            return (yield from self._not_stored(connection, error))
+            yield from self._not_stored(connection, error)
+            return None
         answer = int(row[0])
         if answer < 0:
             raise TransactionError(
-                f"step {self.step.name!r} ended its transaction and began another: what it wrote in the first may stand, without the"
-                " step's checkpoint. Execute no COMMIT or ROLLBACK (savepoints: 'with connection.transaction():')"
+                f"step {self.step.name!r} ended its transaction and began another: what it wrote in the first may"
+                " stand, without the step's checkpoint. Execute no COMMIT or ROLLBACK (savepoints:"
+                " 'with connection.transaction():')"
             )
         if answer:
             yield from self._undo(connection)
@@ -227,7 +235,8 @@ class _Transaction:
             if error.sqlstate is not None:
                 # A constraint that is checked at the end, or a conflict that shows there.
                 self.place.leave()
-                return (yield from self._failed(connection, error.__cause__ or error))
+                yield from self._failed(connection, error.__cause__ or error)
+                return None
             self._drop()
             if not (yield from self._was_committed(parameters)):
                 self.place.leave()
@@ -238,14 +247,14 @@ class _Transaction:
     def _not_stored(self, connection: Connection, error: WireError) -> _Protocol[None]:
         """The last statement before COMMIT failed."""
         cause = error.__cause__ or error
-        if error.sqlstate is None:
-            return (yield from self._lost(connection, cause))
         if is_conflict(cause) or error.fault is Fault.LOCKED:
-            return (yield from self._conflict(connection, cause))
+            yield from self._conflict(connection, cause)
+            return
         yield from self._undo(connection)
-        if error.sqlstate.startswith("25"):
+        if error.sqlstate is not None and error.sqlstate.startswith("25"):
             raise TransactionError(
-                f"step {self.step.name!r} left its transaction in a state in which its checkpoint cannot be stored: {error}"
+                f"step {self.step.name!r} left its transaction in a state in which its checkpoint cannot be stored:"
+                f" {error}"
             ) from cause
         if error.fault is Fault.REFUSED:
             raise ValueNotStorable(f"Postgres refuses the value: {error}") from cause
@@ -253,7 +262,7 @@ class _Transaction:
             self._end(
                 StoreError(f"the store refuses a checkpoint ({error}); is its schema there, and may this role use it?")
             )
-        # A full disk, say: for a while.
+        # The connection broke, or the disk is full: for a while.
         self._backoff = self._backoff or self._new_backoff()
         yield _Pause(self._delay(self._backoff, error))
 
@@ -390,6 +399,8 @@ def _carry_out(operation: _Operation, step: StepDefinition, context: StepContext
             return (kept, True) if kept is not None else (StepConnection.open(attempt.database_url or ""), False)
         case _Ask(connection=StepConnection() as connection, query=query):
             return connection.ask(query)
+        case _Ask():
+            raise AssertionError("a connection of the other kind")
         case _Run(context=lent):
             token = CURRENT.set(lent)
             try:
@@ -448,6 +459,8 @@ async def _carry_out_async(
         case _Ask(connection=AsyncStepConnection() as connection, query=query, sealed=sealed):
             asked = connection.ask(query)
             return await (_sealed(asked) if sealed else asked)
+        case _Ask():
+            raise AssertionError("a connection of the other kind")
         case _Run(context=lent):
             token = CURRENT.set(lent)
             try:

@@ -25,8 +25,6 @@ __all__ = ["Answer", "Backoff", "Checkpoint", "LoopCommitter", "Opener", "Record
 _LOCK_TIMEOUT = 100
 """Milliseconds that a checkpoint may wait for a lock where others wait behind it."""
 
-_EMPTY = Context()
-
 
 class Answer(IntEnum):
     """What the store says to a write."""
@@ -345,6 +343,8 @@ class LoopCommitter:
         self.opener = opener
         self.loop = loop
         self._aside_executor = aside
+        # One for each loop: a context can be entered by one thread at a time.
+        self._outside = Context()
         self._lanes = [_BatchLane(self) for _ in range(connections)]
         self._queue: list[tuple[Checkpoint, Callback]] = []
         self._flush_due = False
@@ -361,7 +361,7 @@ class LoopCommitter:
         else:
             # Tasks that the last answers made ready come to their next step in this same turn of the loop.
             self._flush_due = True
-            self.loop.call_soon(self._flush_later, context=_EMPTY)
+            self.loop.call_soon(self._flush_later, context=self._outside)
 
     def _flush_later(self) -> None:
         self._flush_due = False
@@ -392,7 +392,7 @@ class LoopCommitter:
                 settled: Settled = own.commit(checkpoint)
             finally:
                 own.close()
-            self.loop.call_soon_threadsafe(callback, settled, context=_EMPTY)
+            self.loop.call_soon_threadsafe(callback, settled, context=self._outside)
 
         self._aside_executor.submit(wait)
 
@@ -419,10 +419,10 @@ class LoopCommitter:
                     break
                 except WireError as again:
                     error = again
-            self.loop.call_soon_threadsafe(opened, answer, context=_EMPTY)
+            self.loop.call_soon_threadsafe(opened, answer, context=self._outside)
 
         # Not in the executor, all of whose threads may be waiting for locks.
-        _EMPTY.copy().run(Thread(target=connect, name="perdure-connects", daemon=True).start)
+        Context().run(Thread(target=connect, name="perdure-connects", daemon=True).start)
 
 
 class _BatchLane:

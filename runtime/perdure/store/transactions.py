@@ -84,27 +84,26 @@ def begin(run: UUID, attempt: int, marker: str, limits: Limits) -> Query:
         "lock_timeout": _milliseconds(limits.lock),
         "idle_in_transaction_session_timeout": _milliseconds(limits.idle),
     }
-    # Nothing of these comes from a user. One round trip: several statements go as one text, which takes no parameters.
+    # Nothing of these comes from a user. One round trip: several statements go as one text, which has no parameters.
     local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-    return Query(
-        f"BEGIN; SELECT system_identifier::text, current_setting('transaction_read_only') = 'off', {local} FROM pg_control_system()"
-    )
+    columns = f"system_identifier::text, current_setting('transaction_read_only') = 'off', {local}"
+    return Query(f"BEGIN; SELECT {columns} FROM pg_control_system()")  # noqa: S608 - as above
 
 
 def checkpoint(parameters: Parameters) -> Query:
     """Store a step's outcome in the transaction; the row is the store's answer."""
     places = ", ".join(["%s"] * len(parameters))
-    return Query(f"SELECT perdure.checkpoint({places})", _texts(parameters))  # noqa: S608 - placeholders
+    return Query(f"SELECT perdure.checkpoint({places})", _texts(parameters))
 
 
 def marked_checkpoint(parameters: Parameters, marker: str, lease: float) -> Query:
-    """As `checkpoint`, as the last statement before COMMIT; the answer is -1 if this is not the transaction of `marker`.
+    """As `checkpoint`, as the last statement before COMMIT; -1 if this is not the transaction of `marker`.
 
-    From here on the run's row is locked: should this process pause now, the server ends the transaction after the lease.
+    From here on the run's row is locked: should this process pause now, the server ends the transaction after a lease.
     """
     places = ", ".join(["%s"] * len(parameters))
     return Query(
-        "SELECT CASE WHEN pg_catalog.current_setting('perdure.step', true) = %s"  # noqa: S608 - placeholders
+        "SELECT CASE WHEN pg_catalog.current_setting('perdure.step', true) = %s"
         f" THEN perdure.checkpoint({places}) ELSE -1 END,"
         " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true)",
         [marker, *_texts(parameters), _milliseconds(lease)],
@@ -112,10 +111,10 @@ def marked_checkpoint(parameters: Parameters, marker: str, lease: float) -> Quer
 
 
 def end_older_transactions(run: UUID, attempt: int) -> Query:
-    """End the backends in whose transactions attempts of a run before `attempt` run database steps; the row counts them.
+    """End the backends that run database steps of attempts of a run before `attempt`; the row counts them.
 
-    For whoever claims a run and meets a lock, too. Postgres shows and ends them only for their own role, its members, or
-    one that has pg_signal_backend and pg_read_all_stats.
+    For whoever claims a run and meets a lock, too. Postgres shows and ends them only for their own role, its members,
+    or one that has pg_signal_backend and pg_read_all_stats.
     """
     return Query(statement("end_older_transactions"), {"run": str(run), "attempt": str(attempt)})
 
@@ -202,13 +201,14 @@ class _Guard:
             return self.violation
         if status == _Status.INERROR:
             return TransactionError(
-                f"step {self._step!r} returned although a statement in its transaction had failed ({_first_line(self._failure)}), so"
-                " that Postgres undoes all of it. Let the error out, or put what may fail into 'with connection.transaction():'"
+                f"step {self._step!r} returned although a statement in its transaction had failed"
+                f" ({_first_line(self._failure)}), so that Postgres undoes all of it. Let the error out, or put what"
+                " may fail into 'with connection.transaction():'"
             )
         if status != _Status.INTRANS or self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
             return TransactionError(
-                f"step {self._step!r} returned while a statement was still under way on its connection (a COPY, a stream or a"
-                " pipeline): finish it, best in a 'with' block"
+                f"step {self._step!r} returned while a statement was still under way on its connection (a COPY, a"
+                " stream or a pipeline): finish it, best in a 'with' block"
             )
         return None
 
@@ -235,17 +235,17 @@ class _Guard:
         if self.violation is None:
             reason = f" ({_first_line(error)})" if error is not None else ""
             self.violation = TransactionError(
-                f"step {self._step!r} ended its transaction itself{reason}: what it wrote so far may stand, without the step's"
-                " checkpoint. Perdure commits when the step returns and rolls back when it raises; execute no COMMIT or ROLLBACK"
-                " (savepoints: 'with connection.transaction():')"
+                f"step {self._step!r} ended its transaction itself{reason}: what it wrote so far may stand, without the"
+                " step's checkpoint. Perdure commits when the step returns and rolls back when it raises; execute no"
+                " COMMIT or ROLLBACK (savepoints: 'with connection.transaction():')"
             )
         # Whatever the step still sends would be committed on its own.
         self.end()
 
     def _refuse(self, what: str) -> NoReturn:
         error = TransactionError(
-            f"step {self._step!r} used {what} of its connection: Perdure commits when the step returns, rolls back when it raises,"
-            " and closes the connection itself (savepoints: 'with connection.transaction():')"
+            f"step {self._step!r} used {what} of its connection: Perdure commits when the step returns, rolls back when"
+            " it raises, and closes the connection itself (savepoints: 'with connection.transaction():')"
         )
         if self._phase is _Phase.LENT:
             self.violation = self.violation or error
@@ -339,10 +339,10 @@ class StepConnection(_Guard, psycopg.Connection[Any]):
     def close(self) -> None:
         self._refuse("close()")
 
-    def set_autocommit(self, value: bool) -> None:  # noqa: FBT001 - psycopg's signature
+    def set_autocommit(self, value: bool) -> None:  # noqa: ARG002, FBT001 - psycopg's signature
         self._refuse("autocommit")
 
-    def _set_autocommit(self, value: bool) -> None:  # noqa: FBT001 - likewise
+    def _set_autocommit(self, value: bool) -> None:  # noqa: ARG002, FBT001 - likewise
         self._refuse("autocommit")
 
 
@@ -391,10 +391,10 @@ class AsyncStepConnection(_Guard, psycopg.AsyncConnection[Any]):
     async def close(self) -> None:
         self._refuse("close()")
 
-    async def set_autocommit(self, value: bool) -> None:  # noqa: FBT001 - psycopg's signature
+    async def set_autocommit(self, value: bool) -> None:  # noqa: ARG002, FBT001 - psycopg's signature
         self._refuse("autocommit")
 
-    def _set_autocommit(self, value: bool) -> None:  # noqa: FBT001 - likewise
+    def _set_autocommit(self, value: bool) -> None:  # noqa: ARG002, FBT001 - likewise
         self._refuse("autocommit")
 
 

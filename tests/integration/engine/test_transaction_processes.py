@@ -66,7 +66,8 @@ def test_a_process_killed_at_any_point_leaves_both_or_neither(ledger: Database, 
         time.sleep(chance.uniform(0, 0.05))  # anywhere in a step
         child.kill()
         # The server finds out that nobody is there any more; until then the transaction may still be open.
-        eventually(lambda: ledger.query(f"SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'perdure {run.id}%%'") == [(0,)])
+        left = f"SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'perdure {run.id}%%'"
+        eventually(lambda left=left: ledger.query(left) == [(0,)])  # type: ignore[misc]
         written = ledger.query("SELECT key FROM entries ORDER BY key")
         assert written == ledger.query("SELECT step_key FROM perdure.steps ORDER BY step_key")
         assert len(written) > seen
