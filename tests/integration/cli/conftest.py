@@ -59,9 +59,10 @@ class Cli:
         """Wait for a line in the log."""
         eventually(lambda: line in self.log(), 15)
 
-    def let_go(self) -> None:
-        """Make the file for which `hold` waits."""
-        (self.folder / "go").touch()
+    def let_go(self, *files: str) -> None:
+        """Make the files for which `hold` looks."""
+        for file in files or ("go",):
+            (self.folder / file).touch()
 
     def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Rows of the database."""

@@ -18,9 +18,10 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(cli: Cli) -> None:
 
     first.signal_group(signal.SIGINT)
     eventually(lambda: "stopping after the step in flight" in first.errors)
-    cli.let_go()
+    cli.let_go("drain", "go")
 
     assert first.wait(20) == 130
+    (cli.folder / "drain").unlink()
     assert "go on with: perdure run flows.py:held --id x" in first.errors
     assert json.loads(cli(*RUN).output) == [1, 1, 2]
     assert cli.log() == ["count 1", "hold 1", "count 2"]
@@ -44,7 +45,7 @@ def test_sigterm_stops_it_too(cli: Cli) -> None:
     cli.wait_for("hold 1")
 
     first.signal(signal.SIGTERM)
-    cli.let_go()
+    cli.let_go("drain", "go")
 
     assert first.wait(20) == 75
 

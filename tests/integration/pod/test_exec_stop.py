@@ -15,11 +15,13 @@ def test_the_step_in_flight_finishes_and_the_next_attempt_goes_on_behind_it(atte
     first = attempts.claim(workflow)
     process = attempts.exec(first)
     attempts.wait_for("hold 1")
+    attempts.let_go("drain")
 
     process.signal(signal.SIGTERM)
     attempts.let_go()
 
     assert process.wait(20) == 75
+    (attempts.folder / "drain").unlink()
     stored = attempts.store.run(first.run)
     assert (stored["state"], stored["claim"], stored["crashes"]) == ("pending", None, 0)
     assert attempts.attempt(first.run, 1)["ending"] == "handed back"
@@ -33,6 +35,7 @@ def test_every_branch_may_finish_its_step(attempts: Attempts, workflow: str) -> 
     first = attempts.claim(workflow)
     process = attempts.exec(first)
     attempts.wait_for("hold 1", 2)
+    attempts.let_go("drain")
 
     process.signal(signal.SIGTERM)
     attempts.let_go("go2")
@@ -41,6 +44,7 @@ def test_every_branch_may_finish_its_step(attempts: Attempts, workflow: str) -> 
     attempts.let_go("go1")
 
     assert process.wait(20) == 75
+    (attempts.folder / "drain").unlink()
     assert sorted(attempts.steps(first.run).values()) == [1, 1]
     assert attempts.exec(attempts.claim_again(first.run)).wait(20) == 0
     assert attempts.store.run(first.run)["result"] == [1, 1]
