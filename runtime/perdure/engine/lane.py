@@ -106,8 +106,8 @@ class Lane:
         """The ordinal and the clock's reading for an outcome that has come about now."""
         with self.lock:
             self._ordinal += 1
-            clock = self.elapsed()
-            clock = self._last_clock = max(clock, self._last_clock, int(self.now * 1e6) + 1)
+            # No two outcomes have one reading: their order is that of their clocks, too.
+            clock = self._last_clock = max(self.elapsed(), self._last_clock + 1, int(self.now * 1e6) + 1)
             return self._ordinal, clock
 
     def elapsed(self) -> int:

@@ -176,6 +176,7 @@ class LoopWire:
         self._pgconn = wire.pgconn
         self._loop = loop
         self._fd = self._pgconn.socket
+        self._watched = True
         self._call: Call | None = None
         self._parameters: Parameters = ()
         self._answered: Answered | None = None
@@ -192,10 +193,15 @@ class LoopWire:
 
     def close(self) -> None:
         """End the connection; a call under way gets no answer."""
-        if not self._loop.is_closed():
+        self._forget()
+        self._wire.close()
+
+    def _forget(self) -> None:
+        # Once only: the number of a socket that was closed may be another connection's by now.
+        if self._watched and not self._loop.is_closed():
+            self._watched = False
             self._loop.remove_reader(self._fd)
             self._loop.remove_writer(self._fd)
-        self._wire.close()
 
     def send(self, call: Call, parameters: Parameters, answered: Answered) -> None:
         """Send a call; `answered` gets its rows or its error, in the loop, never before this returns."""
@@ -273,8 +279,7 @@ class LoopWire:
 
     def _answer(self, answer: list[list[bytes | None]] | WireError) -> None:
         answered, self._answered, self._call = self._answered, None, None
-        if isinstance(answer, WireError) and answer.sqlstate is None and not self._loop.is_closed():
-            self._loop.remove_reader(self._fd)
-            self._loop.remove_writer(self._fd)
+        if isinstance(answer, WireError) and answer.sqlstate is None:
+            self._forget()
         if answered is not None:
             answered(answer)
