@@ -154,6 +154,7 @@ class Dispatcher:
             return
         running.ended = True
         if ending is None:
+            _superseded_said(running)
             self._post(partial(self._forget, running))
         else:
             self._writer.submit(ending, lambda answer: self._post(partial(self._settled, running, answer)))
@@ -367,7 +368,6 @@ class Dispatcher:
             self._later(_OVERTIME, lambda: self._ended(running, _late(running.run)))
 
     def _superseded(self, running: Running) -> None:
-        _log.info("run %s: another attempt owns it now; attempt %d is dropped", running.run.name, running.run.attempt)
         if running.attempt is not None:
             running.attempt.interrupt(Superseded(f"another attempt owns run {running.run.name!r}, or it was deleted"))
         self._ended(running, None)
@@ -380,11 +380,7 @@ class Dispatcher:
             self._writer.submit(ending, lambda _: self._post(partial(self._forget, running)))
             return
         if answer is Answer.SUPERSEDED or answer is Answer.GONE:
-            _log.info(
-                "run %s: another attempt owns it, or it was deleted; what attempt %d came to does not count",
-                running.run.name,
-                running.run.attempt,
-            )
+            _superseded_said(running)
         self._forget(running)
 
     def _forget(self, running: Running) -> None:
@@ -485,6 +481,11 @@ class Dispatcher:
         finally:
             store.close()
         self._aside.shutdown(wait=False, cancel_futures=True)
+
+
+def _superseded_said(running: Running) -> None:
+    run = running.run
+    _log.warning("run %s: another attempt owns it, or it was deleted; attempt %d does not count", run.name, run.attempt)
 
 
 def _deadline_exceeded() -> DeadlineExceeded:

@@ -20,7 +20,6 @@ from .heartbeat import HeartbeatOrder
 __all__ = ["Heart"]
 
 _RESTART_PAUSE = 1.0
-_GOODBYE = 5.0
 
 
 class Heart:
@@ -77,16 +76,11 @@ class Heart:
         return None
 
     def stop(self) -> None:
-        """Say goodbye, and wait until the process has ended."""
-        process, self._busy = self._process, False
-        if process is None:
-            return
-        self._send(b"bye\n")
-        try:
-            process.wait(_GOODBYE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        """End the process, which is not to take the worker's end for a death."""
+        self._busy = False
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
         self._forget()
 
     def _send(self, line: bytes) -> None:

@@ -1,9 +1,9 @@
 """The small process that says that its worker lives, so that user code which holds its interpreter does not look dead.
 
-Started by the worker, it reads from standard input who that is, then `busy`, `idle` and `bye`, a line each. It raises
-the worker's counter four times a lease while that is busy, and writes a line `cancel ID...` for runs whose cancellation
-is asked for. A worker that is stopped (SIGSTOP) is not spoken for. When the worker dies this process gives its runs
-back at once, and ends.
+Started by the worker, it reads from standard input who that is, then `busy` and `idle`, a line each. It raises the
+worker's counter four times a lease while that is busy, and writes a line `cancel ID...` for runs whose cancellation is
+asked for. A worker that is stopped (SIGSTOP) is not spoken for. When the worker dies this process gives its runs back
+at once, and ends; a worker that ends in order ends it first.
 """
 
 from __future__ import annotations
@@ -84,11 +84,9 @@ class _Heartbeat:
             self._worker = os.pidfd_open(order.process.pid)
             self._poll.register(self._worker, select.POLLIN)
 
-    def obey(self, lines: list[bytes]) -> bool:
-        """Take in lines from the worker. Returns whether to go on."""
+    def obey(self, lines: list[bytes]) -> None:
+        """Take in lines from the worker."""
         for line in lines:
-            if line == b"bye":
-                return False
             if line == b"idle":
                 # Its row may stand still: nobody watches who holds no run.
                 self._busy = False
@@ -96,10 +94,9 @@ class _Heartbeat:
             elif line == b"busy" and not self._busy:
                 self._busy = True
                 self._next = time.monotonic() + self._interval
-        return True
 
     def run(self) -> None:
-        """Until the worker dies or says goodbye."""
+        """Until the worker dies."""
         if process_started(self._order.process.pid) != self._order.process.pid_started:
             self._report_death()
             return
@@ -107,8 +104,7 @@ class _Heartbeat:
             left = max(0.0, self._next - time.monotonic()) if self._busy else None
             ready = dict(self._poll.poll(None if left is None else left * 1000 + 1))
             if 0 in ready:
-                if not self.obey(self._lines.read()):
-                    return
+                self.obey(self._lines.read())
                 if self._lines.ended:
                     self._report_death()
                     return
@@ -161,7 +157,7 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Be the heartbeat of the worker that started this process."""
-    # A signal for the whole group is for the worker, which says goodbye when it has ended in order.
+    # A signal for the whole group is for the worker, which ends this process when it has ended its runs in order.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     lines = _Lines()
@@ -171,12 +167,12 @@ def main() -> None:
     if not first:
         return
     heartbeat = _Heartbeat(HeartbeatOrder.from_json(first[0]), lines)
-    if heartbeat.obey(first[1:]):
-        try:
-            heartbeat.run()
-        except StoreError as error:
-            _say(str(error))
-            sys.exit(1)
+    heartbeat.obey(first[1:])
+    try:
+        heartbeat.run()
+    except StoreError as error:
+        _say(str(error))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

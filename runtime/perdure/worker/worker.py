@@ -23,6 +23,7 @@ __all__ = ["Worker"]
 
 _GRACE = 20.0
 _AT_EXIT = 2.0
+_SIGNAL_POLL = 0.5
 
 
 class Worker:
@@ -128,7 +129,9 @@ class Worker:
         numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
         before = {number: signal.signal(number, told) for number in numbers}
         try:
-            dispatcher.over.wait()
+            # Not one long wait: two signals at once may both be taken in other threads, which does not wake this one.
+            while not dispatcher.over.wait(_SIGNAL_POLL):
+                pass
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

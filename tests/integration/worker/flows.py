@@ -1,0 +1,134 @@
+"""Workflows for workers in processes of their own. They note what they do in a file of the folder in `FLOWS_FOLDER`."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+
+from perdure import step, step_context, workflow
+
+FOLDER = Path(os.environ.get("FLOWS_FOLDER", "."))
+
+
+def note(event: str) -> None:
+    context = step_context()
+    line = {"event": event, "run": context.run_name, "key": context.step_key, "attempt": context.attempt}
+    # One write that appends is never mixed with another's.
+    with (FOLDER / "events").open("ab", buffering=0) as file:
+        file.write(json.dumps(line | {"pid": os.getpid(), "at": time.monotonic()}).encode() + b"\n")
+
+
+def is_open(gate: str) -> bool:
+    return (FOLDER / gate).exists()
+
+
+@step
+def tick(number: int) -> int:
+    note("tick")
+    return number
+
+
+@step
+async def async_tick(number: int, pause: float = 0.0) -> int:
+    note("tick")
+    await asyncio.sleep(pause)
+    return number
+
+
+@step
+def pass_gate(gate: str) -> None:
+    note("at the gate")
+    while not is_open(gate):
+        time.sleep(0.01)
+    note("through the gate")
+
+
+@step
+async def async_pass_gate(gate: str) -> None:
+    note("at the gate")
+    try:
+        while not is_open(gate):
+            await asyncio.sleep(0.01)
+    except asyncio.CancelledError:
+        note("cancelled")
+        raise
+    note("through the gate")
+
+
+@workflow
+def count(steps: int) -> int:
+    return sum(tick(n) for n in range(steps))
+
+
+@workflow
+async def async_count(steps: int, pause: float = 0.0) -> int:
+    return sum([await async_tick(n, pause) for n in range(steps)])
+
+
+@workflow
+def gated(gate: str) -> int:
+    before = tick(1)
+    pass_gate(gate)
+    return before + tick(2)
+
+
+@workflow
+async def async_gated(gate: str) -> int:
+    before = await async_tick(1)
+    await async_pass_gate(gate)
+    return before + await async_tick(2)
+
+
+@workflow
+async def gated_between(gate: str, before: int, after: int) -> int:
+    total = sum([await async_tick(n) for n in range(before)])
+    await async_pass_gate(gate)
+    return total + sum([await async_tick(n) for n in range(after)])
+
+
+@workflow
+async def gate_first(gate: str) -> int:
+    await async_pass_gate(gate)
+    await async_pass_gate(f"{gate}, again")
+    return await async_tick(1)
+
+
+@step
+def die() -> None:
+    note("dies")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@workflow
+def poison() -> None:
+    die()
+
+
+@step
+def hold_interpreter(seconds: int) -> None:
+    note("holds")
+    # Called without giving up the interpreter: no other thread of this process runs meanwhile.
+    ctypes.PyDLL(None).sleep(seconds)
+
+
+@workflow
+def greedy(seconds: int) -> str:
+    hold_interpreter(seconds)
+    return "done"
+
+
+@workflow
+def logging_one() -> None:
+    logging.getLogger("flows").warning("between steps")
+    log()
+
+
+@step
+def log() -> None:
+    logging.getLogger("flows").warning("in a step")

@@ -1,0 +1,54 @@
+"""A run that kills every process it gets stops at its backoff limit; those who share its processes do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.errors import BackoffLimitExceeded, ResultTimeout, RunFailed
+from tests.harness.eventually import eventually
+from tests.integration.worker.fleet import Fleet
+
+
+@pytest.mark.slow
+def test_poison_among_innocents(fleet: Fleet) -> None:
+    innocents = [
+        fleet.client.start("flows:gated" if n % 2 else "flows:async_gated", id=f"innocent-{n}", input={"gate": "gate"})
+        for n in range(6)
+    ]
+    poison = fleet.client.start("flows:poison", id="poison", backoff_limit=3)
+    workers = [fleet.worker()]
+
+    def failed() -> bool:
+        # What restarts a worker that died.
+        if not workers[-1].running():
+            workers.append(fleet.worker())
+        return fleet.states()["failed"] == 1
+
+    eventually(failed, deadline=40, every=0.05)
+    fleet.open("gate")
+    for innocent in innocents:
+        assert innocent.result(timeout=20) == 3
+    assert len(fleet.events("dies")) == 4
+    with pytest.raises(RunFailed, match="4 attempts in a row ended in a crash") as ending:
+        poison.result(timeout=1)
+    assert isinstance(ending.value.__cause__, BackoffLimitExceeded)
+    [(worst,)] = fleet.database.query("SELECT max(crashes) FROM perdure.runs WHERE name <> 'poison'")
+    assert worst <= 2, "they were with it for no longer than it was beyond suspicion"
+
+
+def test_suspect_is_alone_until_it_checkpoints(fleet: Fleet) -> None:
+    suspect = fleet.client.start("flows:gate_first", id="suspect", input={"gate": "first"})
+    # As after two crashes without a checkpoint.
+    fleet.database.query("UPDATE perdure.runs SET crashes = 2")
+    fleet.worker()
+    fleet.wait_for("at the gate")
+    other = fleet.client.start("flows:async_count", id="other", input={"steps": 2})
+    with pytest.raises(ResultTimeout):
+        other.result(timeout=1.0)
+    assert fleet.states() == {"running": 1, "pending": 1}
+    fleet.open("first")
+    assert other.result(timeout=5) == 1
+    # It has checkpointed, and goes on beside others.
+    assert fleet.states() == {"running": 1, "succeeded": 1}
+    fleet.open("first, again")
+    assert suspect.result(timeout=5) == 1
