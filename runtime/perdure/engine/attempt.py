@@ -23,6 +23,7 @@ from ..errors import (
 from ..names import Claim, RunId
 from ..store.checkpoints import Answer, Checkpoint, LoopCommitter, Settled, ThreadCommitter
 from ..store.transactions import IdleConnections
+from .flag import Flag
 from .foreign import watch
 from .journal import Journal, Recorded
 from .lane import Lane
@@ -76,6 +77,42 @@ class Attempt:
         on_superseded: ends the process at once, from whatever thread, where it runs this attempt alone.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_bodies",
+        "_claim",
+        "_draining",
+        "_held_back",
+        "_number_lock",
+        "_observer",
+        "_on_superseded",
+        "_run",
+        "_task_number",
+        "_thread_watch",
+        "_threads",
+        "committer",
+        "current_step",
+        "database_url",
+        "facts",
+        "forked",
+        "idle_connections",
+        "interrupted",
+        "journal",
+        "lane",
+        "lease",
+        "loop",
+        "loop_committer",
+        "number",
+        "older_ended",
+        "over",
+        "paused",
+        "run_id",
+        "run_name",
+        "signal",
+        "steps_done",
+        "tasks",
+    )
+
     def __init__(  # noqa: PLR0913  what an attempt is given, by name
         self,
         facts: Facts,
@@ -102,10 +139,10 @@ class Attempt:
         self.database_url = database_url
         self.lease = lease
         self.signal: ControlSignal | None = None
-        self.interrupted = threading.Event()
-        self.paused = threading.Event()
+        self.interrupted = Flag()
+        self.paused = Flag()
         """Ends the pauses between tries: the attempt ends, or is to."""
-        self.over = threading.Event()
+        self.over = Flag()
         self.idle_connections = IdleConnections()
         self.older_ended = False
         """Whether the transactions of older attempts have been ended, which might hold locks."""

@@ -62,6 +62,32 @@ class Delivery:
 class Lane:
     """The deliveries of one attempt."""
 
+    __slots__ = (
+        "_armed",
+        "_clock",
+        "_completions",
+        "_last_clock",
+        "_live",
+        "_loop",
+        "_ordinal",
+        "_origin",
+        "_pumping",
+        "_replayed",
+        "_spins",
+        "_stuck",
+        "_stuck_since",
+        "_timer_number",
+        "_timers",
+        "branches",
+        "busy",
+        "closed",
+        "journal",
+        "lock",
+        "now",
+        "running",
+        "waits_outside",
+    )
+
     def __init__(
         self,
         journal: Journal,
