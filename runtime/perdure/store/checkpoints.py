@@ -180,10 +180,11 @@ class Opener:
 class _Waiting:
     """A checkpoint whose thread waits for whoever holds the connection."""
 
-    __slots__ = ("batch", "checkpoint", "gate", "settled")
+    __slots__ = ("batch", "checkpoint", "gate", "given_up", "settled")
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> None:
         self.checkpoint = checkpoint
+        self.given_up = given_up
         self.settled: Settled | None = None
         self.batch: list[_Waiting] = []
         self.gate = Lock()
@@ -219,24 +220,28 @@ class ThreadCommitter:
         """Store a checkpoint; waits while the store is away, until patience is over or `given_up` says so."""
         with self._lock:
             if self._held:
-                waiting = _Waiting(checkpoint)
+                waiting = _Waiting(checkpoint, given_up)
                 self._queue.append(waiting)
             else:
                 self._held = True
                 waiting = None
+        settled: Settled | None
         if waiting is None:
             try:
-                return self._one(checkpoint, given_up)
+                settled = self._one(checkpoint, given_up)
             finally:
                 self._pass_on()
-        waiting.gate.acquire()
-        if waiting.batch:
-            try:
-                self._many(waiting.batch, given_up)
-            finally:
-                self._pass_on()
-        assert waiting.settled is not None
-        return waiting.settled
+        else:
+            waiting.gate.acquire()
+            if waiting.batch:
+                try:
+                    self._many(waiting.batch)
+                finally:
+                    self._pass_on()
+            settled = waiting.settled
+        assert settled is not None
+        # Each waits for a lock in its own thread: whoever commits for others goes on with them.
+        return self._aside(checkpoint, given_up) if settled is Answer.LOCKED else settled
 
     def _pass_on(self) -> None:
         with self._lock:
@@ -247,7 +252,7 @@ class ThreadCommitter:
         queue[0].batch = queue
         queue[0].gate.release()
 
-    def _many(self, batch: list[_Waiting], given_up: Callable[[], bool]) -> None:
+    def _many(self, batch: list[_Waiting]) -> None:
         try:
             answers: list[Answer] = []
             if len(batch) > 1:
@@ -256,10 +261,7 @@ class ThreadCommitter:
                 except (WireError, StoreChanged) as error:
                     self._drop(error)
             for n, waiting in enumerate(batch):
-                if answers and answers[n] is not Answer.LOCKED:
-                    waiting.settled = answers[n]
-                else:
-                    waiting.settled = self._one(waiting.checkpoint, given_up)
+                waiting.settled = answers[n] if answers else self._one(waiting.checkpoint, waiting.given_up)
                 if n:
                     waiting.gate.release()
         except BaseException as error:
@@ -285,7 +287,7 @@ class ThreadCommitter:
                     return settled
                 if error.fault is Fault.LOCKED:
                     if self._lock_timeout is not None:
-                        return self._aside(checkpoint, given_up)
+                        return Answer.LOCKED
                     if given_up():
                         return StoreUnavailable(f"checkpoint {checkpoint.key!r} waited for a lock: {error}")
                     # A lock_timeout of the role, or one that another client left behind in a pooler.
@@ -299,23 +301,11 @@ class ThreadCommitter:
 
     def _aside(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> Settled:
         """Wait for a lock on a connection of one's own, while others use ours."""
-        self._pass_on()
         own = ThreadCommitter(self._opener)
         try:
             return own.commit(checkpoint, given_up)
         finally:
             own.close()
-            # Take our place again: whoever called us passes it on.
-            while True:
-                with self._lock:
-                    if not self._held:
-                        self._held = True
-                        break
-                    waiting = _Waiting(checkpoint)
-                    self._queue.append(waiting)
-                waiting.gate.acquire()
-                if waiting.batch:
-                    break
 
     def _connected(self) -> Wire:
         if self._wire is None:
