@@ -1,28 +1,31 @@
-"""Durable Python workflows: every finished step is a checkpoint in Postgres, and a run goes on whatever dies."""
+"""Durable Python workflows: every finished step is a checkpoint in Postgres, and a run goes on whatever dies.
+
+Names are imported when they are first used: a process that only supervises, or holds signals back before anything else
+happens, does not wait for the rest.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .context import StepContext, step_context
-from .definitions import run_step, step, workflow
-from .engine.threads import ThreadPoolExecutor, to_thread
-from .errors import (
-    NondeterminismError,
-    PerdureError,
-    RunConflict,
-    RunFailed,
-    RunNotFound,
-    RunWasCancelled,
-    StepError,
-    StepTimeout,
-)
-from .recorded import now, random, uuid4
-from .retry import Retry
-
 if TYPE_CHECKING:
     from .client import Client
+    from .context import StepContext, step_context
+    from .definitions import run_step, step, workflow
+    from .engine.threads import ThreadPoolExecutor, to_thread
+    from .errors import (
+        NondeterminismError,
+        PerdureError,
+        RunConflict,
+        RunFailed,
+        RunNotFound,
+        RunWasCancelled,
+        StepError,
+        StepTimeout,
+    )
+    from .recorded import now, random, uuid4
+    from .retry import Retry
     from .worker import Worker
 
 __all__ = [
@@ -49,11 +52,36 @@ __all__ = [
     "workflow",
 ]
 
-_LATER = {"Client": ".client", "Worker": ".worker"}
-"""What a workflow's own process does not need, and so does not import."""
+_HOMES = {
+    ".client": ("Client",),
+    ".context": ("StepContext", "step_context"),
+    ".definitions": ("run_step", "step", "workflow"),
+    ".engine.threads": ("ThreadPoolExecutor", "to_thread"),
+    ".errors": (
+        "NondeterminismError",
+        "PerdureError",
+        "RunConflict",
+        "RunFailed",
+        "RunNotFound",
+        "RunWasCancelled",
+        "StepError",
+        "StepTimeout",
+    ),
+    ".recorded": ("now", "random", "uuid4"),
+    ".retry": ("Retry",),
+    ".worker": ("Worker",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name in _LATER:
-        return getattr(import_module(_LATER[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name], __name__), name)
+    # The next look finds it without this function.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

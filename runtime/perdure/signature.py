@@ -11,13 +11,13 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-from pydantic import GetPydanticSchema, ValidationError
-from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, from_json, to_json
+from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json
 
 from .errors import DefinitionError, InputError, ValueNotStorable
 from .hints import parameter_hint
+from .machinery import Arguments
 from .survival import difference, find_flaw, shorten
 from .values import ValueCodec, explain, placed
 
@@ -113,22 +113,10 @@ class Signature:
         return one == other or difference(self.decode(one), self.decode(other), []) is None
 
     def _hint(self) -> object:
-        hints = {name: parameter_hint(self._function, name, self._owner) for name in self._parameters}
-        extras = self._extras
-        extra_hint = parameter_hint(self._function, extras, self._owner) if extras else None
-
-        def schema(_source: object, handler: typing.Any) -> CoreSchema:
-            fields = {
-                name: core_schema.typed_dict_field(handler.generate_schema(hint), required=False)
-                for name, hint in hints.items()
-            }
-            if extras is None:
-                return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
-            return core_schema.typed_dict_schema(
-                fields, extra_behavior="allow", extras_schema=handler.generate_schema(extra_hint)
-            )
-
-        return Annotated[typing.Any, GetPydanticSchema(schema)]
+        fields = {name: parameter_hint(self._function, name, self._owner) for name in self._parameters}
+        if self._extras is None:
+            return Arguments(fields)
+        return Arguments(fields, takes_more=True, extras=parameter_hint(self._function, self._extras, self._owner))
 
     def _bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
         names = [name for name, parameter in self._parameters.items() if parameter.kind in _POSITIONAL]

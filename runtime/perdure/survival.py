@@ -13,15 +13,18 @@ import decimal
 import enum
 import functools
 import math
+import sys
 import types
 import typing
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, TypeGuard
 
 from .hints import spell
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["MAX_DEPTH", "MAX_DIGITS", "Flaw", "difference", "find_flaw", "locate", "shorten"]
 
@@ -81,6 +84,16 @@ def difference(old: object, new: object, doubts: list[object]) -> Flaw | None:
     return _walk(kind)(old, new, doubts)
 
 
+def _is_model_type(kind: type) -> TypeGuard[type[BaseModel]]:
+    # Where nothing has imported pydantic's models, nothing is one.
+    main = sys.modules.get("pydantic.main")
+    return main is not None and issubclass(kind, main.BaseModel)
+
+
+def _is_model(value: object) -> TypeGuard[BaseModel]:
+    return _is_model_type(type(value))
+
+
 _Walk = Callable[[typing.Any, typing.Any, list[object]], Flaw | None]
 
 
@@ -88,7 +101,7 @@ def _choose_walk(kind: type) -> _Walk:
     """How to compare two objects of this very type."""
     if issubclass(kind, enum.Enum):
         return _compare_equal
-    if issubclass(kind, BaseModel):
+    if _is_model_type(kind):
         return functools.partial(_compare_model, tuple(kind.model_fields))
     if dataclasses.is_dataclass(kind):
         # What a class derives for itself and leaves out of its comparison (caches) is no part of its value.
@@ -294,7 +307,7 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         for key, member in value.items():
             yield f".keys[{shorten(key)}]", key
             yield f"[{shorten(key)}]", member
-    elif isinstance(value, BaseModel):
+    elif _is_model(value):
         yield from ((f".{name}", member) for name, member in value.__dict__.items())
         yield from ((f".{name}", member) for name, member in (value.__pydantic_extra__ or {}).items())
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -309,8 +322,10 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
 
 
 def _nests(value: object) -> bool:
-    return isinstance(value, (*_CONTAINERS, BaseModel)) or (
-        dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return (
+        isinstance(value, _CONTAINERS)
+        or _is_model(value)
+        or (dataclasses.is_dataclass(value) and not isinstance(value, type))
     )
 
 

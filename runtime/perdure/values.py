@@ -14,14 +14,13 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterator
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 
-from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
-from pydantic_core import CoreSchema, PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json
 
-from .errors import DefinitionError, UsageError, ValueNotReadable, ValueNotStorable
+from .errors import UsageError, ValueNotReadable, ValueNotStorable
 from .hints import result_hint, says_nothing, spell, suggest
+from .machinery import machinery
 from .survival import Flaw, difference, find_flaw, locate, shorten
 
 __all__ = ["MAX_VALUE_BYTES", "ValueCodec", "explain", "placed"]
@@ -43,9 +42,6 @@ _PLAIN = frozenset({types.NoneType, bool, int, float, str})
 
 _SHORT_INT: Final = 1 << 1024
 """Integers below are written by Python itself; above, `sys.set_int_max_str_digits` may forbid it."""
-
-_CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
-"""Bytes are any bytes. Holds for everything but pydantic models, which have a configuration of their own."""
 
 _BYTES_ADVICE = (
     "; a pydantic model with bytes needs `model_config = ConfigDict(ser_json_bytes='base64', val_json_bytes='base64')`"
@@ -149,28 +145,12 @@ class ValueCodec:
         self._read = None
         self._write: Callable[..., bytes] = to_json
         if not says_nothing(hint):
-            adapter = self._adapter(hint)
-            self._read = adapter.validator.validate_json
-            self._write = adapter.serializer.to_json
+            made = machinery(hint, self._owner)
+            self._read = made.read
+            self._write = made.write
         # Last: other threads take it as the sign that the rest is there.
         self._fast = _plain_members(hint)
         return self._fast
-
-    def _adapter(self, hint: object) -> TypeAdapter[object]:
-        # Through the hook, because a TypeAdapter of a dataclass or TypedDict itself takes no configuration.
-        def schema(_source: object, handler: typing.Any) -> CoreSchema:
-            return typing.cast("CoreSchema", handler.generate_schema(hint))
-
-        try:
-            adapter = TypeAdapter[object](Annotated[typing.Any, GetPydanticSchema(schema)], config=_CONFIG)
-            adapter.rebuild(raise_errors=True)
-        except (PydanticUserError, PydanticUndefinedAnnotation, TypeError, NameError) as error:
-            reason = str(error).partition("\n")[0].partition(". ")[0]
-            raise DefinitionError(
-                f"{self._owner}: values of type {spell(hint)} cannot be read from JSON ({reason}); use a dataclass,"
-                " a pydantic model, or one of the standard types that pydantic knows"
-            ) from error
-        return adapter
 
     def _dump(self, value: object) -> bytes:
         try:

@@ -77,7 +77,7 @@ class Opaque: ...
 def test_a_result_that_cannot_be_stored_is_the_steps_error_once_and_for_all(
     value: Any, why: str, is_async: bool
 ) -> None:
-    """The body ran, so the error is recorded like any other: the workflow may handle it, and sees the same on replay."""
+    """The body ran, so the error is recorded like any other: a workflow may handle it, and sees the same on replay."""
 
     def refused(error: ValueNotStorable) -> str:
         ran.append("refused")
@@ -145,9 +145,9 @@ def test_input_that_does_not_fit_starts_nothing_and_names_the_argument() -> None
         ("perdure.no_such:flow", "there is no module 'perdure.no_such'"),
         ("json:flow", "has no function 'flow', and no other function there is marked @workflow"),
         ("json:dumps", "is no workflow: mark it @workflow"),
-        ("json:JSONDecoder", "is no workflow but a type"),
+        ("json:JSONDecoder", "is no workflow (it is a value of type type)"),
         ("json:decoder.JSONDecoder", "is inside of something"),
-        ("perdure:__all__", "is no workflow but a list"),
+        ("perdure:__all__", "is no workflow (it is a value of type list)"),
         ("missing/file.py:flow", "does not exist"),
     ],
 )
