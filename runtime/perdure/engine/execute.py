@@ -110,7 +110,11 @@ def _mind_fork(attempt: Attempt, raised: BaseException | None) -> None:
 
 async def _main(definition: WorkflowDefinition, attempt: Attempt) -> object:
     args, kwargs = definition.signature.decode(attempt.facts.input)
-    return await definition.function(*args, **kwargs)
+    try:
+        return await definition.function(*args, **kwargs)
+    except BaseException as error:
+        _mind_fork(attempt, error)
+        raise
 
 
 async def _unwind(attempt: Attempt) -> None:
