@@ -87,9 +87,10 @@ class Ground:
     # Processes.
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """The environment in which contestants find this repository's modules."""
+        """The environment in which contestants find this repository's modules, and keep what they compile of them."""
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        return {**self.workspace.environment(), "PYTHONPATH": path, **variables}
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.workspace.folder / "compiled")}
+        return {**self.workspace.environment(), **compiled, "PYTHONPATH": path, **variables}
 
     def start(
         self, contestant: str, *, variables: dict[str, str] | None = None, **arguments: Any

@@ -1,4 +1,4 @@
-"""Runs one contestant and prints what it returns as JSON."""
+"""Runs one contestant and prints the figures that it returns, if any, as JSON."""
 
 from __future__ import annotations
 
@@ -9,4 +9,5 @@ import sys
 if __name__ == "__main__":
     module, _, function = sys.argv[1].partition(":")
     contestant = getattr(importlib.import_module(f"benchmarks.contestants.{module}"), function)
-    print(json.dumps(contestant(**json.loads(sys.argv[2]))), flush=True)
+    if (figures := contestant(**json.loads(sys.argv[2]))) is not None:
+        print(json.dumps(figures), flush=True)

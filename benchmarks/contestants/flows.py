@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 
 from benchmarks.contestants.gauge import Gauge
+from benchmarks.contestants.moments import first_step, moment
 from perdure import step, workflow
+
+__all__ = ["async_steps", "first_step", "gauges", "many_moments", "sync_steps", "ten_steps"]
 
 gauges: list[Gauge] = []
 """The last one counts."""
@@ -43,16 +45,6 @@ async def async_steps(steps: int) -> None:
     for number in range(steps):
         await plain_async(number)
     gauges[-1].end()
-
-
-@step
-def moment() -> float:
-    return time.monotonic()
-
-
-@workflow
-def first_step() -> float:
-    return moment()
 
 
 @workflow

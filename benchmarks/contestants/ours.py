@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from perdure.client import Client
 from perdure.worker import Worker
 
 _WARM = 50
+_SETTLE = 1.0
+"""Seconds in which the heartbeat process, which comes with a worker's first run, has started."""
 
 
 def sync_steps(url: str, steps: int) -> dict[str, float]:
@@ -28,6 +31,7 @@ def _measure(url: str, flow: Callable[..., Any], runs: int, steps: int) -> dict[
         flows.gauges.append(Gauge(runs))
         for handle in [client.start(flow, _WARM) for _ in range(runs)]:
             handle.result(60)
+        time.sleep(_SETTLE)
         flows.gauges.append(Gauge(runs))
         for handle in [client.start(flow, steps) for _ in range(runs)]:
             handle.result(300)

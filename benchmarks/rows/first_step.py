@@ -28,7 +28,7 @@ def rows(ground: Ground, rounds: int) -> Iterable[Row]:  # noqa: ARG001 - every 
                 time.sleep(_PAUSE)
             idle = _idle(ground, ours.name)
         finally:
-            worker.kill()
+            worker.terminate()
     theirs = Series(list(ground.measure("dbos_peer:first_steps", url=dbos.url, count=10).values()))
     with ground.start("dbos_peer:idle", url=dbos.url) as process:
         try:
