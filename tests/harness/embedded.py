@@ -98,14 +98,25 @@ class EmbeddedDatabase:
         """How often a server came up here, by its log."""
         return len(re.findall("ready to accept connections", Path(self.folder.log).read_text()))
 
+    def connect(self) -> psycopg.Connection:
+        """A connection. Right after a kill the server that answers may be the one that is just dying: then to the next."""
+
+        def connected() -> psycopg.Connection:
+            try:
+                return psycopg.connect(self.folder.url)
+            except psycopg.OperationalError as error:
+                raise AssertionError(str(error)) from error
+
+        return eventually(connected)
+
     def rows(self) -> list[int]:
         """What `write` wrote."""
-        with psycopg.connect(self.folder.url) as connection:
+        with self.connect() as connection:
             return [n for (n,) in connection.execute("SELECT n FROM kept ORDER BY n")]
 
     def write(self, *numbers: int) -> None:
         """Commit rows."""
-        with psycopg.connect(self.folder.url) as connection:
+        with self.connect() as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
             for n in numbers:
                 connection.execute("INSERT INTO kept VALUES (%s)", [n])
