@@ -55,8 +55,11 @@ _EARLY_SURVEY = 1.0
 _AT_ONCE = 256
 """Runs in one claim: the first of them run while the next ones are claimed."""
 
-_QUARANTINE = 60.0
-"""Seconds after which a run that has not checkpointed counts as one that kills nobody."""
+_PROBATION = 10.0
+"""Seconds for which a suspect that has not checkpointed is left alone; a longer step must not keep others out."""
+
+_PATIENCE = 60.0
+"""Seconds for which a suspect waits until all that run here have checkpointed; until then no others are claimed."""
 
 _DRAIN_POLL = 0.05
 _LOAD_PATIENCE = 5.0
@@ -104,6 +107,7 @@ class Dispatcher:
         self._running: dict[Claim, Running] = {}
         self._by_run: dict[RunId, Running] = {}
         self._suspects: set[Claim] = set()
+        self._suspect_since: float | None = None
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
         self._ask: set[RunId] = set()
@@ -282,9 +286,11 @@ class Dispatcher:
         if not work or self._in_quarantine(now):
             return Places()
         if Kind.SUSPECT in work:
-            # It is alone with what has checkpointed; until then nothing else is taken.
-            alone = all(r.checkpointed or now - r.since >= _QUARANTINE for r in self._running.values())
-            return Places(suspects=1) if alone else Places()
+            if self._suspect_since is None:
+                self._suspect_since = now
+            alone = all(r.checkpointed for r in self._running.values())
+            return Places(suspects=1) if alone or now - self._suspect_since >= _PATIENCE else Places()
+        self._suspect_since = None
         in_loop = sum(r.definition.is_async for r in self._running.values())
         in_threads = len(self._running) - in_loop
         known = self._settings.definitions.values()
@@ -300,7 +306,7 @@ class Dispatcher:
     def _in_quarantine(self, now: float) -> bool:
         for claim in list(self._suspects):
             running = self._running.get(claim)
-            if running is None or running.checkpointed or now - running.since >= _QUARANTINE:
+            if running is None or running.checkpointed or now - running.since >= _PROBATION:
                 self._suspects.discard(claim)
         return bool(self._suspects)
 
@@ -311,6 +317,7 @@ class Dispatcher:
             self._running[running.run.claim] = self._by_run[running.run.id] = running
             if running.run.crashes >= SUSPECT_CRASHES:
                 self._suspects.add(running.run.claim)
+                self._suspect_since = None
         for running in made:
             if running.run.attempt == 1:
                 self._begin(running, [], system)
