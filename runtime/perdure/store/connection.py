@@ -103,9 +103,9 @@ def conninfo(url: str, application_name: str = "perdure") -> str:
     """
     try:
         given = psycopg.conninfo.conninfo_to_dict(url)
-        return make_conninfo(
-            url, **{k: v for k, v in {"application_name": application_name, **_TIMEOUTS}.items() if k not in given}
-        )
+        defaults = {"application_name": application_name, **_TIMEOUTS}
+        # Parameters are written as UTF-8, whatever a role or an environment has for its default.
+        return make_conninfo(url, client_encoding="UTF8", **{k: v for k, v in defaults.items() if k not in given})
     except psycopg.Error as error:
         raise UsageError(f"the database URL cannot be read: {str(error).strip()}") from error
 
