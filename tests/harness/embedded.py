@@ -39,7 +39,7 @@ class EmbeddedDatabase:
 
     def fill(self) -> None:
         """Lay down a fresh data folder that another database of this test run made, to save the time for initdb."""
-        global _made  # noqa: PLW0603
+        global _made
         if _made is None:
             _made = Workspace()
             with embedded.database(_made.folder, idle=0):
@@ -99,7 +99,7 @@ class EmbeddedDatabase:
         return len(re.findall("ready to accept connections", Path(self.folder.log).read_text()))
 
     def connect(self) -> psycopg.Connection:
-        """A connection. Right after a kill the server that answers may be the one that is just dying: then to the next."""
+        """A connection; to the next server, where the one that answers is just dying of a kill."""
 
         def connected() -> psycopg.Connection:
             try:

@@ -97,14 +97,14 @@ class Outer:
 def raised(error: BaseException, cause: BaseException | None = None) -> Any:
     try:
         raise error from cause
-    except BaseException as caught:  # noqa: BLE001
+    except BaseException as caught:
         return caught
 
 
 def raised_by(function: Callable[[], object]) -> BaseException:
     try:
         function()
-    except BaseException as caught:  # noqa: BLE001
+    except BaseException as caught:
         return caught
     raise AssertionError
 

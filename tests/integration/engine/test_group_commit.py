@@ -141,7 +141,7 @@ def _submit_all(url: str, checkpoints: list[Checkpoint], until: Any) -> dict[int
             for place, checkpoint in enumerate(checkpoints):
                 batches.submit(checkpoint, lambda answer, place=place: settled.update({place: answer}))
             async with asyncio.timeout(20):
-                while not until(settled):  # noqa: ASYNC110
+                while not until(settled):
                     await asyncio.sleep(0.01)
 
         try:

@@ -105,7 +105,7 @@ async def _take_time(delay: int) -> None:
 
 async def _hour_of(what: str, later: int) -> None:
     due = _play.due.get(what, 0) + later
-    while (left := due - _attempt.lane.elapsed()) > 0:  # noqa: ASYNC110  virtual time
+    while (left := due - _attempt.lane.elapsed()) > 0:
         await asyncio.sleep(left / 1e6)
 
 
@@ -326,7 +326,7 @@ def play(
     program: Node, stored: dict[str, Recorded], due: dict[str, int], limit: int | None = None, real: bool = False
 ) -> Play:
     """Run one attempt of a program on what is stored so far, to its end or until `limit` more checkpoints are."""
-    global _play, _attempt  # noqa: PLW0603  what the steps of the one attempt at a time look at
+    global _play, _attempt
     _play = Play(program, stored=dict(stored), due=due)
     loop = RunLoop() if real else VirtualLoop()
     store = _Store(_play, limit)
