@@ -91,7 +91,7 @@ class Fleet:
         threads: int = 4,
         loop: int = 8,
     ) -> None:
-        global effects  # noqa: PLW0603
+        global effects
         effects = folder / "effects"
         self.database = database
         self.url = url or database.url

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import pytest
-
 import psycopg
+import pytest
 
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode: prepared statements and settings of a session get lost in it, and nothing else does."""
+"""PgBouncer in transaction mode: a session's prepared statements and settings get lost in it, nothing else does."""
 
 from __future__ import annotations
 

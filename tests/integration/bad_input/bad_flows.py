@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from perdure import ThreadPoolExecutor, step, step_context, workflow
 
@@ -48,6 +49,8 @@ def _child(how: str) -> None:
             os._exit(4)
         case "os._exit":
             os._exit(5)
+        case _:
+            pass
 
 
 def _fork(how: str) -> int | None:
@@ -111,7 +114,7 @@ def _square(queue: multiprocessing.SimpleQueue[int], number: int) -> None:
 
 @step
 def pooled(method: str) -> list[int]:
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     queue = context.SimpleQueue()
     processes = [context.Process(target=_square, args=(queue, n)) for n in range(4)]
     for process in processes:

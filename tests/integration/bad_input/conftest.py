@@ -18,7 +18,7 @@ class BadAttempts(Attempts):
     """Runs of the workflows in bad_flows.py."""
 
     def claim(self, workflow: str, input: str = "{}", **values: object) -> Attempt:
-        return self.claim_again(self.store.insert(entrypoint=f"bad_flows:{workflow}", input=input, **values))
+        return self.claim_again(self.store.insert(None, entrypoint=f"bad_flows:{workflow}", input=input, **values))
 
     def exec(self, attempt: Attempt, **environment: str) -> Child:
         return super().exec(attempt, **{"PERDURE_IMPORT_PATH": str(Path(__file__).parent), **environment})
