@@ -26,10 +26,10 @@ from ..failures import Failure
 from ..names import Claim, RunId
 from ..store.attempts import AttemptStore
 from ..store.checkpoints import Answer, Opener, Recorded
-from ..store.claims import ClaimedRun, Claims, Entrypoints, Places
+from ..store.claims import ClaimedRun, Claims, Entrypoints
 from ..store.processes import ProcessIdentity, ProcessStore
 from ..store.run_endings import RunEnding, RunEndingStore
-from .backlog import SUSPECT_CRASHES, Backlog, Kind
+from .backlog import Backlog, Kind
 from .ear import Ear
 from .endings import EndingWriter
 from .execution import Execution, Running
@@ -37,6 +37,7 @@ from .heart import Heart
 from .heartbeat import HeartbeatOrder
 from .host import is_gone
 from .observer import Death, ProcessObserver
+from .room import Room, is_suspect
 
 __all__ = ["Dispatcher", "WorkerSettings"]
 
@@ -51,15 +52,6 @@ _POLLS_PER_LEASE = 6
 _FULL_SURVEY = 5.0
 _EARLY_SURVEY = 1.0
 """Shortest time between two surveys that notifications bring about."""
-
-_AT_ONCE = 256
-"""Runs in one claim: the first of them run while the next ones are claimed."""
-
-_PROBATION = 10.0
-"""Seconds for which a suspect that has not checkpointed is left alone; a longer step must not keep others out."""
-
-_PATIENCE = 60.0
-"""Seconds for which a suspect waits until all that run here have checkpointed; until then no others are claimed."""
 
 _DRAIN_POLL = 0.05
 _LOAD_PATIENCE = 5.0
@@ -106,8 +98,7 @@ class Dispatcher:
         self._observer = ProcessObserver(lease, lease / 2, is_gone)
         self._running: dict[Claim, Running] = {}
         self._by_run: dict[RunId, Running] = {}
-        self._suspects: set[Claim] = set()
-        self._suspect_since: float | None = None
+        self._room = Room(settings.definitions, settings.concurrency, settings.threads)
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
         self._ask: set[RunId] = set()
@@ -150,7 +141,7 @@ class Dispatcher:
         self._inbox.put(message)
 
     def _checkpointed(self, running: Running) -> None:
-        if running.run.claim in self._suspects:
+        if is_suspect(running.run):
             self._post(lambda: None)
 
     def _ended(self, running: Running, ending: RunEnding | None) -> None:
@@ -217,7 +208,7 @@ class Dispatcher:
             times.append(max(self._next_survey, self._retry_at))
             if (due := self._backlog.next_due(now)) is not None:
                 times.append(due)
-            if self._suspects or Kind.SUSPECT in self._backlog.work(now):
+            if self._room.on_probation(now) or Kind.SUSPECT in self._backlog.work(now):
                 times.append(now + _DRAIN_POLL)
         if self._ask:
             times.append(self._retry_at)
@@ -255,7 +246,7 @@ class Dispatcher:
     def _claim(self) -> None:
         while True:
             now = time.monotonic()
-            places = self._places(now)
+            places = self._room.places(self._backlog.work(now), self._running.values(), now)
             if not places.total:
                 return
             # Before the claim, so that nothing which a run does can come between.
@@ -266,58 +257,16 @@ class Dispatcher:
             finally:
                 if not self._running:
                     self._heart.tell(busy=False)
-            self._exhausted(places, got, now)
-
-    def _exhausted(self, places: Places, got: list[ClaimedRun], now: float) -> None:
-        counts = dict.fromkeys(Kind, 0)
-        for run in got:
-            self._backlog.claimed(run.id)
-            if run.crashes >= SUSPECT_CRASHES:
-                counts[Kind.SUSPECT] += 1
-            elif self._settings.definitions[run.entrypoint].is_async:
-                counts[Kind.ASYNC] += 1
-            else:
-                counts[Kind.SYNC] += 1
-        room = {Kind.SUSPECT: places.suspects, Kind.ASYNC: places.async_runs, Kind.SYNC: places.sync_runs}
-        self._backlog.exhausted(frozenset(k for k in Kind if room[k] and counts[k] < room[k]), now)
-
-    def _places(self, now: float) -> Places:
-        work = self._backlog.work(now)
-        if not work or self._in_quarantine(now):
-            return Places()
-        if Kind.SUSPECT in work:
-            if self._suspect_since is None:
-                self._suspect_since = now
-            alone = all(r.checkpointed for r in self._running.values())
-            return Places(suspects=1) if alone or now - self._suspect_since >= _PATIENCE else Places()
-        self._suspect_since = None
-        in_loop = sum(r.definition.is_async for r in self._running.values())
-        in_threads = len(self._running) - in_loop
-        known = self._settings.definitions.values()
-        return Places(
-            async_runs=min(_AT_ONCE, max(0, self._settings.concurrency - in_loop))
-            if Kind.ASYNC in work and any(d.is_async for d in known)
-            else 0,
-            sync_runs=min(_AT_ONCE, max(0, self._settings.threads - in_threads))
-            if Kind.SYNC in work and not all(d.is_async for d in known)
-            else 0,
-        )
-
-    def _in_quarantine(self, now: float) -> bool:
-        for claim in list(self._suspects):
-            running = self._running.get(claim)
-            if running is None or running.checkpointed or now - running.since >= _PROBATION:
-                self._suspects.discard(claim)
-        return bool(self._suspects)
+            for run in got:
+                self._backlog.claimed(run.id)
+            self._backlog.exhausted(self._room.without_more(places, got), now)
 
     def _start(self, got: list[ClaimedRun], now: float) -> None:
         system = self._claims.system
         made = [Running(run, self._settings.definitions[run.entrypoint], now) for run in got]
         for running in made:
             self._running[running.run.claim] = self._by_run[running.run.id] = running
-            if running.run.crashes >= SUSPECT_CRASHES:
-                self._suspects.add(running.run.claim)
-                self._suspect_since = None
+            self._room.claimed(running)
         for running in made:
             if running.run.attempt == 1:
                 self._begin(running, [], system)
@@ -392,6 +341,7 @@ class Dispatcher:
 
     def _forget(self, running: Running) -> None:
         self._running.pop(running.run.claim, None)
+        self._room.forgotten(running)
         if self._by_run.get(running.run.id) is running:
             del self._by_run[running.run.id]
         if not self._running:

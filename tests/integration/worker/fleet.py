@@ -49,9 +49,11 @@ class Fleet:
     def events(self, event: str) -> list[dict[str, Any]]:
         """Everything of this kind that runs noted, in order."""
         try:
-            lines = (self.folder / "events").read_text().splitlines()
+            text = (self.folder / "events").read_text()
         except FileNotFoundError:
             return []
+        # The last line may be on its way.
+        lines = text[: text.rfind("\n") + 1].splitlines()
         return [one for line in lines if (one := json.loads(line))["event"] == event]
 
     def wait_for(self, event: str, number: int = 1, deadline: float = 15.0) -> list[dict[str, Any]]:
