@@ -9,8 +9,6 @@ threads take time from another.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import itertools
 import json
 import os
@@ -18,6 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Self
+
+from absurdctl import BUNDLED_SCHEMA_SQL
 
 from benchmarks.contestants import dbos_peer
 from perdure.store.migrate import migrate
@@ -59,14 +59,11 @@ class Ground:
         """A fresh database with DBOS's schema."""
         return self._dbos.new()
 
-    def absurd(self) -> Database | None:
-        """A fresh database with Absurd's schema; None where `absurdctl`, which brings it, is not installed."""
-        if importlib.util.find_spec("absurdctl") is None:
-            return None
-        schema = importlib.import_module("absurdctl").BUNDLED_SCHEMA_SQL
+    def absurd(self) -> Database:
+        """A fresh database with Absurd's schema."""
         database = self._perdure.empty()
         with database.connect() as connection:
-            connection.execute(schema)
+            connection.execute(BUNDLED_SCHEMA_SQL)
             connection.execute("SELECT absurd.create_queue('default')")
         return database
 

@@ -15,9 +15,8 @@ def rows(ground: Ground, rounds: int) -> Iterable[Row]:
         "floor": partial(ground.measure, "floor:steps", url=ours.url, steps=4000),
         "ours": partial(ground.measure, "ours:sync_steps", url=ours.url, steps=4000),
         "dbos": partial(ground.measure, "dbos_peer:sync_steps", url=dbos.url, steps=400),
+        "absurd": partial(ground.measure, "absurd_peer:steps", url=absurd.url, steps=1000),
     }
-    if absurd is not None:
-        contestants["absurd"] = partial(ground.measure, "absurd_peer:steps", url=absurd.url, steps=1000)
     taken = paired(rounds, **contestants)
     rate = {name: figures["per_second"] for name, figures in taken.items()}
     cpu = {name: figures["cpu_ms"] for name, figures in taken.items()}
@@ -32,8 +31,7 @@ def rows(ground: Ground, rounds: int) -> Iterable[Row]:
         to_floor.median >= 0.85,
     )
     yield Row(work, "", f"dbos {rate['dbos'].text()}", to_dbos.text(digits=1), "12", to_dbos.median >= 12)
-    if absurd is not None:
-        yield Row(work, "", f"absurd {rate['absurd'].text()}", rate["ours"].over(rate["absurd"]).text(digits=1))
+    yield Row(work, "", f"absurd {rate['absurd'].text()}", rate["ours"].over(rate["absurd"]).text(digits=1))
     yield Row(
         "client CPU per step, sync",
         cpu["ours"].text("ms", 3),
