@@ -19,7 +19,7 @@ from ..names import Claim, RunId
 from ..pod.environment import DEFAULT_LEASE_SECONDS
 from ..pod.exit_codes import ExitCode
 from ..store.attempts import AttemptStore
-from ..store.checkpoints import Opener
+from ..store.opener import Opener
 from ..store.processes import ProcessStore
 from ..store.records import RunDetail
 from ..store.standing import Standing, StandingStore

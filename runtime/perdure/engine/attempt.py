@@ -21,7 +21,9 @@ from ..errors import (
     ValueNotStorable,
 )
 from ..names import Claim, RunId
-from ..store.checkpoints import Answer, Checkpoint, LoopCommitter, Settled, ThreadCommitter
+from ..store.checkpoints import Answer, Checkpoint, Settled
+from ..store.loop_committer import LoopCommitter
+from ..store.thread_committer import ThreadCommitter
 from ..store.transactions import IdleConnections
 from .flag import Flag
 from .foreign import watch

@@ -28,8 +28,9 @@ from ..errors import (
     UsageError,
     ValueNotStorable,
 )
-from ..store.checkpoints import Answer, Backoff, Settled
+from ..store.checkpoints import Answer, Settled
 from ..store.connection import Fault
+from ..store.opener import Backoff
 from ..store.transactions import (
     COMMIT,
     ROLLBACK,

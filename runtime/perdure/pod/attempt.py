@@ -34,7 +34,10 @@ from perdure.errors import (
 )
 from perdure.failures import Failure
 from perdure.store.attempts import AttemptStore, Begun, ProcessIdentity, SecondStart
-from perdure.store.checkpoints import Answer, LoopCommitter, Opener, ThreadCommitter
+from perdure.store.checkpoints import Answer
+from perdure.store.loop_committer import LoopCommitter
+from perdure.store.opener import Opener
+from perdure.store.thread_committer import ThreadCommitter
 from perdure.worker.host import host_identity, process_started
 
 from .channel import ChildChannel, Request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perdure.names import Claim, RunId
 from perdure.store.attempts import AttemptStore
-from perdure.store.checkpoints import Opener
+from perdure.store.opener import Opener
 
 from .channel import Progress
 from .reporting import Death, Verdict

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from ..errors import PerdureError, SchemaMismatch, StoreChanged, StoreError, StoreUnavailable, Superseded
 from ..names import Claim, RunId
-from .checkpoints import Answer, Backoff, Opener, Recorded
+from .checkpoints import Answer, Recorded
 from .connection import Fault
+from .opener import Backoff, Opener
 from .processes import ProcessIdentity
 from .versions import CLIENT_VERSION, check_versions
 from .wire import BEGIN, FINISH, HAND_BACK, HEARTBEAT, LOAD, Call, Parameters, Wire, WireError

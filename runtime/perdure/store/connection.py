@@ -37,6 +37,9 @@ class Fault(StrEnum):
     STATEMENT_LOST = "statement lost"
     """A pooler has given the prepared statement to somebody else: send it unprepared."""
 
+    SINGLY = "singly"
+    """Something in a batch has to be asked for alone."""
+
     REFUSED = "refused"
     """The value cannot be stored, ever."""
 
@@ -46,6 +49,7 @@ class Fault(StrEnum):
 
 _BY_CODE = {
     "55P03": Fault.LOCKED,
+    "PD001": Fault.SINGLY,
     "26000": Fault.STATEMENT_LOST,
     "42P05": Fault.STATEMENT_LOST,
     "0A000": Fault.STATEMENT_LOST,  # "cached plan must not change result type", after a migration

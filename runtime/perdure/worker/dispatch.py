@@ -25,8 +25,9 @@ from ..errors import DeadlineExceeded, HandedBack, RunCancelled, StoreError, Sto
 from ..failures import Failure
 from ..names import Claim, RunId
 from ..store.attempts import AttemptStore
-from ..store.checkpoints import Answer, Opener, Recorded
+from ..store.checkpoints import Answer, Recorded
 from ..store.claims import ClaimedRun, Claims, Entrypoints
+from ..store.opener import Opener
 from ..store.processes import ProcessIdentity, ProcessStore
 from ..store.run_endings import RunEnding, RunEndingStore
 from .backlog import Backlog, Kind

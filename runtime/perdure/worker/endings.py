@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from ..errors import StoreError, StoreUnavailable, ValueNotStorable
 from ..failures import Failure
-from ..store.checkpoints import Answer, Backoff
+from ..store.checkpoints import Answer
+from ..store.opener import Backoff
 from ..store.run_endings import RowLocked, RunEnding, RunEndingStore
 
 __all__ = ["EndingWriter", "Settled"]

@@ -18,9 +18,12 @@ from ..engine.attempt import Attempt, Facts, Observer
 from ..engine.execute import Ending, execute, execute_async
 from ..engine.loop import RunLoop
 from ..errors import Superseded
-from ..store.checkpoints import LoopCommitter, Opener, Recorded, ThreadCommitter
+from ..store.checkpoints import Recorded
 from ..store.claims import ClaimedRun
+from ..store.loop_committer import LoopCommitter
+from ..store.opener import Opener
 from ..store.run_endings import RunEnding
+from ..store.thread_committer import ThreadCommitter
 
 __all__ = ["Execution", "Running", "ending_of"]
 

@@ -15,7 +15,10 @@ from perdure.engine.attempt import Attempt
 from perdure.engine.execute import Ending, execute, execute_async
 from perdure.engine.loop import RunLoop
 from perdure.errors import ValueNotStorable
-from perdure.store.checkpoints import Answer, Checkpoint, LoopCommitter, Opener, Settled, ThreadCommitter
+from perdure.store.checkpoints import Answer, Checkpoint, Settled
+from perdure.store.loop_committer import LoopCommitter
+from perdure.store.opener import Opener
+from perdure.store.thread_committer import ThreadCommitter
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 

@@ -21,7 +21,8 @@ import pytest
 
 from perdure import ThreadPoolExecutor, step, step_context, workflow
 from perdure.engine.execute import Ending
-from perdure.store.checkpoints import Opener, ThreadCommitter
+from perdure.store.opener import Opener
+from perdure.store.thread_committer import ThreadCommitter
 from tests.harness.databases import Database
 from tests.harness.proxy import Proxy
 

@@ -1,0 +1,205 @@
+"""Checkpoints of the tasks of one event loop, committed together, on connections that the loop itself waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextvars import Context
+from threading import Thread
+
+from ..errors import StoreChanged, StoreError, StoreUnavailable
+from .checkpoints import LOCK_TIMEOUT, Answer, Checkpoint, Settled, answers_of, batch_parameters, settled_by
+from .connection import Fault
+from .opener import Backoff, Opener
+from .thread_committer import ThreadCommitter
+from .wire import CHECKPOINT, CHECKPOINTS, LoopWire, Wire, WireError
+
+__all__ = ["LoopCommitter"]
+
+Callback = Callable[[Settled], None]
+
+
+class LoopCommitter:
+    """Commits for the tasks of one event loop, on connections that the loop itself waits for.
+
+    Two connections take turns, so that one batch is on its way while the outcomes of the other are being used.
+    """
+
+    def __init__(
+        self, opener: Opener, loop: asyncio.AbstractEventLoop, aside: Executor, *, connections: int = 2
+    ) -> None:
+        self.opener = opener
+        self.loop = loop
+        self._aside_executor = aside
+        # One for each loop: a context can be entered by one thread at a time.
+        self._outside = Context()
+        self._lanes = [_BatchLane(self) for _ in range(connections)]
+        self._queue: list[tuple[Checkpoint, Callback]] = []
+        self._flush_due = False
+        self.runs = 0
+        """Runs in flight that commit here: with one, there is nobody to wait for."""
+
+    def submit(self, checkpoint: Checkpoint, callback: Callback) -> None:
+        """Store a checkpoint; `callback` learns in the loop what became of it."""
+        self._queue.append((checkpoint, callback))
+        if self._flush_due:
+            return
+        if self.runs <= 1:
+            self.flush()
+        else:
+            # Tasks that the last answers made ready come to their next step in this same turn of the loop.
+            self._flush_due = True
+            self.loop.call_soon(self._flush_later, context=self._outside)
+
+    def _flush_later(self) -> None:
+        self._flush_due = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, if a connection is free."""
+        if not self._queue:
+            return
+        for lane in self._lanes:
+            if not lane.busy:
+                batch, self._queue = self._queue[:512], self._queue[512:]
+                lane.send(batch)
+                if not self._queue:
+                    return
+
+    def close(self) -> None:
+        """End the connections; what is under way gets no answer."""
+        for lane in self._lanes:
+            lane.close()
+
+    def settle_aside(self, checkpoint: Checkpoint, callback: Callback) -> None:
+        """Wait for one run's lock, or for the store, in a thread, while the others go on."""
+
+        def wait() -> None:
+            own = ThreadCommitter(self.opener)
+            try:
+                settled: Settled = own.commit(checkpoint)
+            finally:
+                own.close()
+            self.loop.call_soon_threadsafe(callback, settled, context=self._outside)
+
+        self._aside_executor.submit(wait)
+
+    def open_aside(
+        self, opened: Callable[[Wire | StoreError], None], backoff: Backoff, failed: WireError | None
+    ) -> None:
+        """Connect in a thread: a server that is away must not hold the loop. After a failure, wait first."""
+
+        def connect() -> None:
+            error = failed
+            answer: Wire | StoreError
+            while True:
+                if error is not None:
+                    delay = backoff.next()
+                    if delay is None or error.fault is Fault.UNUSABLE:
+                        answer = StoreUnavailable(f"the store does not answer: {error}")
+                        break
+                    time.sleep(delay)
+                try:
+                    answer = self.opener.open(LOCK_TIMEOUT)
+                    break
+                except StoreChanged as changed:
+                    answer = changed
+                    break
+                except WireError as again:
+                    error = again
+            self.loop.call_soon_threadsafe(opened, answer, context=self._outside)
+
+        # Not in the executor, all of whose threads may be waiting for locks.
+        Context().run(Thread(target=connect, name="perdure-connects", daemon=True).start)
+
+
+class _BatchLane:
+    """One connection of a `LoopCommitter`, and the batch under way on it."""
+
+    def __init__(self, committer: LoopCommitter) -> None:
+        self._committer = committer
+        self._wire: LoopWire | None = None
+        self._batch: list[tuple[Checkpoint, Callback]] = []
+        self._singly = False
+        self._backoff: Backoff | None = None
+        self.busy = False
+
+    def close(self) -> None:
+        self.busy = True
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def send(self, batch: list[tuple[Checkpoint, Callback]]) -> None:
+        self.busy = True
+        self._batch = batch
+        if self._wire is None:
+            self._open(None)
+        else:
+            self._send()
+
+    def _open(self, failed: WireError | None) -> None:
+        self._backoff = self._backoff or Backoff(self._committer.opener.patience)
+        self._committer.open_aside(self._opened, self._backoff, failed)
+
+    def _opened(self, answer: Wire | StoreError) -> None:
+        if isinstance(answer, Wire):
+            self._wire = LoopWire(answer, self._committer.loop)
+            self._send()
+            return
+        batch, self._batch = self._batch, []
+        self._settle(batch, [answer] * len(batch))
+
+    def _send(self) -> None:
+        assert self._wire is not None
+        if len(self._batch) == 1 or self._singly:
+            self._wire.send(CHECKPOINT, self._batch[0][0].parameters(), self._one_answered)
+        else:
+            self._wire.send(CHECKPOINTS, batch_parameters([c for c, _ in self._batch]), self._many_answered)
+
+    def _many_answered(self, answer: list[list[bytes | None]] | WireError) -> None:
+        if isinstance(answer, WireError):
+            # Whatever it was, each alone finds out exactly: a poisoned value, a step stored before, a lost connection.
+            self._singly = True
+            self._again(answer)
+            return
+        batch, self._batch = self._batch, []
+        self._settle(batch, list(answers_of(answer[0][0])))
+
+    def _one_answered(self, answer: list[list[bytes | None]] | WireError) -> None:
+        settled: Settled | None
+        if isinstance(answer, WireError):
+            settled = Answer.LOCKED if answer.fault is Fault.LOCKED else settled_by(answer)
+            if settled is None:
+                self._again(answer)
+                return
+        else:
+            settled = Answer(int(answer[0][0] or 0))
+        first = self._batch.pop(0)
+        self._settle([first], [settled])
+
+    def _again(self, error: WireError) -> None:
+        if error.fault is Fault.AWAY:
+            if self._wire is not None:
+                self._wire.close()
+                self._wire = None
+            self._open(error)
+        else:
+            self._send()
+
+    def _settle(self, batch: list[tuple[Checkpoint, Callback]], answers: Sequence[Settled]) -> None:
+        self._backoff = None
+        if self._batch:
+            self._send()
+        else:
+            self._singly = False
+            self.busy = False
+            # Those who came meanwhile go out before the outcomes of this batch are used.
+            self._committer.flush()
+        for (checkpoint, callback), settled in zip(batch, answers, strict=True):
+            if settled is Answer.LOCKED:
+                self._committer.settle_aside(checkpoint, callback)
+            else:
+                callback(settled)

@@ -1,0 +1,164 @@
+"""Checkpoints of threads, committed together where several wait.
+
+What came while a statement was under way goes in the next one.
+
+A lone checkpoint pays nothing for it: no timer, no other thread. A batch that fails is retried one by one; a run whose
+row is locked waits aside. A lost answer is asked for again: the store knows each write by its attempt and ordinal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+
+from ..errors import StoreChanged, StoreUnavailable
+from .checkpoints import LOCK_TIMEOUT, Answer, Checkpoint, Settled, answers_of, batch_parameters, settled_by
+from .connection import Fault
+from .opener import Backoff, Opener
+from .wire import CHECKPOINT, CHECKPOINTS, Wire, WireError
+
+__all__ = ["ThreadCommitter"]
+
+
+class _Waiting:
+    """A checkpoint whose thread waits for whoever holds the connection."""
+
+    __slots__ = ("batch", "checkpoint", "gate", "given_up", "settled")
+
+    def __init__(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> None:
+        self.checkpoint = checkpoint
+        self.given_up = given_up
+        self.settled: Settled | None = None
+        self.batch: list[_Waiting] = []
+        self.gate = Lock()
+        self.gate.acquire()
+
+
+class ThreadCommitter:
+    """Commits for threads: whoever comes first holds the connection, and those who come meanwhile go together next."""
+
+    def __init__(self, opener: Opener, *, alone: bool = True) -> None:
+        self._opener = opener
+        self._lock_timeout = None if alone else LOCK_TIMEOUT
+        self._lock = Lock()
+        self._held = False
+        self._queue: list[_Waiting] = []
+        self._wire: Wire | None = None
+        self._closed = False
+
+    @property
+    def opener(self) -> Opener:
+        """Opens the connections on which this commits."""
+        return self._opener
+
+    def close(self) -> None:
+        """End the connection, once nobody holds it."""
+        with self._lock:
+            self._closed = True
+            wire, self._wire = (None, self._wire) if self._held else (self._wire, None)
+        if wire is not None:
+            wire.close()
+
+    def commit(self, checkpoint: Checkpoint, given_up: Callable[[], bool] = lambda: False) -> Settled:
+        """Store a checkpoint; waits while the store is away, until patience is over or `given_up` says so."""
+        with self._lock:
+            if self._held:
+                waiting = _Waiting(checkpoint, given_up)
+                self._queue.append(waiting)
+            else:
+                self._held = True
+                waiting = None
+        settled: Settled | None
+        if waiting is None:
+            try:
+                settled = self._one(checkpoint, given_up)
+            finally:
+                self._pass_on()
+        else:
+            waiting.gate.acquire()
+            if waiting.batch:
+                try:
+                    self._many(waiting.batch)
+                finally:
+                    self._pass_on()
+            settled = waiting.settled
+        assert settled is not None
+        # Each waits for a lock in its own thread: whoever commits for others goes on with them.
+        return self._aside(checkpoint, given_up) if settled is Answer.LOCKED else settled
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            queue, self._queue = self._queue, []
+            if not queue:
+                self._held = False
+                return
+        queue[0].batch = queue
+        queue[0].gate.release()
+
+    def _many(self, batch: list[_Waiting]) -> None:
+        try:
+            answers: list[Answer] = []
+            if len(batch) > 1:
+                try:
+                    answers = answers_of(
+                        self._connected().scalar(CHECKPOINTS, batch_parameters([w.checkpoint for w in batch]))
+                    )
+                except (WireError, StoreChanged) as error:
+                    self._drop(error)
+            for n, waiting in enumerate(batch):
+                waiting.settled = answers[n] if answers else self._one(waiting.checkpoint, waiting.given_up)
+                if n:
+                    waiting.gate.release()
+        except BaseException as error:
+            for waiting in batch:
+                if waiting.settled is None:
+                    waiting.settled = StoreUnavailable(
+                        f"the thread that wrote checkpoints for others was stopped: {error!r}"
+                    )
+                    if waiting is not batch[0]:
+                        waiting.gate.release()
+            raise
+
+    def _one(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> Settled:
+        backoff: Backoff | None = None
+        while True:
+            try:
+                return Answer(int(self._connected().scalar(CHECKPOINT, checkpoint.parameters()) or 0))
+            except StoreChanged as error:
+                return error
+            except WireError as error:
+                self._drop(error)
+                if (settled := settled_by(error)) is not None:
+                    return settled
+                if error.fault is Fault.LOCKED:
+                    if self._lock_timeout is not None:
+                        return Answer.LOCKED
+                    if given_up():
+                        return StoreUnavailable(f"checkpoint {checkpoint.key!r} waited for a lock: {error}")
+                    # A lock_timeout of the role, or one that another client left behind in a pooler.
+                    time.sleep(0.05)
+                    continue
+                backoff = backoff or Backoff(self._opener.patience)
+                delay = backoff.next()
+                if delay is None or given_up():
+                    return StoreUnavailable(f"checkpoint {checkpoint.key!r} could not be stored: {error}")
+                time.sleep(delay)
+
+    def _aside(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> Settled:
+        """Wait for a lock on a connection of one's own, while others use ours."""
+        own = ThreadCommitter(self._opener)
+        try:
+            return own.commit(checkpoint, given_up)
+        finally:
+            own.close()
+
+    def _connected(self) -> Wire:
+        if self._wire is None:
+            self._wire = self._opener.open(self._lock_timeout)
+        return self._wire
+
+    def _drop(self, error: WireError | StoreChanged) -> None:
+        if self._wire is not None and isinstance(error, WireError) and error.fault is Fault.AWAY:
+            self._wire.close()
+            self._wire = None
