@@ -154,10 +154,26 @@ class _BatchLane:
 
     def _send(self) -> None:
         assert self._wire is not None
-        if len(self._batch) == 1 or self._singly:
-            self._wire.send(CHECKPOINT, self._batch[0][0].parameters(), self._one_answered)
-        else:
+        if len(self._batch) > 1 and not self._singly:
             self._wire.send(CHECKPOINTS, batch_parameters([c for c, _ in self._batch]), self._many_answered)
+        elif self._wire.pooled and self._committer.runs > 1:
+            # No timeout of ours holds there; a batch passes over a locked row.
+            self._wire.send(CHECKPOINTS, batch_parameters([self._batch[0][0]]), self._passed_or_answered)
+        else:
+            self._send_one()
+
+    def _send_one(self) -> None:
+        assert self._wire is not None
+        self._wire.send(CHECKPOINT, self._batch[0][0].parameters(), self._one_answered)
+
+    def _passed_or_answered(self, answer: list[list[bytes | None]] | WireError) -> None:
+        if isinstance(answer, WireError) and answer.fault is Fault.SINGLY:
+            self._send_one()
+        elif isinstance(answer, WireError):
+            self._one_answered(answer)
+        else:
+            [settled] = answers_of(answer[0][0])
+            self._one_answered([[b"%d" % settled]])
 
     def _many_answered(self, answer: list[list[bytes | None]] | WireError) -> None:
         if isinstance(answer, WireError):

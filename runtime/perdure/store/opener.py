@@ -44,13 +44,15 @@ class Opener:
             WireError: there is none to be had now.
             StoreChanged: another database system answers.
         """
-        wire = Wire(self.url, lock_timeout=lock_timeout)
+        wire = Wire(self.url)
         try:
             found = wire.system_identifier()
             if self.system is None:
                 self.system = found
             elif found != self.system:
                 raise StoreChanged(f"database system {found} answers where {self.system} did; this attempt ends")
+            if lock_timeout is not None and not wire.pooled:
+                wire.set_lock_timeout(lock_timeout)
         except BaseException:
             wire.close()
             raise

@@ -120,11 +120,22 @@ class ThreadCommitter:
                         waiting.gate.release()
             raise
 
+    def _ask(self, checkpoint: Checkpoint) -> Answer:
+        wire = self._connected()
+        if wire.pooled and self._lock_timeout is not None:
+            # No timeout of ours holds there; a batch passes over a locked row.
+            try:
+                return answers_of(wire.scalar(CHECKPOINTS, batch_parameters([checkpoint])))[0]
+            except WireError as error:
+                if error.fault is not Fault.SINGLY:
+                    raise
+        return Answer(int(wire.scalar(CHECKPOINT, checkpoint.parameters()) or 0))
+
     def _one(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> Settled:
         backoff: Backoff | None = None
         while True:
             try:
-                return Answer(int(self._connected().scalar(CHECKPOINT, checkpoint.parameters()) or 0))
+                return self._ask(checkpoint)
             except StoreChanged as error:
                 return error
             except WireError as error:

@@ -95,21 +95,19 @@ def _rows(result: pq.abc.PGresult) -> list[list[bytes | None]]:
 class Wire:
     """A connection on which calls are made one at a time, waiting for each answer.
 
-    Args:
-        url: of the database.
-        lock_timeout: milliseconds after which a call that waits for a lock is given up; None waits.
+    Attributes:
+        pooled: whether a pooler is between us and the server, as far as `system_identifier` has found out.
     """
 
-    def __init__(self, url: str, *, lock_timeout: int | None = None) -> None:
+    def __init__(self, url: str) -> None:
         try:
             self._connection = connect(url)
-            if lock_timeout is not None:
-                self._connection.execute(f"SET lock_timeout = {lock_timeout:d}")
         except psycopg.Error as error:
             raise WireError(classify(error.sqlstate), str(error).strip(), error.sqlstate) from error
         self.pgconn = self._connection.pgconn
         self.prepared: set[bytes] = set()
         self.prepares = True
+        self.pooled = False
 
     def close(self) -> None:
         """End the connection."""
@@ -125,10 +123,18 @@ class Wire:
 
     def system_identifier(self) -> str:
         """Which database system this is, for all its life."""
-        result = self.pgconn.exec_(b"SELECT system_identifier FROM pg_control_system()")
+        result = self.pgconn.exec_(b"SELECT system_identifier, pg_backend_pid() FROM pg_control_system()")
         if result.status != pq.ExecStatus.TUPLES_OK:
             _refuse(self.pgconn, result)
+        # A pooler makes up the number that it tells its clients.
+        self.pooled = result.get_value(0, 1) != b"%d" % self.pgconn.backend_pid
         return (result.get_value(0, 0) or b"").decode()
+
+    def set_lock_timeout(self, milliseconds: int) -> None:
+        """Give up calls that wait longer for a lock; not through a pooler, where the setting would be another's."""
+        result = self.pgconn.exec_(b"SET lock_timeout = %d" % milliseconds)
+        if result.status != pq.ExecStatus.COMMAND_OK:
+            _refuse(self.pgconn, result)
 
     def _result(self, call: Call, parameters: Parameters) -> pq.abc.PGresult:
         try:
@@ -185,6 +191,11 @@ class LoopWire:
         self._pgconn.nonblocking = 1
         # The reader stays registered: adding and removing it for each call costs two system calls.
         Context().run(loop.add_reader, self._fd, self._readable)
+
+    @property
+    def pooled(self) -> bool:
+        """As `Wire.pooled`."""
+        return self._wire.pooled
 
     @property
     def busy(self) -> bool:
