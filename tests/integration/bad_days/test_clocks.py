@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tests.harness.clock import Clock
 from tests.harness.databases import Databases
-from tests.harness.eventually import eventually
 from tests.harness.postgres import Servers
 from tests.harness.processes import Children
 from tests.harness.workspace import Workspace
@@ -35,7 +34,7 @@ def test_clocks_stepped_back_and_forth(
         ticking = attempts.exec(attempt, **{**clock.environment(), "PERDURE_IMPORT_PATH": str(Path(__file__).parent)})
         made = fleet(database, alone=1, threads=2, loop=4).start()
         for share, offset in ((0.1, DAY), (0.3, -DAY), (0.5, 3600), (0.7, 0)):
-            eventually(lambda share=share: len(attempts.log()) >= 100 * share, 30)
+            attempts.wait_for(f"tick#{100 * share:.0f}")
             server.clock.set_offset(offset)
             clock.set_offset(-offset)
         assert ticking.wait(40) == 0, str(ticking)

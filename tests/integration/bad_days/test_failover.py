@@ -26,7 +26,8 @@ def _either(first: Server, second: Server, name: str) -> str:
 def test_a_lagging_standby_is_promoted(
     own_server: Server, own_database: Database, servers: Servers, fleet: MakeFleet, dies: bool
 ) -> None:
-    standby = servers.add(Standby(own_server))
+    standby = Standby(own_server)
+    servers.add(standby)
     made = fleet(own_database, url=_either(own_server, standby, own_database.name)).start()
     made.reach(0.2)
     standby.catch_up()
@@ -57,7 +58,8 @@ def test_a_lagging_standby_is_promoted(
 def test_an_attempt_that_the_new_server_never_heard_of_is_superseded(
     own_server: Server, own_database: Database, servers: Servers, fleet: MakeFleet
 ) -> None:
-    standby = servers.add(Standby(own_server))
+    standby = Standby(own_server)
+    servers.add(standby)
     made = fleet(own_database, url=_either(own_server, standby, own_database.name))
     standby.catch_up()
     standby.fall_behind()

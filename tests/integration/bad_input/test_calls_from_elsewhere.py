@@ -6,6 +6,7 @@ import _thread
 import asyncio
 import concurrent.futures
 import contextvars
+import inspect
 import threading
 from collections.abc import Callable
 from multiprocessing.pool import ThreadPool
@@ -204,7 +205,7 @@ def thread_left_behind() -> str:
     return _started_thread(through)
 
 
-FROM_ELSEWHERE = [
+FROM_ELSEWHERE: list[Any] = [
     raw_thread,
     own_thread,
     timer,
@@ -239,34 +240,32 @@ def test_is_an_error_that_says_what_to_use(flow: Callable[[], Any]) -> None:
     assert ran == []
 
 
-@pytest.mark.parametrize(
-    "flow", [f for f in FROM_ELSEWHERE if "left_behind" not in f.__name__], ids=lambda f: f.__name__
-)
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
-def test_within_a_step_it_is_a_plain_call(flow: Callable[[], Any]) -> None:
+PLAIN = [
+    flow for flow in FROM_ELSEWHERE if flow is not async_step_driven_by_hand and "left_behind" not in flow.__name__
+]
+
+
+@pytest.mark.parametrize("flow", PLAIN, ids=lambda flow: flow.__name__)
+def test_within_a_step_it_is_a_plain_call(flow: Any) -> None:
     """A step may use whatever threads and loops it likes; what it calls there is a part of it."""
 
     @workflow
     def outer() -> Any:
-        return run_step("outer", flow.definition.function)  # type: ignore[attr-defined]
+        return run_step("outer", flow)
 
     @workflow
     async def outer_async() -> Any:
-        return await run_step("outer", flow.definition.function)  # type: ignore[attr-defined]
+        return await run_step("outer", flow)
 
-    if flow is async_step_driven_by_hand:
-        return
-    run = DurableRun(outer_async if asyncio.iscoroutinefunction(flow) else outer)
+    run = DurableRun(outer_async if inspect.iscoroutinefunction(flow) else outer)
     assert run.result() in ("elsewhere", ["elsewhere"])
     assert run.checkpoints == ["outer"]
 
 
-def test_outside_of_a_run_all_of_them_are_plain_calls() -> None:
-    for flow in FROM_ELSEWHERE:
-        if flow is async_step_driven_by_hand:
-            continue
-        result: Any = asyncio.run(flow()) if asyncio.iscoroutinefunction(flow) else flow()  # type: ignore[operator]
-        assert result in ("elsewhere", ["elsewhere"])
+@pytest.mark.parametrize("flow", PLAIN, ids=lambda flow: flow.__name__)
+def test_outside_of_a_run_it_is_a_plain_call(flow: Any) -> None:
+    result = asyncio.run(flow()) if inspect.iscoroutinefunction(flow) else flow()
+    assert result in ("elsewhere", ["elsewhere"])
 
 
 def test_threads_of_ours_may_call_steps() -> None:
