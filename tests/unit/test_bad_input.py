@@ -411,7 +411,7 @@ def test_a_result_whose_type_changed_stops_the_run_and_names_the_step() -> None:
         def flow() -> None:
             try:
                 run_step("charge", charge)
-            except Exception:  # noqa: BLE001
+            except Exception:
                 ran.append("handled")
 
         return flow
@@ -466,7 +466,7 @@ def test_whatever_a_step_raises_is_its_outcome(error: BaseException, is_async: b
     def flow() -> str:
         try:
             run_step("fail", fail)
-        except BaseException as raised:  # noqa: BLE001
+        except BaseException as raised:
             note("after")
             return handled(raised)
         return ""
@@ -475,7 +475,7 @@ def test_whatever_a_step_raises_is_its_outcome(error: BaseException, is_async: b
     async def async_flow() -> str:
         try:
             await run_step("fail", fail_async)
-        except BaseException as raised:  # noqa: BLE001
+        except BaseException as raised:
             await note_async("after")
             return handled(raised)
         return ""
