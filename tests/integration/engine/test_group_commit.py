@@ -6,6 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -142,7 +143,7 @@ def _submit_all(url: str, checkpoints: list[Checkpoint], until: Any) -> dict[int
 
         async def main() -> None:
             for place, checkpoint in enumerate(checkpoints):
-                batches.submit(checkpoint, lambda answer, place=place: settled.update({place: answer}))
+                batches.submit(checkpoint, partial(settled.__setitem__, place))
             async with asyncio.timeout(20):
                 while not until(settled):
                     await asyncio.sleep(0.01)
