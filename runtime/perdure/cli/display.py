@@ -81,6 +81,8 @@ class PlainDisplay:
         self._stream = stream
         self._view = RunView()
         self._waiting = ""
+        self._told: set[str] = set()
+        """Steps whose outcome has its line."""
         self.note(title)
 
     def recorded(self, steps: Iterable[StepInfo]) -> None:
@@ -90,7 +92,8 @@ class PlainDisplay:
         for key, row in self._view.steps.items():
             if key in before:
                 continue
-            self.note(f"{key}: {row.state} (attempt {row.attempt}), recorded")
+            self._told.add(key)
+            self.note(f"{key}: {row.state}, recorded by attempt {row.attempt}")
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Print it."""
@@ -105,9 +108,11 @@ class PlainDisplay:
             case {"event": "finished", "key": key, "tries": tries, "seconds": seconds, "error": error}:
                 row = self._view.steps[key]
                 tried = f", {tries} tries" if tries > 1 else ""
+                self._told.add(key)
                 self.note(f"{key}: {row.state} in {duration(seconds)}{tried}" + (f": {error}" if error else ""))
-            case {"event": "replayed", "key": key, "attempt": attempt}:
-                self.note(f"{key}: {self._view.steps[key].state}, from the record of attempt {attempt}")
+            case {"event": "replayed", "key": key, "attempt": attempt} if key not in self._told:
+                self._told.add(key)
+                self.note(f"{key}: {self._view.steps[key].state}, recorded by attempt {attempt}")
             case _:
                 pass
 

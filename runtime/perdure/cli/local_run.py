@@ -23,7 +23,7 @@ from ..store.opener import Opener
 from ..store.processes import ProcessStore
 from ..store.records import RunDetail
 from ..store.standing import Standing, StandingStore
-from ..worker.host import is_gone
+from ..worker.host import is_gone, this_process
 from ..worker.observer import ProcessObserver
 from .display import Display
 from .place import Place
@@ -108,7 +108,7 @@ class LocalRun:
             # The server's clock may have been set back: no delay is longer than the one that was given.
             due = time.monotonic() + min(standing.due_in, standing.delay)
             self._wait(f"crashed {standing.crashes} times without a new step; next attempt", due)
-        elif (claim := self._ask(lambda: self._store.claim(self._run, standing.attempt))) is not None:
+        elif (claim := self._ask(lambda: self._store.claim(self._run, standing.attempt, this_process()))) is not None:
             self._attempt(claim)
 
     # An attempt of our own.
@@ -168,7 +168,11 @@ class LocalRun:
             self._display.note(f"attempt {standing.attempt}: {death.detail}; going on in its place")
             self._ask(
                 partial(
-                    self._processes.release, death.process, ending="lost", detail=death.detail, counter=death.counter
+                    self._processes.release,
+                    death.process,
+                    ending=death.ending,
+                    detail=death.detail,
+                    counter=death.counter,
                 )
             )
             return
@@ -177,6 +181,10 @@ class LocalRun:
 
     def _follow_unbegun(self, standing: Standing, claim: Claim) -> None:
         """Somebody claimed the run and is about to begin, or died before that."""
+        claimer = standing.claimer
+        if claimer is not None and is_gone(claimer.host, claimer.pid, claimer.pid_started):
+            self._hand_back(claim, "handed back", "the command that claimed it died before its process began")
+            return
         now = time.monotonic()
         if self._unbegun is None or self._unbegun[0] != standing.attempt:
             self._unbegun = (standing.attempt, now)

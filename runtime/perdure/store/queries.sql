@@ -291,6 +291,12 @@ DELETE FROM perdure.steps WHERE run_id = %(run)s
 -- What decides whether, and by whom, one run may be claimed now.
 SELECT r.state, r.attempt, r.claim, r.begun, r.crashes, r.backoff_limit, r.cancel, r.suspend,
        extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in, r.delay,
-       r.process AS process_id, p.host, p.pid, p.pid_started, p.counter
-FROM perdure.runs r LEFT JOIN perdure.processes p ON p.id = r.process
+       r.process AS process_id, p.host, p.pid, p.pid_started, p.counter, a.process AS claimer
+FROM perdure.runs r
+LEFT JOIN perdure.processes p ON p.id = r.process
+LEFT JOIN perdure.attempts a ON a.run_id = r.id AND a.attempt = r.attempt AND NOT r.begun
 WHERE r.id = %(run)s
+
+-- name: note_claimer
+-- Who will start the claimed attempt's process, until that begins and writes its own name there.
+UPDATE perdure.attempts SET process = %(claimer)s WHERE run_id = %(run)s AND claim = %(token)s AND begun IS NULL

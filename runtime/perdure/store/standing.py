@@ -11,7 +11,7 @@ import psycopg
 from ..errors import SchemaMismatch
 from ..names import Claim
 from .connection import translated
-from .processes import Watched
+from .processes import ProcessIdentity, Watched
 from .records import RunState
 from .runs import RunStore, open_checked
 from .statements import statement
@@ -29,6 +29,7 @@ class Standing:
         claim: its token, while it owns the run.
         begun: whether its process has begun.
         process: that process.
+        claimer: who is to start it, while it has not begun.
         due_in: seconds until the run may be claimed, by the server's clock; `delay` is the most that this can mean.
     """
 
@@ -42,6 +43,7 @@ class Standing:
     due_in: float
     delay: float
     process: Watched | None
+    claimer: ProcessIdentity | None = None
 
 
 class StandingStore(RunStore):
@@ -56,16 +58,25 @@ class StandingStore(RunStore):
 
         return self._ask("look at the run", work)
 
-    def claim(self, run: UUID, observed: int) -> Claim | None:
-        """Claim a run for the attempt after the observed one; None if somebody else did, or nobody may."""
+    def claim(self, run: UUID, observed: int, claimer: ProcessIdentity) -> Claim | None:
+        """Claim a run for the attempt after the observed one; None if somebody else did, or nobody may.
+
+        `claimer` is noted, so that its death before the attempt begins can be seen.
+        """
         token = Claim(uuid4())
 
         def work(cursor: psycopg.Cursor[dict[str, Any]]) -> bool:
             parameters = {"run": run, "token": token, "observed": observed}
-            if cursor.execute(statement("claim_run"), parameters).fetchone() is not None:
-                return True
-            # An earlier try of ours, whose answer was lost, may have been the one that did.
-            return cursor.execute(statement("claimed_attempt"), {"run": run, "token": token}).fetchone() is not None
+            claimed = cursor.execute(statement("claim_run"), parameters).fetchone() is not None
+            if not claimed:
+                # An earlier try of ours, whose answer was lost, may have been the one that did.
+                claimed = (
+                    cursor.execute(statement("claimed_attempt"), {"run": run, "token": token}).fetchone() is not None
+                )
+            if claimed:
+                who = f"{claimer.host}:{claimer.pid}:{claimer.pid_started}"
+                cursor.execute(statement("note_claimer"), {"run": run, "token": token, "claimer": who})
+            return claimed
 
         return token if self._ask("claim the run", work) else None
 
@@ -85,7 +96,13 @@ def _standing(row: dict[str, Any]) -> Standing:
         due_in=row["due_in"],
         delay=row["delay"],
         process=process,
+        claimer=_claimer(row["claimer"]),
     )
+
+
+def _claimer(text: str | None) -> ProcessIdentity | None:
+    host, pid, started = (text or "").rsplit(":", 2) if (text or "").count(":") >= 2 else ("", "", "")
+    return ProcessIdentity(UUID(int=0), host, int(pid), int(started)) if pid.isdigit() and started.isdigit() else None
 
 
 def schema_is_current(url: str) -> bool:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+from uuid import uuid4
 
+from perdure import Client
+from perdure.store.processes import ProcessIdentity
+from perdure.store.standing import StandingStore
+from perdure.worker.host import host_identity, process_started
+from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.processes import alive, signal_all
 from tests.integration.cli.conftest import Cli
@@ -130,6 +137,23 @@ def test_a_follower_takes_over_when_the_other_is_killed(cli: Cli) -> None:
 
     assert second.wait(20) == 0
     assert cli.log() == ["count 1", "hold 1", "hold 2", "count 2"]
+
+
+def test_killed_between_claim_and_begin_it_goes_on_at_once(cli: Cli, database: Database) -> None:
+    with Client(database.url) as client:
+        run = client.start("flows:counting", id="early")
+    store = StandingStore(database.url)
+    command = subprocess.Popen(["sleep", "60"])
+    claimer = ProcessIdentity(uuid4(), host_identity(), command.pid, process_started(command.pid) or 0)
+    assert store.claim(run.run_id, 0, claimer)
+    store.close()
+    command.kill()
+    command.wait()
+
+    went_on = cli.start("run", "flows.py:counting", "--id", "early", PERDURE_LEASE_SECONDS="600")
+
+    assert went_on.wait(20) == 0
+    assert json.loads(went_on.output)["label"] == ""
 
 
 def test_a_run_cancelled_from_elsewhere(cli: Cli) -> None:
