@@ -26,7 +26,7 @@ demo: $(VENV)/installed ## A money transfer that is killed in the middle and fin
 	@$(BIN)/python examples/transfer/demo.py
 
 test: $(VENV)/installed system ## All tests
-	$(PYTEST) $(wildcard tests/unit tests/integration tests/chaos)
+	$(PYTEST) tests/unit tests/integration
 
 lint: $(VENV)/installed ## Style, types, import contracts, and what the repository must not hold
 	$(BIN)/ruff check
@@ -41,8 +41,8 @@ unit: $(VENV)/installed ## Tests of single modules: no server, seconds
 integration: $(VENV)/installed system ## Tests against real servers and processes
 	$(PYTEST) tests/integration
 
-chaos: $(VENV)/installed system ## Tests that kill, pause and cut off
-	$(PYTEST) tests/chaos
+chaos: $(VENV)/installed system ## The tests with random faults and random programs, ten times as long
+	PERDURE_TEST_SCALE=10 $(PYTEST) --timeout=1800 tests/integration/engine/test_lost_answers.py tests/integration/replay/test_programs.py
 
 bench: $(BENCH)/installed ## Measure against the floor and against peers
 	$(BENCH)/bin/python benchmarks/run.py $(ARGS)

@@ -1,4 +1,6 @@
-"""Connections that are cut in the middle of commits, thousands of them: each outcome is found out, none is guessed.
+"""Connections that are cut in the middle of commits, over a thousand times: each outcome is found out, none is guessed.
+
+`make chaos` does it ten times as often.
 
 What holds of every step when its call returns: its row is in the store, with the very result that its body gave. At the
 end each body has run once.
@@ -25,6 +27,7 @@ from perdure.store.opener import Opener
 from perdure.store.thread_committer import ThreadCommitter
 from tests.harness.databases import Database
 from tests.harness.proxy import Proxy
+from tests.harness.scale import SCALE
 
 from .attempts import Run, attempt_together
 
@@ -125,18 +128,18 @@ def check(database: Database, runs: Sequence[Run], endings: Sequence[Ending], st
 @pytest.mark.parametrize("draws", [draws, draws_in_threads])
 def test_commits_of_threads(database: Database, proxy: Proxy, draws: Any) -> None:
     """Each run has a committer of its own: one checkpoint at a time, or those of its own threads."""
-    runs = [Run(database.url, draws, 100) for _ in range(12)]
+    runs = [Run(database.url, draws, 100) for _ in range(12 * SCALE)]
     with watched(database), Threads(12) as pool:
         proxy.cut_randomly(RATE, seed=1, sql="perdure.checkpoint")
         endings = list(pool.map(lambda run: run.attempt(through=proxy.url(database.name)), runs))
         check(database, runs, endings, 100)
-    assert proxy.cuts.total() >= 300
+    assert proxy.cuts.total() >= 300 * SCALE
     assert len(proxy.cuts) == 4, "at each of the four moments"
 
 
 def test_commits_of_many_threads_together(database: Database, proxy: Proxy) -> None:
     """Runs that share a committer: what comes while a commit is under way goes together."""
-    runs = [Run(database.url, draws, 40) for _ in range(12)]
+    runs = [Run(database.url, draws, 40) for _ in range(12 * SCALE)]
     committer = ThreadCommitter(Opener(proxy.url(database.name)), alone=False)
     with watched(database), Threads(12) as pool:
         proxy.cut_randomly(RATE, seed=2, sql="perdure.checkpoint")
@@ -144,27 +147,27 @@ def test_commits_of_many_threads_together(database: Database, proxy: Proxy) -> N
         endings = list(pool.map(lambda run: run.attempt(through=through, committer=committer), runs))
         committer.close()
         check(database, runs, endings, 40)
-    assert proxy.cuts.total() >= 60
+    assert proxy.cuts.total() >= 60 * SCALE
     assert sum("perdure.checkpoints(" in statement for statement in proxy.cut_statements) >= 5
 
 
 @pytest.mark.parametrize("draws", [draws_async, draws_gathered])
 def test_commits_of_one_loop(database: Database, proxy: Proxy, draws: Any) -> None:
     """One run to a loop, of one task or of several."""
-    runs = [Run(database.url, draws, 100) for _ in range(8)]
+    runs = [Run(database.url, draws, 100) for _ in range(8 * SCALE)]
     with watched(database), Threads(8) as pool:
         proxy.cut_randomly(RATE, seed=3, sql="perdure.checkpoint")
         endings = list(pool.map(lambda run: run.attempt(through=proxy.url(database.name)), runs))
         check(database, runs, endings, 100)
-    assert proxy.cuts.total() >= 250
+    assert proxy.cuts.total() >= 250 * SCALE
 
 
 def test_commits_of_many_runs_in_one_loop(database: Database, proxy: Proxy) -> None:
     """Batches of up to 64, cut in the middle."""
-    runs = [Run(database.url, draws_async, 20) for _ in range(64)]
+    runs = [Run(database.url, draws_async, 20 * SCALE) for _ in range(64)]
     with watched(database):
         proxy.cut_randomly(0.3, seed=4, sql="perdure.checkpoint")
         endings = attempt_together(runs, through=proxy.url(database.name))
-        check(database, runs, endings, 20)
-    assert proxy.cuts.total() >= 60
+        check(database, runs, endings, 20 * SCALE)
+    assert proxy.cuts.total() >= 60 * SCALE
     assert sum("perdure.checkpoints(" in statement for statement in proxy.cut_statements) >= 5

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.harness.scale import SCALE
+
 from . import programs
 
 _leaf = st.one_of(
@@ -42,22 +44,22 @@ trees = st.recursive(_leaf, _compound, max_leaves=10)
 threads = st.lists(st.integers(0, 3), min_size=1, max_size=5).map(lambda counts: ["threads", *counts])
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
-@pytest.mark.timeout(300)
+@settings(max_examples=80 * SCALE, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.timeout(300 * SCALE)
 @given(trees)
 def test_resumed_programs_decide_as_before(program: list[Any]) -> None:
     programs.check(programs.record(program))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@pytest.mark.timeout(300)
+@settings(max_examples=40 * SCALE, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.timeout(300 * SCALE)
 @given(trees)
 def test_every_attempt_repeats_what_the_last_one_decided(program: list[Any]) -> None:
     programs.check_chain(program)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
-@pytest.mark.timeout(300)
+@settings(max_examples=20 * SCALE, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.timeout(300 * SCALE)
 @given(threads)
 def test_threads_repeat_what_was_decided(program: list[Any]) -> None:
     programs.check_chain(program, real=True)
