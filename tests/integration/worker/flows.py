@@ -44,8 +44,12 @@ async def async_tick(number: int, pause: float = 0.0) -> int:
 @step
 def pass_gate(gate: str) -> None:
     note("at the gate")
+    told = False
     while not is_open(gate):
         time.sleep(0.01)
+        if step_context().cancel_requested and not told:
+            note("told")
+            told = True
     note("through the gate")
 
 

@@ -28,6 +28,7 @@ def test_sync_run_ends_between_its_steps(fleet: Fleet) -> None:
     run = fleet.client.start("flows:gated", id="gated", input={"gate": "gate"})
     fleet.wait_for("at the gate")
     assert run.cancel()
+    fleet.wait_for("told", deadline=5)
     fleet.open("gate")
     with pytest.raises(RunWasCancelled):
         run.result(timeout=5)
