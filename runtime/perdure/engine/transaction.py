@@ -63,7 +63,7 @@ _STATEMENT = 600.0
 _CONFLICTS = 20
 """Times that a transaction which Postgres undid for others' sake is run again before that is the step's error."""
 
-_LOSSES = 10
+_LOSSES = 20
 """Times that a body whose connection broke is run again before that is the step's error: it may be what breaks it."""
 
 T = TypeVar("T")

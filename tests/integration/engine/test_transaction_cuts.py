@@ -134,7 +134,8 @@ def test_before_commit_nothing_stands_and_the_body_runs_again(
 )
 def test_hundreds_of_random_cuts(ledger: Database, proxy: Proxy, entries: Any, seed: int) -> None:
     run = Run(ledger.url, entries, 80)
-    proxy.cut_randomly(0.15, seed=seed)
+    # Each try makes some five requests; that twenty tries in a row are cut does not happen by chance.
+    proxy.cut_randomly(0.12, seed=seed)
     ending = run.attempt(through=proxy.url(ledger.name))
     assert (ending.state, ending.raised) == ("succeeded", None)
     assert proxy.cuts.total() >= 40
