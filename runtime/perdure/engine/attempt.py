@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextvars import Context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import (
     ControlSignal,
@@ -32,7 +30,7 @@ from .lane import Lane
 from .threads import ThreadPoolExecutor, ThreadWatch
 
 if TYPE_CHECKING:
-    from .loop import RunLoop
+    from .loop import BranchTask, RunLoop
     from .outcome import Outcome
 
 __all__ = ["Attempt", "Facts", "Observer"]
@@ -149,7 +147,7 @@ class Attempt:
         self.older_ended = False
         """Whether the transactions of older attempts have been ended, which might hold locks."""
         self.forked = False
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[BranchTask] = set()
         self.steps_done = self.journal.size
         self.current_step: str | None = None
         self._observer = observer
@@ -192,12 +190,7 @@ class Attempt:
                 self.signal = signal
         self.interrupted.set()
         self.paused.set()
-        if self.loop is None:
-            self.lane.wake_all()
-        elif self.loop.is_mine():
-            self._wake()
-        else:
-            self.loop.call_in_loop(self._wake)
+        self.lane.call(self._wake)
         return self.signal
 
     def drain(self, signal: ControlSignal) -> None:
@@ -209,10 +202,7 @@ class Attempt:
         with self.lane.lock:
             self._draining = self._draining or signal
         self.paused.set()
-        if self.loop is None or self.loop.is_mine():
-            self._end_if_drained()
-        else:
-            self.loop.call_in_loop(self._end_if_drained)
+        self.lane.call(self._end_if_drained)
 
     def _end_if_drained(self) -> None:
         with self.lane.lock:
@@ -337,19 +327,6 @@ class Attempt:
             outcome.error,
         )
 
-    async def commit_in_thread(self, checkpoint: Checkpoint) -> Settled:
-        """Store an outcome from a task, without the loop's own connection."""
-        assert self.loop is not None
-        loop = self.loop
-        future: asyncio.Future[Settled] = loop.create_future()
-
-        def commit() -> None:
-            settled = self.committer.commit(checkpoint, self.given_up)
-            loop.call_in_loop(_set, future, settled)
-
-        Context().run(threading.Thread(target=commit, daemon=True, name="perdure-commit").start)
-        return await future
-
     # What is seen of it.
 
     def started(self, key: str) -> None:
@@ -367,15 +344,14 @@ class Attempt:
         if self.current_step == key:
             self.current_step = None
         if self._observer is not None:
-            kind = "error" if outcome.error is not None else "cancelled" if outcome.cancelled else "result"
-            self._observer.finished(key, kind, outcome.tries, (time.monotonic_ns() - started) / 1e9, outcome.raised)
+            self._observer.finished(
+                key, _kind(outcome), outcome.tries, (time.monotonic_ns() - started) / 1e9, outcome.raised
+            )
 
     def replayed(self, key: str, recorded: Recorded) -> None:
         if self._observer is not None:
-            kind = "error" if recorded.error is not None else "cancelled" if recorded.cancelled else "result"
-            self._observer.replayed(key, kind, recorded.attempt)
+            self._observer.replayed(key, _kind(recorded), recorded.attempt)
 
 
-def _set(future: asyncio.Future[Settled], settled: Settled) -> None:
-    if not future.done():
-        future.set_result(settled)
+def _kind(outcome: Outcome | Recorded) -> str:
+    return "error" if outcome.error is not None else "cancelled" if outcome.cancelled else "result"

@@ -23,12 +23,11 @@ __all__ = ["Branch", "branch_here"]
 class Branch:
     """One branch. `task` or `thread` is who may call its steps."""
 
-    __slots__ = ("attempt", "cancel_pending", "children", "counts", "loop", "order", "path", "task", "thread")
+    __slots__ = ("attempt", "cancel_pending", "children", "counts", "loop", "path", "task", "thread")
 
-    def __init__(self, attempt: Attempt, path: str = "", order: tuple[int, ...] = ()) -> None:
+    def __init__(self, attempt: Attempt, path: str = "") -> None:
         self.attempt = attempt
         self.path = path
-        self.order = order
         self.children = 0
         self.counts: dict[str, int] = {}
         self.task: asyncio.Task[object] | None = None
@@ -40,7 +39,12 @@ class Branch:
         """The next branch that this one creates."""
         self.children += 1
         path = f"{self.path}.{self.children}" if self.path else str(self.children)
-        return Branch(self.attempt, path, (*self.order, self.children))
+        return Branch(self.attempt, path)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Sorts branches as they were created, each before its children."""
+        return tuple(int(number) for number in self.path.split(".")) if self.path else ()
 
     def next_key(self, name: str) -> StepKey:
         """The key of the step of this name that the branch calls now."""

@@ -12,13 +12,11 @@ from ..context import CURRENT
 from ..errors import (
     ControlSignal,
     HandedBack,
-    InputError,
     PerdureError,
     RunCancelled,
     RunStopped,
     StepCallError,
     Superseded,
-    ValueNotReadable,
 )
 from ..failures import Failure
 from .branch import Branch
@@ -90,7 +88,7 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
             attempt,
             value,
             raised,
-            {t.branch.path for t in attempt.tasks if t is not main and hasattr(t, "branch")},
+            {task.branch.path for task in attempt.tasks if task is not main},
         )
     finally:
         _close(attempt)
@@ -152,18 +150,12 @@ def _ending(
         case _:
             pass
     if raised is not None:
-        return _failed(_readable(definition, raised))
+        return _failed(raised)
     try:
         result, _ = definition.result.encode(value)
     except PerdureError as error:
         return _failed(error)
     return Ending("succeeded", result=result)
-
-
-def _readable(definition: WorkflowDefinition, raised: BaseException) -> BaseException:
-    if isinstance(raised, ValueNotReadable) and not isinstance(raised, InputError):
-        return InputError(f"the input of {definition.entrypoint} does not fit: {raised}")
-    return raised
 
 
 def _failed(error: BaseException) -> Ending:

@@ -205,12 +205,8 @@ class Lane:
 
     # Tasks: called in the loop's thread only.
 
-    def enter(self) -> None:
-        """A callback of the run's tasks was scheduled."""
-        self.busy += 1
-
     def leave(self) -> None:
-        """Such a callback ran, or was cancelled."""
+        """A callback of the run's tasks, which `busy` counts, ran or was cancelled."""
         self.busy -= 1
         if not self.busy:
             self._spins = 0
@@ -244,11 +240,15 @@ class Lane:
     # Delivering.
 
     def pump_soon(self) -> None:
-        """Deliver what can be delivered, in the thread where that belongs."""
+        """Deliver what can be delivered."""
+        self.call(self.pump)
+
+    def call(self, what: Callable[[], object]) -> None:
+        """Call something where the run's tasks are: in the loop's thread, where there is a loop."""
         if self._loop is None or self._loop.is_mine():
-            self.pump()
+            what()
         else:
-            self._loop.call_in_loop(self.pump)
+            self._loop.call_in_loop(what)
 
     def pump(self, *, force: bool = False) -> None:
         """Deliver the next event while the run is at rest. `force` takes it for resting."""

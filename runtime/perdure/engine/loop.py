@@ -36,17 +36,16 @@ class RunHandle(asyncio.Handle):
 
     def _run(self) -> None:
         lane, self._lane = self._lane, None
+        raised: BaseException | None = None
         try:
             super()._run()
         except (SystemExit, KeyboardInterrupt) as error:
             # The task that raised it carries it; another run's tasks in this loop are not to end with it.
-            if cast("RunLoop", self._loop).forked:  # type: ignore[attr-defined]
-                end_fork("a task of the workflow", error)
-        finally:
-            if cast("RunLoop", self._loop).forked:  # type: ignore[attr-defined]
-                end_fork("a task of the workflow", None)
-            if lane is not None:
-                lane.leave()
+            raised = error
+        if cast("RunLoop", self._loop).forked:  # type: ignore[attr-defined]
+            end_fork("a task of the workflow", raised)
+        if lane is not None:
+            lane.leave()
 
     def cancel(self) -> None:
         super().cancel()
@@ -190,7 +189,7 @@ class RunLoop(asyncio.SelectorEventLoop):
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None, **options: Any
     ) -> asyncio.Task[Any]:
-        parent = (context or copy_context()).get(CURRENT) if context is not None else CURRENT.get()
+        parent = context.get(CURRENT) if context else CURRENT.get()
         if parent is None or parent.__class__ is not Branch:
             return super().create_task(coro, name=name, context=context, **options)
         if (foreseen := self._foreseen.pop(id(coro), None)) is not None:
@@ -252,9 +251,9 @@ def _run_timer(timer: LaneTimer) -> None:
 
 
 def _give_back(
-    branch: Branch, outer: asyncio.Task[object] | None, tasks: set[asyncio.Task[Any]], done: asyncio.Task[Any]
+    branch: Branch, outer: asyncio.Task[object] | None, tasks: set[BranchTask], done: asyncio.Task[Any]
 ) -> None:
-    tasks.discard(done)
+    tasks.discard(cast("BranchTask", done))
     if branch.attempt.signal is not None and not done.cancelled():
         done.exception()
     if branch.task is done:
@@ -262,7 +261,8 @@ def _give_back(
 
 
 def _ended(task: asyncio.Task[Any]) -> None:
-    branch = cast("BranchTask", task).branch
+    task = cast("BranchTask", task)
+    branch = task.branch
     branch.attempt.tasks.discard(task)
     if branch.path:
         branch.attempt.lane.branches -= 1

@@ -32,64 +32,54 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     inline = branch.task is not None
     lone = lane.lone
     if recorded is not None:
-        if inline or lone:
-            recorded.consumed = True
-            if lone:
-                lane.passed(recorded.clock)
-        else:
-            gate = Lock()
-            gate.acquire()
-            lane.wait_recorded(Delivery(branch, recorded.ordinal, recorded.clock, gate.release))
-            lane.rest_thread(branch)
-            gate.acquire()
-            attempt.check()
+        _await_recorded(branch, recorded, lone=lone, inline=inline)
         return _replayed(step, branch, recorded)
     if not inline and not lone:
         lane.rest_thread(branch)
     attempt.enter_step()
     started = time.monotonic_ns()
     attempt.started(key)
-    context = StepContext(branch, key)
-    if inline or lone:
-        outcome = run_body(
-            step, context, args, kwargs, Place(branch, started, _no_turn, alone=True) if step.database else None
-        )
+    gate = _shut_gate()
+    place = Place(branch, started, gate.release, alone=inline or lone)
+    outcome = run_body(step, StepContext(branch, key), args, kwargs, place if step.database else None)
+    if not outcome.stored:
+        place.take(outcome)
+    try:
         if not outcome.stored:
-            outcome.ordinal, outcome.clock = lane.accept()
             _store(step, branch, key, outcome, started)
-        if lone:
-            lane.passed(outcome.clock)
-    else:
-        outcome = _run_in_turn(step, context, args, kwargs, started)
+    finally:
+        if place.delivery is not None:
+            lane.stored(place.delivery)
+    if place.delivery is not None:
+        gate.acquire()
+        attempt.check()
+    if lone:
+        lane.passed(outcome.clock)
     attempt.finished(key, outcome, started)
     if outcome.raised is not None:
         raise outcome.raised
     return outcome.value
 
 
-def _run_in_turn(
-    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], started: int
-) -> Outcome:
-    branch = context.branch
-    gate = Lock()
-    gate.acquire()
-    place = Place(branch, started, gate.release, alone=False)
-    outcome = run_body(step, context, args, kwargs, place if step.database else None)
-    if not outcome.stored:
-        place.take(outcome)
-    assert place.delivery is not None
-    try:
-        if not outcome.stored:
-            _store(step, branch, context.step_key, outcome, started)
-    finally:
-        branch.attempt.lane.stored(place.delivery)
+def _await_recorded(branch: Branch, recorded: Recorded, *, lone: bool, inline: bool) -> None:
+    lane = branch.attempt.lane
+    if lone or inline:
+        recorded.consumed = True
+        if lone:
+            lane.passed(recorded.clock)
+        return
+    gate = _shut_gate()
+    lane.wait_recorded(Delivery(branch, recorded.ordinal, recorded.clock, gate.release))
+    lane.rest_thread(branch)
     gate.acquire()
     branch.attempt.check()
-    return outcome
 
 
-def _no_turn() -> None:
-    """What is alone in a run has no turn to wait for."""
+def _shut_gate() -> Lock:
+    """A lock that somebody else will release."""
+    gate = Lock()
+    gate.acquire()
+    return gate
 
 
 def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int) -> None:
@@ -128,16 +118,19 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     if not outcome.stored:
         place.take(outcome)
     turn.delivery = place.delivery
+    committer = attempt.loop_committer
+    assert committer is not None
     if outcome.stored:
         turn.settle(None)
     else:
-        committer = attempt.loop_committer
-        assert committer is not None
         committer.submit(attempt.checkpoint(key, step.name, outcome, started), turn.settle)
     await turn.come()
     if isinstance(turn.settled, ValueNotStorable) and _refused(outcome, turn.settled):
         # Its turn has come already, so the error is stored without another.
-        turn.settled = await attempt.commit_in_thread(attempt.checkpoint(key, step.name, outcome, started))
+        again = _Turn(branch)
+        committer.submit(attempt.checkpoint(key, step.name, outcome, started), again.settle)
+        await again.come()
+        turn.settled, turn.cancelled = again.settled, turn.cancelled or again.cancelled
     if turn.settled is not None:
         attempt.judge(turn.settled, key)
     if place.alone:

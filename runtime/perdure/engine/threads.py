@@ -10,9 +10,9 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -41,6 +41,23 @@ def _branch() -> Branch | None:
     return current if isinstance(current, Branch) else None
 
 
+def _threads_branch() -> Branch | None:
+    """The branch whose thread this is; None outside of runs, in steps and in tasks."""
+    branch = _branch()
+    return branch if branch is not None and branch.task is None else None
+
+
+@contextmanager
+def _at_rest(branch: Branch) -> Iterator[None]:
+    """While this thread, which is the branch's, waits for something."""
+    lane = branch.attempt.lane
+    lane.rest_thread(branch)
+    try:
+        yield
+    finally:
+        lane.resume_thread(branch)
+
+
 class _RestingEvent(threading.Event):
     """The event for which `concurrent.futures.wait` and `as_completed` wait: who waits for it is at rest."""
 
@@ -49,15 +66,14 @@ class _RestingEvent(threading.Event):
         self._sleepers: list[Branch] = []
 
     def wait(self, timeout: float | None = None) -> bool:
-        branch = _branch()
-        if branch is None or branch.task is not None or self.is_set():
+        branch = _threads_branch()
+        if branch is None or self.is_set():
             return super().wait(timeout)
         self._sleepers.append(branch)
-        branch.attempt.lane.rest_thread(branch)
         try:
-            return super().wait(timeout)
+            with _at_rest(branch):
+                return super().wait(timeout)
         finally:
-            branch.attempt.lane.resume_thread(branch)
             with suppress(ValueError):
                 self._sleepers.remove(branch)
 
@@ -94,25 +110,23 @@ class BranchFuture(Future[T]):
         return self is other
 
     def result(self, timeout: float | None = None) -> T:
-        return self._at_rest(super().result, timeout)  # type: ignore[no-any-return]
+        return self._wait(super().result, timeout)  # type: ignore[no-any-return]
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        return self._at_rest(super().exception, timeout)  # type: ignore[no-any-return]
+        return self._wait(super().exception, timeout)  # type: ignore[no-any-return]
 
-    def _at_rest(self, get: Callable[[float | None], Any], timeout: float | None) -> Any:
-        branch = _branch()
-        if branch is None or branch.task is not None:
+    def _wait(self, get: Callable[[float | None], Any], timeout: float | None) -> Any:
+        branch = _threads_branch()
+        if branch is None:
             return get(timeout)
-        lane = branch.attempt.lane
-        with lane.lock:
+        with branch.attempt.lane.lock:
             if self.done():
                 return get(timeout)
             self._sleepers.append(branch)
-        lane.rest_thread(branch)
         try:
-            return get(timeout)
+            with _at_rest(branch):
+                return get(timeout)
         finally:
-            lane.resume_thread(branch)
             with suppress(ValueError):
                 self._sleepers.remove(branch)
             branch.attempt.check()
@@ -209,17 +223,10 @@ class ThreadPoolExecutor(Executor):
             threads = list(self._threads)
         if not wait:
             return
-        branch = _branch()
-        if branch is None or branch.task is not None:
+        branch = _threads_branch()
+        with nullcontext() if branch is None else _at_rest(branch):
             for thread in threads:
                 thread.join()
-            return
-        branch.attempt.lane.rest_thread(branch)
-        try:
-            for thread in threads:
-                thread.join()
-        finally:
-            branch.attempt.lane.resume_thread(branch)
 
 
 def _begins(branch: Branch | None) -> None:
