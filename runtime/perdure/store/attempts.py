@@ -13,7 +13,7 @@ from uuid import UUID
 from ..errors import PerdureError, SchemaMismatch, StoreChanged, StoreError, StoreUnavailable, Superseded
 from ..names import Claim, RunId
 from .checkpoints import Answer, Recorded
-from .connection import Fault
+from .connection import Fault, storable
 from .opener import Backoff, Opener
 from .processes import ProcessIdentity
 from .versions import CLIENT_VERSION, check_versions
@@ -174,14 +174,13 @@ class AttemptStore:
         detail: str | None = None,
     ) -> Answer:
         """End an attempt and leave the run to another."""
-        detail = detail and detail.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
         parameters = (
             str(run).encode(),
             str(claim).encode(),
             ending.encode(),
             _maybe(code),
             _maybe(signal),
-            _maybe(detail),
+            _maybe(storable(detail)),
         )
         return self._answer(HAND_BACK, parameters, "hand the run back")
 

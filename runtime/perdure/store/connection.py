@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
 
-__all__ = ["Fault", "classify", "connect", "conninfo", "database_url", "translated"]
+__all__ = ["Fault", "classify", "connect", "conninfo", "database_url", "storable", "translated"]
 
 _TIMEOUTS = {
     "connect_timeout": "5",
@@ -121,3 +121,8 @@ def connect(url: str, application_name: str = "perdure") -> psycopg.Connection[t
         psycopg.Error: the server does not take it.
     """
     return psycopg.connect(conninfo(url, application_name), autocommit=True, prepare_threshold=None)
+
+
+def storable(text: str | None) -> str | None:
+    """Text for people, without what Postgres does not take in a text."""
+    return text and text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

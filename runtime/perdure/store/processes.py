@@ -12,10 +12,9 @@ from uuid import UUID
 
 import psycopg
 
-from ..errors import StoreUnavailable
-from .connection import connect, translated
+from .connection import translated
 from .contention import execute_patiently
-from .statements import statement
+from .kept import KeptConnection
 
 __all__ = ["ProcessIdentity", "ProcessStore", "Watched", "identity_parameters"]
 
@@ -60,13 +59,11 @@ class ProcessStore:
     def __init__(self, url: str, lease: float) -> None:
         self._url = url
         self._lease = lease
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection = KeptConnection(url)
 
     def close(self) -> None:
         """End the connection; the next call opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connection.close()
 
     def beat(self, process: ProcessIdentity, owner: str) -> list[UUID]:
         """Raise a worker's counter. Returns those of its runs whose cancellation is asked for.
@@ -132,11 +129,6 @@ class ProcessStore:
 
     def _cursor(self, name: str, parameters: Mapping[str, object], doing: str) -> psycopg.Cursor[Any]:
         try:
-            if self._connection is None:
-                self._connection = connect(self._url)
-            return self._connection.execute(statement(name), parameters)
+            return self._connection.execute(name, parameters)
         except psycopg.Error as error:
-            raised = translated(error, doing)
-            if isinstance(raised, StoreUnavailable):
-                self.close()
-            raise raised from error
+            raise translated(error, doing) from error

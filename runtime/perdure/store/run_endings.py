@@ -11,12 +11,12 @@ from typing import Any
 
 import psycopg
 
-from ..errors import StoreError, StoreUnavailable
+from ..errors import StoreError
 from ..names import Claim, RunId
 from .checkpoints import Answer
-from .connection import Fault, classify, connect, translated
+from .connection import Fault, classify, storable, translated
 from .contention import execute_patiently
-from .statements import statement
+from .kept import KeptConnection
 
 __all__ = ["RowLocked", "RunEnding", "RunEndingStore"]
 
@@ -44,13 +44,11 @@ class RunEndingStore:
     def __init__(self, url: str, lease: float) -> None:
         self._url = url
         self._lease = lease
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection = KeptConnection(url, "perdure worker (endings)")
 
     def close(self) -> None:
         """End the connection; the next call opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connection.close()
 
     def write(self, endings: Sequence[RunEnding]) -> list[Answer]:
         """Write endings. Returns an answer for each. After an error some may be written: asking again is harmless.
@@ -85,7 +83,7 @@ class RunEndingStore:
             "result": ending.result,
             "error": ending.error,
             "ending": ending.ending,
-            "detail": _storable(ending.detail),
+            "detail": storable(ending.detail),
         }
         doing = f"end the attempt at run {ending.run}"
         [(answer,)] = execute_patiently(self._url, name, parameters, lease=self._lease, doing=doing)
@@ -93,19 +91,14 @@ class RunEndingStore:
 
     def _rows(self, name: str, columns: dict[str, object]) -> list[Any]:
         try:
-            if self._connection is None:
-                self._connection = connect(self._url, "perdure worker (endings)")
-            return self._connection.execute(statement(name), columns).fetchall()
+            return self._connection.execute(name, columns).fetchall()
         except psycopg.Error as error:
             fault = classify(error.sqlstate)
             if fault is Fault.LOCKED:
                 raise RowLocked(str(error).strip()) from error
             if fault is Fault.REFUSED:
                 raise StoreError(f"the store does not take the run's outcome: {str(error).strip()}") from error
-            raised = translated(error, "end runs")
-            if isinstance(raised, StoreUnavailable):
-                self.close()
-            raise raised from error
+            raise translated(error, "end runs") from error
 
 
 def _columns(endings: Sequence[RunEnding]) -> dict[str, object]:
@@ -116,10 +109,5 @@ def _columns(endings: Sequence[RunEnding]) -> dict[str, object]:
         "results": [e.result for e in endings],
         "errors": [e.error for e in endings],
         "endings": [e.ending for e in endings],
-        "details": [_storable(e.detail) for e in endings],
+        "details": [storable(e.detail) for e in endings],
     }
-
-
-def _storable(text: str | None) -> str | None:
-    """Text for people, without what Postgres does not take in a text."""
-    return text and text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

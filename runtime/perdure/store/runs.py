@@ -5,7 +5,6 @@ Every call may be repeated, so each is: over a new connection, until it is answe
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from .connection import Fault, classify, connect, translated
+from .opener import Backoff
 from .records import AttemptInfo, RunDetail, RunFilter, RunInfo, RunState, StepInfo, owner_of
 from .statements import statement
 from .versions import check_versions
@@ -28,9 +28,6 @@ Row = dict[str, Any]
 
 PATIENCE = 10.0
 """How long a call is repeated while the store is away, in seconds."""
-
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +201,7 @@ class RunStore:
         return self._ask("delete the run", work)
 
     def _ask(self, doing: str, work: Callable[[psycopg.Cursor[Row]], T]) -> T:
-        gives_up = time.monotonic() + self._patience
-        pause = _FIRST_PAUSE
+        backoff = Backoff(self._patience)
         while True:
             try:
                 with self._lock, self._cursor() as cursor:
@@ -213,11 +209,10 @@ class RunStore:
             except psycopg.Error as error:
                 with self._lock:
                     self._drop_broken()
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                fault = classify(error.sqlstate)
-                if fault in (Fault.UNUSABLE, Fault.REFUSED) or time.monotonic() + pause > gives_up:
+                delay = backoff.next()
+                if classify(error.sqlstate) in (Fault.UNUSABLE, Fault.REFUSED) or delay is None:
                     raise translated(error, doing) from error
-            time.sleep(pause * random.uniform(0.5, 1))
+            time.sleep(delay)
 
     def _cursor(self) -> psycopg.Cursor[Row]:
         if self._connection is None:

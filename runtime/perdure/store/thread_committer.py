@@ -39,7 +39,8 @@ class ThreadCommitter:
     """Commits for threads: whoever comes first holds the connection, and those who come meanwhile go together next."""
 
     def __init__(self, opener: Opener, *, alone: bool = True) -> None:
-        self._opener = opener
+        self.opener = opener
+        """Opens the connections on which this commits."""
         self._lock_timeout = None if alone else LOCK_TIMEOUT
         self._lock = Lock()
         self._held = False
@@ -47,16 +48,15 @@ class ThreadCommitter:
         self._wire: Wire | None = None
         self._closed = False
 
-    @property
-    def opener(self) -> Opener:
-        """Opens the connections on which this commits."""
-        return self._opener
-
     def close(self) -> None:
         """End the connection, once nobody holds it."""
         with self._lock:
             self._closed = True
-            wire, self._wire = (None, self._wire) if self._held else (self._wire, None)
+            if not self._held:
+                self._end()
+
+    def _end(self) -> None:
+        wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
 
@@ -92,6 +92,8 @@ class ThreadCommitter:
             queue, self._queue = self._queue, []
             if not queue:
                 self._held = False
+                if self._closed:
+                    self._end()
                 return
         queue[0].batch = queue
         queue[0].gate.release()
@@ -150,7 +152,7 @@ class ThreadCommitter:
                     # A lock_timeout of the role, or one that another client left behind in a pooler.
                     time.sleep(0.05)
                     continue
-                backoff = backoff or Backoff(self._opener.patience)
+                backoff = backoff or Backoff(self.opener.patience)
                 delay = backoff.next()
                 if delay is None or given_up():
                     return StoreUnavailable(f"checkpoint {checkpoint.key!r} could not be stored: {error}")
@@ -158,7 +160,7 @@ class ThreadCommitter:
 
     def _aside(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> Settled:
         """Wait for a lock on a connection of one's own, while others use ours."""
-        own = ThreadCommitter(self._opener)
+        own = ThreadCommitter(self.opener)
         try:
             return own.commit(checkpoint, given_up)
         finally:
@@ -166,10 +168,9 @@ class ThreadCommitter:
 
     def _connected(self) -> Wire:
         if self._wire is None:
-            self._wire = self._opener.open(self._lock_timeout)
+            self._wire = self.opener.open(self._lock_timeout)
         return self._wire
 
     def _drop(self, error: WireError | StoreChanged) -> None:
-        if self._wire is not None and isinstance(error, WireError) and error.fault is Fault.AWAY:
-            self._wire.close()
-            self._wire = None
+        if isinstance(error, WireError) and error.fault is Fault.AWAY:
+            self._end()
