@@ -7,17 +7,16 @@ number of test processes may ask for it at once.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from .cache import home, key_of, locked
 
 __all__ = ["pythons", "venv_for"]
 
@@ -65,11 +64,9 @@ def venv_for(python: Path) -> Path:
     found = _probe(python)
     if found is None:
         raise RuntimeError(f"{python} is no CPython {OLDEST[0]}.{OLDEST[1]} or newer that runs")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "perdure" / "tests"
-    home.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(b"\0".join([_LOCK.read_bytes(), os.fsencode(_TREE), os.fsencode(found.executable)]))
-    venv = home / f"{found.version[0]}.{found.version[1]}-{key.hexdigest()[:16]}"
-    with _locked(venv.with_suffix(".lock")):
+    key = key_of([_LOCK.read_bytes(), os.fsencode(_TREE), os.fsencode(found.executable)])
+    venv = home() / f"{found.version[0]}.{found.version[1]}-{key}"
+    with locked(venv.parent / f"{venv.name}.lock"):
         if not _works(venv):
             _make(venv, found.executable)
     return venv
@@ -118,10 +115,3 @@ def _make(venv: Path, python: Path) -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,0 +1,164 @@
+"""The programs that the cluster runs, built from the Go modules in parts/ and kept in the user's cache.
+
+All of Kubernetes is one program of many names, since its parts share nearly all of their code; CoreDNS is another.
+The key is what goes into the build, so that a raised version is built anew and nothing else is.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.built.prerequisites import Lacking, go_lack
+from tests.cluster.progress import progress
+from tests.harness import cache
+from tests.harness.cache import Say
+
+__all__ = ["KUBERNETES_VERSION", "Module", "binaries", "build"]
+
+PARTS = Path(__file__).resolve().parents[1] / "parts"
+
+# What Go says when the network, and not the build, is at fault.
+_NO_DOWNLOAD = re.compile(
+    r".*(?:dial |lookup |proxyconnect|[Tt]imeout|: EOF|reset by peer|tls: |x509: | 50\d |GOPROXY).*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A Go module whose main package is one program."""
+
+    title: str
+    folder: Path
+    version_of: str
+    """The required module whose version is the program's."""
+    names: tuple[str, ...]
+    """The program's file, then the links to it."""
+    symbols: str = ""
+    """The Go package whose variables tell the program its own version, if it does not know otherwise."""
+
+    @property
+    def version(self) -> str:
+        """Such as v1.35.4; go.mod is the one place where it stands."""
+        found = re.search(rf"(?m)^(?:require )?\s*{re.escape(self.version_of)} (v\S+)", self._go_mod)
+        assert found is not None, f"{self.folder}/go.mod does not require {self.version_of}"
+        return found[1]
+
+    @property
+    def flags(self) -> list[str]:
+        """Arguments of `go build`: the same sources give the same program wherever they are built."""
+        linker = ["-s", "-w"]
+        if self.symbols:
+            major, minor, *_ = self.version.removeprefix("v").split(".")
+            values = {"gitVersion": self.version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+            linker += [f"-X {self.symbols}.{name}={value}" for name, value in values.items()]
+        return ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(linker)]
+
+    def inputs(self) -> Iterator[bytes | str]:
+        """Everything that decides what the program is, but for the version of Go."""
+        yield from self.names
+        yield from self.flags
+        for file in sorted(self.folder.iterdir()):
+            yield file.name
+            yield file.read_bytes()
+
+    @property
+    def _go_mod(self) -> str:
+        return (self.folder / "go.mod").read_text()
+
+
+_MODULES = (
+    Module(
+        title="Kubernetes",
+        folder=PARTS / "kubernetes",
+        version_of="k8s.io/kubernetes",
+        names=(
+            "kubernetes",
+            "etcd",
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-proxy",
+            "kube-scheduler",
+            "kubectl",
+            "kubelet",
+        ),
+        symbols="k8s.io/component-base/version",
+    ),
+    Module(title="CoreDNS", folder=PARTS / "coredns", version_of="github.com/coredns/coredns", names=("coredns",)),
+)
+
+KUBERNETES_VERSION = _MODULES[0].version
+
+
+def binaries(say: Say, modules: Sequence[Module] = _MODULES) -> Path:
+    """The folder with etcd, kubectl, coredns and every part of Kubernetes; built first if it is not in the cache.
+
+    Raises:
+        Lacking: they have to be built, and Go or the network is missing.
+        RuntimeError: the build failed; the message holds what Go said.
+    """
+    key = cache.key_of([platform.machine(), *(part for module in modules for part in module.inputs())])
+
+    def make(into: Path) -> None:
+        for module in modules:
+            build(module, into, say)
+
+    return cache.entry("binaries", key, make, say)
+
+
+def build(module: Module, into: Path, say: Say) -> None:
+    """Build one program into a folder, and its links next to it; errors as `binaries`."""
+    if lack := go_lack(module.folder):
+        raise Lacking([lack])
+    label = f"{module.title} {module.version}"
+    say(f"Building {label}, which takes minutes the first time")
+    packages = _packages(module, label, say)
+    built = 0
+    command = ["go", "build", "-v", *module.flags, "-o", str(into / module.names[0]), "."]
+    with progress(say, lambda: f"{label}: {built:,} of {packages:,} packages"):
+        for _ in _lines(command, module):
+            built += 1
+    for name in module.names[1:]:
+        (into / name).symlink_to(module.names[0])
+
+
+def _packages(module: Module, label: str, say: Say) -> int:
+    """How many packages there are to build; downloads them."""
+    packages = downloads = 0
+    command = ["go", "list", "-mod=readonly", "-deps", "-f", "package {{.ImportPath}}", "."]
+    with progress(say, lambda: f"{label}: {downloads:,} modules downloaded"):
+        for line in _lines(command, module):
+            packages += line.startswith("package ")
+            downloads += line.startswith("go: downloading ")
+    return packages
+
+
+def _lines(command: Sequence[str], module: Module) -> Iterator[str]:
+    """What a command prints, line by line; it ends with us, as it then finds nobody who reads its output."""
+    env = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+    for name in ("GOOS", "GOARCH"):
+        env.pop(name, None)  # the programs run here
+    last: deque[str] = deque(maxlen=30)
+    with subprocess.Popen(
+        command, cwd=module.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                last.append(line.rstrip())
+                yield last[-1]
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode == 0:
+        return
+    for line in reversed(last):
+        if _NO_DOWNLOAD.fullmatch(line):
+            raise Lacking([f"the network, for {module.title} {module.version} must be built ({line})"])
+    raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(last))
