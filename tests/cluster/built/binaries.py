@@ -9,25 +9,18 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.built.prerequisites import Lacking, go_lack
-from tests.cluster.progress import progress
+from tests.cluster.progress import Failed, output, progress
 from tests.harness import cache
 from tests.harness.cache import Say
 
 __all__ = ["KUBERNETES_VERSION", "Module", "binaries", "build"]
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
-
-# What Go says when the network, and not the build, is at fault.
-_NO_DOWNLOAD = re.compile(
-    r".*(?:dial |lookup |proxyconnect|[Tt]imeout|: EOF|reset by peer|tls: |x509: | 50\d |GOPROXY).*"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +94,7 @@ def binaries(say: Say, modules: Sequence[Module] = _MODULES) -> Path:
 
     Raises:
         Lacking: they have to be built, and Go or the network is missing.
-        RuntimeError: the build failed; the message holds what Go said.
+        Failed: the build failed; the message holds what Go said.
     """
     key = cache.key_of([platform.machine(), *(part for module in modules for part in module.inputs())])
 
@@ -120,9 +113,8 @@ def build(module: Module, into: Path, say: Say) -> None:
     say(f"Building {label}, which takes minutes the first time")
     packages = _packages(module, label, say)
     built = 0
-    command = ["go", "build", "-v", *module.flags, "-o", str(into / module.names[0]), "."]
     with progress(say, lambda: f"{label}: {built:,} of {packages:,} packages"):
-        for _ in _lines(command, module):
+        for _ in _go(module, "build", "-v", *module.flags, "-o", str(into / module.names[0]), "."):
             built += 1
     for name in module.names[1:]:
         (into / name).symlink_to(module.names[0])
@@ -131,34 +123,22 @@ def build(module: Module, into: Path, say: Say) -> None:
 def _packages(module: Module, label: str, say: Say) -> int:
     """How many packages there are to build; downloads them."""
     packages = downloads = 0
-    command = ["go", "list", "-mod=readonly", "-deps", "-f", "package {{.ImportPath}}", "."]
     with progress(say, lambda: f"{label}: {downloads:,} modules downloaded"):
-        for line in _lines(command, module):
+        for line in _go(module, "list", "-mod=readonly", "-deps", "-f", "package {{.ImportPath}}", "."):
             packages += line.startswith("package ")
             downloads += line.startswith("go: downloading ")
     return packages
 
 
-def _lines(command: Sequence[str], module: Module) -> Iterator[str]:
-    """What a command prints, line by line; it ends with us, as it then finds nobody who reads its output."""
+def _go(module: Module, *arguments: str) -> Iterator[str]:
+    """What `go` prints, line by line."""
     env = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
     for name in ("GOOS", "GOARCH"):
         env.pop(name, None)  # the programs run here
-    last: deque[str] = deque(maxlen=30)
-    with subprocess.Popen(
-        command, cwd=module.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                last.append(line.rstrip())
-                yield last[-1]
-        except BaseException:
-            process.kill()
+    try:
+        yield from output(["go", *arguments], cwd=module.folder, env=env)
+    except Failed as failed:
+        if failed.no_network is None:
             raise
-    if process.returncode == 0:
-        return
-    for line in reversed(last):
-        if _NO_DOWNLOAD.fullmatch(line):
-            raise Lacking([f"the network, for {module.title} {module.version} must be built ({line})"])
-    raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(last))
+        need = f"the network, as {module.title} {module.version} must be built"
+        raise Lacking([f"{need} ({failed.no_network})"]) from failed
