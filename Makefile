@@ -14,19 +14,21 @@ CODE := runtime $(wildcard examples benchmarks) tests
 # More arguments for pytest: make unit ARGS="-k retry"
 ARGS :=
 PYTEST := $(BIN)/python -m pytest $(ARGS)
+CLUSTER := $(BIN)/python -m tests.cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit integration chaos bench lock system clean
+.PHONY: cluster cluster-build cluster-up cluster-down cluster-shell
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/installed ## A money transfer that is killed in the middle and finishes all the same
 	@$(BIN)/python examples/transfer/demo.py
 
-test: $(VENV)/installed system ## All tests
-	$(PYTEST) tests/unit tests/integration
+test: $(VENV)/installed system cluster-build ## All tests
+	$(PYTEST) tests/unit tests/integration tests/cluster
 
 lint: $(VENV)/installed ## Style, types, import contracts, and what the repository must not hold
 	$(BIN)/ruff check
@@ -40,6 +42,21 @@ unit: $(VENV)/installed ## Tests of single modules: no server, seconds
 
 integration: $(VENV)/installed system ## Tests against real servers and processes
 	$(PYTEST) tests/integration
+
+cluster: $(VENV)/installed system cluster-build ## Tests on a real Kubernetes
+	$(PYTEST) tests/cluster
+
+cluster-build: $(VENV)/installed system ## Build what that Kubernetes is made of: minutes the first time, then kept
+	@$(CLUSTER) build
+
+cluster-up: $(VENV)/installed system cluster-build ## Start a Kubernetes of two nodes to work with
+	@$(CLUSTER) up
+
+cluster-down: $(VENV)/installed ## Stop it
+	@$(CLUSTER) down
+
+cluster-shell: $(VENV)/installed ## A shell in which kubectl talks to it
+	@$(CLUSTER) shell
 
 chaos: $(VENV)/installed system ## The tests with random faults and random programs, ten times as long
 	PERDURE_TEST_SCALE=10 $(PYTEST) --timeout=1800 tests/integration/engine/test_lost_answers.py tests/integration/replay/test_programs.py

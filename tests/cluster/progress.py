@@ -32,8 +32,12 @@ class Failed(RuntimeError):
         """The line that blames the network, if there is one."""
 
 
-def output(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Iterator[str]:
+def output(
+    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, results: str | None = None
+) -> Iterator[str]:
     """The lines that a command prints, as it prints them; `Failed` at the end if it failed.
+
+    Lines that begin with `results` are what it found out, and explain no failure.
 
     When the caller stops reading, or dies, nobody reads what the command prints, which ends it, too.
     """
@@ -51,8 +55,9 @@ def output(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str,
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                last.append(line.rstrip())
-                yield last[-1]
+                if results is None or not line.startswith(results):
+                    last.append(line.rstrip())
+                yield line.rstrip()
         except BaseException:
             process.kill()
             raise

@@ -22,6 +22,8 @@ __all__ = ["KUBERNETES_VERSION", "Module", "binaries", "build"]
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
 
+_PACKAGE = "package "  # begins each line that names one
+
 
 @dataclass(frozen=True, slots=True)
 class Module:
@@ -124,8 +126,8 @@ def _packages(module: Module, label: str, say: Say) -> int:
     """How many packages there are to build; downloads them."""
     packages = downloads = 0
     with progress(say, lambda: f"{label}: {downloads:,} modules downloaded"):
-        for line in _go(module, "list", "-mod=readonly", "-deps", "-f", "package {{.ImportPath}}", "."):
-            packages += line.startswith("package ")
+        for line in _go(module, "list", "-mod=readonly", "-deps", "-f", _PACKAGE + "{{.ImportPath}}", "."):
+            packages += line.startswith(_PACKAGE)
             downloads += line.startswith("go: downloading ")
     return packages
 
@@ -136,7 +138,7 @@ def _go(module: Module, *arguments: str) -> Iterator[str]:
     for name in ("GOOS", "GOARCH"):
         env.pop(name, None)  # the programs run here
     try:
-        yield from output(["go", *arguments], cwd=module.folder, env=env)
+        yield from output(["go", *arguments], cwd=module.folder, env=env, results=_PACKAGE)
     except Failed as failed:
         if failed.no_network is None:
             raise

@@ -1,0 +1,42 @@
+"""`python -m tests.cluster build`: what the cluster of the tests is made of, made ahead, so that one sees it happen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from tests.cluster.built import prerequisites
+from tests.cluster.built.binaries import KUBERNETES_VERSION, binaries
+from tests.cluster.image_builders import engine
+from tests.cluster.images import python_image
+from tests.cluster.progress import Failed
+
+__all__ = ["build"]
+
+
+def build() -> int:
+    """Build what the cluster is made of, where the cache does not have it."""
+    if given := os.environ.get("PERDURE_TEST_KUBECONFIG"):
+        _say(f"The tests use the cluster of {given}: nothing to build")
+        return 0
+    try:
+        if shutil.which("kind") and engine():
+            python_image(_say)
+            _say("The tests use kind; the images for it are built")
+        else:
+            prerequisites.check()
+            binaries(_say)
+            python_image(_say)
+            _say(f"Kubernetes {KUBERNETES_VERSION} and the images for it are built")
+    except prerequisites.Lacking as lacking:
+        print(lacking, file=sys.stderr)
+        return int(os.environ.get("CI", "").lower() == "true")
+    except Failed as failed:
+        print(failed, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
