@@ -1,0 +1,48 @@
+"""The default StorageClass: claims bind to volumes made beforehand, folders of the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.cluster.api import Api, Json
+
+__all__ = ["provide"]
+
+_CLASS = "standard"  # as kind calls its own
+_VOLUMES = 10  # for each node
+_SIZE = "10Gi"  # what a claim may ask for; nothing enforces it
+
+
+def provide(api: Api, nodes: Mapping[str, Path]) -> None:
+    """Make the class, and on each node volumes in its folder. A claim binds once a pod that uses it has a node."""
+    api.create(
+        "/apis/storage.k8s.io/v1/storageclasses",
+        {
+            "metadata": {"name": _CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+            "provisioner": "kubernetes.io/no-provisioner",
+            "volumeBindingMode": "WaitForFirstConsumer",
+            "reclaimPolicy": "Retain",
+        },
+    )
+    for node, folder in nodes.items():
+        for number in range(1, _VOLUMES + 1):
+            path = folder / str(number)
+            path.mkdir(parents=True)
+            path.chmod(0o777)
+            api.create("/api/v1/persistentvolumes", _volume(f"{node}-{number}", path, node))
+
+
+def _volume(name: str, path: Path, node: str) -> Json:
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": _SIZE},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": _CLASS,
+            "persistentVolumeReclaimPolicy": "Retain",
+            "local": {"path": str(path)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        },
+    }

@@ -1,0 +1,100 @@
+"""What a test may count on, whichever cluster serves it."""
+
+from __future__ import annotations
+
+import abc
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from .api import Api
+from .images import Image
+
+__all__ = ["Capability", "Cluster", "Part"]
+
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+
+class Capability(StrEnum):
+    """What not every cluster can do; a test asks for it by `@pytest.mark.capability(...)`."""
+
+    NODE_COMMANDS = "commands on its nodes"
+    NODE_PARTS = "killing and pausing a kubelet or containerd"
+    PARTITION = "cutting a node off"
+    CONTROL_PLANE = "killing and pausing API server, etcd, controller manager and scheduler"
+
+
+class Part(Protocol):
+    """A process of the cluster itself."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there, be it paused."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def kill(self) -> None:
+        """End it by SIGKILL; it stays away until it is started."""
+
+    def restart(self) -> None:
+        """Kill it and start it again at once."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Hold it by SIGSTOP for a block: alive, and answering nothing."""
+
+
+class Cluster(abc.ABC):
+    """A Kubernetes cluster with at least two nodes that run pods, all of which have `image`."""
+
+    title: str
+    """What it is, for people."""
+    kubeconfig: Path
+    """Of an administrator."""
+    image: str
+    """The name of an image with Python, sleep and a shell."""
+    capabilities: frozenset[Capability] = frozenset()
+
+    @cached_property
+    def api(self) -> Api:
+        """An administrator's client."""
+        return self.another_api()
+
+    def another_api(self) -> Api:
+        """An administrator's client that shares nothing with others."""
+        return Api(self.kubeconfig)
+
+    @property
+    def nodes(self) -> list[str]:
+        """The names of the nodes that run pods, in order."""
+        nodes = [node["metadata"] for node in self.api.get("/api/v1/nodes")["items"]]
+        return sorted(node["name"] for node in nodes if _CONTROL_PLANE not in node["labels"])
+
+    @abc.abstractmethod
+    def load(self, image: Image) -> None:
+        """Bring an image to every node."""
+
+    def run_on(self, node: str, *arguments: str) -> str:
+        """Run a command on a node as root and return what it printed. Needs `NODE_COMMANDS`.
+
+        Raises:
+            RuntimeError: it failed; the message holds what it printed.
+        """
+        raise NotImplementedError
+
+    def ctr(self, node: str, *arguments: str) -> str:
+        """Run `ctr`, the client of a node's containerd, on what Kubernetes runs there. Needs `NODE_COMMANDS`."""
+        raise NotImplementedError
+
+    def part(self, name: str, node: str | None = None) -> Part:
+        """A part of a node (`kubelet`, `containerd`), or of the control plane (`kube-apiserver`, `etcd`, ...).
+
+        Needs `NODE_PARTS` or `CONTROL_PLANE`.
+        """
+        raise NotImplementedError
+
+    def cut_off(self, node: str) -> AbstractContextManager[None]:
+        """Cut a node off from everything for a block; what runs on it runs on. Needs `PARTITION`."""
+        raise NotImplementedError

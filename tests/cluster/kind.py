@@ -1,0 +1,107 @@
+"""A fresh kind cluster, where a Docker or Podman that answers and kind are there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+
+from tests.harness.cache import Say
+
+from .cluster import Capability, Cluster
+from .images import Image, python_image
+
+__all__ = ["KindCluster", "engine", "kind_cluster"]
+
+_SETTINGS = {
+    "kind": "Cluster",
+    "apiVersion": "kind.x-k8s.io/v1alpha4",
+    "nodes": [{"role": "control-plane"}, {"role": "worker"}, {"role": "worker"}],
+}
+
+
+class KindCluster(Cluster):
+    """A cluster whose nodes are containers of `engine`."""
+
+    capabilities = frozenset({Capability.NODE_COMMANDS})
+
+    def __init__(self, name: str, engine: str, kubeconfig: Path) -> None:
+        self.title = f"a kind cluster in {engine}"
+        self.kubeconfig = kubeconfig
+        self._name = name
+        self._engine = engine
+
+    def load(self, image: Image) -> None:
+        _kind(self._engine, "load", "image-archive", str(image.archive), f"--name={self._name}")
+        self.image = image.name
+
+    def run_on(self, node: str, *arguments: str) -> str:
+        return _run([self._engine, "exec", node, *arguments])
+
+    def ctr(self, node: str, *arguments: str) -> str:
+        return self.run_on(node, "ctr", "--namespace=k8s.io", *arguments)
+
+
+def engine() -> str | None:
+    """The container engine that kind would use here: one that is there, and answers. None without kind, too."""
+    if shutil.which("kind") is None:
+        return None
+    for name in ("docker", "podman"):
+        if shutil.which(name) and subprocess.run([name, "info"], capture_output=True, check=False).returncode == 0:
+            return name
+    return None
+
+
+@contextmanager
+def kind_cluster(engine: str, say: Say) -> Iterator[KindCluster]:
+    """A kind cluster until the block ends.
+
+    Raises:
+        RuntimeError: kind could not make it; the message holds what it printed.
+    """
+    image = python_image(say)
+    name = f"perdure-{token_hex(3)}"
+    say(f"Making the kind cluster {name}")
+    with tempfile.TemporaryDirectory() as folder:
+        kubeconfig, settings = Path(folder, "kubeconfig"), Path(folder, "kind.yaml")
+        settings.write_text(json.dumps(_SETTINGS))
+        try:
+            _kind(
+                engine,
+                "create",
+                "cluster",
+                f"--name={name}",
+                f"--kubeconfig={kubeconfig}",
+                f"--config={settings}",
+                "--wait=5m",
+            )
+            cluster = KindCluster(name, engine, kubeconfig)
+            cluster.load(image)
+            yield cluster
+        finally:
+            _kind(engine, "delete", "cluster", f"--name={name}", f"--kubeconfig={kubeconfig}")
+
+
+def _kind(engine: str, *arguments: str) -> str:
+    return _run(["kind", *arguments], KIND_EXPERIMENTAL_PROVIDER=engine)
+
+
+def _run(command: list[str], **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stdout}")
+    return done.stdout

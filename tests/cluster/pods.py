@@ -1,0 +1,125 @@
+"""Pods for tests: made, watched, asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kubernetes.stream import stream
+from kubernetes.stream.ws_client import STDERR_CHANNEL, STDOUT_CHANNEL
+
+from tests.harness.eventually import eventually
+
+from .api import ApiException, Json, core
+from .cluster import Cluster
+
+__all__ = ["create", "get", "gone", "logs", "python", "run_in", "until_ended", "until_running"]
+
+_EXEC = 60.0  # seconds
+_RESTRICTED = {
+    "runAsNonRoot": True,
+    "runAsUser": 10001,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def python(cluster: Cluster, name: str, code: str | None = None, **spec: Any) -> Json:
+    """A pod that runs Python code, or sleeps, in the container `main`; `spec` is laid over its spec.
+
+    It passes Pod Security `restricted`. `container` in `spec` is laid over its container.
+    """
+    container = {
+        "name": "main",
+        "image": cluster.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-u", "-c", code] if code is not None else ["sleep", "infinity"],
+        "securityContext": _CONTAINER,
+        **spec.pop("container", {}),
+    }
+    defaults = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "securityContext": _RESTRICTED}
+    return {
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {**defaults, "containers": [container], **spec},
+    }
+
+
+def create(cluster: Cluster, namespace: str, pod: Json) -> str:
+    """Create a pod and return its name."""
+    return str(cluster.api.create(f"/api/v1/namespaces/{namespace}/pods", pod)["metadata"]["name"])
+
+
+def get(cluster: Cluster, namespace: str, name: str) -> Json:
+    """A pod as it is now."""
+    return cluster.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+
+def gone(cluster: Cluster, namespace: str, name: str) -> bool:
+    """Whether there is no pod of that name."""
+    try:
+        get(cluster, namespace, name)
+    except ApiException as error:
+        if error.status == 404:
+            return True
+        raise
+    return False
+
+
+def until_running(cluster: Cluster, namespace: str, name: str, deadline: float = 30) -> Json:
+    """Wait until every container of a pod runs and is ready, and return the pod."""
+
+    def running() -> Json:
+        pod = get(cluster, namespace, name)
+        statuses = pod["status"].get("containerStatuses") or []
+        assert statuses, pod["status"]
+        assert all(status["ready"] for status in statuses), pod["status"]
+        return pod
+
+    return eventually(running, deadline=deadline)
+
+
+def until_ended(cluster: Cluster, namespace: str, name: str, deadline: float = 30) -> Json:
+    """Wait until a pod has succeeded or failed, and return it."""
+
+    def ended() -> Json:
+        pod = get(cluster, namespace, name)
+        assert pod["status"]["phase"] in {"Succeeded", "Failed"}, pod["status"]
+        return pod
+
+    return eventually(ended, deadline=deadline)
+
+
+def logs(cluster: Cluster, namespace: str, name: str, **query: str) -> str:
+    """What a pod has printed."""
+    return cluster.api.text(f"/api/v1/namespaces/{namespace}/pods/{name}/log", **query)
+
+
+def run_in(cluster: Cluster, namespace: str, name: str, command: Sequence[str], container: str = "main") -> str:
+    """Run a command in a container to its end and return what it printed.
+
+    Raises:
+        RuntimeError: it failed; the message holds what it printed.
+    """
+    # The client turns exec into a websocket by changing itself, so it gets a client of its own.
+    api = cluster.another_api()
+    opened = stream(
+        core(api).connect_get_namespaced_pod_exec,
+        name,
+        namespace,
+        container=container,
+        command=list(command),
+        stderr=True,
+        stdin=False,
+        stdout=True,
+        tty=False,
+        _preload_content=False,
+    )
+    try:
+        opened.run_forever(timeout=_EXEC)
+        printed = str(opened.read_channel(STDOUT_CHANNEL) + opened.read_channel(STDERR_CHANNEL))
+        if opened.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)} ended with {opened.returncode} in {name}: {printed}")
+    finally:
+        opened.sock.shutdown()  # once the other side has ended it, `close` leaves the socket open
+        api.close()
+    return printed
