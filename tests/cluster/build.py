@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 
+from tests.cluster import kind
 from tests.cluster.built import prerequisites
 from tests.cluster.built.binaries import KUBERNETES_VERSION, binaries
-from tests.cluster.image_builders import engine
+from tests.cluster.given import KUBECONFIG
 from tests.cluster.images import python_image
 from tests.cluster.progress import Failed
 
@@ -17,11 +17,11 @@ __all__ = ["build"]
 
 def build() -> int:
     """Build what the cluster is made of, where the cache does not have it."""
-    if given := os.environ.get("PERDURE_TEST_KUBECONFIG"):
+    if given := os.environ.get(KUBECONFIG):
         _say(f"The tests use the cluster of {given}: nothing to build")
         return 0
     try:
-        if shutil.which("kind") and engine():
+        if kind.engine():
             python_image(_say)
             _say("The tests use kind; the images for it are built")
         else:

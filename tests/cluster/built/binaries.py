@@ -59,7 +59,7 @@ class Module:
         """Everything that decides what the program is, but for the version of Go."""
         yield from self.names
         yield from self.flags
-        for file in sorted(self.folder.iterdir()):
+        for file in [self.folder / "go.mod", self.folder / "go.sum", *sorted(self.folder.glob("*.go"))]:
             yield file.name
             yield file.read_bytes()
 
