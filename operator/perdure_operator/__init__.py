@@ -1,0 +1,1 @@
+"""The operator: makes each Workflow resource a run that ends, whatever dies."""

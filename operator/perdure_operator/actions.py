@@ -1,0 +1,132 @@
+"""What `decide` may ask for. Each is idempotent: done twice, or after a crash in between, it does no harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from perdure.names import Claim
+
+from .observed import Limits, Pod, Status
+
+__all__ = [
+    "Action",
+    "ClaimRun",
+    "CreatePod",
+    "DeletePod",
+    "DeleteWorkflow",
+    "EndRun",
+    "HandBack",
+    "InsertRun",
+    "LookAgain",
+    "PostEvent",
+    "RequestCancel",
+    "SetLimits",
+    "WriteStatus",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InsertRun:
+    """Insert the run under the Workflow's UID, with its source; it may be there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Server-side apply this status; `soon`: it may wait, for it only counts steps."""
+
+    status: Status
+    soon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRun:
+    """Claim the run for the attempt after the observed one, then look at everything anew."""
+
+    observed_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePod:
+    """Create the pod of a claimed attempt."""
+
+    attempt: int
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete a pod, by its UID; `grace` in seconds, None for the pod's own."""
+
+    pod: Pod
+    grace: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """End a claimed attempt: `ending` in the words of the table `attempts`."""
+
+    claim: Claim
+    ending: str
+    detail: str
+    code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """Write to the run's row what the spec now says; a suspended run's process is told by its next heartbeat."""
+
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCancel:
+    """Cancel: a run that nobody holds ends at once, a held one is asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRun:
+    """End a run that nobody may go on with, held or not: failed, with this error."""
+
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWorkflow:
+    """Delete the Workflow object of this UID: its time to live is over."""
+
+    uid: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PostEvent:
+    """Tell the story to `kubectl describe`."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Reconcile again after so many seconds, if nothing happens before."""
+
+    after: float
+
+
+Action = (
+    InsertRun
+    | WriteStatus
+    | ClaimRun
+    | CreatePod
+    | DeletePod
+    | HandBack
+    | SetLimits
+    | RequestCancel
+    | EndRun
+    | DeleteWorkflow
+    | PostEvent
+    | LookAgain
+)

@@ -1,0 +1,244 @@
+"""What `decide` looks at: one Workflow, its run in the store, its pods. Frozen, parsed, without clients of anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from perdure.names import Claim
+from perdure.store.records import RunState
+
+__all__ = [
+    "Condition",
+    "ContainerEnd",
+    "Ended",
+    "Key",
+    "Limits",
+    "Observed",
+    "Pod",
+    "PodPhase",
+    "Run",
+    "Spec",
+    "Status",
+    "Workflow",
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Which Workflow: the one of this name, whatever its UID is now."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition of a status; `since` is its lastTransitionTime."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: datetime
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A Workflow's status: as it was written, or as it should be."""
+
+    observed_generation: int | None = None
+    store_id: UUID | None = None
+    phase: str | None = None
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    attempts: int = 0
+    steps_completed: int = 0
+    current_step: str | None = None
+    result: str | None = None
+    """JSON, or what says where to read it."""
+    error_type: str | None = None
+    error_message: str | None = None
+    pod_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a Workflow asks for. `input` is a JSON text."""
+
+    entrypoint: str
+    input: str
+    image: str | None = None
+    source_inline: Mapping[str, str] | None = None
+    source_config_map: str | None = None
+    backoff_limit: int = 6
+    active_deadline_seconds: int | None = None
+    ttl_seconds_after_finished: int | None = None
+    suspend: bool = False
+    cancel: bool = False
+    pod_template: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """One Workflow object; `problem` says why its spec cannot be taken, where no schema refused it."""
+
+    key: Key
+    uid: UUID
+    generation: int
+    created: datetime
+    spec: Spec | None
+    problem: str | None = None
+    status: Status = field(default_factory=Status)
+    deleting: bool = False
+    restart: str | None = None
+    """The annotation perdure.io/restart, once a person has set it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resource_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the newest ended attempt of a run ended; the words are those of the table `attempts`."""
+
+    attempt: int
+    ending: str
+    code: int | None
+    signal: int | None
+    detail: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What of a run's row follows a Workflow's spec while it runs."""
+
+    backoff_limit: int
+    deadline_seconds: float | None
+    suspend: bool
+    cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's row and what belongs to it.
+
+    Attributes:
+        claim: the token that owns the run now; None while nobody does.
+        begun: whether the process of that claim has begun.
+        claimed_for: seconds since that claim.
+        silent: its process was seen dead: why. Only for one that has begun.
+        crashes: attempts in a row that crashed without a new checkpoint.
+        disruptions: attempts in a row that ended by a disruption without a new checkpoint.
+        due_in: seconds until the next claim is due; at most `delay`.
+        deadline_in: seconds until the deadline; None without one, or before the first begin.
+        steps: checkpoints.
+        result, error: JSON texts; `result` is None where it is longer than what a status shows.
+        result_bytes: how long it is.
+    """
+
+    state: RunState
+    attempt: int
+    claim: Claim | None
+    begun: bool
+    limits: Limits
+    claimed_for: float = 0.0
+    silent: str | None = None
+    crashes: int = 0
+    disruptions: int = 0
+    due_in: float = 0.0
+    delay: float = 0.0
+    deadline_in: float | None = None
+    steps: int = 0
+    current_step: str | None = None
+    result: str | None = None
+    result_bytes: int = 0
+    error: str | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    last: Ended | None = None
+
+
+class PodPhase(StrEnum):
+    """status.phase of a pod."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEnd:
+    """How the container `workflow` ended."""
+
+    exit_code: int
+    reason: str
+    """`OOMKilled`, `Error`, `Completed`, ..."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of a Workflow's attempt.
+
+    Attributes:
+        attempt: from its label.
+        claim: from its environment; with it goes the right to write.
+        waiting: why its containers have not started, (reason, message): `ImagePullBackOff`, `Unschedulable`, ...
+        end: of the container `workflow`.
+        disrupted: it is being evicted, preempted, drained or its node is gone: why.
+        finished_at: when its container ended.
+    """
+
+    name: str
+    uid: str
+    attempt: int
+    claim: Claim | None
+    phase: PodPhase
+    created: datetime
+    node: str | None = None
+    deleting: bool = False
+    waiting: tuple[str, str] | None = None
+    end: ContainerEnd | None = None
+    disrupted: str | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether none of its processes runs any more, as far as the API server knows."""
+        return self.phase in (PodPhase.SUCCEEDED, PodPhase.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything about one Workflow at one moment.
+
+    Attributes:
+        store_id: of the store that was asked.
+        now: by the operator's clock; no decision about life and death rests on it.
+        capacity: whether another run may be active now: None, or why not.
+        refused: what the API server said when this attempt's pod was last refused.
+        source: the code that goes with the run, once it was read; None if the Workflow names none or it could not be read.
+        source_problem: why its ConfigMap cannot be read.
+    """
+
+    workflow: Workflow
+    run: Run | None
+    pods: Sequence[Pod]
+    store_id: UUID
+    now: datetime
+    capacity: str | None = None
+    refused: str | None = None
+    source: Mapping[str, str] | None = None
+    source_problem: str | None = None
