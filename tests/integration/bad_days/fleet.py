@@ -31,7 +31,7 @@ from tests.integration.engine.attempts import Begun, Run
 
 __all__ = ["Fleet", "run_loop"]
 
-_PAUSE = 0.01
+pause = 0.01
 """Seconds that a body takes, so that a run is still under way when something happens."""
 
 effects: Path
@@ -49,14 +49,14 @@ def note_effect() -> None:
 @step
 def work(number: int) -> int:
     note_effect()
-    time.sleep(_PAUSE)
+    time.sleep(pause)
     return number
 
 
 @step
 async def work_async(number: int) -> int:
     note_effect()
-    await asyncio.sleep(_PAUSE)
+    await asyncio.sleep(pause)
     return number
 
 
@@ -79,6 +79,7 @@ class Fleet:
         url: by which their attempts reach the database; the database's own by default.
         steps: of each run.
         patience: seconds for which their steps wait for the store.
+        body: seconds that each body takes.
     """
 
     def __init__(
@@ -92,9 +93,10 @@ class Fleet:
         alone: int = 2,
         threads: int = 4,
         loop: int = 8,
+        body: float = 0.01,
     ) -> None:
-        global effects
-        effects = folder / "effects"
+        global effects, pause
+        effects, pause = folder / "effects", body
         self.database = database
         self.url = url or database.url
         self.steps = steps
