@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 from pathlib import Path
@@ -88,6 +89,12 @@ def test_another_source_is_another_entry(module, file):
     with (module.folder / file).open("a") as source:
         source.write("\n")
     assert binaries(silent, [module]) != folder
+
+
+@pytest.mark.parametrize("changed", [{"symbols": ""}, {"names": ("program", "other")}])
+def test_another_way_to_build_is_another_entry(module, changed):
+    folder = binaries(silent, [module])
+    assert binaries(silent, [dataclasses.replace(module, **changed)]) != folder
 
 
 def test_a_truncated_program_is_built_anew(module):
