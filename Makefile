@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # Wheels alone: building a source distribution would fetch build tools that no lock names.
 PIP_LOCKED := -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary=:all:
 PIP_PROJECT := -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable
-CODE := runtime $(wildcard examples benchmarks) tests
+CODE := runtime operator $(wildcard examples benchmarks) tests
 
 # More arguments for pytest: make unit ARGS="-k retry"
 ARGS :=
@@ -65,7 +65,7 @@ bench: $(BENCH)/installed ## Measure against the floor and against peers
 	$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
 lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRADE=1: to the newest versions)
-	$(call compile,dev,--extra local --group dev)
+	$(call compile,dev,--extra local --extra operator --group dev)
 	$(call compile,test,--group build --group test --constraints requirements/dev.txt)
 	$(call compile,bench,--extra local --group bench)
 

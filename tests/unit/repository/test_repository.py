@@ -55,4 +55,4 @@ def test_wheel_holds_every_file_of_the_library(wheel_names):
 
 
 def test_wheel_holds_nothing_else(wheel_names):
-    assert {name.split("/")[0] for name in wheel_names} == {"perdure", "perdure-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in wheel_names} == {"perdure", "perdure-0.1.0.dist-info", "perdure_operator"}
