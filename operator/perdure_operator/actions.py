@@ -1,4 +1,7 @@
-"""What `decide` may ask for. Each is idempotent: done twice, or after a crash in between, it does no harm."""
+"""What `decide` may ask for. Each is idempotent: done twice, or after a crash in between, it does no harm.
+
+They are done in order, and the first that fails ends the list: what comes after it rests on it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ class InsertRun:
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    """Server-side apply this status; `soon`: it may wait, for it only counts steps."""
+    """Server-side apply this status, at the observed resourceVersion: whoever decided on an older Workflow must not write.
+
+    `soon`: it may wait, for it tells no more than steps, or in other words what was told already.
+    """
 
     status: Status
     soon: bool = False
@@ -48,7 +54,7 @@ class ClaimRun:
 
 @dataclass(frozen=True, slots=True)
 class CreatePod:
-    """Create the pod of a claimed attempt."""
+    """Create the pod of a claimed attempt. One of this name, Workflow and claim that exists is the one."""
 
     attempt: int
     claim: Claim
@@ -75,7 +81,10 @@ class HandBack:
 
 @dataclass(frozen=True, slots=True)
 class SetLimits:
-    """Write to the run's row what the spec now says; a suspended run's process is told by its next heartbeat."""
+    """Write to the run's row what the spec now says; a suspended run's process is told by its next heartbeat.
+
+    Its `cancel` is the row's own: that is `RequestCancel`'s.
+    """
 
     limits: Limits
 

@@ -69,6 +69,10 @@ class Status:
     error_type: str | None = None
     error_message: str | None = None
     pod_name: str | None = None
+    restart: str | None = None
+    """`status.restart`: the annotation perdure.io/restart as it was last heeded, so that each value counts once."""
+    cancel_time: datetime | None = None
+    """`status.cancelTime`: when the run was first seen to be cancelled; its pod has its grace period from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +141,13 @@ class Run:
         begun: whether the process of that claim has begun.
         claimed_for: seconds since that claim.
         silent: its process was seen dead: why. Only for one that has begun.
+        limits: as the row has them.
         crashes: attempts in a row that crashed without a new checkpoint.
         disruptions: attempts in a row that ended by a disruption without a new checkpoint.
         due_in: seconds until the next claim is due; at most `delay`.
         deadline_in: seconds until the deadline; None without one, or before the first begin.
-        steps: checkpoints.
+        steps: checkpoints. Counted in their table where nobody holds the run: that a status once saw more of them shows
+            that the store has lost some.
         result, error: JSON texts; `result` is None where it is longer than what a status shows.
         result_bytes: how long it is.
     """
@@ -199,6 +205,9 @@ class Pod:
         end: of the container `workflow`.
         disrupted: it is being evicted, preempted, drained or its node is gone: why.
         finished_at: when its container ended.
+        progressed: when it last came nearer to its start: scheduled, initialised, container started; the latest.
+        generation: of the Workflow from which it was made (annotation perdure.io/generation); with another podTemplate a
+            pod that cannot start is made anew.
     """
 
     name: str
@@ -213,6 +222,8 @@ class Pod:
     end: ContainerEnd | None = None
     disrupted: str | None = None
     finished_at: datetime | None = None
+    progressed: datetime | None = None
+    generation: int | None = None
 
     @property
     def over(self) -> bool:
@@ -222,13 +233,18 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything about one Workflow at one moment.
+    """Everything about one Workflow at one moment. The run is read after the pods: what a pod's end says is in it by then.
 
     Attributes:
+        pods: those of this Workflow's UID. One that was created a moment ago is among them.
         store_id: of the store that was asked.
         now: by the operator's clock; no decision about life and death rests on it.
         capacity: whether another run may be active now: None, or why not.
         refused: what the API server said when this attempt's pod was last refused.
+        refused_for: seconds since then.
+        refused_generation: of the Workflow from which that pod was made.
+        pod_gone: the pod of the run's claim is not among `pods`, and a GET said that there is none. A view that has not heard
+            of it yet is no reason to end an attempt.
         source: the code that goes with the run, once it was read; None if the Workflow names none or it could not be read.
         source_problem: why its ConfigMap cannot be read.
     """
@@ -240,5 +256,8 @@ class Observed:
     now: datetime
     capacity: str | None = None
     refused: str | None = None
+    refused_for: float = 0.0
+    refused_generation: int | None = None
+    pod_gone: bool = False
     source: Mapping[str, str] | None = None
     source_problem: str | None = None
