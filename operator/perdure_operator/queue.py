@@ -1,0 +1,195 @@
+"""The work queue: runs `work(key)` for each key that was added, each at most once at a time, and again if it failed.
+
+It never loses a key: whatever `work` raises, the key comes again, after a delay that doubles and starts anew once it
+succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from perdure.errors import PerdureError
+
+from .schedule import Schedule
+
+__all__ = ["Backoff", "Meter", "WorkQueue"]
+
+_log = logging.getLogger("perdure.operator.queue")
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Meter(Protocol):
+    """Who measures the queue."""
+
+    def added(self) -> None:
+        """A key was added that was not due already."""
+
+    def taken(self, waited: float) -> None:
+        """Work on a key begins, so many seconds after it was due."""
+
+    def worked(self, seconds: float, error: str | None) -> None:
+        """It has ended, with the name of what it raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delays in seconds after work on a key failed: from `first` on, doubling to `longest`, cut by up to a quarter."""
+
+    first: float = 0.1
+    longest: float = 30.0
+    uniform: Callable[[float, float], float] = random.uniform
+
+    def delay(self, failures: int) -> float:
+        """The delay after so many failures in a row."""
+        grown: float = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
+        return grown * self.uniform(0.75, 1.0)
+
+
+class WorkQueue(Generic[K]):
+    """Add keys at any time; they are worked on while `run` runs."""
+
+    def __init__(
+        self, work: Callable[[K], Awaitable[None]], *, workers: int, meter: Meter, backoff: Backoff | None = None
+    ) -> None:
+        self._work = work
+        self._workers = workers
+        self._meter = meter
+        self._backoff = backoff or Backoff()
+        self._schedule: Schedule[K] = Schedule()
+        self._failures: dict[K, int] = {}
+        self._idle: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopping = False
+
+    def add(self, key: K) -> None:
+        """Have a key worked on as soon as a worker is free."""
+        if self._schedule.add(key, _now()):
+            self._meter.added()
+            self._wake()
+
+    def add_after(self, key: K, delay: float) -> None:
+        """Have a key worked on in so many seconds, unless it is before."""
+        if delay <= 0:
+            self.add(key)
+            return
+        self._schedule.add_at(key, _now() + delay)
+        self._set_timer()
+
+    async def run(self) -> None:
+        """Work until `stop`, and then until what has begun has ended."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._workers):
+                group.create_task(self._run_one(), name=f"worker {number}")
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._idle:
+            self._wake()
+
+    @property
+    def depth(self) -> int:
+        """How many keys are due."""
+        return self._schedule.depth
+
+    @property
+    def planned(self) -> int:
+        """How many are to come later."""
+        return self._schedule.planned
+
+    @property
+    def failing(self) -> int:
+        """How many failed when they were last worked on."""
+        return len(self._failures)
+
+    @property
+    def longest_running(self) -> float:
+        """Seconds since the work that lasts longest began."""
+        return max((_now() - began for began in self._schedule.running.values()), default=0.0)
+
+    async def _run_one(self) -> None:
+        while not self._stopping:
+            taken = self._schedule.take(_now())
+            if taken is None:
+                await self._something()
+                continue
+            if self._schedule.depth:
+                self._wake()  # several can have come due at one alarm
+            key, waited = taken
+            self._meter.taken(waited)
+            try:
+                await self._work_on(key)
+            finally:
+                self._schedule.done(key)
+
+    async def _work_on(self, key: K) -> None:
+        began = _now()
+        failed: str | None = None
+        try:
+            await self._work(key)
+        except Exception as error:  # noqa: BLE001 whatever it was, the key comes again, and the others go on
+            failed = type(error).__name__
+            self._again(key, error)
+        else:
+            self._failures.pop(key, None)
+        finally:
+            self._meter.worked(_now() - began, failed)
+
+    def _again(self, key: K, error: Exception) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = max(self._backoff.delay(failures), getattr(error, "retry_after", 0.0))
+        expected = isinstance(error, PerdureError)
+        details = {"failures": failures, "retry_in": round(delay, 3)}
+        _log.log(
+            logging.WARNING if expected else logging.ERROR,
+            "%s will be tried again: %s",
+            key,
+            error,
+            extra=details,
+            exc_info=None if expected else error,
+        )
+        self.add_after(key, delay)
+
+    async def _something(self) -> None:
+        """Wait until a key may be due."""
+        self._set_timer()
+        waiting = asyncio.get_running_loop().create_future()
+        self._idle.append(waiting)
+        try:
+            await waiting
+        finally:
+            if not waiting.done() or waiting.cancelled():
+                self._idle = [other for other in self._idle if other is not waiting]
+
+    def _wake(self) -> None:
+        while self._idle:
+            waiting = self._idle.pop()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+
+    def _set_timer(self) -> None:
+        at = self._schedule.next_at()
+        if self._timer is not None:
+            if self._timer.when() == at:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if at is not None and not self._stopping:
+            self._timer = asyncio.get_running_loop().call_at(at, self._alarm)
+
+    def _alarm(self) -> None:
+        self._timer = None
+        self._wake()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

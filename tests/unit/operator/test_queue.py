@@ -1,0 +1,215 @@
+"""The work queue with its tasks: concurrency, failures, delays, the end. Time is the loop's, and jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import Counter
+
+import pytest
+
+from perdure.errors import StoreUnavailable
+from perdure_operator.errors import TooManyRequests
+from perdure_operator.queue import Backoff, WorkQueue
+
+
+class Measured:
+    def __init__(self):
+        self.waited: list[float] = []
+        self.errors: list[str | None] = []
+        self.count = 0
+
+    def added(self):
+        self.count += 1
+
+    def taken(self, waited):
+        self.waited.append(waited)
+
+    def worked(self, seconds, error):
+        self.errors.append(error)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock jumps to the next timer when nothing else is to be done."""
+
+    def __init__(self):
+        super().__init__()
+        self._jumped = 0.0
+
+    def time(self):
+        return self._jumped
+
+    def _run_once(self):
+        if not self._ready and self._scheduled:
+            self._jumped = max(self._jumped, self._scheduled[0]._when)
+        super()._run_once()
+
+
+def in_jumping_time(test):
+    def run():
+        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+            runner.run(test())
+
+    run.__name__ = test.__name__
+    return run
+
+
+def queue_of(work, *, workers=4, longest=30.0):
+    measured = Measured()
+    backoff = Backoff(0.1, longest, uniform=lambda low, high: high)
+    return WorkQueue(work, workers=workers, meter=measured, backoff=backoff), measured
+
+
+@in_jumping_time
+async def test_a_key_is_never_worked_on_twice_at_once_and_none_is_lost():
+    at_work: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+
+    async def work(key):
+        at_work[key] += 1
+        assert at_work[key] == 1
+        await asyncio.sleep(0.01)
+        at_work[key] -= 1
+        done[key] += 1
+
+    queue, _ = queue_of(work)
+    running = asyncio.create_task(queue.run())
+    for turn in range(100):
+        for key in "abcdefgh":
+            queue.add(key)
+        if turn % 7 == 0:
+            await asyncio.sleep(0.004)
+    await asyncio.sleep(1)
+    assert set(done) == set("abcdefgh")
+    assert max(done.values()) < 100
+    queue.stop()
+    await running
+
+
+@in_jumping_time
+async def test_keys_that_come_due_together_are_worked_on_together():
+    began: list[float] = []
+
+    async def work(key):
+        began.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(5)
+
+    queue, _ = queue_of(work, workers=3)
+    running = asyncio.create_task(queue.run())
+    await asyncio.sleep(0)
+    for key in "abc":
+        queue.add_after(key, 1)
+    await asyncio.sleep(2)
+    assert began == [1, 1, 1]
+    queue.stop()
+    await running
+
+
+@in_jumping_time
+async def test_a_failing_key_comes_again_ever_later_and_starts_anew_once_it_succeeded():
+    times: list[float] = []
+    failing = True
+
+    async def work(key):
+        times.append(round(asyncio.get_running_loop().time(), 3))
+        if failing:
+            raise StoreUnavailable("away")
+
+    queue, measured = queue_of(work, longest=0.4)
+    running = asyncio.create_task(queue.run())
+    queue.add("a")
+    await asyncio.sleep(1.6)
+    assert times == [0, 0.1, 0.3, 0.7, 1.1, 1.5]
+    assert queue.failing == 1
+    failing = False
+    await asyncio.sleep(1)
+    assert (queue.failing, measured.errors[-1]) == (0, None)
+    failing, times[:] = True, []
+    queue.add("a")
+    await asyncio.sleep(0.15)
+    assert [round(b - a, 3) for a, b in itertools.pairwise(times)] == [0.1]
+    queue.stop()
+    await running
+
+
+@in_jumping_time
+async def test_a_busy_server_says_when_to_come_again():
+    times: list[float] = []
+
+    async def work(key):
+        times.append(asyncio.get_running_loop().time())
+        if len(times) == 1:
+            raise TooManyRequests("create pods", "busy", 7)
+
+    queue, _ = queue_of(work)
+    running = asyncio.create_task(queue.run())
+    queue.add("a")
+    await asyncio.sleep(10)
+    assert times == [0, 7]
+    queue.stop()
+    await running
+
+
+@in_jumping_time
+async def test_what_nobody_expected_is_logged_with_its_traceback_and_the_others_go_on():
+    records: list[logging.LogRecord] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record):
+            records.append(record)
+
+    handler = Kept()
+    logger = logging.getLogger("perdure.operator.queue")
+    logger.addHandler(handler)
+    done: list[str] = []
+
+    async def work(key):
+        if key == "bad":
+            raise ZeroDivisionError
+        done.append(key)
+
+    queue, _ = queue_of(work, workers=1)
+    running = asyncio.create_task(queue.run())
+    for key in ("bad", "good"):
+        queue.add(key)
+    await asyncio.sleep(0.05)
+    logger.removeHandler(handler)
+    assert done == ["good"]
+    assert [(record.levelname, (record.exc_info or [None])[0]) for record in records] == [("ERROR", ZeroDivisionError)]
+    queue.stop()
+    await running
+
+
+@in_jumping_time
+async def test_stop_waits_for_what_has_begun_and_begins_nothing_more():
+    ended: list[str] = []
+
+    async def work(key):
+        await asyncio.sleep(1)
+        ended.append(key)
+
+    queue, _ = queue_of(work, workers=1)
+    running = asyncio.create_task(queue.run())
+    queue.add("a")
+    queue.add("b")
+    queue.add_after("c", 0.5)
+    await asyncio.sleep(0.1)
+    queue.stop()
+    await running
+    assert ended == ["a"]
+
+
+@in_jumping_time
+async def test_cancelling_it_ends_it():
+    async def work(key):
+        await asyncio.sleep(1000)
+
+    queue, _ = queue_of(work, workers=2)
+    running = asyncio.create_task(queue.run())
+    queue.add("a")
+    await asyncio.sleep(0.1)
+    assert queue.longest_running == pytest.approx(0.1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
