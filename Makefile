@@ -65,9 +65,11 @@ bench: $(BENCH)/installed ## Measure against the floor and against peers
 	$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
 lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRADE=1: to the newest versions)
-	$(call compile,dev,--extra local --extra operator --group dev)
-	$(call compile,test,--group build --group test --constraints requirements/dev.txt)
-	$(call compile,bench,--extra local --group bench)
+	$(call compile,dev,pyproject.toml --extra local --extra operator --group dev)
+	$(call compile,test,pyproject.toml --group build --group test --constraints requirements/dev.txt)
+	$(call compile,bench,pyproject.toml --extra local --group bench)
+	$(call compile,image,pyproject.toml --extra local --extra operator --constraints requirements/dev.txt)
+	$(call compile,build,--group build --constraints requirements/dev.txt)
 
 system: # The Debian packages that some tests need
 	@.ci/system-packages
@@ -76,8 +78,8 @@ clean: ## Remove environments, caches and builds
 	rm -rf $(VENV) $(BENCH) $(LOCKER) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# $(call compile,<file>,<what of pyproject.toml>): locked with hashes, for every platform, naming no index.
-compile = $(LOCKER)/bin/uv pip compile pyproject.toml $(2) --output-file requirements/$(1).txt \
+# $(call compile,<file>,<what>): locked with hashes, for every platform, naming no index.
+compile = $(LOCKER)/bin/uv pip compile $(2) --output-file requirements/$(1).txt \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --only-binary :all: \
 	--custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
 

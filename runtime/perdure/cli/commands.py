@@ -100,6 +100,7 @@ def _parser() -> _Parser:
     _add_queries(add)
     _add_changes(add)
     add("exec", "run one attempt of one run, named by the environment; for pods", _exec)
+    add("postgres", "serve the embedded Postgres on the network, to try out a cluster; not for production", _postgres)
     return parser
 
 
@@ -245,3 +246,9 @@ def _migrate(arguments: argparse.Namespace) -> int:
     from .administration import migrate
 
     return migrate(arguments)
+
+
+def _postgres(_: argparse.Namespace) -> int:
+    from ..store.network_server import NetworkServer
+
+    return NetworkServer.parse(os.environ).run()

