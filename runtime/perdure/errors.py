@@ -18,6 +18,7 @@
     │   ├── RunConflict             the id is taken by a run with another input or workflow
     │   ├── RunFailed               the run ended with an error
     │   ├── BackoffLimitExceeded    its attempts kept dying without a new checkpoint
+    │   ├── DisruptionLimitExceeded its attempts kept being disrupted without a new checkpoint
     │   ├── DeadlineExceeded        it had not ended by its deadline
     │   ├── RunWasCancelled         the run ended cancelled
     │   └── ResultTimeout           the run has not ended within the time given
@@ -40,6 +41,7 @@ __all__ = [
     "ControlSignal",
     "DeadlineExceeded",
     "DefinitionError",
+    "DisruptionLimitExceeded",
     "EntrypointError",
     "HandedBack",
     "InputError",
@@ -161,6 +163,10 @@ class RunFailed(RunError):
 
 class BackoffLimitExceeded(RunError):
     """The run's attempts kept dying without a new checkpoint; this is its recorded error."""
+
+
+class DisruptionLimitExceeded(RunError):
+    """The run's attempts kept being disrupted without a new checkpoint; this is its recorded error."""
 
 
 class DeadlineExceeded(RunError):

@@ -22,8 +22,8 @@ __all__ = ["execute_patiently"]
 _log = logging.getLogger("perdure.store")
 
 
-def execute_patiently(url: str, name: str, parameters: Mapping[str, Any], *, lease: float, doing: str) -> list[Any]:
-    """Execute a named statement on a connection of its own. Returns its rows.
+def execute_patiently(url: str, text: str, parameters: Mapping[str, Any], *, lease: float, doing: str) -> list[Any]:
+    """Execute a statement on a connection of its own. Returns its rows.
 
     Raises:
         StoreUnavailable: no answer, or the lock is still held after three leases.
@@ -38,7 +38,7 @@ def execute_patiently(url: str, name: str, parameters: Mapping[str, Any], *, lea
             # Its context is empty: no run's code starts this thread.
             Context().run(timer.start)
             try:
-                return connection.execute(statement(name), parameters).fetchall()
+                return connection.execute(text, parameters).fetchall()
             finally:
                 timer.cancel()
     except psycopg.Error as error:

@@ -15,6 +15,7 @@ import psycopg
 from .connection import translated
 from .contention import execute_patiently
 from .kept import KeptConnection
+from .statements import statement
 
 __all__ = ["ProcessIdentity", "ProcessStore", "Watched", "identity_parameters"]
 
@@ -100,7 +101,7 @@ class ProcessStore:
         for run, claim in self._rows("unreleased_runs", standing, doing):
             patiently = f"give back run {run} of process {process}"
             one = {"run": run, "claim": claim, **how}
-            execute_patiently(self._url, "hand_back", one, lease=self._lease, doing=patiently)
+            execute_patiently(self._url, statement("hand_back"), one, lease=self._lease, doing=patiently)
             count += 1
         self.unregister(process, counter=None if sure else counter)
         return count

@@ -17,6 +17,7 @@ from .checkpoints import Answer
 from .connection import Fault, classify, storable, translated
 from .contention import execute_patiently
 from .kept import KeptConnection
+from .statements import statement
 
 __all__ = ["RowLocked", "RunEnding", "RunEndingStore"]
 
@@ -86,7 +87,7 @@ class RunEndingStore:
             "detail": storable(ending.detail),
         }
         doing = f"end the attempt at run {ending.run}"
-        [(answer,)] = execute_patiently(self._url, name, parameters, lease=self._lease, doing=doing)
+        [(answer,)] = execute_patiently(self._url, statement(name), parameters, lease=self._lease, doing=doing)
         return Answer(answer)
 
     def _rows(self, name: str, columns: dict[str, object]) -> list[Any]:

@@ -66,6 +66,8 @@ runs = Table(
     Column("created", _moment, nullable=False, server_default=text("now()")),
     Column("started", _moment),
     Column("finished", _moment),
+    Column("disruptions", Integer, nullable=False, server_default=text("0")),
+    Column("gone", _moment),
     CheckConstraint(
         "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
     ),
@@ -81,6 +83,13 @@ Index(
 Index("runs_pending", runs.c.owner, runs.c.available, postgresql_where=text("state = 'pending'"))
 Index("runs_live", runs.c.process, postgresql_where=text("state = 'running'"))
 Index("runs_created", runs.c.owner, runs.c.created)
+Index(
+    "runs_active",
+    runs.c.owner,
+    postgresql_where=text("owner LIKE 'cluster:%' AND state IN ('pending', 'running', 'waiting')"),
+)
+Index("runs_kept", runs.c.owner, postgresql_where=text("owner LIKE 'cluster:%' AND gone IS NULL"))
+Index("runs_gone", runs.c.owner, runs.c.gone, postgresql_where=text("gone IS NOT NULL"))
 
 steps = Table(
     "steps",

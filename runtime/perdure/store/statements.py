@@ -1,4 +1,4 @@
-"""The named statements of `queries.sql`, read once."""
+"""Named statements: those of `queries.sql` here, and of the file of that name in another package; each read once."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from importlib.resources import files
 
 __all__ = ["statement"]
 
+_HERE = __package__
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 @cache
-def _statements() -> dict[str, str]:
-    text = files(__package__).joinpath("queries.sql").read_text(encoding="utf-8")
+def _statements(package: str) -> dict[str, str]:
+    text = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
     parts = _NAME.split(text)[1:]
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def statement(name: str) -> str:
+def statement(name: str, package: str = _HERE) -> str:
     """The SQL text of the statement with this name, with psycopg's named placeholders."""
-    return _statements()[name]
+    return _statements(package)[name]

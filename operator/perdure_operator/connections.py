@@ -1,0 +1,196 @@
+"""A few connections to the store, kept for statements: each statement has a time limit, and may be sent a second time.
+
+Whatever is sent here is idempotent. A connection that a restart of the server broke is found out with the next
+statement on it, which then goes over a new one; so does nobody's first statement fail that comes after the restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable
+from perdure.store.connection import Fault, classify, conninfo, translated
+from perdure.store.statements import statement
+from perdure.store.versions import check_versions
+
+__all__ = ["OLDEST_SCHEMA", "Connections", "Identity", "Row", "RowLocked", "query"]
+
+Row = dict[str, Any]
+
+OLDEST_SCHEMA = 2
+"""The oldest schema that the operator's statements work with."""
+
+_Connection = psycopg.AsyncConnection[Row]
+
+
+class RowLocked(StoreError):
+    """Somebody holds a lock on the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which store: its id, and that of the database system in which it lives."""
+
+    store_id: UUID
+    system: str
+
+
+def query(name: str) -> str:
+    """The operator's statement of this name."""
+    return statement(name, __package__)
+
+
+class Connections:
+    """Up to `size` connections, made when needed.
+
+    Attributes:
+        identity: the store that answered when a connection was made last.
+    """
+
+    def __init__(self, url: str, *, size: int = 1, application_name: str = "perdure operator") -> None:
+        self._conninfo = conninfo(url, application_name)
+        self._places = asyncio.Semaphore(size)
+        self._idle: list[_Connection] = []
+        self._closed = False
+        self.identity: Identity | None = None
+
+    async def close(self) -> None:
+        """End the connections that are idle; the others end as they come back."""
+        self._closed = True
+        await self._drop_idle()
+
+    async def rows(self, name: str, parameters: Mapping[str, object], doing: str, limit: float) -> Sequence[Row]:
+        """Execute a named statement within `limit` seconds. Returns its rows.
+
+        Raises:
+            RowLocked: it met a lock for longer than the statement allows.
+            StoreUnavailable: no answer in time.
+            SchemaMismatch: this operator and the schema do not work together.
+            StoreError: the store refuses.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + limit
+        try:
+            async with asyncio.timeout_at(ends):
+                await self._places.acquire()
+        except TimeoutError:
+            raise StoreUnavailable(f"{doing}: all connections to the store were busy for {limit:g} s") from None
+        try:
+            return await self._rows(query(name), parameters, doing, ends)
+        except TimeoutError:
+            raise StoreUnavailable(f"{doing}: the store did not answer within {limit:g} s") from None
+        except psycopg.Error as error:
+            raise _raised(error, doing) from error
+        finally:
+            self._places.release()
+
+    async def _rows(self, text: str, parameters: Mapping[str, object], doing: str, ends: float) -> Sequence[Row]:
+        while True:
+            used = bool(self._idle)
+            connection = self._idle.pop() if used else await self._connect(doing, ends)
+            try:
+                rows = await _within(connection, text, parameters, ends)
+            except psycopg.Error as error:
+                fault = _fault(error)
+                if fault in (Fault.REFUSED, Fault.LOCKED):
+                    await self._put_back(connection)
+                    raise
+                await _close(connection)
+                if used and fault is Fault.AWAY:
+                    # What broke it has broken the others, too.
+                    await self._drop_idle()
+                    continue
+                raise
+            except BaseException:
+                await _close(connection)
+                raise
+            await self._put_back(connection)
+            return rows
+
+    async def _connect(self, doing: str, ends: float) -> _Connection:
+        async with asyncio.timeout_at(ends):
+            connection = await psycopg.AsyncConnection.connect(
+                self._conninfo, autocommit=True, prepare_threshold=None, row_factory=dict_row
+            )
+        try:
+            rows = await _within(connection, query("identity"), {}, ends)
+            if not rows:
+                raise StoreUnavailable(f"{doing}: the store says nothing of its version: it is being migrated")
+            [row] = rows
+            check_versions(row["schema_version"], row["oldest_client"])
+            if row["schema_version"] < OLDEST_SCHEMA:
+                raise SchemaMismatch(
+                    f"{doing}: the schema of this database has version {row['schema_version']}, this operator needs"
+                    f" {OLDEST_SCHEMA} or newer; run 'perdure migrate' with this release"
+                )
+        except BaseException:
+            await _close(connection)
+            raise
+        self.identity = Identity(row["store_id"], row["system"])
+        return connection
+
+    async def _put_back(self, connection: _Connection) -> None:
+        if self._closed or connection.closed:
+            await _close(connection)
+        else:
+            self._idle.append(connection)
+
+    async def _drop_idle(self) -> None:
+        while self._idle:
+            await _close(self._idle.pop())
+
+
+async def _within(connection: _Connection, text: str, parameters: Mapping[str, object], ends: float) -> Sequence[Row]:
+    """Execute on a connection; one that does not answer in time, or for which nobody waits any more, is broken off."""
+    asked = asyncio.ensure_future(_fetch(connection, text, parameters))
+    try:
+        await asyncio.wait({asked}, timeout=max(0.0, ends - asyncio.get_running_loop().time()))
+        if not asked.done():
+            raise TimeoutError
+    finally:
+        if not asked.done():
+            # Cancelled, it would ask the server to cancel and wait for that, which takes as long where nobody answers.
+            _break_off(connection)
+            await asyncio.wait({asked})
+            asked.exception()
+    return asked.result()
+
+
+async def _fetch(connection: _Connection, text: str, parameters: Mapping[str, object]) -> Sequence[Row]:
+    cursor = await connection.execute(text, parameters)
+    return await cursor.fetchall() if cursor.description else []
+
+
+def _break_off(connection: _Connection) -> None:
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as shared:
+        shared.shutdown(socket.SHUT_RDWR)
+
+
+async def _close(connection: _Connection) -> None:
+    with suppress(psycopg.Error):
+        await connection.close()
+
+
+def _fault(error: psycopg.Error) -> Fault:
+    if isinstance(error, psycopg.DataError):
+        return Fault.REFUSED  # also where it never left this process, as a text with a NUL in it
+    return classify(error.sqlstate)
+
+
+def _raised(error: psycopg.Error, doing: str) -> StoreError:
+    fault = _fault(error)
+    if fault is Fault.LOCKED:
+        return RowLocked(f"{doing}: somebody holds a lock on the row")
+    if fault is Fault.REFUSED:
+        return StoreError(f"{doing}: the store does not take this ({str(error).strip().partition(chr(10))[0]})")
+    return translated(error, doing)

@@ -1,0 +1,192 @@
+-- What the operator asks of the store, by name. A write that may meet somebody's lock waits for it no longer than it is told.
+--
+-- `owner LIKE 'cluster:%'` says nothing new: it is what the indices of clusters' runs say of themselves.
+
+-- name: identity
+SELECT m.schema_version, m.oldest_client, m.store_id, c.system_identifier::text AS system FROM perdure.meta m, pg_control_system() c
+
+-- name: insert_run
+-- The second part is what was there before.
+WITH inserted AS (
+    INSERT INTO perdure.runs (id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, suspend)
+    VALUES (%(run)s, %(owner)s, %(namespace)s, %(name)s, %(entrypoint)s, %(input)s::json, %(source)s::json,
+            %(backoff_limit)s, %(deadline_seconds)s, %(suspend)s)
+    ON CONFLICT DO NOTHING
+    RETURNING owner
+)
+SELECT owner, true AS inserted FROM inserted
+UNION ALL
+SELECT owner, false FROM perdure.runs WHERE id = %(run)s
+
+-- name: observe
+-- Runs with all that is decided by, and in any case the store that answers. What may be long is cut short.
+SELECT m.store_id, o.*
+FROM perdure.meta m LEFT JOIN LATERAL (
+    SELECT r.id, r.state, r.attempt, r.claim, r.begun, r.backoff_limit, r.deadline_seconds, r.suspend, r.cancel, r.crashes, r.disruptions,
+           r.delay, r.started, r.finished,
+           extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in,
+           extract(epoch FROM clock_timestamp() - r.started)::double precision AS started_for,
+           extract(epoch FROM clock_timestamp() - a.claimed)::double precision AS claimed_for,
+           (SELECT count(*) FROM perdure.steps s WHERE s.run_id = r.id) AS steps, p.current_step,
+           CASE WHEN octet_length(r.result::text) <= %(longest_result)s THEN r.result::text END AS result,
+           coalesce(octet_length(r.result::text), 0) AS result_bytes,
+           left(r.error::text, %(longest_error)s) AS error,
+           l.attempt AS last_attempt, l.ending, l.code, l.signal, l.detail, l.ended
+    FROM perdure.runs r
+    LEFT JOIN perdure.attempts a ON a.run_id = r.id AND a.attempt = r.attempt AND r.claim IS NOT NULL
+    LEFT JOIN perdure.processes p ON p.id = r.process
+    LEFT JOIN LATERAL (
+        SELECT e.attempt, e.ending, e.code, e.signal, e.detail, e.ended FROM perdure.attempts e
+        WHERE e.run_id = r.id AND e.ended IS NOT NULL ORDER BY e.attempt DESC LIMIT 1
+    ) l ON true
+    WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s
+) o ON true
+
+-- name: claim_run
+-- Compare and set on the attempt that was observed, as the statement of this name in the library, whose notes hold here too.
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+), claimed AS (
+    UPDATE perdure.runs r
+    SET attempt = r.attempt + 1, claim = %(token)s, begun = false, process = NULL, state = 'pending'
+    FROM shortly
+    WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.attempt = %(observed)s AND r.state IN ('pending', 'running', 'waiting')
+      AND NOT r.cancel AND NOT r.suspend
+    RETURNING r.id, r.attempt
+), noted AS (
+    INSERT INTO perdure.attempts (run_id, attempt, claim, claimed) SELECT id, attempt, %(token)s, clock_timestamp() FROM claimed
+), ended AS (
+    UPDATE perdure.attempts a SET ended = clock_timestamp(), ending = 'superseded'
+    FROM claimed c WHERE a.run_id = c.id AND a.attempt = c.attempt - 1 AND a.ended IS NULL
+), gone AS (
+    DELETE FROM perdure.processes WHERE id IN (
+        SELECT p.id FROM perdure.processes p JOIN perdure.runs r ON r.process = p.id AND r.claim = p.claim JOIN claimed c ON c.id = r.id
+        FOR UPDATE OF p SKIP LOCKED
+    )
+)
+SELECT attempt FROM claimed
+
+-- name: claimed_attempt
+-- What `claim_run` did, where its answer was lost.
+SELECT attempt FROM perdure.runs WHERE id = %(run)s AND claim = %(token)s
+
+-- name: hand_back
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+)
+SELECT perdure.hand_back(%(run)s, %(claim)s, %(ending)s, %(code)s, %(signal)s, %(detail)s) AS answer FROM shortly
+
+-- name: set_limits
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+)
+UPDATE perdure.runs r SET backoff_limit = %(backoff_limit)s, deadline_seconds = %(deadline_seconds)s, suspend = %(suspend)s
+FROM shortly
+WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
+  AND (r.backoff_limit, r.deadline_seconds, r.suspend) IS DISTINCT FROM (%(backoff_limit)s, %(deadline_seconds)s::double precision, %(suspend)s)
+RETURNING r.id
+
+-- name: request_cancel
+-- A run that no process holds ends at once; one that is held is asked to.
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+), asked AS (
+    UPDATE perdure.runs r
+    SET cancel = true,
+        state = CASE WHEN r.claim IS NULL THEN 'cancelled' ELSE r.state END,
+        finished = CASE WHEN r.claim IS NULL THEN clock_timestamp() END
+    FROM shortly
+    WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
+    RETURNING r.id, r.owner, r.state
+)
+SELECT state, pg_notify(perdure.channel(CASE state WHEN 'cancelled' THEN 'done' ELSE 'work' END, owner), id::text) FROM asked
+
+-- name: end_run
+-- Held or not: what its process writes from now on is refused.
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+), failed AS (
+    UPDATE perdure.runs r
+    SET state = 'failed', finished = clock_timestamp(), claim = NULL, process = NULL, begun = false,
+        error = json_build_object('type', %(type)s::text, 'message', %(message)s::text, 'args', json_build_array(%(message)s::text))
+    FROM shortly
+    WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
+    RETURNING r.id, r.owner, r.attempt
+), ended AS (
+    UPDATE perdure.attempts a SET ended = clock_timestamp(), ending = 'superseded', detail = %(message)s
+    FROM failed f WHERE a.run_id = f.id AND a.attempt = f.attempt AND a.ended IS NULL
+), gone AS (
+    DELETE FROM perdure.processes WHERE id IN (
+        SELECT p.id FROM perdure.processes p JOIN perdure.runs r ON r.process = p.id AND r.claim = p.claim JOIN failed f ON f.id = r.id
+        FOR UPDATE OF p SKIP LOCKED
+    )
+)
+SELECT id, pg_notify(perdure.channel('done', owner), id::text) FROM failed
+
+-- name: active_runs
+SELECT m.store_id, o.*
+FROM perdure.meta m LEFT JOIN LATERAL (
+    SELECT r.id, r.namespace, r.name, r.state, r.attempt, r.claim IS NOT NULL AS held, r.cancel FROM perdure.runs r
+    WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.state IN ('pending', 'running', 'waiting')
+) o ON true
+
+-- name: ended_runs
+-- Those whose Workflow is there, as far as is known.
+SELECT r.id, r.namespace, r.name, r.state, r.attempt, false AS held, r.cancel FROM perdure.runs r
+WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.gone IS NULL AND r.state IN ('succeeded', 'failed', 'cancelled')
+
+-- name: count_runs
+-- By namespace and state, without those whose Workflow is gone.
+SELECT r.namespace, r.state, r.claim IS NOT NULL AS held, count(*) AS runs FROM perdure.runs r
+WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.gone IS NULL GROUP BY 1, 2, 3
+
+-- name: count_held
+SELECT r.namespace, count(*) AS runs FROM perdure.runs r
+WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.state IN ('pending', 'running', 'waiting') AND r.claim IS NOT NULL
+GROUP BY 1
+
+-- name: run_attempts
+SELECT attempt, process, node, image, claimed, begun, ended, ending, code, signal, detail
+FROM perdure.attempts WHERE run_id = %(run)s ORDER BY attempt
+
+-- name: live_runs
+-- Runs that a process holds, with its counter.
+SELECT r.id, r.claim, r.process, p.counter FROM perdure.runs r LEFT JOIN perdure.processes p ON p.id = r.process
+WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.state = 'running'
+
+-- name: mark_gone
+-- Rows that somebody has locked are left out, here and below, until the next time.
+UPDATE perdure.runs SET gone = clock_timestamp() WHERE id IN (
+    SELECT r.id FROM perdure.runs r WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s AND r.gone IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED
+) RETURNING id
+
+-- name: mark_present
+UPDATE perdure.runs SET gone = NULL WHERE id IN (
+    SELECT r.id FROM perdure.runs r WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s AND r.gone IS NOT NULL
+    FOR NO KEY UPDATE SKIP LOCKED
+) RETURNING id
+
+-- name: delete_gone
+-- Nobody holds a run that has ended, so no checkpoint of it is under way.
+WITH old AS MATERIALIZED (
+    SELECT r.id FROM perdure.runs r
+    WHERE r.owner = %(owner)s AND r.gone < now() - %(seconds)s * interval '1 second' AND r.state IN ('succeeded', 'failed', 'cancelled')
+      AND r.finished < now() - %(seconds)s * interval '1 second'
+    ORDER BY r.gone LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+), steps_gone AS (
+    DELETE FROM perdure.steps s USING old WHERE s.run_id = old.id
+), attempts_gone AS (
+    DELETE FROM perdure.attempts a USING old WHERE a.run_id = old.id
+)
+DELETE FROM perdure.runs r USING old WHERE r.id = old.id RETURNING r.id
+
+-- name: sweep_processes
+-- Rows of processes whose claim is over: what a claim leaves behind where somebody had the row locked.
+DELETE FROM perdure.processes p
+WHERE p.owner = %(owner)s AND p.claim IS NOT NULL
+  AND NOT EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.claim = p.claim AND r.state = 'running')
+
+-- name: channels
+SELECT perdure.channel('work', %(owner)s) AS work, perdure.channel('done', %(owner)s) AS done

@@ -1,0 +1,82 @@
+-- What the operator needs beyond 0001: a count of disruptions, and since when a run's Workflow is known to be gone.
+-- Older clients see none of it: they name the columns that they read and write, and the functions keep their signatures.
+
+-- Before the indices: whoever took this lock after theirs could block, and be blocked by, an attempt that begins.
+ALTER TABLE perdure.runs ADD COLUMN disruptions integer NOT NULL DEFAULT 0, ADD COLUMN gone timestamptz;
+
+-- A queue's runs are in none of these: they cost a worker nothing.
+CREATE INDEX runs_active ON perdure.runs (owner) WHERE owner LIKE 'cluster:%' AND state IN ('pending', 'running', 'waiting');
+CREATE INDEX runs_kept ON perdure.runs (owner) WHERE owner LIKE 'cluster:%' AND gone IS NULL;
+CREATE INDEX runs_gone ON perdure.runs (owner, gone) WHERE gone IS NOT NULL;
+
+-- End an attempt without ending its run. A crash is counted since the last new checkpoint: past the run's limit it
+-- fails; up to there it waits 0, 1, 2, 4 ... 300 s. Disruptions of a cluster's runs wait as long, are counted by themselves, and
+-- 20 of them are the limit; a queue's workers hand back when they are told to stop, which is neither. Nor is it a
+-- disruption that an attempt hands back because its run is suspended.
+CREATE OR REPLACE FUNCTION perdure.hand_back(run uuid, token uuid, ending_ text, code_ integer, signal_ integer, detail_ text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    crash CONSTANT text[] := ARRAY['crashed', 'lost', 'never begun'];
+    disruption CONSTANT text[] := ARRAY['handed back', 'evicted', 'node lost'];
+    r perdure.runs%ROWTYPE;
+    count_ integer := 0;
+    progress boolean;
+    state_ text := 'pending';
+    type_ text;
+    message_ text;
+BEGIN
+    IF ending_ <> ALL (crash || disruption || ARRAY['superseded']) THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'no such ending of an attempt: ' || ending_;
+    END IF;
+    SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = token FOR UPDATE;
+    IF NOT FOUND THEN
+        PERFORM FROM perdure.attempts a WHERE a.run_id = run AND a.claim = token AND a.ending = ending_;
+        RETURN CASE WHEN FOUND THEN 1 WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END;
+    END IF;
+    IF ending_ = ANY (crash) THEN
+        PERFORM FROM perdure.steps s WHERE s.run_id = run AND s.attempt > coalesce(
+            (SELECT max(a.attempt) FROM perdure.attempts a WHERE a.run_id = run AND a.ending = ANY (crash)), 0);
+        r.crashes := CASE WHEN FOUND THEN 1 ELSE r.crashes + 1 END;
+        count_ := r.crashes;
+    ELSIF ending_ = ANY (disruption) AND r.owner NOT LIKE 'queue:%' THEN
+        progress := EXISTS (SELECT FROM perdure.steps s WHERE s.run_id = run AND s.attempt > coalesce(
+            (SELECT max(a.attempt) FROM perdure.attempts a WHERE a.run_id = run AND a.ending = ANY (disruption)), 0));
+        IF progress THEN
+            r.disruptions := 0;
+        END IF;
+        IF NOT (r.suspend AND ending_ = 'handed back') THEN
+            r.disruptions := r.disruptions + 1;
+            count_ := r.disruptions;
+        END IF;
+    END IF;
+    r.delay := CASE WHEN count_ < 2 THEN 0 ELSE least(300, 2 ^ (least(count_, 20) - 2)) END;
+    IF r.cancel THEN
+        state_ := 'cancelled';
+    ELSIF ending_ = ANY (crash) AND r.crashes > r.backoff_limit THEN
+        type_ := 'perdure.errors:BackoffLimitExceeded';
+        message_ := format('%s attempts in a row ended in a crash without a new checkpoint (backoff limit %s); the last: %s',
+                           r.crashes, r.backoff_limit, coalesce(left(detail_, 4096), ending_));
+    ELSIF r.disruptions > 20 THEN
+        type_ := 'perdure.errors:DisruptionLimitExceeded';
+        message_ := format('%s attempts in a row were disrupted before they had a new checkpoint (limit 20); the last: %s',
+                           r.disruptions, coalesce(left(detail_, 4096), ending_));
+    END IF;
+    IF type_ IS NOT NULL THEN
+        state_ := 'failed';
+    END IF;
+    UPDATE perdure.runs
+    SET state = state_, claim = NULL, process = NULL, begun = false, crashes = r.crashes, disruptions = r.disruptions, delay = r.delay,
+        error = CASE WHEN type_ IS NOT NULL THEN json_build_object('type', type_, 'message', message_, 'args', json_build_array(message_)) END,
+        available = clock_timestamp() + r.delay * interval '1 second',
+        finished = CASE WHEN state_ <> 'pending' THEN clock_timestamp() END
+    WHERE id = run;
+    UPDATE perdure.attempts SET ended = clock_timestamp(), ending = ending_, code = code_, signal = signal_, detail = left(detail_, 4096)
+    WHERE run_id = run AND attempt = r.attempt;
+    DELETE FROM perdure.processes WHERE id = r.process AND claim = token;
+    PERFORM pg_notify(perdure.channel(CASE WHEN state_ = 'pending' THEN 'work' ELSE 'done' END, r.owner), run::text);
+    RETURN 0;
+END
+$$;
+
+UPDATE perdure.meta SET schema_version = 2;
