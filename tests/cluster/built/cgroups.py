@@ -5,14 +5,13 @@ The machine's own cgroups and their mounts stay as they are.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["create", "leftovers", "remove"]
-
-_REMOVAL = 10.0  # seconds; the kernel counts a killed task until it is reaped
+__all__ = ["create", "leftovers", "remove", "thaw"]
 
 
 def create(cluster: str, nodes: Iterable[str]) -> None:
@@ -25,25 +24,31 @@ def create(cluster: str, nodes: Iterable[str]) -> None:
             _delegate(path)
 
 
-def remove(cluster: str) -> None:
+def thaw(cluster: str) -> None:
+    """Let the cluster's frozen containers go on: under version 1 no signal ends what is frozen."""
+    for path in leftovers(cluster):
+        # Where it is missing, as in version 2, it must not be made.
+        with contextlib.suppress(FileNotFoundError), (path / "freezer.state").open("r+") as state:
+            state.write("THAWED")
+
+
+def remove(cluster: str, until: float) -> None:
     """Remove the cluster's cgroups, once the last of its processes has gone.
 
     Raises:
-        OSError: one is still in use after ten seconds.
+        OSError: one is still in use at `until`, a time of the monotonic clock.
     """
-    ends = time.monotonic() + _REMOVAL
-    for path in leftovers(cluster):
-        while True:
-            try:
+    while left := leftovers(cluster):
+        try:
+            for path in left:
                 path.rmdir()
-            except FileNotFoundError:
-                pass
-            except OSError:
-                if time.monotonic() > ends:
-                    raise
-                time.sleep(0.01)
-                continue
-            break
+        except FileNotFoundError:
+            continue
+        except OSError:
+            # The kernel counts a killed task until it is reaped.
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def leftovers(cluster: str) -> list[Path]:
@@ -68,7 +73,10 @@ def _inherit_cpuset(path: Path) -> None:
 
 
 def _delegate(path: Path) -> None:
-    # Version 2 hands a controller down only where it is told to.
+    # Version 2 hands a controller down only where it is told to. The topmost folder is the machine's: systemd has told
+    # it so already, and nothing is written then.
     if (path / "cgroup.subtree_control").exists():
+        handed_down = (path / "cgroup.subtree_control").read_text().split()
         for controller in (path / "cgroup.controllers").read_text().split():
-            (path / "cgroup.subtree_control").write_text(f"+{controller}")
+            if controller not in handed_down:
+                (path / "cgroup.subtree_control").write_text(f"+{controller}")
