@@ -1,0 +1,130 @@
+"""A run that an attempt holds: it needs its pod, is on its way, runs, or has ended without saying so."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from perdure.names import Claim
+
+from ..actions import ClaimRun, CreatePod, HandBack
+from ..observed import Observed, Pod, PodPhase, Run, Spec
+from .control import seconds_since
+from .course import Course, Reason, going, stalled
+from .ending import disruption, ending_of_pod, ending_of_silence
+from .times import LOOK_BEGIN, LOOK_CAPACITY, LOOK_GONE, LOOK_REFUSED, LOOK_RUNNING, LOOK_STALLED, LOOK_START
+from .times import START_DEADLINE as DEADLINE
+
+__all__ = ["attempt_course", "invalid_spec", "pod_of"]
+
+_UNSCHEDULABLE: Final = frozenset({"Unschedulable", "SchedulingGated"})
+_NO_IMAGE: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+    | {"RegistryUnavailable", "SignatureValidationFailed"}
+)
+_NO_CONTAINER: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_INITIALISING: Final = "PodInitializing"
+
+
+def pod_of(observed: Observed, claim: Claim) -> Pod | None:
+    """The pod of a claim."""
+    return next((pod for pod in observed.pods if pod.claim == claim), None)
+
+
+def attempt_course(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Course:
+    """What to do about a run that `claim` holds; `spec` as far as it can be taken."""
+    pod = pod_of(observed, claim)
+    if pod is not None and (pod.over or pod.end is not None):
+        return Course(then=[ending_of_pod(pod, claim, begun=run.begun)])
+    if run.begun:
+        return _begun(observed, run, claim, pod, spec)
+    if run.limits.cancel:
+        return Course(then=[HandBack(claim, "handed back", "cancelled before it began")])
+    if spec is not None and spec.suspend:
+        return Course(then=[HandBack(claim, "handed back", "suspended before it began")])
+    if pod is None:
+        return _without_pod(observed, run, claim, spec)
+    return _on_its_way(observed, run, claim, pod)
+
+
+def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Spec | None) -> Course:
+    if run.silent is not None or (pod is None and observed.pod_gone):
+        return Course(then=[ending_of_silence(observed, run, claim, pod)])
+    where = "a pod that is out of sight" if pod is None else f"pod {pod.name}"
+    look = LOOK_GONE if pod is None or pod.deleting else LOOK_RUNNING
+    if run.limits.cancel:
+        return going(Reason.CANCELLING, f"attempt {run.attempt} in {where} has been asked to end", look)
+    if spec is not None and spec.suspend:
+        message = f"attempt {run.attempt} in {where} has been asked to stop after the step in flight"
+        return going(Reason.SUSPENDING, message, look)
+    message = f"attempt {run.attempt} runs in {where}"
+    if pod is not None and pod.deleting:
+        message += ", which is being deleted: another attempt will go on from the last finished step"
+    return going(Reason.RUNNING, message, look)
+
+
+def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Course:
+    if spec is None:
+        return invalid_spec(observed)
+    if any(pod.attempt == run.attempt for pod in observed.pods):
+        # Its name is taken by the pod of another claim, of a store that was restored since.
+        return Course(then=[ClaimRun(run.attempt)])
+    refused = observed.refused
+    changed = observed.refused_generation not in (None, observed.workflow.generation)
+    if refused is None or changed or observed.refused_for >= LOOK_REFUSED:
+        return Course(then=[CreatePod(run.attempt, claim)])
+    look = LOOK_REFUSED - observed.refused_for
+    if "NamespaceTerminating" in refused or "is being terminated" in refused:
+        message = f"the namespace is being deleted, and takes no pod for attempt {run.attempt}"
+        return going(Reason.STARTING, message, look)
+    if "exceeded quota" in refused:
+        return going(Reason.AT_CAPACITY, f"the namespace's quota has no room for the pod: {refused}", look)
+    return stalled(Reason.POD_REFUSED, f"the API server refuses the pod; change podTemplate: {refused}", look)
+
+
+def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:
+    if pod.disrupted is not None:
+        return Course(then=[HandBack(claim, disruption(pod.disrupted), pod.disrupted)])
+    if pod.deleting:
+        return Course(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
+    reason, words = pod.waiting or ("", "")
+    if reason in _UNSCHEDULABLE | _NO_IMAGE | _NO_CONTAINER:
+        if pod.generation is not None and pod.generation < observed.workflow.generation:
+            # Perhaps the change is what it waits for. Nothing has begun, so nobody is disturbed.
+            return Course(then=[ClaimRun(run.attempt)])
+        return _stuck(pod, reason, words)
+    if reason == _INITIALISING:
+        message = f"attempt {run.attempt} starts in pod {pod.name}: its init containers run"
+        return going(Reason.STARTING, message, LOOK_START)
+    left = DEADLINE - _waited(observed, run, pod)
+    if left <= 0:
+        shown = f" ({reason}: {words})" if reason and words else f" ({reason})" if reason else ""
+        detail = f"it had not begun {DEADLINE:.0f} s after its pod was ready to start{shown}"
+        return Course(then=[HandBack(claim, "never begun", detail)])
+    look = LOOK_BEGIN if pod.phase is PodPhase.RUNNING else LOOK_START
+    return going(Reason.STARTING, f"attempt {run.attempt} starts in pod {pod.name}", min(look, left))
+
+
+def _stuck(pod: Pod, reason: str, words: str) -> Course:
+    said = f"{reason}: {words}" if words else reason
+    if reason in _UNSCHEDULABLE:
+        message = f"no node takes pod {pod.name}: {words or reason}"
+        return going(Reason.UNSCHEDULABLE, message, LOOK_CAPACITY)
+    if reason in _NO_IMAGE:
+        message = f"an image of pod {pod.name} cannot be pulled; it starts as soon as that works: {said}"
+        return stalled(Reason.IMAGE_PULL_FAILED, message, LOOK_STALLED)
+    message = f"a container of pod {pod.name} cannot be made; it starts as soon as that works: {said}"
+    return stalled(Reason.POD_REFUSED, message, LOOK_STALLED)
+
+
+def _waited(observed: Observed, run: Run, pod: Pod) -> float:
+    """Seconds for which nothing but the process itself has been missing."""
+    if pod.progressed is None:
+        return run.claimed_for
+    return min(run.claimed_for, seconds_since(pod.progressed, observed.now))
+
+
+def invalid_spec(observed: Observed) -> Course:
+    """What no schema would let pass: a person must make it anew."""
+    problem = observed.workflow.problem or "it cannot be read"
+    message = f"the spec cannot be taken: {problem}; delete the Workflow and create it anew with a spec that fits"
+    return stalled(Reason.INVALID_SPEC, message, LOOK_STALLED * 10)

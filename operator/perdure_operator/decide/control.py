@@ -1,0 +1,78 @@
+"""What a person or a limit asks of a run: limits, cancellation, deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from ..actions import EndRun
+from ..observed import Limits, Observed, Run, Spec
+from .times import DEADLINE_OVERTIME, DEFAULT_GRACE, DISRUPTION_LIMIT
+
+__all__ = ["cancel_wanted", "given_up", "grace_of", "overdue", "seconds_since", "wanted_limits", "with_limits"]
+
+
+def wanted_limits(spec: Spec, run: Run) -> Limits:
+    """A run's limits as the spec has them. A cancellation is asked for in another way, and is never taken back."""
+    deadline = spec.active_deadline_seconds
+    return Limits(
+        backoff_limit=spec.backoff_limit,
+        deadline_seconds=None if deadline is None else float(deadline),
+        suspend=spec.suspend,
+        cancel=run.limits.cancel,
+    )
+
+
+def with_limits(run: Run, limits: Limits) -> Run:
+    """A run as it will be; how far a changed deadline is, only its store knows."""
+    kept = run.limits.deadline_seconds == limits.deadline_seconds
+    return replace(run, limits=limits, deadline_in=run.deadline_in if kept else None)
+
+
+def cancel_wanted(observed: Observed, spec: Spec | None) -> bool:
+    """Whether the run is to end: its spec says so, or its Workflow goes."""
+    return observed.workflow.deleting or (spec is not None and spec.cancel)
+
+
+def overdue(run: Run) -> EndRun | None:
+    """The end of a run whose deadline is over, and whose process does not see to that itself."""
+    if run.deadline_in is None or run.deadline_in > (-DEADLINE_OVERTIME if run.begun else 0):
+        return None
+    limit = run.limits.deadline_seconds
+    message = f"the run had not ended by its deadline{'' if limit is None else f', {limit:g} s'} after its first begin"
+    return EndRun("perdure.errors:DeadlineExceeded", message)
+
+
+def given_up(run: Run) -> EndRun | None:
+    """The end of a run that nobody holds, and whose limits were lowered to what it has used up."""
+    last = "" if run.last is None else f"; the last: {run.last.detail or run.last.ending}"
+    if run.crashes > run.limits.backoff_limit:
+        message = (
+            f"{run.crashes} attempts in a row ended in a crash without a new checkpoint"
+            f" (backoff limit {run.limits.backoff_limit}){last}"
+        )
+        return EndRun("perdure.errors:BackoffLimitExceeded", message)
+    if run.disruptions > DISRUPTION_LIMIT:
+        message = (
+            f"{run.disruptions} attempts in a row were disrupted before they had a new checkpoint"
+            f" (limit {DISRUPTION_LIMIT}){last}"
+        )
+        return EndRun("perdure.errors:DisruptionLimitExceeded", message)
+    return None
+
+
+def grace_of(spec: Spec | None) -> float:
+    """Seconds that a pod has from the request to end until it is killed."""
+    inner = None if spec is None else spec.pod_template.get("spec")
+    grace = inner.get("terminationGracePeriodSeconds") if isinstance(inner, Mapping) else None
+    return (
+        float(grace) if isinstance(grace, int) and not isinstance(grace, bool) and 0 <= grace < 1e9 else DEFAULT_GRACE
+    )
+
+
+def seconds_since(moment: datetime, now: datetime) -> float:
+    """Seconds from a moment to another, 0 for one in the future; both aware, or both not."""
+    if (moment.tzinfo is None) != (now.tzinfo is None):
+        moment, now = moment.replace(tzinfo=None), now.replace(tzinfo=None)
+    return max(0.0, (now - moment).total_seconds())

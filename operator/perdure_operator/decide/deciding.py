@@ -1,0 +1,280 @@
+"""The order in which `decide` asks, and how the answer becomes a list of actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from perdure.store.records import RunState
+
+from ..actions import (
+    Action,
+    ClaimRun,
+    CreatePod,
+    DeletePod,
+    DeleteWorkflow,
+    HandBack,
+    InsertRun,
+    LookAgain,
+    RequestCancel,
+    SetLimits,
+    WriteStatus,
+)
+from ..observed import Observed, Run, Spec, Status
+from .attempt import attempt_course, invalid_spec, pod_of
+from .control import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
+from .course import Course, Kind, Reason, Situation, going, resting, stalled
+from .ending import ending_of_pod
+from .events import events
+from .outcome import ending
+from .pods import pods_to_delete
+from .status import Writing, bound, is_finished, seen_again, status_of, succeeded, writing
+from .times import DEADLINE_OVERTIME, LOOK_CAPACITY, LOOK_GONE, LOOK_RESTING, LOOK_STALLED
+from .trust import doubt, end_is_missing, restart_asked
+
+__all__ = ["decide"]
+
+_SHORTEST_LOOK: Final = 0.05
+
+
+def decide(observed: Observed) -> list[Action]:
+    """What to do about a Workflow now, in order; the same for the same, and never an error.
+
+    Nothing but `WriteStatus`, `PostEvent`, `DeletePod` and `LookAgain` means that there is nothing to do until
+    something changes or the time of a `LookAgain` has come. Any other action calls for a new look at once.
+    """
+    if is_finished(observed.workflow.status):
+        return _finished(observed)
+    spec = _spec(observed)
+    standing = _standing(observed, spec)
+    if standing is None:
+        return []
+    return _Answer(spec, standing).actions()
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What a Workflow that has not finished needs, and how far its status can be believed."""
+
+    course: Course
+    observed: Observed
+    """With the limits that the run is about to have."""
+
+    trusted: bool = True
+    anew: bool = False
+    """A person asked to go on with what the store has, whatever the status remembers."""
+
+    heeded: bool = True
+
+
+def _spec(observed: Observed) -> Spec | None:
+    return None if observed.workflow.problem is not None else observed.workflow.spec
+
+
+def _standing(observed: Observed, spec: Spec | None) -> _Standing | None:
+    workflow, run = observed.workflow, observed.run
+    doubted = doubt(observed)
+    cancel = cancel_wanted(observed, spec)
+    anew = doubted is not None and restart_asked(observed)
+    if run is None:
+        if workflow.deleting:
+            return None
+        if cancel:
+            situation = Situation(Kind.FAILED, Reason.CANCELLED, "cancelled; this store has nothing of it to run")
+            return _Standing(Course(situation), observed)
+    elif doubted is not None and workflow.deleting and not anew:
+        return None
+    if doubted is not None and not anew and not cancel:
+        message = (
+            f"{doubted}; or set the annotation perdure.io/restart to a new value to go on with what this store has"
+        )
+        return _Standing(stalled(Reason.CHECKPOINTS_MISSING, message, LOOK_STALLED), observed, trusted=False)
+    if run is None:
+        course = _start(observed, spec)
+        heeded = doubted is None or bool(course.first)
+        return _Standing(course, observed, anew=anew and heeded, heeded=heeded, trusted=heeded)
+    first: list[Action] = []
+    if spec is not None and not run.state.ended and (wanted := wanted_limits(spec, run)) != run.limits:
+        first = [SetLimits(wanted)]
+        run = with_limits(run, wanted)
+        observed = replace(observed, run=run)
+    course = _run_course(observed, run, spec, cancel=cancel, anew=anew)
+    look = _soonest(course.look, 1.0 if first else None, _until_deadline(run))
+    return _Standing(replace(course, first=[*first, *course.first], look=look), observed, anew=anew)
+
+
+def _start(observed: Observed, spec: Spec | None) -> Course:
+    """A run that is not in the store, and may be."""
+    if spec is None:
+        return invalid_spec(observed)
+    if spec.source_config_map is not None and observed.source is None:
+        name = spec.source_config_map
+        if observed.source_problem is None:
+            return going(Reason.PENDING, f"the ConfigMap {name} is being read", LOOK_GONE)
+        message = f"the code cannot be read from the ConfigMap {name}: {observed.source_problem}"
+        return stalled(Reason.SOURCE_MISSING, message, LOOK_STALLED / 2)
+    course = _to_claim(observed, 0, spec)
+    return replace(course, first=[InsertRun()])
+
+
+def _run_course(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, anew: bool) -> Course:
+    """A run that is in the store."""
+    if run.state.ended:
+        return Course(ending(run))
+    if cancel and not run.limits.cancel:
+        return Course(then=[RequestCancel()])
+    if (end := overdue(run)) is not None:
+        return Course(then=[end])
+    if run.claim is not None:
+        if anew and end_is_missing(observed.pods, run):
+            detail = "its end is missing from the store, and a person asked to go on"
+            return Course(then=[HandBack(run.claim, "lost", detail)])
+        return attempt_course(observed, run, run.claim, spec)
+    if run.limits.cancel:
+        return Course(then=[RequestCancel()])
+    if (end := given_up(run)) is not None:
+        return Course(then=[end])
+    if spec is None:
+        return invalid_spec(observed)
+    if run.state is RunState.WAITING:
+        return resting(Reason.WAITING, "it waits for a signal", LOOK_RESTING)
+    return _to_claim(observed, run.attempt, spec, run)
+
+
+def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = None) -> Course:
+    """A run that nobody holds: claim it, or say what it waits for."""
+    if spec.suspend:
+        return resting(Reason.SUSPENDED, "suspended; set spec.suspend to false to go on", LOOK_RESTING)
+    if run is not None and (due := min(run.due_in, run.delay)) > 0:
+        last = "" if run.last is None else f" ended: {run.last.detail or run.last.ending}"
+        message = f"attempt {run.attempt}{last}; the next one starts {run.delay:g} s after that"
+        return going(Reason.BACKING_OFF, message, due)
+    if observed.capacity is not None:
+        return going(Reason.AT_CAPACITY, f"it waits until other runs end: {observed.capacity}", LOOK_CAPACITY)
+    situation = Situation(Kind.GOING, Reason.STARTING, f"attempt {attempt + 1} is about to start")
+    return Course(situation, then=[ClaimRun(attempt)])
+
+
+def _until_deadline(run: Run) -> float | None:
+    if run.deadline_in is None or run.state.ended:
+        return None
+    return max(0.0, run.deadline_in) + (DEADLINE_OVERTIME if run.begun else 0.0)
+
+
+def _finished(observed: Observed) -> list[Action]:
+    """A Workflow that has finished never starts again, whatever the store says: what is left of it goes."""
+    workflow, run = observed.workflow, observed.run
+    status, actions = workflow.status, list[Action]()
+    looks: list[float | None] = []
+    if run is not None and not run.state.ended:
+        # The store is older than this end. Nobody else knows that the run is not to go on.
+        if not run.limits.cancel or run.claim is None:
+            return [RequestCancel()]
+        if (leftover := _leftover(observed, run)) is not None:
+            return [leftover]
+        looks.append(LOOK_GONE)
+    if (seen := seen_again(observed)) != status:
+        actions.append(WriteStatus(seen))
+    ended = status.completion_time or status.conditions["Finished"].since
+    delete, left = pods_to_delete(observed, ended=ended, succeeded=succeeded(status))
+    actions += delete
+    looks += left
+    spec = _spec(observed)
+    if spec is not None and spec.ttl_seconds_after_finished is not None and not workflow.deleting:
+        rest = spec.ttl_seconds_after_finished - seconds_since(ended, observed.now)
+        if rest <= 0:
+            return [*actions, DeleteWorkflow(workflow.uid)]
+        looks.append(rest)
+    return [*actions, *_look(*looks)]
+
+
+def _leftover(observed: Observed, run: Run) -> Action | None:
+    """The end of an attempt that still holds the run of a Workflow that has finished."""
+    assert run.claim is not None
+    pod = pod_of(observed, run.claim)
+    if pod is not None and (pod.over or pod.end is not None):
+        return ending_of_pod(pod, run.claim, begun=run.begun)
+    if not run.begun or run.silent is not None or (pod is None and observed.pod_gone):
+        return HandBack(run.claim, "handed back", "the Workflow has finished")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Makes the list of actions of a Workflow that has not finished."""
+
+    spec: Spec | None
+    standing: _Standing
+
+    def actions(self) -> list[Action]:
+        course = self.standing.course
+        if course.then:
+            return [*course.first, *self._binding(), *course.then]
+        if course.situation is None:
+            return [*course.first, *_look(course.look)]
+        told, looks = self._telling(course.situation)
+        return [*course.first, *told, *_look(course.look, *looks)]
+
+    def _binding(self) -> list[Action]:
+        """The status that must name the store before anything is started from it."""
+        observed, course = self.standing.observed, self.standing.course
+        status = observed.workflow.status
+        bound_already = status.store_id == observed.store_id and status.start_time is not None
+        if not any(isinstance(action, (ClaimRun, CreatePod)) for action in course.then):
+            return []
+        if bound_already and not self.standing.anew:
+            return []
+        attempt = 0 if observed.run is None else observed.run.attempt
+        situation = Situation(Kind.GOING, Reason.STARTING, f"attempt {attempt} is about to start")
+        return [WriteStatus(bound(observed, self._status(course.situation or situation)))]
+
+    def _status(self, situation: Situation) -> Status:
+        standing = self.standing
+        return status_of(standing.observed, situation, anew=standing.anew, heeded=standing.heeded)
+
+    def _telling(self, situation: Situation) -> tuple[list[Action], list[float | None]]:
+        """Write the status where it is news, with its events, and see to the pods."""
+        standing, observed = self.standing, self.standing.observed
+        new = self._status(situation)
+        if standing.trusted and (observed.run is not None or standing.course.first):
+            new = bound(observed, new)
+        told: list[Action] = []
+        match writing(observed.workflow.status, new):
+            case Writing.NOW:
+                told = [WriteStatus(new), *events(observed, situation, new)]
+            case Writing.SOON:
+                told = [WriteStatus(new, soon=True)]
+            case Writing.NOT:
+                pass
+        looks: list[float | None] = []
+        ends = situation.kind in (Kind.SUCCEEDED, Kind.FAILED)
+        if standing.trusted:
+            ended = new.completion_time if ends else None
+            delete, left = pods_to_delete(observed, ended=ended, succeeded=situation.kind is Kind.SUCCEEDED)
+            told += delete
+            looks += left
+        if situation.reason == Reason.CANCELLING:
+            told, looks = self._cancelled_pod(new, told, looks)
+        if ends and self.spec is not None and self.spec.ttl_seconds_after_finished is not None:
+            looks.append(float(self.spec.ttl_seconds_after_finished))
+        return told, looks
+
+    def _cancelled_pod(
+        self, new: Status, told: list[Action], looks: list[float | None]
+    ) -> tuple[list[Action], list[float | None]]:
+        """A process that has been asked to end has its pod's grace period for that; then the pod goes."""
+        observed, run = self.standing.observed, self.standing.observed.run
+        pod = None if run is None or run.claim is None else pod_of(observed, run.claim)
+        if pod is None or pod.deleting or new.cancel_time is None:
+            return told, looks
+        left = grace_of(self.spec) - seconds_since(new.cancel_time, observed.now)
+        return ([*told, DeletePod(pod)], looks) if left <= 0 else (told, [*looks, left])
+
+
+def _look(*times: float | None) -> list[Action]:
+    soonest = _soonest(*times)
+    return [] if soonest is None else [LookAgain(max(soonest, _SHORTEST_LOOK))]
+
+
+def _soonest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)

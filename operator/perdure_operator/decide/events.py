@@ -1,0 +1,73 @@
+"""The story for `kubectl describe`: what a status that is about to be written tells, and the written one did not.
+
+So an event is posted once for each such status; an operator that dies in between loses or repeats at most one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..actions import PostEvent
+from ..observed import Ended, Observed, Status
+from .course import Kind, Reason, Situation
+from .status import is_stalled, reason_of
+
+__all__ = ["events"]
+
+_CRASHES: Final = frozenset({"crashed", "lost", "never begun"})
+_DISRUPTIONS: Final = frozenset({"evicted", "node lost", "handed back"})
+_BETWEEN_ATTEMPTS: Final = frozenset(
+    {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
+)
+
+
+def events(observed: Observed, situation: Situation, new: Status) -> list[PostEvent]:
+    """What has happened between the written status and the one that is about to be."""
+    old = observed.workflow.status
+    before = reason_of(old)
+    if situation.kind is Kind.SUCCEEDED:
+        return [PostEvent("Succeeded", situation.message)]
+    if situation.kind is Kind.FAILED:
+        cancelled = situation.reason == Reason.CANCELLED
+        return [PostEvent("Cancelled" if cancelled else "Failed", situation.message, warning=not cancelled)]
+    told: list[PostEvent] = []
+    if situation.reason == Reason.SUSPENDED:
+        return [PostEvent("Suspended", situation.message)] if before != Reason.SUSPENDED else []
+    last = None if observed.run is None else observed.run.last
+    if last is not None and _news(last, old, new):
+        told += _ended(last)
+    if before == Reason.SUSPENDED and situation.kind is Kind.GOING:
+        told.append(PostEvent("Resuming", "not suspended any more"))
+    if situation.kind is Kind.STALLED and (before != situation.reason or not is_stalled(old)):
+        told.append(PostEvent(str(situation.reason), situation.message, warning=True))
+    if situation.reason == Reason.RUNNING and (before != Reason.RUNNING or old.attempts != new.attempts):
+        told.append(_running(new, situation, before, old))
+    return [event for event in told if event.reason]
+
+
+def _news(last: Ended, old: Status, new: Status) -> bool:
+    """Whether the written status still had the attempt that has ended."""
+    if old.attempts > last.attempt or (old.attempts == 0 and reason_of(old) != Reason.STARTING):
+        return False
+    if old.attempts == last.attempt and reason_of(old) in _BETWEEN_ATTEMPTS:
+        return False
+    return new.attempts > last.attempt or reason_of(new) in _BETWEEN_ATTEMPTS or is_stalled(new)
+
+
+def _ended(last: Ended) -> list[PostEvent]:
+    how = last.detail or last.ending
+    if last.ending in _CRASHES:
+        said = "never began" if last.ending == "never begun" else "was lost" if last.ending == "lost" else "crashed"
+        return [PostEvent("Crashed", f"attempt {last.attempt} {said}: {how}", warning=True)]
+    if last.ending in _DISRUPTIONS:
+        return [PostEvent("Disrupted", f"attempt {last.attempt} was disrupted ({last.ending}): {how}")]
+    return []
+
+
+def _running(new: Status, situation: Situation, before: str | None, old: Status) -> PostEvent:
+    if before in (Reason.SUSPENDING, Reason.CANCELLING) and old.attempts == new.attempts:
+        return PostEvent("Resuming", "not suspended any more")
+    if new.attempts <= 1:
+        return PostEvent("Started", situation.message)
+    steps = new.steps_completed
+    return PostEvent("Resumed", f"{situation.message}, after {steps} finished step{'' if steps == 1 else 's'}")

@@ -1,0 +1,71 @@
+"""A run's end, as a status tells it: reason, result and error, within their limits."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from perdure.store.records import RunState
+
+from ..observed import Run
+from .course import Kind, Reason, Situation
+
+__all__ = ["MAX_ERROR_BYTES", "MAX_RESULT_BYTES", "ending", "error_of", "result_of"]
+
+MAX_RESULT_BYTES: Final = 4096
+MAX_ERROR_BYTES: Final = 1024
+"""Of type and message together."""
+
+_MAX_TYPE_BYTES: Final = 256
+_REASONS: Final = {
+    "perdure.errors:DeadlineExceeded": Reason.DEADLINE_EXCEEDED,
+    "perdure.errors:BackoffLimitExceeded": Reason.BACKOFF_LIMIT_EXCEEDED,
+    "perdure.errors:DisruptionLimitExceeded": Reason.DISRUPTION_LIMIT_EXCEEDED,
+    "perdure.errors:InputError": Reason.INVALID_INPUT,
+    "perdure.errors:EntrypointError": Reason.INVALID_ENTRYPOINT,
+}
+
+
+def ending(run: Run) -> Situation:
+    """How a run has ended."""
+    steps = f"{run.steps} step{'' if run.steps == 1 else 's'}"
+    if run.state is RunState.SUCCEEDED:
+        return Situation(Kind.SUCCEEDED, Reason.SUCCEEDED, f"succeeded after {steps}")
+    if run.state is RunState.CANCELLED:
+        return Situation(Kind.FAILED, Reason.CANCELLED, f"cancelled after {steps}")
+    name, message = error_of(run)
+    said = ": ".join(part for part in ((name or "").rpartition(":")[2], message or "") if part)
+    return Situation(Kind.FAILED, _REASONS.get(name or "", Reason.FAILED), said or f"failed after {steps}")
+
+
+def result_of(run: Run) -> str | None:
+    """The result as JSON, or where to read one that is longer than a status may be."""
+    if run.state is not RunState.SUCCEEDED:
+        return None
+    if run.result is not None and len(run.result.encode(errors="replace")) <= MAX_RESULT_BYTES:
+        return run.result
+    size = run.result_bytes or len((run.result or "").encode(errors="replace"))
+    return f"the result is in the store ({size} bytes): `perdure show` prints it" if size else None
+
+
+def error_of(run: Run) -> tuple[str | None, str | None]:
+    """Type and message of a run's error."""
+    if run.state is not RunState.FAILED:
+        return None, None
+    try:
+        error = json.loads(run.error or "null")
+    except (ValueError, RecursionError):
+        error = None
+    if not isinstance(error, dict):
+        return None, None if run.error is None else _cut(run.error, MAX_ERROR_BYTES)
+    name = _cut(_text(error.get("type")), _MAX_TYPE_BYTES)
+    return name or None, _cut(_text(error.get("message")), MAX_ERROR_BYTES - len(name.encode())) or None
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _cut(text: str, most: int) -> str:
+    data = text.encode(errors="replace")
+    return data.decode() if len(data) <= most else data[: most - 3].decode(errors="ignore") + "..."

@@ -1,0 +1,66 @@
+"""Which pods of ended attempts go: living ones soon, those of a succeeded run later, of others all but three."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ..actions import DeletePod
+from ..observed import Observed, Pod, PodPhase, Run
+from .control import seconds_since
+from .times import KEPT_PODS, LINGER, SUCCEEDED_PODS
+
+__all__ = ["pods_to_delete"]
+
+
+def pods_to_delete(
+    observed: Observed, *, ended: datetime | None, succeeded: bool
+) -> tuple[list[DeletePod], list[float]]:
+    """The pods to delete now, and in how many seconds to look at others; `ended`: when the run ended, if it has."""
+    run = observed.run
+    delete: list[DeletePod] = []
+    looks: list[float] = []
+    over: list[Pod] = []
+    for pod in observed.pods:
+        if pod.deleting or (ended is None and not _of_ended_attempt(pod, run)):
+            continue
+        if pod.over:
+            over.append(pod)
+            continue
+        left = 0.0 if _never_started(pod) else LINGER - _ended_for(observed, pod, ended)
+        if left <= 0:
+            delete.append(DeletePod(pod))
+        else:
+            looks.append(left)
+    if succeeded and ended is not None:
+        left = SUCCEEDED_PODS - seconds_since(ended, observed.now)
+        if over and left > 0:
+            looks.append(left)
+        elif over:
+            delete += [DeletePod(pod) for pod in over]
+    else:
+        over.sort(key=lambda pod: (pod.attempt, pod.name, pod.uid))
+        delete += [DeletePod(pod) for pod in over[:-KEPT_PODS]]
+    return delete, looks
+
+
+def _of_ended_attempt(pod: Pod, run: Run | None) -> bool:
+    # A later attempt than the newest that is known is another's business: what is known is old, or the store is.
+    return run is not None and pod.attempt <= run.attempt and (run.claim is None or pod.claim != run.claim)
+
+
+def _never_started(pod: Pod) -> bool:
+    return pod.phase is PodPhase.PENDING and pod.end is None
+
+
+def _ended_for(observed: Observed, pod: Pod, ended: datetime | None) -> float:
+    run, now = observed.run, observed.now
+    known: Sequence[datetime | None] = (
+        ended,
+        run.last.at if run is not None and run.last is not None and run.last.attempt >= pod.attempt else None,
+        pod.finished_at if pod.end is not None else None,
+    )
+    times = [seconds_since(moment, now) for moment in known if moment is not None]
+    if run is not None and run.claim is not None and pod.attempt < run.attempt:
+        times.append(run.claimed_for)
+    return max(times) if times else seconds_since(pod.created, now)

@@ -1,0 +1,193 @@
+"""The status that tells a situation, by the design's table of conditions, and whether it must be written now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import Enum, auto
+from typing import Final
+
+from ..observed import Condition, Observed, Status
+from .course import Kind, Reason, Situation
+from .outcome import error_of, result_of
+
+__all__ = [
+    "Writing",
+    "bound",
+    "is_finished",
+    "is_stalled",
+    "reason_of",
+    "seen_again",
+    "status_of",
+    "succeeded",
+    "writing",
+]
+
+FINISHED: Final = "Finished"
+SUCCEEDED: Final = "Succeeded"
+RECONCILING: Final = "Reconciling"
+STALLED: Final = "Stalled"
+
+_MAX_MESSAGE: Final = 1000
+"""Characters of a condition's message."""
+
+_TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
+    Kind.GOING: {FINISHED: "False", SUCCEEDED: "Unknown", RECONCILING: "True"},
+    Kind.RESTING: {FINISHED: "False", SUCCEEDED: "Unknown"},
+    Kind.STALLED: {FINISHED: "False", SUCCEEDED: "Unknown", STALLED: "True"},
+    Kind.SUCCEEDED: {FINISHED: "True", SUCCEEDED: "True"},
+    Kind.FAILED: {FINISHED: "True", SUCCEEDED: "False", STALLED: "True"},
+}
+
+_PHASES: Final[Mapping[Reason, str]] = {
+    Reason.AT_CAPACITY: "Pending",
+    Reason.UNSCHEDULABLE: "Pending",
+    Reason.SUSPENDING: "Running",
+}
+_PHASES_OF_KIND: Final[Mapping[Kind, str]] = {Kind.STALLED: "Stalled", Kind.SUCCEEDED: "Succeeded"}
+"""Where neither says otherwise, the phase is the reason."""
+
+
+def is_finished(status: Status) -> bool:
+    """Whether this Workflow has ended, for ever."""
+    return _state(status, FINISHED) == "True"
+
+
+def succeeded(status: Status) -> bool:
+    """Whether it has ended well."""
+    return _state(status, SUCCEEDED) == "True"
+
+
+def reason_of(status: Status) -> str | None:
+    """The reason that a status gives for where it stands."""
+    condition = status.conditions.get(FINISHED)
+    return None if condition is None else condition.reason
+
+
+def is_stalled(status: Status) -> bool:
+    """Whether it waits for a person."""
+    return _state(status, STALLED) == "True" and not is_finished(status)
+
+
+def status_of(observed: Observed, situation: Situation, *, anew: bool, heeded: bool) -> Status:
+    """The status that tells a situation.
+
+    Args:
+        observed: what it is told of.
+        situation: where the Workflow stands.
+        anew: what the old status counted does not count any more: it was of another store, and a person said to go on.
+        heeded: the annotation that asks for a restart counts as heeded.
+    """
+    workflow, run = observed.workflow, observed.run
+    old, now = workflow.status, observed.now.replace(microsecond=0)
+    ended = situation.kind in (Kind.SUCCEEDED, Kind.FAILED)
+    new = replace(
+        old,
+        observed_generation=workflow.generation,
+        phase=_phase(situation),
+        conditions=_conditions(observed, situation),
+        completion_time=(old.completion_time or (run.finished if run is not None else None) or now) if ended else None,
+        current_step=None,
+        result=None,
+        error_type=None,
+        error_message=None,
+        restart=workflow.restart if heeded else old.restart,
+        cancel_time=(old.cancel_time or now) if situation.reason == Reason.CANCELLING else old.cancel_time,
+    )
+    if situation.reason == Reason.CHECKPOINTS_MISSING:
+        # What an older or another store says is no news about this run.
+        return new
+    if anew:
+        new = replace(new, attempts=0, steps_completed=0, start_time=None, pod_name=None, cancel_time=None)
+    if run is None:
+        return new
+    error_type, error_message = error_of(run)
+    return replace(
+        new,
+        attempts=max(new.attempts, run.attempt),
+        steps_completed=max(new.steps_completed, run.steps),
+        current_step=run.current_step if run.begun else None,
+        pod_name=_pod_name(observed, new.pod_name),
+        result=result_of(run),
+        error_type=error_type,
+        error_message=error_message,
+    )
+
+
+def bound(observed: Observed, status: Status) -> Status:
+    """The status of a run that is in the observed store, from now on."""
+    return replace(
+        status,
+        store_id=observed.store_id,
+        start_time=status.start_time or observed.now.replace(microsecond=0),
+    )
+
+
+def seen_again(observed: Observed) -> Status:
+    """The status of a Workflow that has finished: nothing in it changes, but that its newest spec was seen."""
+    generation, old = observed.workflow.generation, observed.workflow.status
+    if old.observed_generation == generation:
+        return old
+    conditions = {name: replace(condition, generation=generation) for name, condition in old.conditions.items()}
+    return replace(old, observed_generation=generation, conditions=conditions)
+
+
+class Writing(Enum):
+    """Whether a status is to be written."""
+
+    NOT = auto()
+    SOON = auto()
+    NOW = auto()
+
+
+def writing(old: Status, new: Status) -> Writing:
+    """Whether the difference between two statuses is to be written: now, soon, or there is none.
+
+    Counts, and other words for the same, may wait; so may the first pod's name while it starts.
+    """
+    if old == new:
+        return Writing.NOT
+    return Writing.SOON if _gist(old, old) == _gist(new, old) else Writing.NOW
+
+
+def _gist(status: Status, old: Status) -> Status:
+    first = old.attempts == 0 and reason_of(old) == Reason.STARTING and status.attempts <= 1
+    return replace(
+        status,
+        conditions={name: replace(condition, message="") for name, condition in status.conditions.items()},
+        steps_completed=0,
+        current_step=None,
+        attempts=0 if first else status.attempts,
+        pod_name=None if first else status.pod_name,
+    )
+
+
+def _conditions(observed: Observed, situation: Situation) -> dict[str, Condition]:
+    old, conditions = observed.workflow.status.conditions, {}
+    message = (
+        situation.message if len(situation.message) <= _MAX_MESSAGE else situation.message[: _MAX_MESSAGE - 3] + "..."
+    )
+    for name, state in _TABLE[situation.kind].items():
+        before = old.get(name)
+        since = before.since if before is not None and before.status == state else observed.now.replace(microsecond=0)
+        conditions[name] = Condition(name, state, str(situation.reason), message, since, observed.workflow.generation)
+    return conditions
+
+
+def _phase(situation: Situation) -> str:
+    if situation.kind is Kind.FAILED:
+        return "Cancelled" if situation.reason == Reason.CANCELLED else "Failed"
+    return _PHASES_OF_KIND.get(situation.kind) or _PHASES.get(situation.reason) or str(situation.reason)
+
+
+def _pod_name(observed: Observed, before: str | None) -> str | None:
+    run = observed.run
+    if run is None:
+        return before
+    newest = [pod for pod in observed.pods if pod.attempt == run.attempt and run.claim in (None, pod.claim)]
+    return min(newest, key=lambda pod: (pod.name, pod.uid)).name if newest else before
+
+
+def _state(status: Status, name: str) -> str | None:
+    condition = status.conditions.get(name)
+    return None if condition is None else condition.status

@@ -1,0 +1,50 @@
+"""How long things may take, and how often to look again, in seconds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+START_DEADLINE: Final = 600.0
+"""From the claim, or from when the pod last came nearer to its start, to the attempt's begin."""
+
+DEADLINE_OVERTIME: Final = 30.0
+"""A process ends its run itself at the deadline; so much later it is done for it."""
+
+DEFAULT_GRACE: Final = 30.0
+"""`terminationGracePeriodSeconds`, where a podTemplate does not say."""
+
+LINGER: Final = 30.0
+"""From the end of an attempt to the deletion of its pod: the kubelet tells of ends late, and logs are worth a wait."""
+
+SUCCEEDED_PODS: Final = 600.0
+"""How long the pods of a succeeded run stay."""
+
+KEPT_PODS: Final = 3
+"""So many pods of a run that did not succeed stay for their logs, the newest."""
+
+DISRUPTION_LIMIT: Final = 20
+"""The store ends a run that is disrupted more often without a new checkpoint."""
+
+LOOK_BEGIN: Final = 2.0
+"""While a container runs and the attempt has not begun: nobody tells of a begin."""
+
+LOOK_START: Final = 15.0
+"""While a pod is on its way."""
+
+LOOK_GONE: Final = 5.0
+"""While a pod is out of sight, or going."""
+
+LOOK_RUNNING: Final = 60.0
+"""While an attempt runs."""
+
+LOOK_CAPACITY: Final = 15.0
+"""While others have the places."""
+
+LOOK_REFUSED: Final = 30.0
+"""From one try at a pod that the API server refuses to the next."""
+
+LOOK_STALLED: Final = 60.0
+"""While a person is waited for, who may mend what tells of no change: a registry, a database."""
+
+LOOK_RESTING: Final = 600.0
+"""While it is suspended: the Workflow's own change is what ends that."""
