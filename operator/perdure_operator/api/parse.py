@@ -1,0 +1,112 @@
+"""A Workflow as the API server has it -> `observed.Workflow`.
+
+Total: an object that was stored before the schema changed, or that nobody should have been able to store, has a
+`problem` that says what is wrong with it. Nothing here raises.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from pydantic import ValidationError
+
+from ..observed import Key, Spec, Workflow
+from .models import MAX_BYTES, WorkflowSpec
+from .names import RESTART_ANNOTATION
+from .refusals import refusals
+from .status_document import read_status, read_time
+
+__all__ = ["parse_workflow"]
+
+_NEW = "create a new Workflow"
+
+
+def parse_workflow(body: Mapping[str, Any]) -> Workflow:
+    """A Workflow object. `spec` is None where it could not be read at all; `problem` says why it cannot be taken."""
+    metadata = _mapping(body.get("metadata"))
+    annotations = _mapping(metadata.get("annotations"))
+    restart = annotations.get(RESTART_ANNOTATION)
+    generation = metadata.get("generation")
+    spec, problem = _spec(body.get("spec"))
+    return Workflow(
+        key=Key(str(metadata.get("namespace", "")), str(metadata.get("name", ""))),
+        uid=_uid(metadata.get("uid")),
+        generation=generation if isinstance(generation, int) else 0,
+        created=read_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
+        spec=spec,
+        problem=problem,
+        status=read_status(body.get("status")),
+        deleting=metadata.get("deletionTimestamp") is not None,
+        restart=str(restart) if restart is not None else None,
+        labels={str(name): str(value) for name, value in _mapping(metadata.get("labels")).items()},
+        resource_version=str(metadata.get("resourceVersion", "")),
+    )
+
+
+def _spec(raw: Any) -> tuple[Spec | None, str | None]:
+    if not isinstance(raw, Mapping):
+        return None, f"the Workflow has no spec that is an object: {_NEW}"
+    try:
+        model = WorkflowSpec.model_validate(dict(raw))
+        arguments = json.dumps(model.input, ensure_ascii=False, separators=(",", ":"))
+        template = dict(raw.get("podTemplate") or {})
+    except ValidationError as error:
+        return None, _words(error)
+    except (TypeError, ValueError, RecursionError) as error:
+        return None, f"spec cannot be read ({error}): {_NEW}"
+    source = model.source
+    spec = Spec(
+        entrypoint=model.entrypoint,
+        input=arguments,
+        image=model.image,
+        source_inline=source.inline if source else None,
+        source_config_map=source.config_map.name if source and source.config_map else None,
+        backoff_limit=model.backoff_limit,
+        active_deadline_seconds=model.active_deadline_seconds,
+        ttl_seconds_after_finished=model.ttl_seconds_after_finished,
+        suspend=model.suspend,
+        cancel=model.cancel,
+        pod_template=template,
+    )
+    problems = [*_too_much(spec), *_source(spec), *(f"spec.{refusal}" for refusal in refusals(template))]
+    return spec, "; ".join(problems) or None
+
+
+def _too_much(spec: Spec) -> list[str]:
+    files = spec.source_inline or {}
+    texts = [spec.input, *files, *files.values()]
+    size = sum(len(text.encode(errors="surrogatepass")) for text in texts)
+    if size <= MAX_BYTES:
+        return []
+    what = f"spec: input and source.inline have {size} bytes together, and {MAX_BYTES} are the most"
+    return [f"{what}: {_NEW} that passes a reference to large data, and has its code in an image or a ConfigMap"]
+
+
+def _source(spec: Spec) -> list[str]:
+    if spec.source_inline is not None and spec.source_config_map is not None:
+        return [f"spec.source: source has inline or configMap: {_NEW} with one of the two"]
+    return []
+
+
+def _words(error: ValidationError) -> str:
+    """What is wrong, field by field, without the values: they may be long, and may be secret."""
+    return "; ".join(
+        ".".join(["spec", *(str(part) for part in one["loc"])]) + f": {one['msg']}"
+        for one in error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    )
+
+
+def _uid(value: Any) -> UUID:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        # No API server gives such a UID; whoever does, means one object by it.
+        return uuid5(NAMESPACE_OID, str(value))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,170 @@
+"""The pod of an attempt: ours, with the podTemplate laid over it.
+
+By default it passes Pod Security `restricted`, holds no token of the API's and what its run needs, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..actions import CreatePod
+from ..observed import Spec, Workflow
+from .names import API_VERSION, CONTAINER, GENERATION_ANNOTATION, KIND, pod_labels, pod_name
+from .pod_template import lay_over
+
+__all__ = ["PodSettings", "SecretKey", "build_pod"]
+
+_SCRATCH: Final = "perdure-tmp"
+_SCRATCH_PATH: Final = "/tmp"  # noqa: S108  # the pod's own, in memory of nobody else
+
+_DEFAULT_RESOURCES: Final = {
+    "requests": {"cpu": "100m", "memory": "128Mi"},
+    "limits": {"memory": "1Gi"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """A key of a Secret in the Workflow's namespace."""
+
+    name: str
+    key: str = "url"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSettings:
+    """What the operator's settings say about every pod.
+
+    Attributes:
+        database: the store's URL: where a Secret has it, or the URL itself, which is then there to read in every pod.
+        runtime_image: what runs Workflows that name no image.
+        runtime_user: the user, and the group, of that image's processes. Other images have users of their own.
+        lease_seconds: an attempt whose heartbeat rests for this long is taken for dead.
+        grace_seconds: from SIGTERM to SIGKILL, where a podTemplate says nothing else.
+        image_pull_policy: None for Kubernetes' own.
+        image_pull_secrets: names of Secrets in the Workflow's namespace.
+        resources: of the container, where a podTemplate says nothing else.
+    """
+
+    database: SecretKey | str = field(repr=False)
+    runtime_image: str
+    runtime_user: int = 10001
+    lease_seconds: float = 6.0
+    grace_seconds: int = 30
+    image_pull_policy: str | None = None
+    image_pull_secrets: tuple[str, ...] = ()
+    resources: Mapping[str, Any] = field(default_factory=lambda: _DEFAULT_RESOURCES)
+
+
+def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> dict[str, Any]:
+    """The manifest of the pod for a claimed attempt.
+
+    Args:
+        workflow: its spec is there, and its podTemplate has no refusals.
+        claim: the attempt and its token.
+        settings: what holds for all pods.
+    """
+    spec = workflow.spec
+    assert spec is not None, "a Workflow whose spec could not be read has no attempts"
+    ours = {"metadata": {}, "spec": _pod_spec(spec, settings)}
+    laid = lay_over(ours, spec.pod_template)
+    metadata, laid_spec = laid["metadata"], laid["spec"]
+    container = next(one for one in laid_spec["containers"] if one["name"] == CONTAINER)
+    grace = laid_spec.setdefault("terminationGracePeriodSeconds", settings.grace_seconds)
+    container["env"] = [*_environment(workflow, claim, settings, grace), *container.get("env", [])]
+    _drop_unused_scratch(laid_spec)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(workflow.key.name, workflow.uid, claim.attempt),
+            "namespace": workflow.key.namespace,
+            "labels": {**metadata.get("labels", {}), **pod_labels(workflow, claim.attempt)},
+            "annotations": {
+                "kubectl.kubernetes.io/default-container": CONTAINER,
+                **metadata.get("annotations", {}),
+                GENERATION_ANNOTATION: str(workflow.generation),
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": KIND,
+                    "name": workflow.key.name,
+                    "uid": str(workflow.uid),
+                    "controller": True,
+                    # A Workflow may go before its pods; and blocking would ask for a right to its finalizers.
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": laid_spec,
+    }
+
+
+def _pod_spec(spec: Spec, settings: PodSettings) -> dict[str, Any]:
+    container = {
+        "name": CONTAINER,
+        "image": spec.image or settings.runtime_image,
+        "command": ["perdure", "exec"],
+        "resources": dict(settings.resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        # Why an attempt could not start is in its last words.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": _SCRATCH, "mountPath": _SCRATCH_PATH}],
+    }
+    security: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if spec.image is None:
+        user = settings.runtime_user
+        security |= {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
+        # That user has no home of its own in the image, and could not write there.
+        container["env"] = [{"name": "HOME", "value": _SCRATCH_PATH}]
+    if settings.image_pull_policy is not None:
+        container["imagePullPolicy"] = settings.image_pull_policy
+    made: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": settings.grace_seconds,
+        "securityContext": security,
+        "containers": [container],
+        "volumes": [{"name": _SCRATCH, "emptyDir": {}}],
+    }
+    if settings.image_pull_secrets:
+        made["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
+    return made
+
+
+def _environment(workflow: Workflow, claim: CreatePod, settings: PodSettings, grace: int) -> list[dict[str, Any]]:
+    """What `perdure exec` reads. It comes first, so that variables of the template can refer to it."""
+    database: dict[str, Any]
+    if isinstance(settings.database, SecretKey):
+        reference = {"name": settings.database.name, "key": settings.database.key}
+        database = {"valueFrom": {"secretKeyRef": reference}}
+    else:
+        database = {"value": settings.database.replace("$(", "$$(")}  # which Kubernetes would take for a variable
+    return [
+        {"name": "PERDURE_DATABASE_URL", **database},
+        {"name": "PERDURE_RUN_ID", "value": str(workflow.uid)},
+        {"name": "PERDURE_CLAIM", "value": str(claim.claim)},
+        {"name": "PERDURE_GRACE_SECONDS", "value": str(grace)},
+        {"name": "PERDURE_LEASE_SECONDS", "value": f"{settings.lease_seconds:g}"},
+        _field("PERDURE_POD_NAME", "metadata.name"),
+        _field("PERDURE_NODE_NAME", "spec.nodeName"),
+    ]
+
+
+def _field(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _drop_unused_scratch(spec: dict[str, Any]) -> None:
+    """Where a template mounts something else at its place, nothing uses our empty folder."""
+    containers = [*spec["containers"], *spec.get("initContainers", [])]
+    if not any(mount.get("name") == _SCRATCH for one in containers for mount in one.get("volumeMounts", [])):
+        spec["volumes"] = [volume for volume in spec.get("volumes", []) if volume.get("name") != _SCRATCH]

@@ -1,0 +1,205 @@
+"""A pod as the API server has it -> `observed.Pod`. Total: of what is missing or odd nothing is concluded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from perdure.names import Claim
+
+from ..observed import ContainerEnd, Pod, PodPhase
+from .names import CONTAINER, GENERATION_ANNOTATION, LABEL_ATTEMPT
+from .status_document import read_time
+
+__all__ = ["parse_pod"]
+
+_INITIALISING: Final = "PodInitializing"
+_ON_THE_WAY: Final = frozenset({"", "ContainerCreating", _INITIALISING})
+"""Reasons of a waiting container that need nobody's attention."""
+
+_NEARER: Final = frozenset({"PodScheduled", "PodReadyToStartContainers", "Initialized"})
+"""Conditions that a pod fulfils on its way to its start."""
+
+_DISRUPTED: Final = frozenset(
+    {
+        "Evicted",
+        "NodeAffinity",
+        "NodeLost",
+        "NodeShutdown",
+        "OutOfcpu",
+        "OutOfephemeral-storage",
+        "OutOfmemory",
+        "OutOfpods",
+        "Preempting",
+        "Shutdown",
+        "Terminated",
+        "TopologyAffinityError",
+        "UnexpectedAdmissionError",
+    }
+)
+"""Reasons of a pod's status for which the kubelet, the node or the control plane ends a pod or does not take it."""
+
+_ADVICE: Final = {
+    "runAsNonRoot": "let the image have a numeric user other than root, or name one in podTemplate:"
+    " spec.securityContext.runAsUser",
+}
+"""What to do about words of the kubelet's that say only what is wrong."""
+
+_LONGEST: Final = 2048
+
+
+def parse_pod(body: Mapping[str, Any]) -> Pod:
+    """A pod of a Workflow's attempt; `attempt` is 0 where somebody took away its label.
+
+    `waiting` and `disrupted` begin with the reason as Kubernetes has it (`disrupted`: "Evicted: The node was low on
+    ..."). Where an init container failed, so that `workflow` never started, `end` is that one's and says so. Other
+    containers of the pod change nothing: a run's end does not wait for them.
+    """
+    metadata, spec, status = (_mapping(body.get(part)) for part in ("metadata", "spec", "status"))
+    phase = _phase(status.get("phase"))
+    container = _named(status.get("containerStatuses"), CONTAINER)
+    end, finished = _end(container, status)
+    return Pod(
+        name=str(metadata.get("name", "")),
+        uid=str(metadata.get("uid", "")),
+        attempt=_number(_mapping(metadata.get("labels")).get(LABEL_ATTEMPT)) or 0,
+        claim=_claim(spec),
+        phase=phase,
+        created=read_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
+        node=_text(spec.get("nodeName")),
+        deleting=metadata.get("deletionTimestamp") is not None,
+        waiting=_waiting(container, status) if phase in (PodPhase.PENDING, PodPhase.RUNNING) else None,
+        end=end,
+        disrupted=_disrupted(status),
+        finished_at=finished or (_last_change(status) if phase in (PodPhase.SUCCEEDED, PodPhase.FAILED) else None),
+        progressed=_progressed(container, status),
+        generation=_number(_mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION)),
+    )
+
+
+def _waiting(container: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Why `workflow` has not started: its own reason, that of the init container before it, or the scheduler's.
+
+    `PodInitializing` only while init containers run; the kubelet says so also while it pulls the image after that.
+    """
+    state = _mapping(container.get("state"))
+    if "running" in state or "terminated" in state:
+        return None
+    for one in (container, *_items(status.get("initContainerStatuses"))):
+        waits = _mapping(_mapping(one.get("state")).get("waiting"))
+        reason = _text(waits.get("reason")) or ""
+        if reason not in _ON_THE_WAY:
+            return reason, _advised(_text(waits.get("message")) or "")
+    conditions = _conditions(status)
+    scheduled, initialised = conditions.get("PodScheduled", {}), conditions.get("Initialized", {})
+    if scheduled.get("status") == "False":
+        return _text(scheduled.get("reason")) or "Unschedulable", _cut(_text(scheduled.get("message")) or "")
+    if initialised.get("status") == "False" and _mapping(state.get("waiting")).get("reason") == _INITIALISING:
+        return _INITIALISING, _cut(_text(initialised.get("message")) or "")
+    return None
+
+
+def _end(container: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[ContainerEnd | None, datetime | None]:
+    terminated = _terminated(container)
+    if terminated:
+        return _container_end(terminated, ""), read_time(terminated.get("finishedAt"))
+    if _phase(status.get("phase")) is PodPhase.FAILED:
+        for one in _items(status.get("initContainerStatuses")):
+            ended = _terminated(one)
+            if ended and ended.get("exitCode") != 0:
+                return _container_end(ended, f"init container {one.get('name')!r}: "), read_time(
+                    ended.get("finishedAt")
+                )
+    return None, None
+
+
+def _container_end(terminated: Mapping[str, Any], prefix: str) -> ContainerEnd:
+    code = terminated.get("exitCode")
+    message = (_text(terminated.get("message")) or "").strip()
+    return ContainerEnd(
+        exit_code=code if isinstance(code, int) else -1,
+        reason=_text(terminated.get("reason")) or "",
+        message=_cut(prefix + message if message else prefix.removesuffix(": ")),
+    )
+
+
+def _disrupted(status: Mapping[str, Any]) -> str | None:
+    target = _conditions(status).get("DisruptionTarget", {})
+    if target.get("status") == "True":
+        return _reason(target)
+    return _reason(status) if status.get("reason") in _DISRUPTED else None
+
+
+def _reason(said: Mapping[str, Any]) -> str:
+    reason, message = _text(said.get("reason")) or "DisruptionTarget", _text(said.get("message"))
+    return _cut(f"{reason}: {message}" if message else reason)
+
+
+def _claim(spec: Mapping[str, Any]) -> Claim | None:
+    container = _named(spec.get("containers"), CONTAINER)
+    value = _named(container.get("env"), "PERDURE_CLAIM").get("value")
+    try:
+        return Claim(UUID(value))
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _number(text: Any) -> int | None:
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _phase(value: Any) -> PodPhase:
+    try:
+        return PodPhase(value)
+    except ValueError:
+        # A pod that was just created has no status yet.
+        return PodPhase.UNKNOWN if value else PodPhase.PENDING
+
+
+def _progressed(container: Mapping[str, Any], status: Mapping[str, Any]) -> datetime | None:
+    moments = [
+        read_time(condition.get("lastTransitionTime"))
+        for kind, condition in _conditions(status).items()
+        if kind in _NEARER and condition.get("status") == "True"
+    ]
+    moments.append(read_time(_mapping(_mapping(container.get("state")).get("running")).get("startedAt")))
+    return max((moment for moment in moments if moment), default=None)
+
+
+def _last_change(status: Mapping[str, Any]) -> datetime | None:
+    moments = (read_time(condition.get("lastTransitionTime")) for condition in _items(status.get("conditions")))
+    return max((moment for moment in moments if moment), default=read_time(status.get("startTime")))
+
+
+def _conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(condition.get("type")): condition for condition in _items(status.get("conditions"))}
+
+
+def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _mapping(_mapping(container.get("state")).get("terminated"))
+
+
+def _named(items: Any, name: str) -> Mapping[str, Any]:
+    return next((item for item in _items(items) if item.get("name") == name), {})
+
+
+def _items(value: Any) -> Iterator[Mapping[str, Any]]:
+    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else iter(())
+
+
+def _advised(message: str) -> str:
+    return _cut("; ".join([message, *(advice for words, advice in _ADVICE.items() if words in message)]))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
