@@ -47,7 +47,10 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRun:
-    """Claim the run for the attempt after the observed one, then look at everything anew."""
+    """Claim the run for the attempt after the observed one, then look at everything anew.
+
+    Like all that cannot be taken back it rests on the newest Workflow: one from a view is read again before.
+    """
 
     observed_attempt: int
 

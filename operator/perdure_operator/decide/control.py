@@ -10,7 +10,16 @@ from ..actions import EndRun
 from ..observed import Limits, Observed, Run, Spec
 from .times import DEADLINE_OVERTIME, DEFAULT_GRACE, DISRUPTION_LIMIT
 
-__all__ = ["cancel_wanted", "given_up", "grace_of", "overdue", "seconds_since", "wanted_limits", "with_limits"]
+__all__ = [
+    "cancel_wanted",
+    "given_up",
+    "grace_of",
+    "not_before",
+    "overdue",
+    "seconds_since",
+    "wanted_limits",
+    "with_limits",
+]
 
 
 def wanted_limits(spec: Spec, run: Run) -> Limits:
@@ -72,7 +81,16 @@ def grace_of(spec: Spec | None) -> float:
 
 
 def seconds_since(moment: datetime, now: datetime) -> float:
-    """Seconds from a moment to another, 0 for one in the future; both aware, or both not."""
+    """Seconds from a moment to another; 0 if it is later."""
+    return max(0.0, _difference(moment, now))
+
+
+def not_before(moment: datetime, other: datetime) -> bool:
+    """Whether a moment is not before another."""
+    return _difference(other, moment) >= 0
+
+
+def _difference(moment: datetime, now: datetime) -> float:
     if (moment.tzinfo is None) != (now.tzinfo is None):
         moment, now = moment.replace(tzinfo=None), now.replace(tzinfo=None)
-    return max(0.0, (now - moment).total_seconds())
+    return (now - moment).total_seconds()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import suppress
+from typing import Final
 
 from perdure.names import Claim
 from perdure.pod.exit_codes import ExitCode
@@ -13,8 +14,9 @@ from ..observed import ContainerEnd, Observed, Pod, Run
 
 __all__ = ["ending_of_pod", "ending_of_silence"]
 
-_OUT_OF_MEMORY = "OOMKilled"
-_NODE = "node"
+_OUT_OF_MEMORY: Final = "OOMKilled"
+_NODE: Final = "node"
+_LOST: Final = ("lost", "gone", "unreachable", "not ready", "notready", "no longer exists")
 
 
 def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> HandBack:

@@ -10,7 +10,7 @@ from perdure.store.records import RunState
 from ..observed import Run
 from .course import Kind, Reason, Situation
 
-__all__ = ["MAX_ERROR_BYTES", "MAX_RESULT_BYTES", "ending", "error_of", "result_of"]
+__all__ = ["MAX_ERROR_BYTES", "MAX_RESULT_BYTES", "cut", "ending", "error_of", "result_of"]
 
 MAX_RESULT_BYTES: Final = 4096
 MAX_ERROR_BYTES: Final = 1024
@@ -57,15 +57,16 @@ def error_of(run: Run) -> tuple[str | None, str | None]:
     except (ValueError, RecursionError):
         error = None
     if not isinstance(error, dict):
-        return None, None if run.error is None else _cut(run.error, MAX_ERROR_BYTES)
-    name = _cut(_text(error.get("type")), _MAX_TYPE_BYTES)
-    return name or None, _cut(_text(error.get("message")), MAX_ERROR_BYTES - len(name.encode())) or None
+        return None, None if run.error is None else cut(run.error, MAX_ERROR_BYTES)
+    name = cut(_text(error.get("type")), _MAX_TYPE_BYTES)
+    return name or None, cut(_text(error.get("message")), MAX_ERROR_BYTES - len(name.encode())) or None
 
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """A text that has at most so many bytes of UTF-8; lone surrogates are none."""
     data = text.encode(errors="replace")
     return data.decode() if len(data) <= most else data[: most - 3].decode(errors="ignore") + "..."

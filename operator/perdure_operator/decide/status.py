@@ -9,7 +9,7 @@ from typing import Final
 
 from ..observed import Condition, Observed, Status
 from .course import Kind, Reason, Situation
-from .outcome import error_of, result_of
+from .outcome import cut, error_of, result_of
 
 __all__ = [
     "Writing",
@@ -28,8 +28,11 @@ SUCCEEDED: Final = "Succeeded"
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
 
-_MAX_MESSAGE: Final = 1000
-"""Characters of a condition's message."""
+_MAX_MESSAGE: Final = 1024
+"""Bytes of a condition's message."""
+
+_MAX_STEP: Final = 1024
+"""Bytes of a step's key."""
 
 _TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     Kind.GOING: {FINISHED: "False", SUCCEEDED: "Unknown", RECONCILING: "True"},
@@ -106,7 +109,7 @@ def status_of(observed: Observed, situation: Situation, *, anew: bool, heeded: b
         new,
         attempts=max(new.attempts, run.attempt),
         steps_completed=max(new.steps_completed, run.steps),
-        current_step=run.current_step if run.begun else None,
+        current_step=cut(run.current_step, _MAX_STEP) if run.begun and run.current_step is not None else None,
         pod_name=_pod_name(observed, new.pod_name),
         result=result_of(run),
         error_type=error_type,
@@ -124,12 +127,10 @@ def bound(observed: Observed, status: Status) -> Status:
 
 
 def seen_again(observed: Observed) -> Status:
-    """The status of a Workflow that has finished: nothing in it changes, but that its newest spec was seen."""
+    """The status of a Workflow that has finished: nothing in it changes, but that all that was asked since was seen."""
     generation, old = observed.workflow.generation, observed.workflow.status
-    if old.observed_generation == generation:
-        return old
     conditions = {name: replace(condition, generation=generation) for name, condition in old.conditions.items()}
-    return replace(old, observed_generation=generation, conditions=conditions)
+    return replace(old, observed_generation=generation, conditions=conditions, restart=observed.workflow.restart)
 
 
 class Writing(Enum):
@@ -164,9 +165,7 @@ def _gist(status: Status, old: Status) -> Status:
 
 def _conditions(observed: Observed, situation: Situation) -> dict[str, Condition]:
     old, conditions = observed.workflow.status.conditions, {}
-    message = (
-        situation.message if len(situation.message) <= _MAX_MESSAGE else situation.message[: _MAX_MESSAGE - 3] + "..."
-    )
+    message = cut(situation.message, _MAX_MESSAGE)
     for name, state in _TABLE[situation.kind].items():
         before = old.get(name)
         since = before.since if before is not None and before.status == state else observed.now.replace(microsecond=0)

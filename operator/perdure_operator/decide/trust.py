@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from perdure.pod.exit_codes import ExitCode
 
 from ..observed import Observed, Pod, PodPhase, Run
+from .control import not_before
 
 __all__ = ["doubt", "end_is_missing", "restart_asked"]
 
@@ -39,6 +40,11 @@ def doubt(observed: Observed) -> str | None:
             f"the store is older than this status: it knows {run.attempt} attempts, and there were {status.attempts}:"
             " restore a newer backup"
         )
+    if (newer := _newer_pod(observed, run)) is not None:
+        return (
+            f"the store is older than pod {newer.name}: it knows {run.attempt} attempts, and that pod is of attempt"
+            f" {newer.attempt}: restore a newer backup"
+        )
     if run.claim is None and run.steps < status.steps_completed:
         return (
             f"the store is older than this status: it has {run.steps} checkpoints, and there were"
@@ -49,6 +55,18 @@ def doubt(observed: Observed) -> str | None:
             "the run's process recorded an end that the store does not have: it is an older one; restore a newer backup"
         )
     return None
+
+
+def _newer_pod(observed: Observed, run: Run) -> Pod | None:
+    """A pod of an attempt that the store has not heard of, though each is claimed before its pod is made.
+
+    Those from before a restart that a person asked for are no news: the run's start is later.
+    """
+    start = observed.workflow.status.start_time
+    if start is None:
+        return None
+    newer = [pod for pod in observed.pods if pod.attempt > run.attempt and not_before(pod.created, start)]
+    return max(newer, key=lambda pod: (pod.attempt, pod.name), default=None)
 
 
 def end_is_missing(pods: Sequence[Pod], run: Run) -> bool:
