@@ -49,7 +49,7 @@ cluster: $(VENV)/installed system cluster-build ## Tests on a real Kubernetes
 cluster-build: $(VENV)/installed system ## Build what that Kubernetes is made of: minutes the first time, then kept
 	@$(CLUSTER) build
 
-cluster-up: $(VENV)/installed system cluster-build ## Start a Kubernetes of two nodes to work with
+cluster-up: $(VENV)/installed system ## Start a Kubernetes of two nodes to work with
 	@$(CLUSTER) up
 
 cluster-down: $(VENV)/installed ## Stop it

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tests.cluster.build import build
+from tests.cluster.up import down, shell, up
 
 # Each returns its exit code; the first line of its docstring is its help.
-COMMANDS: tuple[Callable[[], int], ...] = (build,)
+COMMANDS: tuple[Callable[[], int], ...] = (build, up, down, shell)
 
 
 def main(arguments: Sequence[str]) -> int:

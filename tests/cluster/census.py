@@ -25,6 +25,7 @@ _TREES = (
     *("/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods"),
 )
 _FOLDERS = ("/", "/dev/shm", "/etc", "/run", "/var/lib", "/var/log")  # what is directly in them
+_OTHERS = "/var/lib/containers"  # there while another run builds an image
 _TEMPORARY = ("containerd", "cri", "ctd", "etcd", "kube", "runc")  # what files in /tmp begin with
 _SETTINGS = (
     *("kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys", "kernel/panic", "kernel/panic_on_oops"),
@@ -58,7 +59,7 @@ def belongings(name: str) -> list[str]:
 
 def machine() -> set[str]:
     """Mounts, network namespaces, links, filter rules, cgroups, files and settings that belong to no cluster."""
-    return {line for line in _machine() if _ANY not in line}
+    return {line for line in _machine() if _ANY not in line and line != _OTHERS}
 
 
 def _machine() -> Iterator[str]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from secrets import token_hex
+from typing import NoReturn
 
 import pytest
 
 from .built.prerequisites import Lacking
 from .cluster import Cluster
+from .evidence import Evidence
 from .provide import a_cluster
+
+_FAILED = pytest.StashKey[bool]()
+_EVIDENCE = pytest.StashKey[Evidence]()
 
 
 @pytest.fixture(scope="session")
@@ -24,23 +30,30 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             reporter.ensure_newline()
             reporter.write_line(line)
 
+    opened = a_cluster(say)
     try:
-        opened = a_cluster(say)
-        cluster = opened.__enter__()
+        with _off_the_clock(request._pyfuncitem):
+            cluster = opened.__enter__()
     except Lacking as lacking:
         _unserved(str(lacking))
+    except RuntimeError as error:  # all that building and starting it raises; the message says everything
+        pytest.fail(f"No cluster: {error}", pytrace=False)
     try:
         yield cluster
+        if request.session.testsfailed:
+            _evidence(request.config).keep_parts(cluster)
     finally:
         opened.__exit__(None, None, None)
 
 
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test; it goes with everything in it."""
     name = f"test-{token_hex(4)}"
     cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
+    if _FAILED in request.node.stash:
+        _evidence(request.config).keep_namespace(cluster, name, request.node.nodeid)
     cluster.api.delete(f"/api/v1/namespaces/{name}")
 
 
@@ -53,7 +66,36 @@ def _capabilities(request: pytest.FixtureRequest) -> None:
                 pytest.skip(f"{cluster.title} does not offer {capability}")
 
 
-def _unserved(why: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if evidence := terminalreporter.config.stash.get(_EVIDENCE, None):
+        terminalreporter.write_line(f"What the cluster says of the tests that failed is in {evidence.folder}")
+
+
+def _evidence(config: pytest.Config) -> Evidence:
+    return config.stash.setdefault(_EVIDENCE, Evidence())
+
+
+@contextmanager
+def _off_the_clock(item: pytest.Item) -> Iterator[None]:
+    """Stop the clock of a test: to build the cluster takes minutes, which are not those of the first that uses it."""
+    item.ihook.pytest_timeout_cancel_timer(item=item)
+    try:
+        yield
+    finally:
+        settings = item.config.pluginmanager.getplugin("timeout")._get_item_settings(item)
+        if settings.timeout:
+            item.ihook.pytest_timeout_set_timer(item=item, settings=settings)
+
+
+def _unserved(why: str) -> NoReturn:
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(why, pytrace=False)
     pytest.skip(why)

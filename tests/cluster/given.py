@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
+from .api import ApiException
 from .cluster import Cluster
 from .images import Image
 
-__all__ = ["KUBECONFIG", "GivenCluster"]
+__all__ = ["KUBECONFIG", "GivenCluster", "given_cluster"]
 
 KUBECONFIG = "PERDURE_TEST_KUBECONFIG"
 IMAGE = "PERDURE_TEST_IMAGE"  # for tests that need no more than Python in a pod
@@ -25,3 +29,17 @@ class GivenCluster(Cluster):
 
     def load(self, image: Image) -> None:
         raise RuntimeError(f"{image.name} cannot be brought to {self.title}: it has to pull its images")
+
+
+def given_cluster(kubeconfig: str) -> GivenCluster:
+    """The cluster of that kubeconfig.
+
+    Raises:
+        RuntimeError: there is no such file, or the cluster does not answer.
+    """
+    given = GivenCluster(kubeconfig)
+    try:
+        given.api.get("/version")
+    except (ConfigException, ApiException, HTTPError, OSError) as error:
+        raise RuntimeError(f"{given.title} does not answer: {error}") from error
+    return given

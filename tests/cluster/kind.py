@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
+from typing import NoReturn
 
-from tests.harness.cache import Say
+from tests.harness.cache import Say, home, locked
 
 from .cluster import Capability, Cluster
 from .images import Image, python_image
 
 __all__ = ["KindCluster", "engine", "kind_cluster"]
 
+_PREFIX = "perdure-"
+_LOCK = "kind-lock-"
 _SETTINGS = {
     "kind": "Cluster",
     "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -36,6 +40,10 @@ class KindCluster(Cluster):
         self.kubeconfig = kubeconfig
         self._name = name
         self._engine = engine
+
+    def export_logs(self, into: Path) -> None:
+        """Put the logs of its parts into a folder."""
+        _kind(self._engine, "export", "logs", str(into), f"--name={self._name}")
 
     def load(self, image: Image) -> None:
         _kind(self._engine, "load", "image-archive", str(image.archive), f"--name={self._name}")
@@ -66,9 +74,10 @@ def kind_cluster(engine: str, say: Say) -> Iterator[KindCluster]:
         RuntimeError: kind could not make it; the message holds what it printed.
     """
     image = python_image(say)
-    name = f"perdure-{token_hex(3)}"
+    _sweep(engine)
+    name = f"{_PREFIX}{token_hex(3)}"
     say(f"Making the kind cluster {name}")
-    with tempfile.TemporaryDirectory() as folder:
+    with _held(name), tempfile.TemporaryDirectory() as folder:
         kubeconfig, settings = Path(folder, "kubeconfig"), Path(folder, "kind.yaml")
         settings.write_text(json.dumps(_SETTINGS))
         try:
@@ -86,6 +95,31 @@ def kind_cluster(engine: str, say: Say) -> Iterator[KindCluster]:
             yield cluster
         finally:
             _kind(engine, "delete", "cluster", f"--name={name}", f"--kubeconfig={kubeconfig}")
+
+
+@contextmanager
+def _held(name: str) -> Iterator[None]:
+    """Hold the lock that says, for as long as this process lives, that somebody uses the cluster of that name."""
+    lock = home() / f"{_LOCK}{name}"
+    with locked(lock):
+        yield
+        lock.unlink()
+
+
+def _sweep(engine: str) -> None:
+    """Delete clusters whose test runs were killed."""
+    for lock in home().glob(f"{_LOCK}{_PREFIX}*"):
+        with contextlib.suppress(_InUse), locked(lock, waiting=_in_use):
+            _kind(engine, "delete", "cluster", f"--name={lock.name.removeprefix(_LOCK)}")
+            lock.unlink()
+
+
+class _InUse(Exception):
+    """Another test run uses this cluster."""
+
+
+def _in_use() -> NoReturn:
+    raise _InUse
 
 
 def _kind(engine: str, *arguments: str) -> str:

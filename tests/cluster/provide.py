@@ -11,7 +11,7 @@ from tests.harness.cache import Say
 from . import kind
 from .built.cluster import built_cluster
 from .cluster import Cluster
-from .given import KUBECONFIG, GivenCluster
+from .given import KUBECONFIG, given_cluster
 
 __all__ = ["a_cluster"]
 
@@ -22,9 +22,10 @@ def a_cluster(say: Say) -> Iterator[Cluster]:
 
     Raises:
         Lacking: this machine can have none; the message says what it lacks.
+        RuntimeError: there should be one, but it does not come up, or does not answer; the message says why.
     """
     if named := os.environ.get(KUBECONFIG):
-        given = GivenCluster(named)
+        given = given_cluster(named)
         say(f"Tests run on {given.title}")
         yield given
         return
