@@ -9,20 +9,27 @@ from urllib.parse import urlencode
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from urllib3 import BaseHTTPResponse
 
-__all__ = ["Api", "ApiException", "Json", "core"]
+__all__ = ["TIMEOUT", "Api", "ApiException", "Json", "core"]
 
 Json = dict[str, Any]
 
 _PATCH = "application/merge-patch+json"
-_TIMEOUT = 30.0  # seconds
+TIMEOUT = 30.0  # seconds
 
 
 class Api:
-    """A client by a kubeconfig. Every method raises ApiException for an answer of 400 or more."""
+    """A client by a kubeconfig that waits `timeout` seconds for an answer, and sends every request once.
 
-    def __init__(self, kubeconfig: Path) -> None:
-        self.client = config.new_client_from_config(str(kubeconfig))
+    Every method raises ApiException for an answer of 400 or more, and urllib3's HTTPError where there is none.
+    """
+
+    def __init__(self, kubeconfig: Path, timeout: float = TIMEOUT) -> None:
+        settings = client.Configuration()
+        settings.retries = False
+        self.client = config.new_client_from_config(str(kubeconfig), client_configuration=settings)
+        self._timeout = timeout
 
     def get(self, path: str, **query: str) -> Json:
         """One object, or a list."""
@@ -48,6 +55,14 @@ class Api:
         """What is no JSON: logs, health, metrics."""
         return self._answer("GET", path, query).decode()
 
+    def opened(self, path: str, **query: str) -> BaseHTTPResponse:
+        """An answer that comes bit by bit, a followed log or a watch; a context manager that closes it."""
+        url = f"{self.client.configuration.host}{path}?{urlencode(query)}"
+        headers: dict[str, str] = {}
+        self.client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        pool = self.client.rest_client.pool_manager
+        return pool.request("GET", url, headers=headers, preload_content=False, timeout=self._timeout)
+
     def close(self) -> None:
         """Close its connections."""
         self.client.close()
@@ -62,7 +77,7 @@ class Api:
         headers = {"Accept": "application/json", "Content-Type": content or "application/json"}
         self.client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = f"{self.client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        response = self.client.call_api(method, url, headers, body, _request_timeout=_TIMEOUT)
+        response = self.client.call_api(method, url, headers, body, _request_timeout=self._timeout)
         data: bytes = response.read()
         if response.status >= 400:
             raise ApiException.from_response(http_resp=response, body=data.decode(), data=None)

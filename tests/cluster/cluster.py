@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from .api import Api
+from .api import TIMEOUT, Api
 from .images import Image
 
 __all__ = ["Capability", "Cluster", "Part"]
@@ -56,21 +56,26 @@ class Cluster(abc.ABC):
     image: str
     """The name of an image with Python, sleep and a shell."""
     capabilities: frozenset[Capability] = frozenset()
+    kubectl: str = "kubectl"
+    """The program."""
 
     @cached_property
     def api(self) -> Api:
         """An administrator's client."""
         return self.another_api()
 
-    def another_api(self) -> Api:
+    def another_api(self, timeout: float = TIMEOUT) -> Api:
         """An administrator's client that shares nothing with others."""
-        return Api(self.kubeconfig)
+        return Api(self.kubeconfig, timeout)
 
     @property
     def nodes(self) -> list[str]:
         """The names of the nodes that run pods, in order."""
         nodes = [node["metadata"] for node in self.api.get("/api/v1/nodes")["items"]]
         return sorted(node["name"] for node in nodes if _CONTROL_PLANE not in node["labels"])
+
+    def reclaim_volumes(self) -> None:  # noqa: B027 - most clusters see to it themselves
+        """Make volumes whose claims are gone available again, where nothing else does."""
 
     @abc.abstractmethod
     def load(self, image: Image) -> None:

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from kubernetes.stream import stream
-from kubernetes.stream.ws_client import STDERR_CHANNEL, STDOUT_CHANNEL
+from kubernetes.stream.ws_client import STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
 
 from tests.harness.eventually import eventually
 
 from .api import ApiException, Json, core
 from .cluster import Cluster
 
-__all__ = ["create", "get", "gone", "logs", "python", "run_in", "until_ended", "until_running"]
+__all__ = [
+    "beating",
+    "create",
+    "get",
+    "gone",
+    "logs",
+    "longest_silence",
+    "python",
+    "run_in",
+    "status",
+    "until_ended",
+    "until_gone",
+    "until_running",
+]
 
 _EXEC = 60.0  # seconds
+_BEATING = "import time\nwhile True: print(time.time()); time.sleep(0.1)"
 _RESTRICTED = {
     "runAsNonRoot": True,
     "runAsUser": 10001,
@@ -44,9 +59,24 @@ def python(cluster: Cluster, name: str, code: str | None = None, **spec: Any) ->
     }
 
 
+def beating(cluster: Cluster, name: str, **spec: Any) -> Json:
+    """A pod that prints the time ten times a second, for `longest_silence`; otherwise as `python`."""
+    return python(cluster, name, _BEATING, **spec)
+
+
 def create(cluster: Cluster, namespace: str, pod: Json) -> str:
     """Create a pod and return its name."""
-    return str(cluster.api.create(f"/api/v1/namespaces/{namespace}/pods", pod)["metadata"]["name"])
+
+    def created() -> str:
+        try:
+            return str(cluster.api.create(f"/api/v1/namespaces/{namespace}/pods", pod)["metadata"]["name"])
+        except ApiException as error:
+            # A new namespace gets its service account in a while, and later still after a fault.
+            if "error looking up service account" not in str(error.body):
+                raise
+            return ""
+
+    return eventually(created)
 
 
 def get(cluster: Cluster, namespace: str, name: str) -> Json:
@@ -63,6 +93,18 @@ def gone(cluster: Cluster, namespace: str, name: str) -> bool:
             return True
         raise
     return False
+
+
+def status(pod: Json, container: str = "main") -> Json:
+    """The status of a container in a pod, without which there is an AssertionError."""
+    statuses = [one for one in pod["status"].get("containerStatuses") or [] if one["name"] == container]
+    assert statuses, pod["status"]
+    return statuses[0]
+
+
+def until_gone(cluster: Cluster, namespace: str, name: str, deadline: float = 30) -> None:
+    """Wait until there is no pod of that name."""
+    eventually(lambda: gone(cluster, namespace, name), deadline=deadline)
 
 
 def until_running(cluster: Cluster, namespace: str, name: str, deadline: float = 30) -> Json:
@@ -94,8 +136,21 @@ def logs(cluster: Cluster, namespace: str, name: str, **query: str) -> str:
     return cluster.api.text(f"/api/v1/namespaces/{namespace}/pods/{name}/log", **query)
 
 
-def run_in(cluster: Cluster, namespace: str, name: str, command: Sequence[str], container: str = "main") -> str:
-    """Run a command in a container to its end and return what it printed.
+def longest_silence(cluster: Cluster, namespace: str, name: str) -> float:
+    """The seconds between the two lines of a pod of `beating` that are furthest apart: how long it did not run."""
+    times = [float(line) for line in logs(cluster, namespace, name).splitlines()]
+    return max(after - before for before, after in pairwise(times))
+
+
+def run_in(
+    cluster: Cluster,
+    namespace: str,
+    name: str,
+    command: Sequence[str],
+    container: str = "main",
+    stdin: str | None = None,
+) -> str:
+    """Run a command in a container to its end and return what it printed; `stdin` is what it reads.
 
     Raises:
         RuntimeError: it failed; the message holds what it printed.
@@ -109,12 +164,15 @@ def run_in(cluster: Cluster, namespace: str, name: str, command: Sequence[str], 
         container=container,
         command=list(command),
         stderr=True,
-        stdin=False,
+        stdin=stdin is not None,
         stdout=True,
         tty=False,
         _preload_content=False,
     )
     try:
+        if stdin is not None:
+            opened.write_stdin(stdin)
+            opened.close_channel(STDIN_CHANNEL)
         opened.run_forever(timeout=_EXEC)
         printed = str(opened.read_channel(STDOUT_CHANNEL) + opened.read_channel(STDERR_CHANNEL))
         if opened.returncode != 0:

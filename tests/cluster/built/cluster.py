@@ -40,6 +40,7 @@ class BuiltCluster(Cluster):
 
     def __init__(self, enclosure: Enclosure, binaries: Path, image: Image) -> None:
         self.image = image.name
+        self.kubectl = str(binaries / "kubectl")
         self.enclosure = enclosure
         (enclosure.folder / "logs").mkdir()
         server = network.lay(enclosure, _NODES)
@@ -70,6 +71,9 @@ class BuiltCluster(Cluster):
                 node.proxy.start()
             storage.provide(self.api, {name: node.volumes for name, node in self._nodes.items()})
             self._until(self._ready, "both nodes are ready")
+
+    def reclaim_volumes(self) -> None:
+        storage.reclaim(self.api)
 
     def load(self, image: Image) -> None:
         for node in self._nodes.values():

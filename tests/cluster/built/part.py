@@ -91,6 +91,7 @@ class Part:
         finally:
             if self.running:
                 os.kill(pid, signal.SIGCONT)
+                self._wake()
 
     def last_words(self) -> str:
         """The last 20 lines that it printed."""
@@ -105,4 +106,10 @@ class Part:
         assert self._entered, f"{self.name} was never started"
         if self.running:
             os.kill(self.pid, by)
+            self._wake()
             self._entered.wait(_STOPPING)
+
+    def _wake(self) -> None:
+        # What enters a namespace stops along with its child, and would never hear of the child's end.
+        assert self._entered
+        self._entered.send_signal(signal.SIGCONT)

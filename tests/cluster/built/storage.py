@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.cluster.api import Api, Json
 
-__all__ = ["provide"]
+__all__ = ["provide", "reclaim"]
 
 _CLASS = "standard"  # as kind calls its own
 _VOLUMES = 10  # for each node
@@ -31,6 +32,19 @@ def provide(api: Api, nodes: Mapping[str, Path]) -> None:
             path.mkdir(parents=True)
             path.chmod(0o777)
             api.create("/api/v1/persistentvolumes", _volume(f"{node}-{number}", path, node))
+
+
+def reclaim(api: Api) -> None:
+    """Empty the volumes whose claims are gone, and make them available again. Kubernetes leaves that to a person."""
+    for volume in api.get("/api/v1/persistentvolumes")["items"]:
+        if volume["status"].get("phase") == "Released":
+            folder = Path(volume["spec"]["local"]["path"])
+            for path in folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            api.patch(f"/api/v1/persistentvolumes/{volume['metadata']['name']}", {"spec": {"claimRef": None}})
 
 
 def _volume(name: str, path: Path, node: str) -> Json:
