@@ -12,7 +12,7 @@ from perdure.pod.exit_codes import ExitCode
 from ..actions import HandBack
 from ..observed import ContainerEnd, Observed, Pod, Run
 
-__all__ = ["ending_of_pod", "ending_of_silence"]
+__all__ = ["disruption", "ending_of_pod", "ending_of_silence"]
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _NODE: Final = "node"
@@ -62,9 +62,7 @@ def ending_of_silence(observed: Observed, run: Run, claim: Claim, pod: Pod | Non
 def disruption(why: str) -> str:
     """The ending of an attempt whose pod something other than its own process ends."""
     lowered = why.lower()
-    lost = _NODE in lowered and any(
-        word in lowered for word in ("lost", "gone", "unreachable", "not ready", "notready")
-    )
+    lost = _NODE in lowered and any(word in lowered for word in _LOST)
     return "node lost" if lost else "evicted"
 
 

@@ -1,0 +1,285 @@
+"""A claimed attempt: on its way, stuck, running, silent, over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from perdure.names import Claim
+from perdure_operator.actions import ClaimRun, CreatePod, HandBack
+from perdure_operator.observed import ContainerEnd, PodPhase
+from tests.unit.operator.decide.builders import (
+    LIMITS,
+    ago,
+    begun,
+    claimed,
+    deeds,
+    ended_attempt,
+    look,
+    message,
+    new_status,
+    observed,
+    over,
+    pod,
+    reason,
+    run,
+    spec,
+    started,
+    token,
+    told,
+    workflow,
+)
+
+PENDING = PodPhase.PENDING
+CLAIM: Claim = token(1)
+
+
+def handed_back(seen) -> tuple[str, str]:
+    [action] = deeds(seen)
+    assert isinstance(action, HandBack)
+    assert action.claim == CLAIM
+    return action.ending, action.detail
+
+
+# On its way.
+
+
+def test_a_pod_on_its_way_is_waited_for():
+    for phase in (PENDING, PodPhase.RUNNING):
+        seen = observed(claimed(claimed_for=5), [pod(phase=phase)])
+        assert (deeds(seen), reason(seen)) == ([], "Starting")
+        assert 0 < look(seen) <= 15
+
+
+def test_an_attempt_that_does_not_begin_ends_after_its_start_deadline():
+    seen = observed(claimed(claimed_for=601), [pod()])
+    assert handed_back(seen)[0] == "never begun"
+    assert handed_back(observed(claimed(claimed_for=601), [pod(phase=PENDING)]))[0] == "never begun"
+    assert look(observed(claimed(claimed_for=599), [pod()])) == 1.0
+
+
+def test_the_start_deadline_counts_from_when_the_pod_came_nearer_to_its_start():
+    assert deeds(observed(claimed(claimed_for=5000), [pod(progressed=ago(5))])) == []
+    assert handed_back(observed(claimed(claimed_for=5000), [pod(progressed=ago(601))]))[0] == "never begun"
+    assert deeds(observed(claimed(claimed_for=5), [pod(progressed=ago(5000))])) == []
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected", "stalled"),
+    [
+        (("ImagePullBackOff", "Back-off pulling image"), "ImagePullFailed", True),
+        (("ErrImagePull", "not found"), "ImagePullFailed", True),
+        (("InvalidImageName", "no such name"), "ImagePullFailed", True),
+        (("CreateContainerConfigError", 'secret "bank" not found'), "PodRefused", True),
+        (("Unschedulable", "0/2 nodes are available"), "Unschedulable", False),
+        (("SchedulingGated", ""), "Unschedulable", False),
+        (("PodInitializing", ""), "Starting", False),
+    ],
+)
+def test_what_a_pod_waits_for_without_end_is_told_and_is_no_crash(waiting, expected, stalled):
+    seen = observed(claimed(claimed_for=100_000), [pod(phase=PENDING, waiting=waiting, node=None)])
+    assert (deeds(seen), reason(seen)) == ([], expected)
+    assert ("Stalled" in new_status(seen).conditions) is stalled
+    assert ("Reconciling" in new_status(seen).conditions) is not stalled
+    assert waiting[1] in message(seen)
+    assert look(seen) is not None
+
+
+def test_an_image_that_is_there_at_last_starts_the_attempt():
+    stuck = told(observed(claimed(claimed_for=1000), [pod(phase=PENDING, waiting=("ImagePullBackOff", ""))]))
+    seen = replace(stuck, run=begun(), pods=[pod()])
+    assert (deeds(seen), reason(seen)) == ([], "Running")
+
+
+def test_a_pod_that_cannot_start_is_made_anew_from_another_spec():
+    stuck = pod(phase=PENDING, waiting=("Unschedulable", "too big"), generation=1)
+    changed = workflow(generation=2, status=started())
+    assert deeds(observed(claimed(), [stuck], workflow=changed)) == [ClaimRun(1)]
+    assert deeds(observed(claimed(), [replace(stuck, generation=2)], workflow=changed)) == []
+    assert deeds(observed(claimed(), [replace(stuck, generation=None)], workflow=changed)) == []
+
+
+@pytest.mark.parametrize("phase", [PENDING, PodPhase.RUNNING])
+def test_a_pod_that_goes_before_the_attempt_began_is_not_waited_for(phase):
+    assert handed_back(observed(claimed(), [pod(phase=phase, deleting=True)]))[0] == "evicted"
+    assert handed_back(observed(claimed(), [pod(phase=phase, disrupted="PreemptionByScheduler: x")]))[0] == "evicted"
+    lost = pod(phase=phase, disrupted="DeletionByPodGC: node no longer exists")
+    assert handed_back(observed(claimed(), [lost]))[0] == "node lost"
+
+
+# Refused.
+
+
+def refused(words: str, **changes):
+    return observed(claimed(), workflow=workflow(status=started()), refused=words, **changes)
+
+
+def test_a_refused_pod_is_told_in_the_servers_words_and_tried_now_and_then():
+    seen = refused("spec.containers[0].image: Invalid value", refused_for=5)
+    assert (deeds(seen), reason(seen)) == ([], "PodRefused")
+    assert "Invalid value" in message(seen)
+    assert "Stalled" in new_status(seen).conditions
+    assert look(seen) == 25
+    assert deeds(replace(seen, refused_for=30.0)) == [CreatePod(1, CLAIM)]
+
+
+def test_a_refused_pod_is_tried_again_at_once_with_another_spec():
+    assert deeds(refused("Invalid value", refused_generation=1)) == []
+    changed = workflow(generation=2, status=started())
+    seen = observed(claimed(), workflow=changed, refused="Invalid value", refused_generation=1)
+    assert deeds(seen) == [CreatePod(1, CLAIM)]
+
+
+def test_a_refusal_outlasts_no_start_deadline():
+    seen = observed(claimed(claimed_for=100_000), refused="Invalid value")
+    assert deeds(seen) == []
+
+
+def test_a_used_up_quota_is_waited_for():
+    seen = refused('pods "x" is forbidden: exceeded quota: small')
+    assert (deeds(seen), reason(seen)) == ([], "AtCapacity")
+    assert "Reconciling" in new_status(seen).conditions
+
+
+def test_a_namespace_that_goes_is_no_fault_of_the_workflow():
+    seen = refused('pods "x" is forbidden: unable to create new content in namespace a because it is being terminated')
+    assert deeds(seen) == []
+    assert "Stalled" not in new_status(seen).conditions
+    assert "namespace" in message(seen)
+
+
+# Running.
+
+
+def test_a_running_attempt_is_left_alone():
+    seen = observed(begun(), [pod()])
+    assert (deeds(seen), reason(seen)) == ([], "Running")
+    assert look(seen) == 60
+    assert new_status(seen).pod_name == pod().name
+
+
+def test_a_pod_that_goes_may_hand_its_run_back_itself():
+    seen = observed(begun(), [pod(deleting=True)])
+    assert (deeds(seen), reason(seen)) == ([], "Running")
+    assert "deleted" in message(seen)
+    assert look(seen) <= 5
+
+
+def test_a_pod_out_of_sight_ends_no_attempt_until_the_api_server_says_that_it_is_gone():
+    seen = observed(begun())
+    assert deeds(seen) == []
+    assert look(seen) <= 5
+    assert handed_back(replace(seen, pod_gone=True))[0] == "evicted"
+
+
+@pytest.mark.parametrize(
+    ("its_pod", "ending"),
+    [
+        (pod(), "node lost"),
+        (pod(phase=PodPhase.UNKNOWN), "node lost"),
+        (pod(deleting=True), "evicted"),
+        (pod(disrupted="EvictionByEvictionAPI: drained"), "evicted"),
+        (pod(disrupted="DeletionByTaintManager: node is unreachable"), "node lost"),
+        (pod(node=None), "lost"),
+        (None, "evicted"),
+    ],
+)
+def test_a_silent_process_is_not_waited_for(its_pod, ending):
+    seen = observed(begun(silent="its heartbeat has rested for 6 s"), [its_pod] if its_pod else [])
+    told_ending, detail = handed_back(seen)
+    assert told_ending == ending
+    assert "6 s" in detail
+
+
+def test_silence_before_the_begin_says_nothing():
+    assert deeds(observed(claimed(silent="odd"), [pod()])) == []
+
+
+def test_a_new_attempt_does_not_wait_for_the_end_of_the_last_ones_pod():
+    seen = observed(run(attempt=1, last=ended_attempt()), [pod(1)])
+    assert deeds(seen) == [ClaimRun(1)]
+    assert deeds(observed(claimed(2), [pod(1)], workflow=workflow(status=started()))) == [CreatePod(2, token(2))]
+
+
+def test_a_running_attempt_of_an_unreadable_spec_ends_by_itself():
+    given = workflow(spec=None, problem="odd", status=started())
+    seen = observed(begun(), [pod()], workflow=given)
+    assert (deeds(seen), reason(seen)) == ([], "Running")
+
+
+# Over.
+
+
+@pytest.mark.parametrize(
+    ("its_pod", "ending", "words"),
+    [
+        (over(code=137, reason="OOMKilled"), "crashed", "out of memory"),
+        (over(code=137), "crashed", "SIGKILL"),
+        (over(code=139), "crashed", "SIGSEGV"),
+        (over(code=3, message="perdure: it died"), "crashed", "code 3"),
+        (over(code=3, message="perdure: it died"), "crashed", "it died"),
+        (over(code=1), "crashed", "code 1"),
+        (over(code=79), "crashed", "code 79"),
+        (over(code=75, message="terminated"), "handed back", "terminated"),
+        (over(code=143, deleting=True), "evicted", "deleted"),
+        (over(code=137, disrupted="Evicted: The node was low on resource: memory"), "evicted", "low on"),
+        (
+            over(code=137, disrupted="Terminated: Pod was terminated in response to node shutdown"),
+            "evicted",
+            "shutdown",
+        ),
+        (over(code=137, disrupted="NodeLost: node node-1 is lost"), "node lost", "lost"),
+        (over(code=137, reason="OOMKilled", disrupted="Evicted: low"), "crashed", "out of memory"),
+        (pod(phase=PodPhase.FAILED), "lost", "nothing is known"),
+        (pod(phase=PodPhase.FAILED, disrupted="Evicted: low"), "evicted", "low"),
+    ],
+)
+def test_an_attempt_whose_pod_is_over_ends_in_the_right_words(its_pod, ending, words):
+    told_ending, detail = handed_back(observed(begun(), [its_pod]))
+    assert told_ending == ending
+    assert words in detail
+
+
+def test_signals_and_exit_codes_go_to_the_store():
+    [by_signal] = deeds(observed(begun(), [over(code=139)]))
+    assert (by_signal.code, by_signal.signal) == (None, 11)
+    [by_code] = deeds(observed(begun(), [over(code=3)]))
+    assert (by_code.code, by_code.signal) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("its_pod", "ending", "words"),
+    [
+        (over(code=69, message="the attempt did not start: no schema"), "never begun", "no schema"),
+        (over(code=64), "never begun", "64"),
+        (over(code=76), "never begun", "database"),
+        (over(code=1, message="No module named perdure"), "never begun", "No module"),
+        (over(code=128, reason="StartError"), "never begun", "StartError"),
+        (over(code=0, reason="Completed"), "never begun", "code 0"),
+        (over(code=137, reason="OOMKilled"), "never begun", "out of memory"),
+        (over(code=75), "handed back", "told to stop"),
+        (over(code=143, deleting=True), "evicted", "deleted"),
+        (over(code=137, disrupted="Preempting: x"), "evicted", "Preempting"),
+        (pod(phase=PodPhase.FAILED), "never begun", "before the attempt began"),
+    ],
+)
+def test_an_attempt_that_ended_before_it_began_ends_in_the_right_words(its_pod, ending, words):
+    told_ending, detail = handed_back(observed(claimed(), [its_pod]))
+    assert told_ending == ending
+    assert words in detail
+
+
+def test_a_sidecar_that_never_ends_keeps_no_attempt_alive():
+    seen = observed(begun(), [pod(end=ContainerEnd(137, "Error"))])
+    assert handed_back(seen)[0] == "crashed"
+
+
+def test_the_end_of_another_claims_pod_ends_nothing():
+    assert deeds(observed(begun(2), [over(1), pod(2)])) == []
+
+
+def test_a_suspended_run_whose_attempt_has_not_begun_is_handed_back():
+    given = workflow(spec=spec(suspend=True), status=started())
+    seen = observed(claimed(limits=replace(LIMITS, suspend=True)), [pod(phase=PENDING)], workflow=given)
+    assert handed_back(seen)[0] == "handed back"

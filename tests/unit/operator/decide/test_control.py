@@ -1,0 +1,236 @@
+"""What people and limits ask: suspend, cancel, deadline, backoff limit, time to live, deletion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from perdure.store.records import RunState
+from perdure_operator.actions import (
+    ClaimRun,
+    DeletePod,
+    DeleteWorkflow,
+    EndRun,
+    HandBack,
+    LookAgain,
+    RequestCancel,
+    SetLimits,
+)
+from perdure_operator.decide import decide
+from perdure_operator.observed import Limits, PodPhase
+from tests.unit.operator.decide.builders import (
+    LIMITS,
+    NOW,
+    UID,
+    ago,
+    begun,
+    claimed,
+    deeds,
+    ended_attempt,
+    look,
+    message,
+    new_status,
+    observed,
+    pod,
+    reason,
+    run,
+    spec,
+    started,
+    token,
+    told,
+    workflow,
+)
+
+
+def given(**changes):
+    return workflow(spec=spec(**changes), status=started())
+
+
+CANCELLED = replace(LIMITS, cancel=True)
+SUSPENDED = replace(LIMITS, suspend=True)
+
+
+# Limits.
+
+
+def test_what_the_spec_says_goes_to_the_store():
+    changed = given(backoff_limit=2, active_deadline_seconds=60, suspend=True)
+    seen = observed(begun(), [pod()], workflow=changed)
+    assert deeds(seen) == [SetLimits(Limits(2, 60.0, suspend=True, cancel=False))]
+    assert look(seen) <= 1.0
+    assert deeds(replace(seen, run=begun(limits=Limits(2, 60.0, suspend=True, cancel=False)))) == []
+
+
+def test_a_cancellation_is_never_taken_back():
+    seen = observed(begun(limits=replace(CANCELLED, backoff_limit=1)), [pod()], workflow=given())
+    assert deeds(seen) == [SetLimits(CANCELLED)]
+
+
+def test_an_ended_run_has_no_limits():
+    assert deeds(observed(run(RunState.SUCCEEDED, 1, finished=NOW), workflow=given(backoff_limit=1))) == []
+
+
+def test_a_lowered_backoff_limit_ends_a_run_that_has_used_it_up():
+    seen = observed(run(attempt=3, crashes=3, limits=replace(LIMITS, backoff_limit=2)), workflow=given(backoff_limit=2))
+    [end] = deeds(seen)
+    assert isinstance(end, EndRun)
+    assert end.error_type.endswith(":BackoffLimitExceeded")
+    held = observed(begun(4, crashes=3, limits=replace(LIMITS, backoff_limit=2)), [pod(4)], workflow=seen.workflow)
+    assert deeds(held) == []
+
+
+def test_too_many_disruptions_end_a_run():
+    assert deeds(observed(run(attempt=20, disruptions=20))) == [ClaimRun(20)]
+    [end] = deeds(observed(run(attempt=21, disruptions=21)))
+    assert end.error_type.endswith(":DisruptionLimitExceeded")
+
+
+# Suspend and resume.
+
+
+def test_a_running_attempt_is_asked_to_stop_and_waited_for():
+    seen = observed(begun(limits=SUSPENDED), [pod()], workflow=given(suspend=True))
+    assert (deeds(seen), reason(seen)) == ([], "Suspending")
+    assert new_status(seen).phase == "Running"
+
+
+def test_a_suspended_run_rests_until_it_is_resumed():
+    seen = observed(run(attempt=1, limits=SUSPENDED), workflow=given(suspend=True))
+    assert (deeds(seen), reason(seen)) == ([], "Suspended")
+    assert "suspend" in message(seen)
+    assert look(seen) is not None
+    resumed = replace(told(seen), workflow=replace(told(seen).workflow, spec=spec(), generation=2))
+    assert deeds(resumed) == [SetLimits(LIMITS), ClaimRun(1)]
+
+
+# Cancel.
+
+
+@pytest.mark.parametrize("stored", [run(), run(attempt=1, delay=300.0, due_in=300.0), claimed(), begun()])
+def test_a_cancellation_is_asked_for(stored):
+    assert deeds(observed(stored, workflow=given(cancel=True))) == [RequestCancel()]
+
+
+def test_a_claim_without_a_begin_is_handed_back_when_its_run_is_cancelled():
+    for pods in ([], [pod(phase=PodPhase.PENDING)]):
+        [action] = deeds(observed(claimed(limits=CANCELLED), pods, workflow=given(cancel=True)))
+        assert isinstance(action, HandBack)
+        assert action.claim == token(1)
+
+
+def test_a_process_has_its_pods_grace_to_heed_a_cancellation():
+    cancelling = given(cancel=True, pod_template={"spec": {"terminationGracePeriodSeconds": 60}})
+    seen = observed(begun(limits=CANCELLED), [pod()], workflow=cancelling)
+    assert (deeds(seen), reason(seen)) == ([], "Cancelling")
+    assert new_status(seen).cancel_time == NOW
+    assert look(seen) == 60
+    later = replace(told(seen), now=NOW.replace(minute=2))
+    assert deeds(later) == [DeletePod(pod())]
+    assert deeds(replace(later, pods=[pod(deleting=True)])) == []
+
+
+@pytest.mark.parametrize("template", [{}, {"spec": None}, {"spec": {"terminationGracePeriodSeconds": "x"}}])
+def test_a_template_without_a_grace_has_the_usual_one(template):
+    seen = observed(begun(limits=CANCELLED), [pod()], workflow=given(cancel=True, pod_template=template))
+    assert look(seen) == 30
+
+
+@pytest.mark.parametrize("ended", [pod(), None])
+def test_a_silent_process_of_a_cancelled_run_is_handed_back(ended):
+    stored = begun(limits=CANCELLED, silent="its heartbeat rests")
+    assert isinstance(deeds(observed(stored, [ended] if ended else [], workflow=given(cancel=True)))[0], HandBack)
+
+
+# Deletion.
+
+
+@pytest.mark.parametrize("stored", [run(), claimed(), begun()])
+def test_deletion_cancels_the_run(stored):
+    seen = observed(stored, workflow=workflow(deleting=True, status=started()))
+    assert deeds(seen) == [RequestCancel()]
+
+
+def test_deletion_starts_nothing_and_leaves_the_pods_to_their_owner():
+    going = workflow(deleting=True, status=started())
+    assert isinstance(deeds(observed(claimed(limits=CANCELLED), workflow=going))[0], HandBack)
+    assert deeds(observed(begun(limits=CANCELLED), [pod()], workflow=going)) == []
+    assert deeds(observed(run(RunState.CANCELLED, 1, finished=NOW), workflow=going)) == []
+
+
+# Deadline.
+
+
+def test_a_run_that_nobody_holds_ends_at_its_deadline():
+    limits = replace(LIMITS, deadline_seconds=60.0)
+    there = given(active_deadline_seconds=60)
+    waiting = run(attempt=1, limits=limits, deadline_in=2.0, delay=100.0, due_in=90.0)
+    assert look(observed(waiting, workflow=there)) == 2.0
+    [end] = deeds(observed(replace(waiting, deadline_in=-0.1), workflow=there))
+    assert end.error_type == "perdure.errors:DeadlineExceeded"
+    assert "60 s" in end.message
+
+
+def test_a_suspended_run_ends_at_its_deadline_too():
+    limits = Limits(6, 60.0, suspend=True, cancel=False)
+    seen = observed(
+        run(attempt=1, limits=limits, deadline_in=-1.0),
+        workflow=given(active_deadline_seconds=60, suspend=True),
+    )
+    assert isinstance(deeds(seen)[0], EndRun)
+
+
+def test_a_process_has_some_overtime_to_end_its_run_itself():
+    limits = replace(LIMITS, deadline_seconds=60.0)
+    there = given(active_deadline_seconds=60)
+    seen = observed(begun(limits=limits, deadline_in=-10.0), [pod()], workflow=there)
+    assert deeds(seen) == []
+    assert look(seen) == 30.0
+    assert isinstance(deeds(replace(seen, run=begun(limits=limits, deadline_in=-31.0)))[0], EndRun)
+
+
+def test_a_deadline_that_was_put_off_ends_nothing():
+    there = given(active_deadline_seconds=600)
+    late = run(attempt=1, limits=replace(LIMITS, deadline_seconds=60.0), deadline_in=-5.0)
+    assert deeds(observed(late, workflow=there)) == [
+        SetLimits(replace(LIMITS, deadline_seconds=600.0)),
+        ClaimRun(1),
+    ]
+
+
+# Time to live.
+
+
+def finished(seconds_ago: float, **changes):
+    seen = told(observed(run(RunState.SUCCEEDED, 1, finished=ago(seconds_ago)), workflow=given(**changes)))
+    assert seen.workflow.status.phase == "Succeeded"
+    return seen
+
+
+def test_a_workflow_goes_when_its_time_to_live_is_over():
+    assert decide(finished(99.0, ttl_seconds_after_finished=100)) == [LookAgain(1.0)]
+    assert decide(finished(100.0, ttl_seconds_after_finished=100)) == [DeleteWorkflow(UID)]
+    assert decide(finished(0.0, ttl_seconds_after_finished=0)) == [DeleteWorkflow(UID)]
+
+
+def test_without_a_time_to_live_a_workflow_stays_and_costs_nothing():
+    assert decide(finished(1e7)) == []
+
+
+def test_an_end_is_told_before_its_time_to_live_counts():
+    seen = observed(run(RunState.SUCCEEDED, 1, finished=ago(500)), workflow=given(ttl_seconds_after_finished=0))
+    assert deeds(seen) == []
+    assert look(seen) is not None
+
+
+def test_a_workflow_that_goes_is_not_deleted_again():
+    gone = finished(500.0, ttl_seconds_after_finished=0)
+    assert deeds(replace(gone, workflow=replace(gone.workflow, deleting=True))) == []
+
+
+def test_crash_story_of_a_limit_names_the_last_crash():
+    seen = observed(
+        run(attempt=3, crashes=3, limits=replace(LIMITS, backoff_limit=0), last=ended_attempt(3)),
+        workflow=given(backoff_limit=0),
+    )
+    assert "SIGKILL" in deeds(seen)[0].message
