@@ -317,7 +317,6 @@ def workload(template: Json, **spec: object) -> Json:
 
 
 def test_released_volumes_are_available_again(cluster, namespace):
-    """More claims, one after another, than there are volumes."""
     claims = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
     volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
     cluster.api.create(claims, CLAIM)

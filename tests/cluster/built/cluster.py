@@ -69,11 +69,11 @@ class BuiltCluster(Cluster):
                 started.result()
                 node.kubelet.start()
                 node.proxy.start()
-            storage.provide(self.api, {name: node.volumes for name, node in self._nodes.items()})
+            storage.provide(self.api, self._volumes())
             self._until(self._ready, "both nodes are ready")
 
     def reclaim_volumes(self) -> None:
-        storage.reclaim(self.api)
+        storage.reclaim(self.api, self._volumes())
 
     def load(self, image: Image) -> None:
         for node in self._nodes.values():
@@ -102,6 +102,9 @@ class BuiltCluster(Cluster):
         self.api.close()
         for part in self._parts():
             part.reap()
+
+    def _volumes(self) -> dict[str, Path]:
+        return {name: node.volumes for name, node in self._nodes.items()}
 
     def _parts(self) -> list[Part]:
         return [*self._control_plane.parts, *(part for node in self._nodes.values() for part in node.parts)]

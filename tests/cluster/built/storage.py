@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.cluster.api import Api, Json
@@ -26,25 +26,32 @@ def provide(api: Api, nodes: Mapping[str, Path]) -> None:
             "reclaimPolicy": "Retain",
         },
     )
-    for node, folder in nodes.items():
-        for number in range(1, _VOLUMES + 1):
-            path = folder / str(number)
-            path.mkdir(parents=True)
-            path.chmod(0o777)
-            api.create("/api/v1/persistentvolumes", _volume(f"{node}-{number}", path, node))
+    for name, node, path in _volumes(nodes):
+        path.mkdir(parents=True)
+        path.chmod(0o777)
+        api.create("/api/v1/persistentvolumes", _volume(name, path, node))
 
 
-def reclaim(api: Api) -> None:
+def reclaim(api: Api, nodes: Mapping[str, Path]) -> None:
     """Empty the volumes whose claims are gone, and make them available again. Kubernetes leaves that to a person."""
-    for volume in api.get("/api/v1/persistentvolumes")["items"]:
-        if volume["status"].get("phase") == "Released":
-            folder = Path(volume["spec"]["local"]["path"])
+    volumes = api.get("/api/v1/persistentvolumes")["items"]
+    released = {volume["metadata"]["name"] for volume in volumes if volume["status"].get("phase") == "Released"}
+    # Only folders made here are emptied, wherever a volume of another's may claim to be.
+    for name, _, folder in _volumes(nodes):
+        if name in released:
             for path in folder.iterdir():
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:
                     path.unlink()
-            api.patch(f"/api/v1/persistentvolumes/{volume['metadata']['name']}", {"spec": {"claimRef": None}})
+            api.patch(f"/api/v1/persistentvolumes/{name}", {"spec": {"claimRef": None}})
+
+
+def _volumes(nodes: Mapping[str, Path]) -> Iterator[tuple[str, str, Path]]:
+    """The name, node and folder of each."""
+    for node, folder in nodes.items():
+        for number in range(1, _VOLUMES + 1):
+            yield f"{node}-{number}", node, folder / str(number)
 
 
 def _volume(name: str, path: Path, node: str) -> Json:
