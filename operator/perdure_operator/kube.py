@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -35,10 +36,24 @@ from .errors import (
     Unavailable,
 )
 
-__all__ = ["CONFIG_MAPS", "EVENTS", "LEASES", "NAMESPACES", "PODS", "WORKFLOWS", "Calls", "Json", "Kube", "Resource"]
+__all__ = [
+    "CONFIG_MAPS",
+    "EVENTS",
+    "LEASES",
+    "NAMESPACES",
+    "PODS",
+    "WORKFLOWS",
+    "Calls",
+    "Credentials",
+    "Json",
+    "Kube",
+    "Resource",
+]
 
 Json = dict[str, Any]
 T = TypeVar("T")
+
+_log = logging.getLogger("perdure.operator.kube")
 
 FIELD_MANAGER = "perdure"
 PAGE = 500
@@ -85,6 +100,18 @@ class Calls(Protocol):
         """A call was answered with `code`, or `none` if there was no answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to reach the API server and be known to it, for a client of another library."""
+
+    server: str
+    authorization: str | None
+    ca_path: str | None
+    insecure: bool
+    certificate_path: str | None
+    key_path: str | None
+
+
 class Kube:
     """A client; `open` it before use."""
 
@@ -93,6 +120,7 @@ class Kube:
         self._calls = calls
         self._timeout = timeout
         self._client: ApiClient | None = None
+        self._former: list[ApiClient] = []  # calls may be under way on them
         self._read_at = 0.0
         self._reading = asyncio.Lock()
 
@@ -112,14 +140,29 @@ class Kube:
             opened = ApiClient(configuration)
         except (config.ConfigException, OSError) as error:
             raise Misconfigured(f"no credentials for a Kubernetes API: {error}") from error
-        before, self._client, self._read_at = self._client, opened, time.monotonic()
-        if before is not None:
-            await before.close()
+        if self._client is not None:
+            self._former.append(self._client)
+        self._client, self._read_at = opened, time.monotonic()
 
     async def close(self) -> None:
         """Close its connections."""
-        if self._client is not None:
-            await self._client.close()
+        for client in [*self._former, *([self._client] if self._client else [])]:
+            await client.close()
+
+    async def credentials(self) -> Credentials:
+        """What it uses, read anew unless that was a moment ago."""
+        await self._newer_credentials(time.monotonic())
+        assert self._client is not None
+        configuration = self._client.configuration
+        header = (await configuration.auth_settings()).get("BearerToken")
+        return Credentials(
+            server=configuration.host,
+            authorization=None if header is None else header["value"],
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            certificate_path=configuration.cert_file,
+            key_path=configuration.key_file,
+        )
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
         """An object as it is now."""
@@ -175,12 +218,15 @@ class Kube:
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str, grace: int | None = None
-    ) -> None:
-        """Delete the object of this UID, in the background as to what belongs to it; Conflict if it is another."""
+    ) -> Json:
+        """Delete the object of this UID, and behind it what belongs to it; Conflict if it is another.
+
+        The answer is the object, if it is to go, or a Status, if it has gone.
+        """
         body: Json = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
-        await self._call("delete", resource, "DELETE", resource.path(namespace, name), body)
+        return await self._call("delete", resource, "DELETE", resource.path(namespace, name), body)
 
     async def _call(
         self,
@@ -201,8 +247,7 @@ class Kube:
             try:
                 status, headers, data = await self._send(request, timeout or self._timeout)
                 code = str(status)
-            except (aiohttp.ClientError, OSError, TimeoutError, RuntimeError) as error:
-                # RuntimeError: the session was closed, because another call has read newer credentials.
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise Unavailable(asked, f"{type(error).__name__}: {error}") from error
             finally:
                 self._calls.called(verb, resource.plural, code, time.monotonic() - began)
@@ -233,7 +278,14 @@ class Kube:
                 return True
             if time.monotonic() - self._read_at < _NEWER_CREDENTIALS:
                 return False
-            await self.open()
+            for former in self._former:
+                await former.close()
+            self._former.clear()
+            try:
+                await self.open()
+            except Misconfigured as error:  # a token that is being replaced
+                _log.warning("the credentials cannot be read now: %s", error)
+                return False
         return True
 
 

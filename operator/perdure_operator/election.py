@@ -1,0 +1,192 @@
+"""Who of several operators works: the one that holds the Lease.
+
+Times are of this process's own clock: a record that has not changed for its whole duration, as seen from here, has
+lapsed. A holder that cannot renew in time stops its work before anybody else may begin; should it be paused across its
+time, the store's claims make what it still does harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import ApiError, Conflict, NotFound
+from .kube import LEASES, Json, Kube
+
+__all__ = ["Elector", "LeaseTimes"]
+
+_log = logging.getLogger("perdure.operator.election")
+
+_RELEASE = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """Seconds, as client-go has them.
+
+    Attributes:
+        duration: of a record that is not renewed.
+        renew: within which a holder must have renewed, or it stops.
+        retry: between tries.
+    """
+
+    duration: float = 15.0
+    renew: float = 10.0
+    retry: float = 2.0
+
+
+class Elector:
+    """Campaigns for one Lease as `identity`, and runs the work while it holds it."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        times: LeaseTimes | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._name = name
+        self.identity = identity
+        self._times = times or LeaseTimes()
+        self._clock = clock or _clock
+        self._record: Json = {}
+        self._changed_at = 0.0
+        self._renewed_at = 0.0
+        self.leading = False
+        self.holder: str | None = None
+        """Who holds it, as it was last seen."""
+        self.problem: str | None = None
+        """Why it could not be read or written when that was last tried."""
+
+    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Work whenever the Lease is held, until cancelled; then let go of it.
+
+        An error of `work` ends this, and frees the Lease for somebody else.
+        """
+        try:
+            while True:
+                await self._acquire()
+                _log.info("leading", extra={"identity": self.identity})
+                await self._lead(work)
+                _log.warning("no longer leading", extra={"identity": self.identity})
+        finally:
+            self.leading = False
+            with suppress(ApiError, TimeoutError):
+                async with asyncio.timeout(_RELEASE):
+                    await self._release()
+
+    async def _acquire(self) -> None:
+        while not await self._try():  # noqa: ASYNC110 nobody tells when a Lease comes free
+            await asyncio.sleep(self._times.retry * random.uniform(1.0, 1.2))
+        self.leading = True
+
+    async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Work until the Lease is lost."""
+        working = asyncio.ensure_future(work())
+        keeping = asyncio.create_task(self._keep(), name="keep the lease")
+        try:
+            done, _ = await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if working in done:
+                working.result()
+        finally:
+            self.leading = False
+            for task in (working, keeping):
+                task.cancel()
+            await asyncio.wait({working, keeping}, timeout=self._times.duration - self._times.renew)
+
+    async def _keep(self) -> None:
+        """Renew until that has failed for too long."""
+        while (left := self._renewed_at + self._times.renew - self._clock()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    if not await self._try() and self.holder != self.identity:
+                        return  # somebody else has taken it
+            except TimeoutError:
+                return
+            left = self._renewed_at + self._times.renew - self._clock()
+            await asyncio.sleep(max(0.0, min(self._times.retry, left)))
+
+    async def _try(self) -> bool:
+        """Whether the Lease is ours now."""
+        began = self._clock()
+        try:
+            held = await self._take_or_renew()
+        except Conflict:
+            return False  # somebody else was faster
+        except ApiError as error:
+            self.problem = str(error)
+            _log.warning("the lease cannot be renewed now: %s", error)
+            return False
+        self.problem = None
+        if held:
+            self._renewed_at = began  # not when the answer came: the others count from what was written
+        return held
+
+    async def _take_or_renew(self) -> bool:
+        try:
+            lease = await self._kube.get(LEASES, self._namespace, self._name)
+        except NotFound:
+            body = {"metadata": {"name": self._name}, "spec": self._spec({}, taking=True)}
+            self._see(await self._kube.create(LEASES, self._namespace, body))
+            return True
+        self._see(lease)
+        spec = lease.get("spec") or {}
+        ours = self.holder == self.identity
+        lasts = float(spec.get("leaseDurationSeconds") or self._times.duration)
+        if self.holder and not ours and self._clock() < self._changed_at + lasts:
+            return False
+        await self._write(lease, self._spec(spec, taking=not ours))
+        return True
+
+    async def _release(self) -> None:
+        """Let others take it at once."""
+        if self.holder != self.identity:
+            return
+        lease = await self._kube.get(LEASES, self._namespace, self._name)
+        self._see(lease)
+        if self.holder == self.identity:
+            now = _micro_time()
+            spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": now}
+            await self._write(lease, spec)
+
+    async def _write(self, lease: Json, spec: Json) -> None:
+        body = {**lease, "spec": spec}
+        self._see(await self._kube.replace(LEASES, self._namespace, self._name, body, timeout=self._times.renew / 2))
+
+    def _spec(self, before: Json, *, taking: bool) -> dict[str, Any]:
+        now = _micro_time()
+        changed = {"acquireTime": now, "leaseTransitions": int(before.get("leaseTransitions") or 0) + bool(before)}
+        return {
+            **before,
+            **(changed if taking else {}),
+            "holderIdentity": self.identity,
+            "leaseDurationSeconds": round(self._times.duration),
+            "renewTime": now,
+        }
+
+    def _see(self, lease: Json) -> None:
+        spec = lease.get("spec") or {}
+        if spec != self._record:
+            self._record, self._changed_at = spec, self._clock()
+        self.holder = spec.get("holderIdentity") or None
+
+
+def _clock() -> float:
+    """Seconds that go on while the machine sleeps: its Lease lapses meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _micro_time() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,223 @@
+"""kopf as a source of events, and nothing else of it: it lists, watches and reconnects; what it sees goes to a sink.
+
+It runs in a thread with a loop of its own, for it takes every task of its loop along when it ends, and it ends on some
+errors of a watch; then it is started again. What it misses meanwhile is found by the resync, which is asked for each
+time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import kopf
+
+from .kube import Credentials
+
+__all__ = ["EventSource", "Sink"]
+
+_log = logging.getLogger("perdure.operator.events")
+
+_RESTART = (1.0, 30.0)  # seconds: first and longest delay
+_JOIN = 1.0  # seconds
+
+
+class Sink(Protocol):
+    """Who hears of events, in the loop that runs the source. `body` is what `read` made of it."""
+
+    def read(self, plural: str, body: Mapping[str, Any]) -> object:
+        """Take from an object what is needed of it; in the source's thread."""
+
+    def heard(self, plural: str, seen: object, *, gone: bool) -> None:
+        """An object is there, or gone."""
+
+    def listed(self) -> None:
+        """Objects were listed anew: what went since the list before was not announced."""
+
+
+class EventSource:
+    """Watches Workflows and their pods, in these namespaces, or in all if there are none."""
+
+    def __init__(
+        self, sink: Sink, credentials: Callable[[], Awaitable[Credentials]], namespaces: Sequence[str], pods: str
+    ) -> None:
+        self._sink = sink
+        self._credentials = credentials
+        self._namespaces = namespaces
+        self._pods = pods
+        self._heard: deque[tuple[str, object, bool]] = deque()
+        self._listed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        """Deliver events until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        delay = _RESTART[0]
+        while True:
+            began = self._loop.time()
+            try:
+                await self._one_life()
+            except Exception as error:  # noqa: BLE001 kopf ends by many errors, and is needed after each of them
+                _log.warning("watching ended and will begin again: %s", error)
+            if self._loop.time() - began > _RESTART[1]:
+                delay = _RESTART[0]
+            self._sink.listed()
+            await asyncio.sleep(delay * random.uniform(0.75, 1.0))
+            delay = min(_RESTART[1], delay * 2)
+
+    async def _one_life(self) -> None:
+        """Run kopf in a thread until it ends; it is told to when this is cancelled."""
+        ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        told: list[Callable[[], object]] = []
+        loop = asyncio.get_running_loop()
+
+        def end(error: BaseException | None) -> None:
+            if not ended.done():
+                ended.set_result(error)
+
+        def live() -> None:
+            error: BaseException | None = None
+            try:
+                asyncio.run(self._operate(told))
+            except BaseException as raised:  # noqa: BLE001 it is raised again in the loop that waits
+                error = raised
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(end, error)
+
+        thread = threading.Thread(target=live, name="kopf", daemon=True)
+        thread.start()
+        try:
+            error = await asyncio.shield(ended)
+        finally:
+            for tell in told:
+                with suppress(RuntimeError):  # its loop is closed
+                    tell()
+            thread.join(0 if ended.done() else _JOIN)
+        if error is not None:
+            raise error
+
+    async def _operate(self, told: list[Callable[[], object]]) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        told.append(lambda: loop.call_soon_threadsafe(stop.set))
+        await kopf.operator(
+            registry=self._registry(),
+            settings=_settings(self._pods),
+            clusterwide=not self._namespaces,
+            namespaces=list(self._namespaces),
+            stop_flag=stop,
+        )
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> kopf.ConnectionInfo:
+            assert self._loop is not None
+            asked = asyncio.run_coroutine_threadsafe(_coroutine(self._credentials), self._loop)
+            return _connection(await asyncio.wrap_future(asked))
+
+        @kopf.on.event("perdure.io", "v1alpha1", "workflows", registry=registry)
+        async def workflow(event: kopf.RawEvent, **_: Any) -> None:
+            self._hear("workflows", event)
+
+        @kopf.on.event("", "v1", "pods", registry=registry)
+        async def pod(event: kopf.RawEvent, **_: Any) -> None:
+            self._hear("pods", event)
+
+        return registry
+
+    def _hear(self, plural: str, event: kopf.RawEvent) -> None:
+        first = not self._heard
+        self._listed = self._listed or event["type"] is None
+        self._heard.append((plural, self._sink.read(plural, event["object"]), event["type"] == "DELETED"))
+        if first:  # else the loop has been told, and not come to it
+            assert self._loop is not None
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        while self._heard:
+            plural, seen, gone = self._heard.popleft()
+            self._sink.heard(plural, seen, gone=gone)
+        if self._listed:
+            self._listed = False
+            self._sink.listed()
+
+
+async def _coroutine(asked: Callable[[], Awaitable[Credentials]]) -> Credentials:
+    return await asked()
+
+
+def _connection(credentials: Credentials) -> kopf.ConnectionInfo:
+    scheme, _, token = (credentials.authorization or "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=credentials.server,
+        ca_path=credentials.ca_path,
+        insecure=credentials.insecure,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=credentials.certificate_path,
+        private_key_path=credentials.key_path,
+        trust_env=True,
+    )
+
+
+class _Nothing(kopf.DiffBaseStorage, kopf.ProgressStorage):
+    """Keeps nothing: there is no handler whose progress or base could be asked for."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+    def purge(self, **_: Any) -> None:
+        pass
+
+    def touch(self, **_: Any) -> None:
+        pass
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+class _Endless:
+    """Delays in seconds between tries of a request: an API server that is away is waited for, however long."""
+
+    def __iter__(self) -> Iterator[float]:
+        longest = 0.5
+        while True:
+            yield random.uniform(longest / 2, longest)
+            longest = min(10.0, longest * 2)
+
+
+def _settings(pods: str) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.process.ultimate_exiting_timeout = None  # it is no process
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.label_selectors["v1/pods"] = pods
+    settings.queueing.idle_timeout = 0.5
+    settings.queueing.exit_timeout = 0.1
+    settings.networking.error_backoffs = _Endless()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.persistence.diffbase_storage = _Nothing()
+    settings.persistence.progress_storage = _Nothing()
+    settings.persistence.finalizer = "perdure.io/never"
+    settings.execution.max_workers = 1
+    return settings

@@ -1,0 +1,59 @@
+"""HTTP for the kubelet and for Prometheus: /livez, /readyz, /metrics.
+
+Alive is whoever answers, for the loop that answers is the one that works; neither Postgres nor the API server is asked,
+whose absence no restart would mend. Ready is who could work; what keeps him from it is said in words.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+__all__ = ["Health"]
+
+_log = logging.getLogger("perdure.operator.health")
+
+Problems = Callable[[], Sequence[str]]
+
+
+class Health:
+    """Serves while `run` runs."""
+
+    def __init__(self, port: int, *, dead: Problems, unready: Problems, metrics: Callable[[], bytes]) -> None:
+        self._port = port
+        self._dead = dead
+        self._unready = unready
+        self._metrics = metrics
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        app = web.Application()
+        app.router.add_get("/livez", self._asked(self._dead))
+        app.router.add_get("/readyz", self._asked(self._unready))
+        app.router.add_get("/metrics", self._measured)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, None, self._port, shutdown_timeout=0.1).start()
+        _log.info("listening", extra={"port": self._runner.addresses[0][1]})
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _asked(self, problems: Problems) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answer(_: web.Request) -> web.Response:
+            found = problems()
+            return web.Response(status=503 if found else 200, text="\n".join(found or ["ok"]) + "\n")
+
+        return answer
+
+    async def _measured(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

@@ -1,0 +1,140 @@
+"""`perdure-operator`: reads its settings, answers the kubelet, stands for election, and works while it leads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from . import logs
+from .election import Elector
+from .errors import ApiError, Misconfigured
+from .health import Health
+from .kube import NAMESPACES, Kube
+from .metrics import Metrics
+from .settings import Settings
+from .store import OWNER_PREFIX
+from .term import Term
+
+__all__ = ["main"]
+
+_log = logging.getLogger("perdure.operator")
+
+_USAGE = 64  # as sysexits.h has it
+_ASK_AGAIN = 2.0
+_STUCK = 300.0
+"""Seconds after which a reconcile that has not ended means that something hangs; each of its calls ends before."""
+
+
+class Operator:
+    """The process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = Metrics()
+        self._kube = Kube(settings.kubeconfig, self._metrics)
+        self._elector: Elector | None = None
+        if settings.leader_election:
+            self._elector = Elector(
+                self._kube, settings.leader_election_namespace, settings.leader_election_name, settings.identity
+            )
+        self._health = Health(settings.http_port, dead=self._dead, unready=self._unready, metrics=self._metrics.text)
+        self._term: Term | None = None
+        self._owner: str | None = None
+        self._problem: str | None = "it has not reached the API server yet"
+
+    async def run(self) -> None:
+        """Operate until SIGTERM or SIGINT.
+
+        Raises:
+            Misconfigured: it cannot work as it was told.
+        """
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await self._kube.open()
+        self._offer_metrics()
+        await self._health.start()
+        operating = asyncio.create_task(self._operate(), name="operate")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({operating, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if self._term is not None and stop.is_set():
+                _log.info("stopping")
+                await self._term.finish()
+        finally:
+            for task in (operating, stopping):
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await operating
+            await self._health.close()
+            await self._kube.close()
+
+    async def _operate(self) -> None:
+        self._owner = await self._identify()
+        if self._elector is None:
+            await self._lead()
+        else:
+            await self._elector.run(self._lead)
+
+    async def _lead(self) -> None:
+        assert self._owner is not None
+        self._term = Term(self._settings, self._kube, self._owner, self._metrics)
+        try:
+            await self._term.run()
+        finally:
+            self._term = None
+
+    async def _identify(self) -> str:
+        """Whose runs these are: this cluster's."""
+        while True:
+            try:
+                namespace = await self._kube.get(NAMESPACES, None, "kube-system")
+            except ApiError as error:
+                self._problem = str(error)
+                _log.warning("waiting for the API server: %s", error)
+                await asyncio.sleep(_ASK_AGAIN)
+            else:
+                self._problem = None
+                return f"{OWNER_PREFIX}{namespace['metadata']['uid']}"
+
+    def _dead(self) -> Sequence[str]:
+        if self._term is not None and self._term.queue.longest_running > _STUCK:
+            return [f"a reconcile has not ended for {self._term.queue.longest_running:.0f} s"]
+        return []
+
+    def _unready(self) -> Sequence[str]:
+        problems = [] if self._problem is None else [f"the API server: {self._problem}"]
+        if self._elector is not None and self._elector.problem is not None:
+            problems.append(f"the Lease: {self._elector.problem}")
+        return problems if self._term is None else [*problems, *self._term.problems()]
+
+    def _offer_metrics(self) -> None:
+        def of_term(name: str, what: str, read: Callable[[Term], float], otherwise: float = 0.0) -> None:
+            self._metrics.watch(name, what, lambda: otherwise if self._term is None else read(self._term))
+
+        of_term("leading", "1 while this operator works, 0 while it stands by.", lambda _: 1.0)
+        of_term("queue_depth", "Workflows whose turn it is.", lambda term: term.queue.depth)
+        of_term("queue_planned", "Workflows that come again at some time.", lambda term: term.queue.planned)
+        of_term("queue_failing", "Workflows whose last reconcile failed.", lambda term: term.queue.failing)
+        of_term("workflows", "Workflows that are known.", lambda term: len(term.views))
+        of_term("active_runs", "Runs that hold one of the places of maxActiveRuns.", lambda term: term.capacity.held)
+        of_term("waiting_runs", "Runs that wait for a place.", lambda term: term.capacity.waiting)
+        of_term("resync_age_seconds", "Since everything was last compared.", lambda term: term.resync.age, float("nan"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the operator as the command line and the environment say; its exit code."""
+    try:
+        settings = Settings.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+        logs.configure(settings.log_level, settings.log_format)
+        asyncio.run(Operator(settings).run())
+    except Misconfigured as error:
+        sys.stderr.write(f"perdure-operator: {error}\n")
+        return _USAGE
+    return 0

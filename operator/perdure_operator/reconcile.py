@@ -1,0 +1,286 @@
+"""One Workflow, brought a step nearer to its end: observe, decide, apply, until nothing more is to be done now.
+
+What is observed may be old, so nothing that matters rests on it alone: the store compares before it changes, a status
+is written at the version that was read, and a Workflow or a pod that seems to be gone is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+from perdure.names import Claim
+
+from .actions import Action, ClaimRun, DeleteWorkflow, EndRun, HandBack, RequestCancel, WriteStatus
+from .api.names import pod_name
+from .apply import Applier, Done
+from .decide import decide
+from .errors import NotFound
+from .kube import CONFIG_MAPS, PODS, WORKFLOWS
+from .logs import about
+from .observed import Key, Observed, Pod, Run, Workflow
+from .views import finished, read_pod, read_workflow
+
+__all__ = ["Reconciler", "RunMeter"]
+
+_log = logging.getLogger("perdure.operator.reconcile")
+
+_ROUNDS = 10
+_PAUSE = 1.0
+"""Seconds after which a Workflow comes again that was not settled in so many rounds."""
+
+_WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, HandBack, RequestCancel)
+"""Not done on the word of a view."""
+
+
+class Silences(Protocol):
+    """Who watches the heartbeats."""
+
+    def judged(self, uid: UUID, run: Run) -> Run:
+        """The run as observed, with what is known of its process."""
+
+
+class RunMeter(Protocol):
+    """Who measures runs."""
+
+    def attempt_ended(self, ending: str) -> None:
+        """An attempt was seen to have ended."""
+
+    def run_ended(self, state: str) -> None:
+        """A run was seen to have ended."""
+
+    def attempt_began(self, after: float) -> None:
+        """An attempt's process began so many seconds after its claim."""
+
+
+@dataclass(slots=True)
+class _Visit:
+    """What one reconcile has found out for certain.
+
+    Attributes:
+        fresh: the Workflow was read, or its status was written, in this reconcile.
+        claimed: by this reconcile, so nobody can have made its pod.
+    """
+
+    fresh: bool = False
+    claimed: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciler:
+    """Reconciles Workflows by key; `look_after` has a key come again in so many seconds."""
+
+    applier: Applier
+    silences: Silences
+    meter: RunMeter
+    look_after: Callable[[Key, float], None]
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    counted: dict[UUID, int] = field(default_factory=dict)
+    """The newest ended attempt that was measured, of runs that were seen to be held."""
+
+    async def reconcile(self, key: Key) -> None:
+        """Do what is to be done now about the Workflow of this name, and about those that had it before.
+
+        Raises:
+            ApiError, StoreError: something is away or refuses; the key is to come again.
+        """
+        views = self.applier.views
+        with about(workflow=str(key)):
+            for uid in views.departed(key):
+                await self._see_off(key, uid)
+            workflow = views.workflow(key)
+            if workflow is not None and not self._rests(workflow):
+                with about(run=str(workflow.uid)):
+                    await self._settle(key)
+
+    def _rests(self, workflow: Workflow) -> bool:
+        """Whether nothing will ever be to do again."""
+        rests = (
+            finished(workflow)
+            and workflow.status.observed_generation == workflow.generation
+            and workflow.restart == workflow.status.restart
+            and (workflow.spec is None or workflow.spec.ttl_seconds_after_finished is None)
+            and not self.applier.views.pods(workflow.uid)
+        )
+        if rests:
+            self._forget(workflow.uid)
+        return rests
+
+    async def _settle(self, key: Key) -> None:
+        visit = _Visit()
+        for _ in range(_ROUNDS):
+            workflow = self.applier.views.workflow(key)
+            if workflow is None:
+                return
+            observed = await self._observe(workflow, visit)
+            actions = decide(observed)
+            if _needs_fresh(actions) and not visit.fresh:
+                await self._read_workflow(key, visit)
+                if self.applier.views.workflow(key) != workflow:
+                    continue
+            _log.debug("decided", extra={"actions": actions})
+            done = await self.applier.apply(observed, actions)
+            visit.claimed = done.claimed
+            visit.fresh = visit.fresh or _wrote(actions, done)
+            self._settle_place(observed, done)
+            if done.stale:
+                await self._read_workflow(key, visit)
+            if not done.again:
+                if done.look_after is not None:
+                    self.look_after(key, done.look_after)
+                return
+        _log.warning("not settled after %s rounds", _ROUNDS)
+        self.look_after(key, _PAUSE)
+
+    async def _observe(self, workflow: Workflow, visit: _Visit) -> Observed:
+        pods = self.applier.views.pods(workflow.uid)
+        seen = await self.applier.store.observe(workflow.uid)  # after the pods: what a pod's end says is in it by then
+        gone = False
+        if seen.run is not None and _misses_pod(seen.run, pods):
+            gone = seen.run.claim == visit.claimed or not await self._find_pod(workflow, seen.run)
+            if not gone:
+                pods = self.applier.views.pods(workflow.uid)
+                seen = await self.applier.store.observe(workflow.uid)
+        run = None if seen.run is None else self.silences.judged(workflow.uid, seen.run)
+        if run is not None:
+            await self._count(workflow.uid, run)
+        refusal = self.applier.refusals.get(workflow.uid)
+        if refusal is not None and (run is None or run.attempt != refusal.attempt):
+            self.applier.refusals.pop(workflow.uid)
+            refusal = None
+        source, problem = await self._source(workflow, run)
+        return Observed(
+            workflow=workflow,
+            run=run,
+            pods=pods,
+            store_id=seen.store_id,
+            now=self.now(),
+            capacity=self.applier.capacity.refusal(workflow.key, workflow.uid),
+            refused=None if refusal is None else refusal.said,
+            refused_for=0.0 if refusal is None else self.clock() - refusal.at,
+            refused_generation=None if refusal is None else refusal.generation,
+            pod_gone=gone,
+            source=source,
+            source_problem=problem,
+        )
+
+    async def _find_pod(self, workflow: Workflow, run: Run) -> bool:
+        """Whether there is a pod of the run's claim, which the view has not heard of."""
+        name = pod_name(workflow.key.name, workflow.uid, run.attempt)
+        try:
+            body = await self.applier.kube.get(PODS, workflow.key.namespace, name)
+        except NotFound:
+            return False
+        seen = read_pod(body)
+        if seen is None or seen.workflow_uid != workflow.uid:
+            return False
+        self.applier.views.saw_pod(seen)
+        return seen.pod.claim == run.claim
+
+    async def _source(self, workflow: Workflow, run: Run | None) -> tuple[Mapping[str, str] | None, str | None]:
+        """The code that is to go with a run that is not there yet, or why it cannot be read."""
+        spec = workflow.spec
+        if run is not None or spec is None:
+            return None, None
+        if spec.source_config_map is None:
+            return spec.source_inline, None
+        try:
+            found = await self.applier.kube.get(CONFIG_MAPS, workflow.key.namespace, spec.source_config_map)
+        except NotFound:
+            return None, f"there is no ConfigMap {spec.source_config_map!r} in this namespace"
+        return found.get("data") or {}, None
+
+    async def _read_workflow(self, key: Key, visit: _Visit) -> None:
+        """Have the view of a Workflow be the newest."""
+        views = self.applier.views
+        known = views.workflow(key)
+        try:
+            workflow = read_workflow(await self.applier.kube.get(WORKFLOWS, key.namespace, key.name))
+        except NotFound:
+            if known is not None:
+                views.saw_workflow_gone(key, known.uid)
+        else:
+            views.saw_workflow(workflow)
+        visit.fresh = True
+        for uid in views.departed(key):
+            await self._see_off(key, uid)
+
+    async def _see_off(self, key: Key, uid: UUID) -> None:
+        """Cancel the run of a Workflow that went, once the API server says so, too."""
+        try:
+            body = await self.applier.kube.get(WORKFLOWS, key.namespace, key.name)
+        except NotFound:
+            pass
+        else:
+            workflow = read_workflow(body)
+            self.applier.views.saw_workflow(workflow)
+            if workflow.uid == uid:
+                self.applier.views.forget_departed(key, uid)
+                return
+        with about(run=str(uid)):
+            state = await self.applier.store.request_cancel(uid)
+            await self.applier.store.mark_gone([uid])
+            if state is not None and not state.ended:
+                _log.info("its Workflow is gone, so the run is told to end")
+        self._forget(uid)
+        self.applier.capacity.settle(key, uid, held=False)
+        self.applier.views.forget_departed(key, uid)
+
+    def _settle_place(self, observed: Observed, done: Done) -> None:
+        """Say whether the run holds a place among the active ones, or waits for one."""
+        workflow, run = observed.workflow, observed.run
+        if done.again:
+            if observed.capacity is not None and done.claimed is None and run is not None and run.claim is None:
+                self.applier.capacity.wait(workflow.key, workflow.uid)
+            return
+        held = run is not None and run.claim is not None and not run.state.ended
+        wants = observed.capacity is not None and run is not None and not held and not run.state.ended
+        spec = workflow.spec
+        self.applier.capacity.settle(
+            workflow.key, workflow.uid, held=held, wants=wants and spec is not None and not spec.suspend
+        )
+
+    async def _count(self, uid: UUID, run: Run) -> None:
+        """Measure what has ended of a run since it was seen to be held."""
+        if run.claim is not None:
+            self.counted.setdefault(uid, run.attempt - 1)
+        counted = self.counted.get(uid)
+        if counted is None or run.last is None or run.last.attempt <= counted:
+            return
+        self.counted[uid] = run.last.attempt
+        self.meter.attempt_ended(run.last.ending)
+        if run.state.ended:
+            del self.counted[uid]
+            self.meter.run_ended(run.state.value)
+            for attempt in await self.applier.store.attempts(uid):
+                if attempt.begun is not None:
+                    self.meter.attempt_began((attempt.begun - attempt.claimed).total_seconds())
+
+    def _forget(self, uid: UUID) -> None:
+        self.counted.pop(uid, None)
+        self.applier.refusals.pop(uid, None)
+        self.applier.budget.forget(uid)
+
+
+def _misses_pod(run: Run, pods: list[Pod]) -> bool:
+    return run.claim is not None and not run.state.ended and all(pod.claim != run.claim for pod in pods)
+
+
+def _needs_fresh(actions: list[Action]) -> bool:
+    """Whether something weighty is done before a status is written, which would fail on an older Workflow."""
+    for action in actions:
+        if isinstance(action, WriteStatus) and not action.soon:
+            return False
+        if isinstance(action, _WEIGHTY):
+            return True
+    return False
+
+
+def _wrote(actions: list[Action], done: Done) -> bool:
+    return not done.stale and any(isinstance(action, WriteStatus) and not action.soon for action in actions)

@@ -1,0 +1,193 @@
+"""Compares everything now and then: what no event told is found here, and nothing is concluded from half a list.
+
+Rows are read first, then Workflows and pods: a run whose row was there before its Workflow was not listed is an orphan,
+if the API server says so once more. The next comparison comes by itself, or soon after somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from perdure.errors import PerdureError
+
+from .api.names import POD_SELECTOR
+from .capacity import Capacity
+from .errors import NotFound
+from .kube import PODS, WORKFLOWS, Json, Kube, Resource
+from .metrics import Metrics
+from .observed import Key
+from .store import OperatorStore, RunListing
+from .views import Views, finished, read_pod, read_workflow
+
+__all__ = ["Resync", "Scope"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("perdure.operator.resync")
+
+_SOON = (1.0, 2.0)
+"""Seconds after which a comparison that was asked for begins."""
+
+_SHORTEST = 5.0
+"""Seconds between two comparisons that were asked for."""
+
+_RETRY = (1.0, 30.0)
+_SPREAD = (0.75, 1.25)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is compared: these namespaces, or all if there are none.
+
+    Attributes:
+        every: seconds from one comparison to the next, on average.
+        retention: how long what is stored of a run stays once its Workflow is gone.
+    """
+
+    namespaces: Sequence[str] = ()
+    every: float = 450.0
+    retention: timedelta = timedelta(days=7)
+
+    def holds(self, namespace: str) -> bool:
+        """Whether a namespace is watched."""
+        return not self.namespaces or namespace in self.namespaces
+
+
+class Resync:
+    """Compares the store, the cluster and the views; `add` puts a Workflow on the queue."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        kube: Kube,
+        store: OperatorStore,
+        views: Views,
+        capacity: Capacity,
+        metrics: Metrics,
+        add: Callable[[Key], None],
+    ) -> None:
+        self._scope = scope
+        self._kube = kube
+        self._store = store
+        self._views = views
+        self._capacity = capacity
+        self._metrics = metrics
+        self._add = add
+        self._asked = asyncio.Event()
+        self._done_at: float | None = None
+        self.first = asyncio.Event()
+        """Set once everything has been compared."""
+        self.problem: str | None = "not everything has been compared yet"
+        """Why the last comparison came to no end."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last comparison that came to its end."""
+        return float("inf") if self._done_at is None else time.monotonic() - self._done_at
+
+    def soon(self) -> None:
+        """Have everything compared again."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Compare now and then, until cancelled."""
+        delay = _RETRY[0]
+        sweep = True
+        while True:
+            self._asked.clear()
+            if await self._compare_once(sweep=sweep):
+                delay = _RETRY[0]
+                sweep = not await self._asked_within(self._scope.every * random.uniform(*_SPREAD))
+            else:
+                await asyncio.sleep(delay * random.uniform(*_SPREAD))
+                delay = min(_RETRY[1], delay * 2)
+
+    async def _asked_within(self, seconds: float) -> bool:
+        """Wait for somebody to ask, and then for others to ask, too; False if nobody does in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
+        except TimeoutError:
+            return False
+        await asyncio.sleep(max(random.uniform(*_SOON), _SHORTEST - self.age))
+        return True
+
+    async def _compare_once(self, *, sweep: bool) -> bool:
+        began = time.monotonic()
+        failed: str | None = None
+        try:
+            await self._compare()
+            if sweep:
+                await self._sweep()
+        except PerdureError as error:
+            failed, self.problem = type(error).__name__, str(error)
+            _log.warning("not everything could be compared: %s", error)
+        else:
+            self.problem, self._done_at = None, time.monotonic()
+            self.first.set()
+        finally:
+            self._metrics.resynced(time.monotonic() - began, failed)
+        return failed is None
+
+    async def _compare(self) -> None:
+        _, rows = await self._store.active_runs()
+        known = self._views.known()
+        self._views.expect_list()
+        workflows = await self._listed(WORKFLOWS, read_workflow)
+        pods = [seen for seen in await self._listed(PODS, read_pod, POD_SELECTOR) if seen is not None]
+        changed = self._views.saw_lists(workflows, pods, known)
+        self._capacity.begin((Key(row.namespace, row.name), row.uid) for row in rows if row.held)
+        listed = {workflow.uid for workflow in workflows}
+        for row in rows:
+            if row.uid not in listed and self._scope.holds(row.namespace) and not (row.cancel and row.held):
+                await self._orphan(row)
+        # What the store notified of while nobody listened is found by looking at all that go on.
+        going_on = [key for key in self._views.all_keys() if key not in changed and self._goes_on(key)]
+        for key in [*changed, *going_on]:
+            self._add(key)
+        _log.info("compared", extra={"workflows": len(workflows), "pods": len(pods), "active_runs": len(rows)})
+
+    def _goes_on(self, key: Key) -> bool:
+        workflow = self._views.workflow(key)
+        return workflow is not None and not finished(workflow)
+
+    async def _listed(self, resource: Resource, read: Callable[[Json], T], selector: str = "") -> list[T]:
+        """All objects of the namespaces that are watched."""
+        found: list[T] = []
+        for namespace in self._scope.namespaces or (None,):
+            found += (await self._kube.listed(resource, read, namespace=namespace, selector=selector))[0]
+        return found
+
+    async def _orphan(self, row: RunListing) -> None:
+        """Cancel a run whose Workflow is not in the list, if the API server says once more that it is gone."""
+        if not await self._gone(row):
+            return
+        await self._store.request_cancel(row.uid)
+        await self._store.mark_gone([row.uid])
+        self._metrics.orphan_cancelled()
+        _log.warning(
+            "a run's Workflow is gone, so it is told to end",
+            extra={"workflow": f"{row.namespace}/{row.name}", "run": str(row.uid)},
+        )
+
+    async def _gone(self, row: RunListing) -> bool:
+        try:
+            body = await self._kube.get(WORKFLOWS, row.namespace, row.name)
+        except NotFound:
+            return True
+        return read_workflow(body).uid != row.uid
+
+    async def _sweep(self) -> None:
+        """Let go of what is stored of runs whose Workflows are long gone, and count the others."""
+        ended = await self._store.ended_runs()
+        gone = [row.uid for row in ended if self._scope.holds(row.namespace) and self._views.key_of(row.uid) is None]
+        if gone:
+            await self._store.mark_gone(gone)
+        await self._store.delete_runs_of_gone_workflows(self._scope.retention)

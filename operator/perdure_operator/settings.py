@@ -1,0 +1,147 @@
+"""What the operator is told, by flags and by variables PERDURE_OPERATOR_*; a flag wins."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from secrets import token_hex
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from perdure.pod.environment import DEFAULT_LEASE_SECONDS
+
+from .errors import Misconfigured
+
+__all__ = ["Settings"]
+
+_PREFIX = "PERDURE_OPERATOR_"
+_SECRETS = ("database_url", "database_direct_url", "pod_database_url")
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_SHORTEST_RESYNC = 1.0
+
+_Names = Annotated[tuple[str, ...], Field(default=())]
+
+
+def _own_namespace() -> str:
+    try:
+        return _OWN_NAMESPACE.read_text().strip()
+    except OSError:
+        return "default"
+
+
+def _identity() -> str:
+    """Of this process alone: a restarted container has the same pod name."""
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}-{token_hex(4)}"
+
+
+class Settings(BaseModel):
+    """Each field is a flag `--like-this` and a variable PERDURE_OPERATOR_LIKE_THIS; lists are separated by commas."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: str = Field(repr=False)
+    """The store, as a libpq URL. Also PERDURE_DATABASE_URL."""
+
+    database_direct_url: str | None = Field(default=None, repr=False)
+    """The store without a pooler in between, to be notified on. Also PERDURE_DATABASE_DIRECT_URL."""
+
+    database_connections: int = Field(default=4, ge=1, le=100)
+    """Connections for statements; two more watch and listen."""
+
+    pod_database_secret: str | None = None
+    """The Secret in each Workflow's namespace whose key `url` is the store for its pods."""
+
+    pod_database_url: str | None = Field(default=None, repr=False)
+    """The store for pods, written into them for everybody to read who may read pods: for tests."""
+
+    runtime_image: str = "perdure"
+    """Runs Workflows that name no image."""
+
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    """Of pods; without, as Kubernetes has it."""
+
+    image_pull_secrets: _Names
+    """Of pods: names of Secrets in the Workflow's namespace."""
+
+    lease_seconds: float = Field(default=DEFAULT_LEASE_SECONDS, gt=0)
+    """An attempt whose heartbeat rests for so long is taken for dead."""
+
+    namespaces: _Names
+    """Those that are watched; none: all."""
+
+    max_active_runs: int | None = Field(default=None, ge=1)
+    """How many runs may be active at once; the others wait."""
+
+    max_active_runs_per_namespace: int | None = Field(default=None, ge=1)
+    """How many of them in one namespace."""
+
+    kubeconfig: Path | None = None
+    """Credentials outside of a cluster; without, those of the pod, else what kubectl would use."""
+
+    leader_election: bool = True
+    """Hold a Lease while working, so that several operators can stand by."""
+
+    leader_election_namespace: str = Field(default_factory=_own_namespace)
+    """Where the Lease is."""
+
+    leader_election_name: str = "perdure-operator"
+    """The Lease."""
+
+    identity: str = Field(default_factory=_identity)
+    """Who this is, in the Lease and in events."""
+
+    workers: int = Field(default=16, ge=1, le=1000)
+    """How many Workflows are reconciled at a time."""
+
+    resync_seconds: float = Field(default=450, ge=_SHORTEST_RESYNC)
+    """From one comparison of everything to the next, on average."""
+
+    retention_days: float = Field(default=7, ge=0)
+    """How long what is stored of a run stays once its Workflow is gone."""
+
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    """Of /livez, /readyz and /metrics; 0: any."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """What is logged at least."""
+
+    log_format: Literal["json", "text"] = "json"
+    """A line is a JSON object, or key=value."""
+
+    @field_validator("namespaces", "image_pull_secrets", mode="before")
+    @classmethod
+    def _separated(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
+        """Read flags and variables.
+
+        Raises:
+            Misconfigured: some are wrong; the message names each.
+            SystemExit: a flag is unknown, or help was asked for.
+        """
+        variables = {name: environ.get(_PREFIX + name.upper()) for name in cls.model_fields}
+        variables["database_url"] = variables["database_url"] or environ.get("PERDURE_DATABASE_URL")
+        variables["database_direct_url"] = variables["database_direct_url"] or environ.get("PERDURE_DATABASE_DIRECT_URL")
+        told = {**variables, **{name: value for name, value in _flags(arguments).items() if value is not None}}
+        try:
+            settings = cls.model_validate({name: value for name, value in told.items() if value})
+        except ValidationError as error:
+            problems = [f"--{'-'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}" for e in error.errors()]
+            raise Misconfigured("; ".join(problems)) from None  # its own text shows the values, secrets among them
+        if (settings.pod_database_secret is None) == (settings.pod_database_url is None):
+            raise Misconfigured("--pod-database-secret: pods need to know the store; name the Secret that has its URL")
+        return settings
+
+
+def _flags(arguments: Sequence[str]) -> dict[str, str | None]:
+    parser = argparse.ArgumentParser(prog="perdure-operator", description="Runs Workflow resources of a cluster.")
+    for name in Settings.model_fields:
+        if name not in _SECRETS:  # everybody can read a command line
+            parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE")
+    return vars(parser.parse_args(arguments))

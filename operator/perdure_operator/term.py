@@ -1,0 +1,174 @@
+"""One term of leadership: everything that works, from the first comparison on; each term begins with nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from perdure.errors import StoreError
+
+from .api.names import POD_SELECTOR
+from .api.pod import PodSettings, SecretKey
+from .apply import Applier
+from .budget import StatusBudget
+from .capacity import Capacity, Places
+from .events import EventPoster
+from .handlers import EventSource
+from .kube import Kube
+from .listen import Listener
+from .liveness import Liveness
+from .metrics import Metrics
+from .observed import Key, Workflow
+from .queue import WorkQueue
+from .reconcile import Reconciler
+from .resync import Resync, Scope
+from .settings import Settings
+from .store import OperatorStore
+from .views import SeenPod, Views, read_pod, read_workflow
+
+__all__ = ["Term"]
+
+_log = logging.getLogger("perdure.operator")
+
+_STORE_CHECK = 10.0
+_COUNT = 30.0
+_LAST_WORK = 1.2
+"""Seconds that reconciles under way have to end when the operator is told to stop."""
+
+
+class Term:
+    """What works while this operator leads. It is the sink of events."""
+
+    def __init__(self, settings: Settings, kube: Kube, owner: str, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._store = OperatorStore(
+            settings.database_url, owner, lease=settings.lease_seconds, connections=settings.database_connections
+        )
+        self._store_problem: str | None = None
+        self.views = Views()
+        self.queue: WorkQueue[Key] = WorkQueue(self._reconcile, workers=settings.workers, meter=metrics)
+        places = Places(settings.max_active_runs, settings.max_active_runs_per_namespace)
+        self.capacity = Capacity(places, self.queue.add)
+        self._liveness = Liveness(settings.database_url, owner, self._heard_of, lease=settings.lease_seconds)
+        direct = settings.database_direct_url or settings.database_url
+        scope = Scope(
+            namespaces=settings.namespaces,
+            every=settings.resync_seconds,
+            retention=timedelta(days=settings.retention_days),
+        )
+        self.resync = Resync(scope, kube, self._store, self.views, self.capacity, metrics, self.queue.add)
+        self._listener = Listener(direct, owner, self._heard_of, self.resync.soon)
+        self._source = EventSource(self, kube.credentials, settings.namespaces, POD_SELECTOR)
+        applier = Applier(
+            kube=kube,
+            store=self._store,
+            views=self.views,
+            capacity=self.capacity,
+            budget=StatusBudget(time.monotonic),
+            events=EventPoster(kube, settings.identity),
+            refusals={},
+            pods=_pod_settings(settings),
+        )
+        self._reconciler = Reconciler(
+            applier=applier, silences=self._liveness, meter=metrics, look_after=self.queue.add_after
+        )
+        self._working: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._check_store(), name="check the store")
+                group.create_task(self._liveness.run(), name="liveness")
+                group.create_task(self.resync.run(), name="resync")
+                await self.resync.first.wait()
+                group.create_task(self._listener.run(), name="listen")
+                group.create_task(self._source.run(), name="events")
+                group.create_task(self._count(), name="count")
+                self._working = group.create_task(self.queue.run(), name="work")
+        finally:
+            await self._store.close()
+
+    async def finish(self) -> None:
+        """Begin nothing more, and let what has begun end, if that takes no longer than a moment."""
+        self.queue.stop()
+        if self._working is not None:
+            await asyncio.wait({self._working}, timeout=_LAST_WORK)
+
+    def problems(self) -> Sequence[str]:
+        """What keeps it from working."""
+        store = [] if self._store_problem is None else [f"the store: {self._store_problem}"]
+        return store if self.resync.problem is None else [*store, f"the comparison: {self.resync.problem}"]
+
+    # The sink of events.
+
+    def read(self, plural: str, body: Mapping[str, Any]) -> object:
+        """Take from an object what is needed of it; in the source's thread."""
+        return read_workflow(body) if plural == "workflows" else read_pod(body)
+
+    def heard(self, plural: str, seen: object, *, gone: bool) -> None:
+        """A Workflow or a pod is there, or gone."""
+        match seen:
+            case Workflow():
+                if gone:
+                    self.views.saw_workflow_gone(seen.key, seen.uid)
+                    self.queue.add(seen.key)
+                elif self.views.saw_workflow(seen):
+                    self.queue.add(seen.key)
+            case SeenPod():
+                if gone:
+                    self.views.saw_pod_gone(seen.workflow_uid, seen.pod.uid)
+                    self.queue.add(seen.workflow)
+                elif self.views.saw_pod(seen):
+                    self.queue.add(seen.workflow)
+            case _:
+                _log.debug("an object of no Workflow: %s", plural)
+
+    def listed(self) -> None:
+        """Objects were listed anew: what went since the list before was not announced."""
+        self.resync.soon()
+
+    def _heard_of(self, runs: Sequence[UUID]) -> None:
+        for uid in runs:
+            if (key := self.views.key_of(uid)) is not None:
+                self.queue.add(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        await self._reconciler.reconcile(key)
+
+    async def _check_store(self) -> None:
+        while True:
+            try:
+                await self._store.identity()
+            except StoreError as error:
+                self._store_problem = str(error)
+            else:
+                self._store_problem = None
+            await asyncio.sleep(_STORE_CHECK)
+
+    async def _count(self) -> None:
+        while True:
+            try:
+                counted = await self._store.count()
+            except StoreError as error:
+                _log.warning("the runs were not counted: %s", error)
+            else:
+                self._metrics.count_runs((one.namespace, one.state.value, one.runs) for one in counted)
+            await asyncio.sleep(_COUNT)
+
+
+def _pod_settings(settings: Settings) -> PodSettings:
+    secret = settings.pod_database_secret
+    database = settings.pod_database_url or "" if secret is None else SecretKey(secret)
+    return PodSettings(
+        database=database,
+        runtime_image=settings.runtime_image,
+        lease_seconds=settings.lease_seconds,
+        image_pull_policy=settings.image_pull_policy,
+        image_pull_secrets=settings.image_pull_secrets,
+    )

@@ -1,0 +1,213 @@
+"""What the operator remembers of the cluster: each Workflow, and the pods of each, as they were last seen.
+
+Filled by events, corrected by lists and by the answers to its own writes; whatever comes late, in another order or
+twice, the newest version of an object stays. It keeps parsed objects only, and of finished Workflows no more than what
+is needed to leave them alone. A Workflow that went is remembered until somebody has seen to its run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from sys import intern
+from typing import Any
+from uuid import UUID
+
+from .api.parse import parse_workflow
+from .api.pod_view import parse_pod
+from .observed import Key, Pod, Workflow
+
+__all__ = ["SeenPod", "Views", "finished", "read_pod", "read_workflow"]
+
+_UID = "perdure.io/workflow-uid"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPod:
+    """A pod of ours, whose it is, and in which version it was seen."""
+
+    workflow: Key
+    workflow_uid: UUID
+    version: str
+    pod: Pod
+
+
+def finished(workflow: Workflow) -> bool:
+    """Whether its status says that its run has ended."""
+    condition = workflow.status.conditions.get("Finished")
+    return condition is not None and condition.status == "True"
+
+
+def read_workflow(body: Mapping[str, Any]) -> Workflow:
+    """Parse a Workflow; what a finished one was told to do is left out."""
+    workflow = parse_workflow(body)
+    if workflow.spec is None or not finished(workflow):
+        return workflow
+    spec = replace(
+        workflow.spec,
+        entrypoint=intern(workflow.spec.entrypoint),
+        input="null",
+        image=None if workflow.spec.image is None else intern(workflow.spec.image),
+        source_inline=None,
+        pod_template={},
+    )
+    return replace(workflow, spec=spec, labels={})
+
+
+def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
+    """Parse a pod; None if it belongs to no Workflow."""
+    metadata = body["metadata"]
+    owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("kind") == "Workflow"]
+    try:
+        uid = UUID(metadata["labels"][_UID])
+    except (KeyError, ValueError):
+        return None
+    pod = parse_pod(body)
+    if not owners or pod is None:
+        return None
+    key = Key(metadata["namespace"], owners[0]["name"])
+    return SeenPod(key, uid, metadata["resourceVersion"], pod)
+
+
+class Views:
+    """Workflows by key, pods by the UID of their Workflow."""
+
+    def __init__(self) -> None:
+        self._workflows: dict[Key, Workflow] = {}
+        self._keys: dict[UUID, Key] = {}
+        self._pods: dict[UUID, dict[str, SeenPod]] = {}
+        self._departed: dict[Key, set[UUID]] = {}
+        self._gone: set[str] | None = None
+
+    def workflow(self, key: Key) -> Workflow | None:
+        """The Workflow of that name."""
+        return self._workflows.get(key)
+
+    def key_of(self, uid: UUID) -> Key | None:
+        """The name of the Workflow with this UID."""
+        return self._keys.get(uid)
+
+    def all_keys(self) -> list[Key]:
+        """All of them."""
+        return list(self._workflows)
+
+    def pods(self, uid: UUID) -> list[Pod]:
+        """The pods of a Workflow."""
+        return [seen.pod for seen in self._pods.get(uid, {}).values()]
+
+    def departed(self, key: Key) -> set[UUID]:
+        """UIDs of Workflows of that name that went, and whose runs nobody has seen to."""
+        return set(self._departed.get(key, ()))
+
+    def forget_departed(self, key: Key, uid: UUID) -> None:
+        """The run of a Workflow that went has been seen to."""
+        left = self._departed.get(key, set())
+        left.discard(uid)
+        if not left:
+            self._departed.pop(key, None)
+
+    def saw_workflow(self, workflow: Workflow) -> bool:
+        """Remember a Workflow; whether it tells anything new."""
+        if self._gone is not None and str(workflow.uid) in self._gone:
+            return False
+        known = self._workflows.get(workflow.key)
+        if known is not None:
+            if known.uid == workflow.uid and not _newer(workflow.resource_version, known.resource_version):
+                return False
+            if known.uid != workflow.uid:
+                if not _newer(workflow.resource_version, known.resource_version):
+                    return False
+                self._depart(known)
+        self._workflows[workflow.key] = workflow
+        self._keys[workflow.uid] = workflow.key
+        return True
+
+    def saw_workflow_gone(self, key: Key, uid: UUID) -> None:
+        """A Workflow is no more."""
+        if self._gone is not None:
+            self._gone.add(str(uid))
+        known = self._workflows.get(key)
+        if known is not None and known.uid == uid:
+            self._depart(known)
+            del self._workflows[key]
+        else:
+            self._departed.setdefault(key, set()).add(uid)
+
+    def saw_pod(self, seen: SeenPod) -> bool:
+        """Remember a pod; whether it tells anything new."""
+        if self._gone is not None and seen.pod.uid in self._gone:
+            return False
+        pods = self._pods.setdefault(seen.workflow_uid, {})
+        known = pods.get(seen.pod.uid)
+        if known is not None and not _newer(seen.version, known.version):
+            return False
+        pods[seen.pod.uid] = seen
+        return known is None or known.pod != seen.pod
+
+    def saw_pod_gone(self, workflow: UUID, pod: str) -> None:
+        """A pod is no more."""
+        if self._gone is not None:
+            self._gone.add(pod)
+        pods = self._pods.get(workflow, {})
+        pods.pop(pod, None)
+        if not pods:
+            self._pods.pop(workflow, None)
+
+    def expect_list(self) -> None:
+        """Lists are about to be read: what goes meanwhile must not come back with them."""
+        self._gone = set()
+
+    def saw_lists(self, workflows: Iterable[Workflow], pods: Iterable[SeenPod], before: Known) -> set[Key]:
+        """Correct the views by lists of all there is; the Workflows that they tell something new about.
+
+        `before` is what was known when the lists were asked for: of it, what is not in them has gone.
+        """
+        changed: set[Key] = set()
+        listed: set[UUID] = set()
+        for workflow in workflows:
+            listed.add(workflow.uid)
+            if self.saw_workflow(workflow):
+                changed.add(workflow.key)
+        for uid in before.workflows - listed:
+            if (key := self._keys.get(uid)) is not None:
+                self.saw_workflow_gone(key, uid)
+                changed.add(key)
+        listed_pods: set[str] = set()
+        for seen in pods:
+            listed_pods.add(seen.pod.uid)
+            if self.saw_pod(seen):
+                changed.add(seen.workflow)
+        for uid, pod in before.pods - {(uid, pod) for uid, pod in before.pods if pod in listed_pods}:
+            known = self._pods.get(uid, {}).get(pod)
+            if known is not None:
+                changed.add(known.workflow)
+                self.saw_pod_gone(uid, pod)
+        self._gone = None
+        return changed
+
+    def known(self) -> Known:
+        """The UIDs of all there is."""
+        pods = {(uid, pod) for uid, ours in self._pods.items() for pod in ours}
+        return Known(frozenset(self._keys), frozenset(pods))
+
+    def _depart(self, workflow: Workflow) -> None:
+        self._keys.pop(workflow.uid, None)
+        self._departed.setdefault(workflow.key, set()).add(workflow.uid)
+
+    def __len__(self) -> int:
+        return len(self._workflows)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """UIDs of Workflows, and of pods with those of their Workflows."""
+
+    workflows: frozenset[UUID]
+    pods: frozenset[tuple[UUID, str]]
+
+
+def _newer(version: str, known: str) -> bool:
+    """Whether a resourceVersion is a later one; where they are no numbers, whatever differs counts as later."""
+    if version.isdecimal() and known.isdecimal():
+        return int(version) > int(known)
+    return version != known
