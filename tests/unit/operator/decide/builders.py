@@ -10,8 +10,8 @@ from uuid import UUID
 
 from perdure.names import Claim
 from perdure.store.records import RunState
-from perdure_operator.actions import Action, LookAgain, PostEvent, WriteStatus
-from perdure_operator.decide import decide
+from perdure_operator import decide as deciding
+from perdure_operator.actions import LookAgain, PostEvent, WriteStatus
 from perdure_operator.observed import (
     ContainerEnd,
     Ended,
@@ -77,7 +77,7 @@ def over(attempt: int = 1, code: int = 137, reason: str = "Error", message: str 
     return pod(attempt, phase, end=ContainerEnd(code, reason, message), finished_at=ago(1), **changes)
 
 
-def observed(run: Run | None = None, pods: Sequence[Pod] = (), **changes: Any) -> Observed:
+def observed(run: Run | None = None, pods: Sequence[Pod] = (), **changes: Any) -> Any:
     """What is observed of a Workflow whose status names the store, unless a workflow is given."""
     if "workflow" not in changes:
         changes["workflow"] = workflow(status=started())
@@ -89,20 +89,25 @@ def started(**changes: Any) -> Status:
     return replace(Status(store_id=STORE, start_time=ago(90)), **changes)
 
 
-def told(seen: Observed) -> Observed:
+def told(seen: Observed) -> Any:
     """The same, after its status was written."""
     status = new_status(seen)
     return seen if status is None else replace(seen, workflow=replace(seen.workflow, status=status))
 
 
-def new_status(seen: Observed) -> Status | None:
+def decide(seen: Observed) -> list[Any]:
+    """What is decided; a test knows which actions to expect."""
+    return list(deciding.decide(seen))
+
+
+def new_status(seen: Observed) -> Any:
     """The status that is written, at once or soon."""
     written = [action.status for action in decide(seen) if isinstance(action, WriteStatus)]
     assert len(written) <= 1
     return written[0] if written else None
 
 
-def deeds(seen: Observed) -> list[Action]:
+def deeds(seen: Observed) -> list[Any]:
     """What is done, besides telling and waiting."""
     return [one for one in decide(seen) if not isinstance(one, (WriteStatus, PostEvent, LookAgain))]
 
@@ -123,7 +128,7 @@ def story(seen: Observed) -> list[str]:
     return [action.reason for action in decide(seen) if isinstance(action, PostEvent)]
 
 
-def look(seen: Observed) -> float | None:
+def look(seen: Observed) -> Any:
     """In how many seconds it is looked at again."""
     looks = [action.after for action in decide(seen) if isinstance(action, LookAgain)]
     return min(looks, default=None)

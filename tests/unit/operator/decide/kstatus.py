@@ -17,7 +17,4 @@ def kstatus(workflow: Workflow) -> str:
         return "InProgress"
     if states.get("Stalled") == "True":
         return "Failed"
-    match states.get("Ready"):
-        case "False" | "Unknown":
-            return "InProgress"
-    return "Current"
+    return "InProgress" if states.get("Ready") in ("False", "Unknown") else "Current"

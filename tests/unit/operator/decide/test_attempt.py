@@ -225,7 +225,7 @@ def test_a_running_attempt_of_an_unreadable_spec_ends_by_itself():
         (over(code=143, deleting=True), "evicted", "deleted"),
         (over(code=137, disrupted="Evicted: The node was low on resource: memory"), "evicted", "low on"),
         (
-            over(code=137, disrupted="Terminated: Pod was terminated in response to node shutdown"),
+            over(code=137, disrupted="Terminated: ended in response to node shutdown"),
             "evicted",
             "shutdown",
         ),

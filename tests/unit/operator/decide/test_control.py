@@ -17,7 +17,6 @@ from perdure_operator.actions import (
     RequestCancel,
     SetLimits,
 )
-from perdure_operator.decide import decide
 from perdure_operator.observed import Limits, PodPhase
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -26,6 +25,7 @@ from tests.unit.operator.decide.builders import (
     ago,
     begun,
     claimed,
+    decide,
     deeds,
     ended_attempt,
     look,

@@ -8,7 +8,6 @@ import pytest
 
 from perdure.store.records import RunState
 from perdure_operator.actions import PostEvent, WriteStatus
-from perdure_operator.decide import decide
 from perdure_operator.observed import PodPhase
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -16,6 +15,7 @@ from tests.unit.operator.decide.builders import (
     OTHER_STORE,
     begun,
     claimed,
+    decide,
     ended_attempt,
     observed,
     over,

@@ -8,12 +8,12 @@ import pytest
 
 from perdure.store.records import RunState
 from perdure_operator.actions import ClaimRun, CreatePod, InsertRun, LookAgain, RequestCancel, WriteStatus
-from perdure_operator.decide import decide
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,
     STORE,
     claimed,
+    decide,
     deeds,
     ended_attempt,
     look,

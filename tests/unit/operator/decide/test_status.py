@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from perdure.store.records import RunState
 from perdure_operator.actions import LookAgain, WriteStatus
-from perdure_operator.decide import decide
 from perdure_operator.observed import PodPhase
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -18,6 +18,7 @@ from tests.unit.operator.decide.builders import (
     ago,
     begun,
     claimed,
+    decide,
     ended_attempt,
     message,
     new_status,
@@ -208,7 +209,7 @@ def test_an_error_says_its_type_and_message():
 # What is written when.
 
 
-def written(seen) -> WriteStatus | None:
+def written(seen) -> Any:
     return next((one for one in decide(seen) if isinstance(one, WriteStatus)), None)
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from perdure.store.records import RunState
 from perdure_operator.actions import ClaimRun, CreatePod, HandBack, InsertRun, RequestCancel, WriteStatus
-from perdure_operator.decide import decide
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,
@@ -17,6 +16,7 @@ from tests.unit.operator.decide.builders import (
     ago,
     begun,
     claimed,
+    decide,
     deeds,
     look,
     message,
