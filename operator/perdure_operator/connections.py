@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable
@@ -23,7 +24,7 @@ from perdure.store.connection import Fault, classify, conninfo, translated
 from perdure.store.statements import statement
 from perdure.store.versions import check_versions
 
-__all__ = ["OLDEST_SCHEMA", "Connections", "Identity", "Row", "RowLocked", "query"]
+__all__ = ["OLDEST_SCHEMA", "Connections", "Identity", "Row", "RowLocked", "query", "within"]
 
 Row = dict[str, Any]
 
@@ -99,7 +100,7 @@ class Connections:
             used = bool(self._idle)
             connection = self._idle.pop() if used else await self._connect(doing, ends)
             try:
-                rows = await _within(connection, text, parameters, ends)
+                rows = await within(connection, text, parameters, ends)
             except psycopg.Error as error:
                 fault = _fault(error)
                 if fault in (Fault.REFUSED, Fault.LOCKED):
@@ -123,7 +124,7 @@ class Connections:
                 self._conninfo, autocommit=True, prepare_threshold=None, row_factory=dict_row
             )
         try:
-            rows = await _within(connection, query("identity"), {}, ends)
+            rows = await within(connection, query("identity"), {}, ends)
             if not rows:
                 raise StoreUnavailable(f"{doing}: the store says nothing of its version: it is being migrated")
             [row] = rows
@@ -150,8 +151,15 @@ class Connections:
             await _close(self._idle.pop())
 
 
-async def _within(connection: _Connection, text: str, parameters: Mapping[str, object], ends: float) -> Sequence[Row]:
-    """Execute on a connection; one that does not answer in time, or for which nobody waits any more, is broken off."""
+async def within(connection: _Connection, text: str | sql.Composed, parameters: Mapping[str, object], ends: float) -> Sequence[Row]:
+    """Execute on a connection, up to a moment of the loop's clock. One that does not answer by then is broken off.
+
+    So is one for whose answer nobody waits any more: the caller was cancelled.
+
+    Raises:
+        TimeoutError: no answer by then.
+        psycopg.Error
+    """
     asked = asyncio.ensure_future(_fetch(connection, text, parameters))
     try:
         await asyncio.wait({asked}, timeout=max(0.0, ends - asyncio.get_running_loop().time()))
@@ -166,7 +174,7 @@ async def _within(connection: _Connection, text: str, parameters: Mapping[str, o
     return asked.result()
 
 
-async def _fetch(connection: _Connection, text: str, parameters: Mapping[str, object]) -> Sequence[Row]:
+async def _fetch(connection: _Connection, text: str | sql.Composed, parameters: Mapping[str, object]) -> Sequence[Row]:
     cursor = await connection.execute(text, parameters)
     return await cursor.fetchall() if cursor.description else []
 

@@ -34,7 +34,7 @@ FROM perdure.meta m LEFT JOIN LATERAL (
            l.attempt AS last_attempt, l.ending, l.code, l.signal, l.detail, l.ended
     FROM perdure.runs r
     LEFT JOIN perdure.attempts a ON a.run_id = r.id AND a.attempt = r.attempt AND r.claim IS NOT NULL
-    LEFT JOIN perdure.processes p ON p.id = r.process
+    LEFT JOIN perdure.processes p ON p.id = r.process AND p.claim = r.claim
     LEFT JOIN LATERAL (
         SELECT e.attempt, e.ending, e.code, e.signal, e.detail, e.ended FROM perdure.attempts e
         WHERE e.run_id = r.id AND e.ended IS NOT NULL ORDER BY e.attempt DESC LIMIT 1
@@ -151,8 +151,8 @@ FROM perdure.attempts WHERE run_id = %(run)s ORDER BY attempt
 
 -- name: live_runs
 -- Runs that a process holds, with its counter.
-SELECT r.id, r.claim, r.process, p.counter FROM perdure.runs r LEFT JOIN perdure.processes p ON p.id = r.process
-WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.state = 'running'
+SELECT r.id, r.claim, p.counter FROM perdure.runs r LEFT JOIN perdure.processes p ON p.id = r.process AND p.claim = r.claim
+WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.state = 'running' AND r.claim IS NOT NULL
 
 -- name: mark_gone
 -- Rows that somebody has locked are left out, here and below, until the next time.

@@ -90,6 +90,7 @@ class OperatorStore:
         owner: whose runs: `cluster:<UID of the namespace kube-system>`.
         lease: seconds for which a lock on a run's row is waited for.
         connections: how many calls are made at a time.
+        limit: seconds that a call about one run may take.
         clock: monotonic.
 
     Raises:
@@ -103,6 +104,7 @@ class OperatorStore:
         *,
         lease: float = DEFAULT_LEASE_SECONDS,
         connections: int = 4,
+        limit: float = _CALL_LIMIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not owner.startswith(OWNER_PREFIX):
@@ -110,6 +112,7 @@ class OperatorStore:
         self._url = url
         self._owner = owner
         self._lease = lease
+        self._limit = limit
         self._connections = Connections(url, size=connections)
         self._aside = ThreadPoolExecutor(4, "perdure-locked")
         self._ages = Ages(clock)
@@ -168,7 +171,7 @@ class OperatorStore:
             StoreUnavailable: no answer in time.
             SchemaMismatch: there is no schema, or another one.
         """
-        store_id, runs = await self._observe([uid], f"look at run {uid}", _CALL_LIMIT)
+        store_id, runs = await self._observe([uid], f"look at run {uid}")
         return Seen(store_id, runs.get(uid))
 
     async def observe_many(self, uids: Collection[UUID]) -> tuple[UUID, dict[UUID, Run]]:
@@ -188,7 +191,9 @@ class OperatorStore:
             found |= more
         return store_id, found
 
-    async def _observe(self, uids: Sequence[UUID], doing: str, limit: float) -> tuple[UUID, dict[UUID, Run]]:
+    async def _observe(
+        self, uids: Sequence[UUID], doing: str, limit: float | None = None
+    ) -> tuple[UUID, dict[UUID, Run]]:
         parameters = {"runs": uids, "longest_result": LONGEST_RESULT, "longest_error": LONGEST_ERROR}
         rows = await self._read("observe", parameters, doing, limit)
         store_id = _store_id(rows, doing)
@@ -222,7 +227,7 @@ class OperatorStore:
         code: int | None = None,
         signal: int | None = None,
     ) -> bool:
-        """End a claimed attempt, in the words of the table `attempts`; False if the claim does not own the run any more.
+        """End a claimed attempt, in the words of the table `attempts`; False if the claim does not own the run anymore.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -357,9 +362,9 @@ class OperatorStore:
     # How it is asked.
 
     async def _read(
-        self, name: str, parameters: Mapping[str, object], doing: str, limit: float = _CALL_LIMIT
+        self, name: str, parameters: Mapping[str, object], doing: str, limit: float | None = None
     ) -> Sequence[Row]:
-        return await self._connections.rows(name, {"owner": self._owner, **parameters}, doing, limit)
+        return await self._connections.rows(name, {"owner": self._owner, **parameters}, doing, limit or self._limit)
 
     async def _write(self, name: str, parameters: Mapping[str, object], doing: str) -> Any:
         """Change one run's row. Returns the first column of the first row that the statement returns."""
@@ -374,7 +379,7 @@ class OperatorStore:
         call = partial(
             execute_patiently, self._url, query(name), {**parameters, **patience}, lease=self._lease, doing=doing
         )
-        limit = 4 * self._lease + _CALL_LIMIT
+        limit = 4 * self._lease + self._limit
         try:
             async with asyncio.timeout(limit):
                 rows = await asyncio.get_running_loop().run_in_executor(self._aside, call)

@@ -75,7 +75,7 @@ def _last(row: Row) -> Ended | None:
 
 
 def brief_error(text: str) -> str:
-    """Type and message of a recorded error, as a JSON text. `text` is the beginning of its own, and may be cut short."""
+    """Type and message of a recorded error, as a JSON text; `text` is the beginning of its own, and may be cut off."""
     try:
         document = json.loads(text)
         found = {"type": str(document["type"]), "message": str(document["message"])}

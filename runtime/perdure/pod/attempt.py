@@ -44,6 +44,7 @@ from .channel import ChildChannel, Request
 from .environment import PodEnvironment
 from .events import Events
 from .exit_codes import ExitCode
+from .source import SourceFolder, files_of_source
 
 if TYPE_CHECKING:
     from perdure.definitions import WorkflowDefinition
@@ -114,6 +115,7 @@ class _AttemptProcess:
         self._deadline = None if begun.deadline_in is None else time.monotonic() + begun.deadline_in
         self._events = Events.of_environment()
         self._ending = threading.Lock()
+        self._source: SourceFolder | None = None
 
     def run(self) -> int:
         try:
@@ -127,6 +129,9 @@ class _AttemptProcess:
         except StoreError as error:
             _say(f"the run's end could not be recorded, so it goes on from its last step in another attempt: {error}")
             return ExitCode.NOT_STARTED
+        finally:
+            if self._source is not None:
+                self._source.close()
 
     def _run(self) -> Ending:
         begun = self._begun
@@ -139,8 +144,16 @@ class _AttemptProcess:
         run, claim = self._environment.run_id, self._environment.claim
         recorded = self._store.load([(run, claim)])[run] if begun.attempt > 1 else []
         self._events.begun(begun.attempt, len(recorded))
-        if self._environment.import_path is not None:
-            sys.path.insert(0, self._environment.import_path)
+        try:
+            if begun.source is not None:
+                self._source = SourceFolder(files_of_source(begun.source))
+        except EntrypointError as error:
+            return _failed(error)
+        except OSError as error:
+            # This place's fault, not the workflow's: another may have room.
+            why = "give the pod a folder that it may write to, such as an emptyDir on /tmp, or name one in TMPDIR"
+            return Ending(None, signal=HandedBack(f"no place for the run's source: {error}; {why}"))
+        self._find_code()
         try:
             definition = load(begun.entrypoint)
         except EntrypointError as error:
@@ -169,6 +182,14 @@ class _AttemptProcess:
         if not definition.is_async:
             return execute(definition, attempt())
         return self._run_loop(definition, attempt)
+
+    def _find_code(self) -> None:
+        """Put the workflow's code on the import path: the run's own source before all else."""
+        if self._environment.import_path is not None:
+            sys.path.insert(0, self._environment.import_path)
+        if self._source is not None:
+            # `load` would put the current folder first, were it not there already.
+            sys.path[:0] = [self._source.path, os.getcwd()]
 
     def _run_loop(self, definition: WorkflowDefinition, attempt: Callable[[RunLoop, LoopCommitter], Attempt]) -> Ending:
         loop = RunLoop()

@@ -1,0 +1,79 @@
+"""An `OperatorStore`, and what its tests need beside it: Workflows, and what pods do."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from perdure.names import Claim
+from perdure_operator.observed import Key, Run, Spec, Workflow
+from perdure_operator.store import OperatorStore
+from tests.integration.store.rows import Attempt, Session
+
+__all__ = ["OWNER", "asynchronous", "begin", "claimed", "inserted", "opened", "pods_attempt", "run_of", "workflow"]
+
+OWNER = "cluster:6c2f7a4e"
+
+
+def asynchronous(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test that runs in a loop of its own."""
+
+    @functools.wraps(test)
+    def run(*arguments: object, **named: object) -> None:
+        asyncio.run(test(*arguments, **named))
+
+    return run
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[OperatorStore]:
+    """A store that is closed in the end."""
+    store = OperatorStore(url, OWNER, **options)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def workflow(name: str = "transfer-17", *, uid: UUID | None = None, namespace: str = "shop", **spec: Any) -> Workflow:
+    """A Workflow; what is not given of its spec is the default."""
+    given = {"entrypoint": "bank:transfer", "input": '{"amount": 100}', **spec}
+    return Workflow(Key(namespace, name), uid or uuid4(), 1, datetime.now(UTC), Spec(**given))
+
+
+async def inserted(store: OperatorStore, name: str = "transfer-17", **given: Any) -> UUID:
+    """The UID of a new run."""
+    made = workflow(name, **given)
+    assert await store.insert(made)
+    return made.uid
+
+
+async def run_of(store: OperatorStore, uid: UUID) -> Run:
+    """A run that is there."""
+    seen = await store.observe(uid)
+    assert seen.run is not None
+    return seen.run
+
+
+async def claimed(store: OperatorStore, uid: UUID) -> Claim:
+    """Claim for the next attempt."""
+    claim = await store.claim(uid, (await run_of(store, uid)).attempt)
+    assert claim is not None
+    return claim
+
+
+def pods_attempt(uid: UUID, claim: Claim) -> Attempt:
+    """What a pod is given."""
+    return Attempt(uid, claim)
+
+
+def begin(pod: Session, uid: UUID, claim: Claim) -> Attempt:
+    """Begin an attempt as its pod does."""
+    attempt = pods_attempt(uid, claim)
+    assert pod.begin(attempt)["answer"] == 0
+    return attempt

@@ -1,0 +1,98 @@
+"""What is stored of a run goes a while after its Workflow is gone, and of no other run before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from tests.harness.databases import Database
+from tests.integration.store.rows import Session
+
+from .stores import asynchronous, begin, claimed, inserted, opened
+
+WEEK = timedelta(days=7)
+_COUNTS = (
+    "SELECT (SELECT count(*) FROM perdure.runs), (SELECT count(*) FROM perdure.steps),"
+    " (SELECT count(*) FROM perdure.attempts)"
+)
+
+
+def set_back(database: Database, column: str, uid: UUID, age: timedelta) -> None:
+    database.query(f"UPDATE perdure.runs SET {column} = now() - %s WHERE id = %s", age, uid)
+
+
+@asynchronous
+async def test_only_ended_runs_whose_workflow_was_known_gone_for_long_enough_are_deleted(
+    database: Database, pod: Session
+) -> None:
+    async with opened(database.url) as store:
+        uids: dict[str, UUID] = {}
+        for name in ("old", "young", "there", "active", "just ended"):
+            uid = uids[name] = await inserted(store, name)
+            attempt = begin(pod, uid, await claimed(store, uid))
+            pod.checkpoint(attempt)
+            if name != "active":
+                pod.finish(attempt)
+        theirs = pod.begun(pod.insert("theirs"))
+        pod.finish(theirs)
+        gone = [uid for name, uid in uids.items() if name != "there"]
+        assert [await store.mark_gone(gone) for _ in range(2)] == [4, 0]
+        for uid in [*uids.values(), theirs.run]:
+            set_back(database, "finished", uid, WEEK + timedelta(minutes=1))
+        for name in ("old", "active", "just ended"):
+            set_back(database, "gone", uids[name], WEEK + timedelta(minutes=1))
+        set_back(database, "gone", uids["young"], WEEK - timedelta(minutes=1))
+        set_back(database, "gone", theirs.run, WEEK + timedelta(minutes=1))
+        set_back(database, "finished", uids["just ended"], timedelta(0))
+        assert [await store.delete_runs_of_gone_workflows() for _ in range(2)] == [1, 0]
+        left = {run for (run,) in database.query("SELECT id FROM perdure.runs")}
+        assert left == {*uids.values(), theirs.run} - {uids["old"]}
+        assert database.query(_COUNTS) == [(5, 4, 5)]
+
+
+@asynchronous
+async def test_a_workflow_that_is_there_after_all_keeps_its_run(database: Database) -> None:
+    async with opened(database.url) as store:
+        uid = await inserted(store)
+        await store.request_cancel(uid)
+        await store.mark_gone([uid])
+        assert (await store.ended_runs(), await store.count()) == ([], [])
+        assert [await store.mark_present([uid]) for _ in range(2)] == [1, 0]
+        assert [run.uid for run in await store.ended_runs()] == [uid]
+        assert await store.delete_runs_of_gone_workflows(timedelta(0)) == 0
+
+
+@asynchronous
+async def test_the_time_counts_from_when_it_was_first_known(database: Database) -> None:
+    async with opened(database.url) as store:
+        uid = await inserted(store)
+        await store.mark_gone([uid])
+        set_back(database, "gone", uid, WEEK)
+        assert await store.mark_gone([uid]) == 0
+        assert database.query("SELECT gone < now() - interval '6 days' FROM perdure.runs") == [(True,)]
+
+
+@asynchronous
+async def test_many_are_deleted_in_batches(database: Database) -> None:
+    async with opened(database.url) as store:
+        uids = [await inserted(store, str(n)) for n in range(25)]
+        for uid in uids:
+            await store.request_cancel(uid)
+        await store.mark_gone(uids)
+        assert await store.delete_runs_of_gone_workflows(timedelta(0), batch=10) == 25
+
+
+@asynchronous
+async def test_rows_of_processes_that_nothing_names_any_more_go_too(database: Database, pod: Session) -> None:
+    async with opened(database.url) as store:
+        uid, other = await inserted(store), await inserted(store, "other")
+        begin(pod, uid, await claimed(store, uid))
+        with database.connect() as locker:
+            locker.execute("BEGIN")
+            locker.execute("SELECT FROM perdure.processes FOR UPDATE")
+            await claimed(store, uid)
+            locker.execute("ROLLBACK")
+        kept = begin(pod, other, await claimed(store, other))
+        assert len(database.query("SELECT id FROM perdure.processes")) == 2
+        await store.delete_runs_of_gone_workflows()
+        assert database.query("SELECT id FROM perdure.processes") == [(kept.process,)]
