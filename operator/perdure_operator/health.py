@@ -41,7 +41,8 @@ class Health:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         await web.TCPSite(self._runner, None, self._port, shutdown_timeout=0.1).start()
-        _log.info("listening", extra={"port": self._runner.addresses[0][1]})
+        # With port 0 each family has a port of its own.
+        _log.info("listening", extra={"port": min(self._runner.addresses, key=len)[1]})
 
     async def close(self) -> None:
         """Stop listening."""
