@@ -4,25 +4,30 @@
 #
 # Any image with Python 3.11 or newer and its venv module can be the base.
 ARG BASE=python:3.13-slim-bookworm
+# What the stage `dependencies` makes may come from an image that was made of it before.
+ARG DEPENDENCIES=dependencies
 
-FROM ${BASE} AS build
+FROM ${BASE} AS dependencies
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ONLY_BINARY=:all:
 WORKDIR /build
 COPY requirements/build.txt requirements/image.txt requirements/
-RUN python3 -m venv /opt/perdure \
-    && python3 -m venv tools \
+RUN python3 -m venv tools \
     && tools/bin/pip install --quiet --require-hashes --requirement requirements/build.txt \
-    && /opt/perdure/bin/pip install --quiet --require-hashes --requirement requirements/image.txt
+    && python3 -m venv --without-pip /opt/perdure \
+    && tools/bin/pip --python /opt/perdure install --quiet --require-hashes --requirement requirements/image.txt
+
+FROM ${DEPENDENCIES} AS build
 COPY pyproject.toml README.md LICENSE ./
 COPY runtime runtime
 COPY operator operator
-# What installs packages is not needed once they are installed.
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
-    && /opt/perdure/bin/pip install --quiet --no-deps dist/*.whl \
-    && /opt/perdure/bin/pip uninstall --quiet --yes pip setuptools
+    && tools/bin/pip --python /opt/perdure install --quiet --no-deps --prefix /build/perdure dist/*.whl
+
+FROM ${DEPENDENCIES} AS installed
 
 FROM ${BASE}
-COPY --from=build /opt/perdure /opt/perdure
+COPY --from=installed /opt/perdure /opt/perdure
+COPY --from=build /build/perdure /opt/perdure
 # Programs that ask who they are, as Postgres's initdb does, want a name for the number.
 RUN echo "perdure:x:10001:10001:Perdure:/tmp:/usr/sbin/nologin" >>/etc/passwd && echo "perdure:x:10001:" >>/etc/group
 ENV PATH=/opt/perdure/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -28,8 +28,10 @@ class Builder(Protocol):
     def load(self, name: str, archive: Path) -> None:
         """Make the image of an archive known, to build upon."""
 
-    def build(self, dockerfile: Path, context: Path, name: str, arguments: Mapping[str, str], say: Say) -> None:
-        """Build and name an image; raises `Failed` with what the build printed last."""
+    def build(
+        self, dockerfile: Path, context: Path, name: str, arguments: Mapping[str, str], say: Say, *, target: str = ""
+    ) -> None:
+        """Build and name an image, or its stage `target`; raises `Failed` with what the build printed last."""
 
     def save(self, name: str, archive: Path) -> None:
         """Write an image to an archive, in Docker's format, which everybody reads."""
@@ -83,9 +85,12 @@ class _Engine:
         self._run("load", "--input", str(archive))
         self.made.append(name)
 
-    def build(self, dockerfile: Path, context: Path, name: str, arguments: Mapping[str, str], say: Say) -> None:
+    def build(
+        self, dockerfile: Path, context: Path, name: str, arguments: Mapping[str, str], say: Say, *, target: str = ""
+    ) -> None:
         trust = _trust() if self.program == "podman" else []  # Docker cannot
         command = [self.program, "build", *trust, *_arguments(arguments), f"--tag={name}", f"--file={dockerfile}"]
+        command += [f"--target={target}"] if target else []
         run([*command, str(context)], name, say)
         self.made.append(name)
 
@@ -109,7 +114,9 @@ class _Buildah:
     def load(self, name: str, archive: Path) -> None:
         self._run(["pull", "--quiet", f"docker-archive:{archive}"], name, lambda _: None)
 
-    def build(self, dockerfile: Path, context: Path, name: str, arguments: Mapping[str, str], say: Say) -> None:
+    def build(
+        self, dockerfile: Path, context: Path, name: str, arguments: Mapping[str, str], say: Say, *, target: str = ""
+    ) -> None:
         command = [
             "build",
             "--layers=false",
@@ -117,6 +124,7 @@ class _Buildah:
             *_arguments(arguments),
             f"--tag={name}",
             f"--file={dockerfile}",
+            *([f"--target={target}"] if target else []),
         ]
         self._run([*command, str(context)], name, say)
 

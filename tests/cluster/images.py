@@ -77,14 +77,18 @@ def build(
     say: Say,
     files: Sequence[str] = (".",),
     build_args: Mapping[str, str] | None = None,
+    uses: Mapping[str, Image] | None = None,
+    target: str = "",
 ) -> Image:
     """The image of a Dockerfile that takes the name of its base as the build argument BASE; errors as `python_image`.
 
     `files` says what of the folder `context` the build gets, as git's paths; what git ignores there it does not get.
+    `uses` are more images that it takes by name, and `target` is the stage to build if it is not the last.
     """
-    arguments = {**(build_args or {}), "BASE": base.name}
+    images = {**(uses or {}), "BASE": base}
+    arguments = {**(build_args or {}), **{argument: image.name for argument, image in images.items()}}
     paths = _files(context, files)
-    inputs: list[bytes | str] = [dockerfile.read_bytes(), repr(sorted(arguments.items()))]
+    inputs: list[bytes | str] = [dockerfile.read_bytes(), target, repr(sorted(arguments.items()))]
     for path in paths:
         inputs += [f"{path} {os.access(context / path, os.X_OK)}", (context / path).read_bytes()]
 
@@ -93,8 +97,9 @@ def build(
             (work / "context" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(context / path, work / "context" / path)
         with _builder(work) as using:
-            using.load(base.name, base.archive)
-            using.build(dockerfile, work / "context", tag, arguments, say)
+            for image in images.values():
+                using.load(image.name, image.archive)
+            using.build(dockerfile, work / "context", tag, arguments, say, target=target)
             using.save(tag, archive)
 
     return _cached(name, inputs, make, say)

@@ -1,7 +1,7 @@
 """The embedded Postgres as a server on the network, for trying out a cluster that has no Postgres yet.
 
 It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_pods`, to
-which `perdure migrate --pod-role perdure_pods` grants what pods may do. Then it runs Postgres until it is told to stop.
+which `perdure migrate --pod-role perdure_pods` grants what pods may do, and which has a schema of its own. Then it runs Postgres until it is told to stop.
 No backup, no replica, no TLS: nothing for production.
 """
 
@@ -66,9 +66,10 @@ class NetworkServer:
         """
         names = ("PERDURE_POSTGRES_DATA", "PERDURE_POSTGRES_PASSWORD", "PERDURE_POSTGRES_POD_PASSWORD")
         missing = [name for name in names if not environ.get(name)]
-        port = environ.get("PERDURE_POSTGRES_PORT") or "5432"
+        # Not `_PORT`: Kubernetes sets that in every pod beside a Service called perdure-postgres.
+        port = environ.get("PERDURE_POSTGRES_LISTEN") or "5432"
         if missing or not port.isdecimal():
-            wrong = [] if port.isdecimal() else [f"PERDURE_POSTGRES_PORT is {port!r}: a port's number"]
+            wrong = [] if port.isdecimal() else [f"PERDURE_POSTGRES_LISTEN is {port!r}: a port's number"]
             raise UsageError("; ".join([*(f"{name} is not set" for name in missing), *wrong]))
         data, password, pod_password = (environ[name] for name in names)
         return cls(Path(data), int(port), password, pod_password)
@@ -111,14 +112,20 @@ class NetworkServer:
         with (new / "pg_hba.conf").open("a") as file:
             file.write(_FROM_ANYWHERE)
         password = self.pod_password.replace("'", "''")
-        statements = [f"CREATE DATABASE {DATABASE}", f"CREATE ROLE {POD_ROLE} LOGIN PASSWORD '{password}'"]
-        single = [_program("postgres"), "--single", "-D", str(new), "-c", "exit_on_error=on", "template1"]
-        _run(single, "".join(f"{statement}\n" for statement in statements))
+        _execute(new, "template1", f"CREATE DATABASE {DATABASE}")
+        _execute(new, DATABASE, f"CREATE ROLE {POD_ROLE} LOGIN PASSWORD '{password}'")
+        # A place for tables of the workflows' own, whose database steps book there.
+        _execute(new, DATABASE, f"CREATE SCHEMA {POD_ROLE} AUTHORIZATION {POD_ROLE}")
         new.rename(self.data)
 
 
 def _program(name: str) -> str:
     return os.path.join(postgres_install(), "bin", name)
+
+
+def _execute(data: Path, database: str, statement: str) -> None:
+    """Have a Postgres without a server execute one statement, which is one line."""
+    _run([_program("postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", database], f"{statement}\n")
 
 
 def _run(command: list[str], given: str = "") -> None:

@@ -44,7 +44,7 @@ def serve(home: Path, port: int) -> Iterator[Serve]:
             "PERDURE_POSTGRES_DATA": str(home / "data"),
             "PERDURE_POSTGRES_PASSWORD": "owner's",
             "PERDURE_POSTGRES_POD_PASSWORD": "pods'",
-            "PERDURE_POSTGRES_PORT": str(port),
+            "PERDURE_POSTGRES_LISTEN": str(port),
             **variables,
         }
         # Root here is somebody else in there, who can still read what belongs to root here.
@@ -92,6 +92,9 @@ def test_both_logins_and_nobody_else(serve: Serve, port: int) -> None:
     pods = psycopg.connect(url(port, "perdure_pods", "pods'"))
     with pods, pytest.raises(psycopg.errors.InsufficientPrivilege):
         pods.execute("SELECT * FROM perdure.runs")
+    with psycopg.connect(url(port, "perdure_pods", "pods'"), autocommit=True) as pods:
+        pods.execute("CREATE TABLE books (account text)")
+        assert pods.execute("SELECT 'perdure_pods.books'::regclass").fetchone()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url(port, password="another"))
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -123,11 +126,11 @@ def test_killed_while_it_makes_its_data_it_makes_them_anew(serve: Serve, port: i
 
 
 def test_what_is_missing_is_named(serve: Serve) -> None:
-    process = serve(PERDURE_POSTGRES_PASSWORD="", PERDURE_POSTGRES_PORT="five")
+    process = serve(PERDURE_POSTGRES_PASSWORD="", PERDURE_POSTGRES_LISTEN="five")
     said, _ = process.communicate(timeout=20)
     assert process.returncode == 64
     assert "PERDURE_POSTGRES_PASSWORD is not set" in said
-    assert "PERDURE_POSTGRES_PORT is 'five'" in said
+    assert "PERDURE_POSTGRES_LISTEN is 'five'" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root")

@@ -1,0 +1,35 @@
+"""An installation of the product that the tests here share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.images import Image
+
+from .image import perdure_image
+from .installation import Installation
+
+
+@pytest.fixture(scope="session")
+def product_image(cluster: Cluster, request: pytest.FixtureRequest) -> Image:
+    """The product's image, on every node."""
+    image = perdure_image(print)
+    cluster.load(image)
+    return image
+
+
+@pytest.fixture(scope="session")
+def perdure(cluster: Cluster, product_image: Image) -> Iterator[Installation]:
+    """Operator and Postgres, in a namespace of their own."""
+    with Installation.make(cluster, product_image) as installation:
+        yield installation
+
+
+@pytest.fixture
+def workspace(perdure: Installation) -> Iterator[str]:
+    """A namespace for the Workflows of one test."""
+    with perdure.workspace() as namespace:
+        yield namespace

@@ -1,0 +1,109 @@
+"""The store of an installation, as a test sees it: SQL by an administrator, from outside of the cluster."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from tests.cluster.cluster import Cluster
+
+__all__ = ["Store"]
+
+_PATIENCE = 90.0  # seconds for which a Postgres that is away is waited for
+
+
+class Store:
+    """Asks the Postgres behind a Service, by way of a port of this machine."""
+
+    def __init__(self, cluster: Cluster, namespace: str, service: str, password: str) -> None:
+        self._forward = _Forward(cluster, namespace, f"service/{service}", 5432)
+        self._password = password
+
+    def rows(self, sql: LiteralString, *parameters: Any) -> list[DictRow]:
+        """The rows of a statement, which is asked again for as long as there is no connection."""
+        ends = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with self._connect() as connection:
+                    cursor = connection.execute(sql, parameters)
+                    return cursor.fetchall() if cursor.description else []
+            except (psycopg.OperationalError, _NoWay):
+                self._forward.close()
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.2)
+
+    def steps(self, run: str) -> list[DictRow]:
+        """A run's checkpoints, in the order in which they were accepted."""
+        return self.rows("SELECT * FROM perdure.steps WHERE run_id = %s ORDER BY ordinal", run)
+
+    def run(self, run: str) -> DictRow | None:
+        """A run's row."""
+        found = self.rows("SELECT * FROM perdure.runs WHERE id = %s", run)
+        return found[0] if found else None
+
+    def attempts(self, run: str) -> list[DictRow]:
+        """A run's attempts, in order."""
+        return self.rows("SELECT * FROM perdure.attempts WHERE run_id = %s ORDER BY attempt", run)
+
+    def close(self) -> None:
+        """Give up the port."""
+        self._forward.close()
+
+    def _connect(self) -> psycopg.Connection[DictRow]:
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self._forward.port(),
+            user="perdure",
+            password=self._password,
+            dbname="perdure",
+            connect_timeout=5,
+            autocommit=True,
+            row_factory=dict_row,
+        )
+
+
+class _NoWay(Exception):
+    """kubectl could not open the way."""
+
+
+class _Forward:
+    """`kubectl port-forward`, begun anew once it has ended: it ends with the pod to which it leads."""
+
+    def __init__(self, cluster: Cluster, namespace: str, target: str, port: int) -> None:
+        self._command = [
+            cluster.kubectl,
+            f"--kubeconfig={cluster.kubeconfig}",
+            f"--namespace={namespace}",
+            "port-forward",
+            "--address=127.0.0.1",
+            target,
+            f":{port}",
+        ]
+        self._process: subprocess.Popen[str] | None = None
+        self._port = 0
+
+    def port(self) -> int:
+        """The port of this machine."""
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._process = subprocess.Popen(
+                self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            )
+            assert self._process.stdout is not None
+            line = self._process.stdout.readline()
+            if not (found := re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", line)):
+                raise _NoWay(line)
+            self._port = int(found[1])
+        return self._port
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None

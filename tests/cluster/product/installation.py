@@ -1,0 +1,63 @@
+"""An installation of the product in a cluster, as its tests make it: CRD, Postgres, operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from secrets import token_hex
+
+from tests.cluster.api import Json
+from tests.cluster.cluster import Cluster
+from tests.cluster.images import Image
+
+from . import operator, postgres
+from .database import Store
+
+__all__ = ["Installation"]
+
+_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where it is, and its store."""
+
+    cluster: Cluster
+    image: Image
+    namespace: str
+    store: Store
+    pod_password: str
+
+    @classmethod
+    @contextmanager
+    def make(cls, cluster: Cluster, image: Image, replicas: int = 1, **settings: str) -> Iterator[Installation]:
+        """Install it; its namespace goes when the block ends. `settings` are the operator's, as its variables."""
+        namespace, password, pod_password = f"perdure-{token_hex(3)}", token_hex(8), token_hex(8)
+        api = cluster.api
+        operator.install_crd(api)
+        api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": _RESTRICTED}})
+        store = Store(cluster, namespace, postgres.NAME, password)
+        try:
+            postgres.install_postgres(api, namespace, image.name, password, pod_password)
+            operator.install_operator(api, namespace, image.name, replicas, **settings)
+            postgres.until_ready(api, namespace)
+            operator.until_available(api, namespace, replicas)
+            yield cls(cluster, image, namespace, store, pod_password)
+        finally:
+            store.close()
+            operator.remove_operator(api, namespace)
+            api.delete(f"/api/v1/namespaces/{namespace}")
+
+    @contextmanager
+    def workspace(self) -> Iterator[str]:
+        """A namespace for Workflows, whose pods can reach the store; it goes with everything in it."""
+        namespace = f"work-{token_hex(3)}"
+        api = self.cluster.api
+        api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": _RESTRICTED}})
+        secret: Json = postgres.pod_secret(self.namespace, self.pod_password)
+        api.create(f"/api/v1/namespaces/{namespace}/secrets", secret)
+        try:
+            yield namespace
+        finally:
+            api.delete(f"/api/v1/namespaces/{namespace}")

@@ -1,0 +1,138 @@
+"""The operator of an installation: its rights, its Deployment, and the schema that it brings the store to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from tests.cluster.api import Api, ApiException, Json
+from tests.harness.eventually import eventually
+
+from . import postgres
+
+__all__ = ["NAME", "install_crd", "install_operator", "remove_operator", "scale", "until_available"]
+
+NAME = "perdure-operator"
+_CRD = Path(__file__).resolve().parents[3] / "crds" / "perdure.io_workflows.yaml"
+_RULES: list[Json] = [
+    {"apiGroups": ["perdure.io"], "resources": ["workflows"], "verbs": ["get", "list", "watch", "delete"]},
+    {"apiGroups": ["perdure.io"], "resources": ["workflows/status"], "verbs": ["patch"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["get", "create", "patch"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+]
+
+
+def install_crd(api: Api) -> None:
+    """Create the kind, or bring it up to date, and wait until the API server serves it."""
+    crd = yaml.safe_load(_CRD.read_text())
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
+    api.apply(path, crd)
+
+    def established() -> bool:
+        conditions = api.get(path)["status"].get("conditions", [])
+        return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
+
+    eventually(established, deadline=30)
+
+
+def install_operator(api: Api, namespace: str, image: str, replicas: int = 1, **settings: str) -> None:
+    """Create it; `settings` are its variables, without PERDURE_OPERATOR_."""
+    name = f"{NAME}-{namespace}"
+    api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": NAME}})
+    role: Json = {"metadata": {"name": name}, "rules": _RULES}
+    api.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", role)
+    binding: Json = {
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}],
+    }
+    api.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+    api.create(f"/apis/apps/v1/namespaces/{namespace}/deployments", _deployment(image, replicas, settings))
+
+
+def remove_operator(api: Api, namespace: str) -> None:
+    """Delete what does not go with its namespace."""
+    for kind in ("clusterrolebindings", "clusterroles"):
+        api.delete(f"/apis/rbac.authorization.k8s.io/v1/{kind}/{NAME}-{namespace}")
+
+
+def scale(api: Api, namespace: str, replicas: int) -> None:
+    """Have so many of it, and wait until there are."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}"
+    api.patch(path, {"spec": {"replicas": replicas}})
+    until_available(api, namespace, replicas)
+
+
+def until_available(api: Api, namespace: str, replicas: int) -> None:
+    """Wait until so many of it are ready, and no more are left."""
+
+    def available() -> bool:
+        query = {"labelSelector": f"app={NAME}"}
+        pods = api.get(f"/api/v1/namespaces/{namespace}/pods", **query)["items"]
+        ready = [pod for pod in pods if any(c["ready"] for c in pod["status"].get("containerStatuses", []))]
+        assert len(ready) == len(pods) == replicas, [pod["status"] for pod in pods]
+        return True
+
+    eventually(available, deadline=90, every=0.2)
+
+
+def remove_crd(api: Api) -> None:
+    """Delete the kind with all of its objects."""
+    try:
+        api.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/workflows.perdure.io")
+    except ApiException as error:
+        if error.status != 404:
+            raise
+
+
+def _deployment(image: str, replicas: int, settings: dict[str, str]) -> Json:
+    url = {"name": "PERDURE_DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": postgres.SECRET, "key": "url"}}}
+    own: Json = {"fieldRef": {"fieldPath": "metadata.name"}}
+    told = {
+        "RUNTIME_IMAGE": image,
+        "IMAGE_PULL_POLICY": "IfNotPresent",
+        "POD_DATABASE_SECRET": postgres.POD_SECRET,
+        **settings,
+    }
+    variables = [{"name": f"PERDURE_OPERATOR_{name}", "value": value} for name, value in told.items()]
+    common: Json = {
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "securityContext": postgres.LOCKED,
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    }
+    migrate = {
+        **common,
+        "name": "migrate",
+        "command": ["perdure", "migrate", "--pod-role", "perdure_pods"],
+        "env": [url],
+    }
+    operator = {
+        **common,
+        "name": "operator",
+        "command": ["perdure-operator"],
+        "env": [url, {"name": "POD_NAME", "valueFrom": own}, *variables],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 2},
+        "livenessProbe": {"httpGet": {"path": "/livez", "port": "http"}, "periodSeconds": 10},
+    }
+    template = {
+        "metadata": {"labels": {"app": NAME}},
+        "spec": {
+            "serviceAccountName": NAME,
+            "enableServiceLinks": False,
+            "securityContext": postgres.RESTRICTED,
+            "terminationGracePeriodSeconds": 10,
+            "initContainers": [migrate],
+            "containers": [operator],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    }
+    return {
+        "metadata": {"name": NAME},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": NAME}}, "template": template},
+    }
