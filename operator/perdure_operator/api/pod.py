@@ -165,6 +165,10 @@ def _field(name: str, path: str) -> dict[str, Any]:
 
 def _drop_unused_scratch(spec: dict[str, Any]) -> None:
     """Where a template mounts something else at its place, nothing uses our empty folder."""
-    containers = [*spec["containers"], *spec.get("initContainers", [])]
-    if not any(mount.get("name") == _SCRATCH for one in containers for mount in one.get("volumeMounts", [])):
-        spec["volumes"] = [volume for volume in spec.get("volumes", []) if volume.get("name") != _SCRATCH]
+    mounts = [one.get("volumeMounts") for one in [*spec["containers"], *spec.get("initContainers", [])]]
+    if all(isinstance(some, list) and not any(_is_scratch(mount) for mount in some) for some in mounts if some):
+        spec["volumes"] = [volume for volume in spec.get("volumes", []) if not _is_scratch(volume)]
+
+
+def _is_scratch(item: object) -> bool:
+    return isinstance(item, Mapping) and item.get("name") == _SCRATCH

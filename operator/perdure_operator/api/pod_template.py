@@ -8,7 +8,7 @@ whole, for its parts exclude each other. Every other list takes the place of our
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from .names import CONTAINER
 
@@ -27,6 +27,9 @@ _DEEP: Final = frozenset({"containers", "initContainers"})
 """Items of these are laid over ours; items of the other lists take the place of ours."""
 
 _ADDED: Final = frozenset({"tolerations"})
+
+_STAYING: Final = frozenset({"args", "command", "containers", "image", "name", "restartPolicy"})
+"""Fields that a template may not change cannot be taken away, either."""
 
 _RESOURCES: Final = ("requests", "limits")
 
@@ -51,7 +54,8 @@ def _lay(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     laid = dict(ours)
     for key, value in theirs.items():
         if value is None:
-            laid.pop(key, None)
+            if key not in _STAYING:
+                laid.pop(key, None)
         elif isinstance(value, Mapping):
             # Also where there is nothing of ours: a null in what is theirs is no field of a pod.
             mine = laid.get(key)
@@ -81,7 +85,7 @@ def _normal(name: object) -> str:
     return str(name).rstrip("/") or str(name)
 
 
-def _are_items(value: object) -> bool:
+def _are_items(value: object) -> TypeGuard[list[Mapping[str, Any]]]:
     return isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
 
 
@@ -90,7 +94,7 @@ def _container(template: Mapping[str, Any]) -> Mapping[str, Any] | None:
     containers = spec.get("containers") if isinstance(spec, Mapping) else None
     if not _are_items(containers):
         return None
-    return next((one for one in containers or [] if one.get("name") == CONTAINER), None)
+    return next((one for one in containers if one.get("name") == CONTAINER), None)
 
 
 def _drop_contradicted(container: dict[str, Any], given: Mapping[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The kind `Workflow` on a real API server."""
