@@ -1,0 +1,194 @@
+"""A store that answers as the SQL functions do, in memory; it can be emptied, and put back to an earlier day."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from perdure.names import Claim
+from perdure.store.records import RunState
+from perdure_operator.observed import Ended, Limits, Run
+
+CRASHES = ("crashed", "lost", "never begun")
+DISRUPTIONS = ("handed back", "evicted", "node lost")
+
+
+@dataclass
+class Attempt:
+    claim: Claim
+    begun: bool = False
+    ending: str | None = None
+    detail: str | None = None
+    at: datetime | None = None
+
+
+@dataclass
+class Row:
+    """A row of `runs`, with its steps (the attempt that made each) and its attempts."""
+
+    backoff_limit: int
+    deadline_seconds: float | None
+    suspend: bool
+    state: RunState = RunState.PENDING
+    attempt: int = 0
+    claim: Claim | None = None
+    begun: bool = False
+    cancel: bool = False
+    crashes: int = 0
+    disruptions: int = 0
+    delay: float = 0.0
+    available: float = 0.0
+    claimed: float = 0.0
+    started: float | None = None
+    finished: datetime | None = None
+    error: str | None = None
+    steps: dict[str, int] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+
+
+@dataclass
+class ModelStore:
+    """One run's part of a store. Times are seconds of the world; `moment` tells the clock time of the world's now."""
+
+    id: UUID
+    row: Row | None = None
+    now: float = 0.0
+    moment: datetime = field(default_factory=lambda: datetime.fromtimestamp(0).astimezone())
+
+    def clone(self) -> Row | None:
+        return copy.deepcopy(self.row)
+
+    def insert(self, backoff_limit: int, deadline: float | None, *, suspend: bool) -> None:
+        if self.row is None:
+            self.row = Row(backoff_limit, deadline, suspend, available=self.now)
+
+    def claim(self, observed: int, token: Claim) -> bool:
+        row = self.row
+        if row is None or row.attempt != observed or row.state.ended or row.cancel:
+            return False
+        if (last := row.attempts.get(row.attempt)) is not None and last.ending is None:
+            last.ending, last.at = "superseded", self.moment
+        row.attempt += 1
+        row.claim, row.begun, row.state, row.claimed = token, False, RunState.PENDING, self.now
+        row.attempts[row.attempt] = Attempt(token)
+        return True
+
+    def begin(self, token: Claim) -> bool:
+        row = self._owned(token)
+        if row is None or row.begun:
+            return False
+        row.begun, row.state = True, RunState.RUNNING
+        row.started = self.now if row.started is None else row.started
+        row.attempts[row.attempt].begun = True
+        return True
+
+    def checkpoint(self, token: Claim, key: str) -> bool:
+        row = self._owned(token)
+        if row is None or not row.begun or key in row.steps:
+            return False
+        row.steps[key] = row.attempt
+        return True
+
+    def finish(self, token: Claim, state: RunState) -> bool:
+        row = self._owned(token)
+        if row is None or not row.begun:
+            return False
+        self._end_attempt(row, "completed", None)
+        self._end(row, state)
+        return True
+
+    def hand_back(self, token: Claim, ending: str, detail: str) -> bool:
+        assert ending in (*CRASHES, *DISRUPTIONS, "superseded")
+        row = self._owned(token)
+        if row is None:
+            return False
+        count = 0
+        if ending in CRASHES:
+            row.crashes = 1 if self._progress(row, CRASHES) else row.crashes + 1
+            count = row.crashes
+        elif ending in DISRUPTIONS:
+            if self._progress(row, DISRUPTIONS):
+                row.disruptions = 0
+            if not (row.suspend and ending == "handed back"):
+                row.disruptions += 1
+                count = row.disruptions
+        row.delay = 0.0 if count < 2 else float(min(300, 2 ** (min(count, 20) - 2)))
+        row.available = self.now + row.delay
+        self._end_attempt(row, ending, detail)
+        if row.cancel:
+            self._end(row, RunState.CANCELLED)
+        elif ending in CRASHES and row.crashes > row.backoff_limit:
+            self._end(row, RunState.FAILED, "perdure.errors:BackoffLimitExceeded")
+        elif row.disruptions > 20:
+            self._end(row, RunState.FAILED, "perdure.errors:DisruptionLimitExceeded")
+        else:
+            row.state, row.claim, row.begun = RunState.PENDING, None, False
+        return True
+
+    def request_cancel(self) -> None:
+        row = self.row
+        if row is not None and not row.state.ended:
+            row.cancel = True
+            if row.claim is None:
+                self._end(row, RunState.CANCELLED)
+
+    def end_run(self, error_type: str) -> None:
+        row = self.row
+        if row is not None and not row.state.ended:
+            self._end_attempt(row, "superseded", None)
+            self._end(row, RunState.FAILED, error_type)
+
+    def set_limits(self, limits: Limits) -> None:
+        row = self.row
+        if row is not None and not row.state.ended:
+            row.backoff_limit, row.deadline_seconds = limits.backoff_limit, limits.deadline_seconds
+            row.suspend = limits.suspend
+
+    def read(self, silent: str | None) -> Run | None:
+        row = self.row
+        if row is None:
+            return None
+        deadline = row.deadline_seconds
+        left = None if deadline is None or row.started is None else deadline - (self.now - row.started)
+        return Run(
+            state=row.state,
+            attempt=row.attempt,
+            claim=row.claim,
+            begun=row.begun,
+            limits=Limits(row.backoff_limit, deadline, row.suspend, row.cancel),
+            claimed_for=self.now - row.claimed,
+            silent=silent if row.begun and row.claim is not None else None,
+            crashes=row.crashes,
+            disruptions=row.disruptions,
+            due_in=row.available - self.now,
+            delay=row.delay,
+            deadline_in=left,
+            steps=len(row.steps),
+            result='"done"' if row.state is RunState.SUCCEEDED else None,
+            error=row.error,
+            finished=row.finished,
+            last=self._last(row),
+        )
+
+    def _owned(self, token: Claim) -> Row | None:
+        return self.row if self.row is not None and self.row.claim == token else None
+
+    def _progress(self, row: Row, endings: tuple[str, ...]) -> bool:
+        since = max((number for number, one in row.attempts.items() if one.ending in endings), default=0)
+        return any(attempt > since for attempt in row.steps.values())
+
+    def _end_attempt(self, row: Row, ending: str, detail: str | None) -> None:
+        if row.claim is not None:
+            row.attempts[row.attempt] = replace(row.attempts[row.attempt], ending=ending, detail=detail, at=self.moment)
+
+    def _end(self, row: Row, state: RunState, error_type: str | None = None) -> None:
+        row.state, row.claim, row.begun, row.finished = state, None, False, self.moment
+        row.error = None if error_type is None else f'{{"type": "{error_type}", "message": "m"}}'
+
+    def _last(self, row: Row) -> Ended | None:
+        for number, one in sorted(row.attempts.items(), reverse=True):
+            if one.ending is not None and one.at is not None:
+                return Ended(number, one.ending, None, None, one.detail, one.at)
+        return None
