@@ -89,7 +89,7 @@ def _belongs(pid: int, folder: str, name: str | None = None) -> bool:
     # All that runs inside has a TMPDIR there, or is in a container, and so in a cgroup of the cluster.
     if any(folder in _read(pid, file) for file in ("cmdline", "environ", "cgroup")):
         return True
-    return f"{_KEEPER}{name or ''}" in _read(pid, "cmdline")
+    return (f"{_KEEPER}{name}\0" if name else _KEEPER) in _read(pid, "cmdline")
 
 
 def _processes() -> Iterator[int]:
