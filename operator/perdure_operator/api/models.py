@@ -238,7 +238,7 @@ class WorkflowSpec(Closed):
 
     model_config = Closed.model_config | {
         "json_schema_extra": rules(
-            rule("self.entrypoint == oldSelf.entrypoint", f"entrypoint cannot be changed; {_NEW}", "entrypoint"),
+            immutable("entrypoint", f"entrypoint cannot be changed; {_NEW}"),
             immutable("image", f"image cannot be changed, added or removed; {_NEW}"),
             immutable("source", f"source cannot be changed, added or removed; {_NEW}"),
             immutable("input", f"input cannot be changed, added or removed; {_NEW}", opaque=True),

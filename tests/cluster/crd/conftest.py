@@ -31,18 +31,18 @@ def here(cluster: Cluster) -> Iterator[str]:
 
 
 def established(cluster: Cluster, name: str) -> bool:
-    conditions = cluster.api.get(f"{CRDS}/{name}")["status"].get("conditions", [])
+    conditions = cluster.api.get(f"{CRDS}/{name}")["status"].get("conditions") or []
     states = {condition["type"]: condition["status"] for condition in conditions}
     assert states.get("NonStructuralSchema") != "True", conditions
     return states.get("Established") == "True"
 
 
 def served(cluster: Cluster, path: str) -> bool:
-    """An API server serves a kind a moment after it says so."""
+    """An API server serves a kind a moment after it says so; after a change of its schema it asks to wait (429)."""
     try:
         cluster.api.get(path)
     except ApiException as error:
-        if error.status == 404:
+        if error.status in (404, 429):
             return False
         raise
     return True

@@ -205,8 +205,11 @@ def test_a_label_that_somebody_changed(label):
 
 
 KEYS = st.sampled_from(
-    "metadata spec status phase conditions containerStatuses initContainerStatuses state name env waiting terminated"
-    " running reason message type labels containers exitCode finishedAt".split()
+    [
+        *("metadata", "spec", "status", "phase", "conditions", "containerStatuses", "initContainerStatuses", "state"),
+        *("name", "env", "waiting", "terminated", "running", "reason", "message", "type", "labels", "containers"),
+        *("exitCode", "finishedAt"),
+    ]
 )
 JSON = st.recursive(
     st.none()
