@@ -5,8 +5,10 @@ from __future__ import annotations
 from perdure_operator.observed import Workflow
 
 
-def kstatus(workflow: Workflow) -> str:
-    """`InProgress`, `Failed`, `Current` or `Terminating`: the generic rules, in their order."""
+def kstatus(workflow: Workflow | None) -> str:
+    """`InProgress`, `Failed`, `Current`, `Terminating` or `NotFound`: the generic rules, in their order."""
+    if workflow is None:
+        return "NotFound"
     if workflow.deleting:
         return "Terminating"
     status = workflow.status

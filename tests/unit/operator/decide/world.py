@@ -409,6 +409,8 @@ class World:
                 self.events.append(reason)
             case LookAgain(after):
                 operator.look = self.now + after
+            case _:
+                raise AssertionError(f"an action that nobody knows: {action}")
         return True
 
     def _write_status(self, operator: Operator, status: Any) -> bool:
