@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tests.cluster.build import build
+from tests.cluster.measure import measure
 from tests.cluster.up import down, shell, up
 
 # Each returns its exit code; the first line of its docstring is its help.
-COMMANDS: tuple[Callable[[], int], ...] = (build, up, down, shell)
+COMMANDS: tuple[Callable[[], int], ...] = (build, up, down, shell, measure)
 
 
 def main(arguments: Sequence[str]) -> int:

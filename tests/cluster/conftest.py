@@ -55,6 +55,7 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
     if _FAILED in request.node.stash:
         _evidence(request.config).keep_namespace(cluster, name, request.node.nodeid)
     cluster.api.delete(f"/api/v1/namespaces/{name}")
+    cluster.reclaim_volumes()
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -111,19 +111,21 @@ class BuiltCluster(Cluster):
 
     def _until(self, holds: Callable[[], bool], what: str) -> None:
         ends = time.monotonic() + _UP
-        while not holds():
-            for part in self._parts():
-                if part.started and not part.running:
+        while True:
+            with suppress(ApiException, HTTPError):
+                if holds():
+                    return
+            started = [part for part in self._parts() if part.started]
+            for part in started:
+                if not part.running:
                     raise RuntimeError(f"{part.name} has ended; its last words:\n{part.last_words()}")
             if time.monotonic() > ends:
-                raise RuntimeError(f"not within {_UP:g} s: {what}; the logs are in {self.enclosure.folder}/logs")
+                said = "\n".join(f"{part.name}:\n{part.last_words()}" for part in started)
+                raise RuntimeError(f"not within {_UP:g} s: {what}; the last words of its parts:\n{said}")
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        try:
-            return self.api.text("/readyz") == "ok"
-        except (ApiException, HTTPError):
-            return False
+        return self.api.text("/readyz") == "ok"
 
     def _ready(self) -> bool:
         nodes = self.api.get("/api/v1/nodes")["items"]
