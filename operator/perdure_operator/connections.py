@@ -151,7 +151,9 @@ class Connections:
             await _close(self._idle.pop())
 
 
-async def within(connection: _Connection, text: str | sql.Composed, parameters: Mapping[str, object], ends: float) -> Sequence[Row]:
+async def within(
+    connection: _Connection, text: str | sql.Composed, parameters: Mapping[str, object], ends: float
+) -> Sequence[Row]:
     """Execute on a connection, up to a moment of the loop's clock. One that does not answer by then is broken off.
 
     So is one for whose answer nobody waits any more: the caller was cancelled.

@@ -29,6 +29,7 @@ from .ages import Ages
 from .connections import Connections, Identity, Row, RowLocked, query
 from .observed import Limits, Run, Workflow
 from .store_rows import LONGEST_ERROR, LONGEST_RESULT, run_of_row
+from .together import Together
 
 __all__ = ["OWNER_PREFIX", "Identity", "OperatorStore", "RunCount", "RunListing", "Seen"]
 
@@ -116,9 +117,11 @@ class OperatorStore:
         self._connections = Connections(url, size=connections)
         self._aside = ThreadPoolExecutor(4, "perdure-locked")
         self._ages = Ages(clock)
+        self._observations = Together(self._observe_together)
 
     async def close(self) -> None:
         """End all connections."""
+        await self._observations.close()
         self._aside.shutdown(wait=False, cancel_futures=True)
         await self._connections.close()
 
@@ -165,14 +168,18 @@ class OperatorStore:
         raise StoreUnavailable(f"{doing}: others insert and delete it at the same time")
 
     async def observe(self, uid: UUID) -> Seen:
-        """A run with all that is decided by; its `silent` is for `liveness` to say. One round trip.
+        """A run with all that is decided by; its `silent` is for `liveness` to say. One round trip, shared with others.
 
         Raises:
             StoreUnavailable: no answer in time.
             SchemaMismatch: there is no schema, or another one.
         """
-        store_id, runs = await self._observe([uid], f"look at run {uid}")
-        return Seen(store_id, runs.get(uid))
+        return await self._observations.answer(uid)
+
+    async def _observe_together(self, uids: Sequence[UUID]) -> dict[UUID, Seen]:
+        doing = f"look at run {uids[0]}" + (f" and {len(uids) - 1} others" if len(uids) > 1 else "")
+        store_id, runs = await self._observe(uids, doing)
+        return {uid: Seen(store_id, runs.get(uid)) for uid in uids}
 
     async def observe_many(self, uids: Collection[UUID]) -> tuple[UUID, dict[UUID, Run]]:
         """Many runs, without those that are missing; and the store that has them.

@@ -7,13 +7,16 @@ anew. So a store that was away, or any wall clock that jumped, is nobody's death
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from ..store.processes import Watched
 
-__all__ = ["Death", "ProcessObserver"]
+__all__ = ["CounterObserver", "Death", "ProcessObserver"]
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +29,49 @@ class Death:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Sight:
-    counter: int | None
-    since: float
+class CounterObserver(Generic[K]):
+    """Watches counters, whosever they are, and as many as there may be.
+
+    Args:
+        lease: seconds for which a counter must have stood still.
+        patience: seconds from one successful read to the next up to which they count as one observation.
+    """
+
+    def __init__(self, lease: float, patience: float) -> None:
+        self._lease = lease
+        self._patience = patience
+        self._sights: dict[K, tuple[int | None, float]] = {}
+        self._last: float | None = None
+
+    def read(self, asked: float, answered: float, counters: Mapping[K, int | None]) -> list[K]:
+        """Take in a successful read, asked for and answered at these times. Returns whose counters stand still."""
+        # The value is from some moment between the two times: whichever is worse for the verdict counts.
+        if self._last is None or answered - self._last > self._patience:
+            self._sights = {}
+        self._last = asked
+        before, sights, still = self._sights, {}, []
+        for key, counter in counters.items():
+            sight = before.get(key)
+            if sight is None or sight[0] != counter:
+                sight = (counter, answered)
+            elif asked - sight[1] >= self._lease:
+                still.append(key)
+            sights[key] = sight
+        self._sights = sights
+        return still
+
+    def next_verdict(self) -> float | None:
+        """When the first of the counters that were seen may have stood still for long enough."""
+        return min((since + self._lease for _, since in self._sights.values()), default=None)
+
+    def failed(self) -> None:
+        """Take in a read that failed."""
+        self._sights = {}
+        self._last = None
 
 
 class ProcessObserver:
-    """Watches the counters of other processes.
+    """Watches other processes: their counters, and whether this machine knows that they have ended.
 
     Args:
         lease: seconds for which a counter must have stood still.
@@ -43,38 +81,32 @@ class ProcessObserver:
 
     def __init__(self, lease: float, patience: float, gone: Callable[[str, int, int], bool]) -> None:
         self._lease = lease
-        self._patience = patience
         self._gone = gone
-        self._sights: dict[UUID, _Sight] = {}
-        self._last: float | None = None
+        self._counters = CounterObserver[UUID](lease, patience)
 
     def read(self, asked: float, answered: float, watched: Iterable[Watched]) -> list[Death]:
         """Take in a successful read, asked for and answered at these times. Returns who is dead."""
-        # The value is from some moment between the two times: whichever is worse for the verdict counts.
-        if self._last is None or answered - self._last > self._patience:
-            self._sights.clear()
-        self._last = asked
-        before, self._sights = self._sights, {}
+        living: dict[UUID, Watched] = {}
         deaths: list[Death] = []
         for process in watched:
-            who = "its process" if process.pid is None else f"its process (pid {process.pid} on {process.host})"
             if process.pid is not None and self._gone(process.host, process.pid, process.pid_started):
-                deaths.append(Death(process.id, process.counter, "crashed", f"{who} died"))
-                continue
-            sight = before.get(process.id)
-            if sight is None or sight.counter != process.counter:
-                sight = _Sight(process.counter, answered)
-            elif asked - sight.since >= self._lease:
-                detail = f"{who} gave no sign of life for {self._lease:g} s"
-                deaths.append(Death(process.id, process.counter, "lost", detail))
-            self._sights[process.id] = sight
+                deaths.append(Death(process.id, process.counter, "crashed", f"{_who(process)} died"))
+            else:
+                living[process.id] = process
+        for still in self._counters.read(asked, answered, {key: one.counter for key, one in living.items()}):
+            process = living[still]
+            detail = f"{_who(process)} gave no sign of life for {self._lease:g} s"
+            deaths.append(Death(process.id, process.counter, "lost", detail))
         return deaths
 
     def next_verdict(self) -> float | None:
         """When the first of the processes that were seen may be dead."""
-        return min((sight.since + self._lease for sight in self._sights.values()), default=None)
+        return self._counters.next_verdict()
 
     def failed(self) -> None:
         """Take in a read that failed."""
-        self._sights.clear()
-        self._last = None
+        self._counters.failed()
+
+
+def _who(process: Watched) -> str:
+    return "its process" if process.pid is None else f"its process (pid {process.pid} on {process.host})"

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from alembic import command
 
 from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
 from perdure.store import migrate as module
@@ -193,6 +194,52 @@ def test_a_held_lock_is_named_after_a_while(empty: Database, monkeypatch: pytest
 def test_a_server_that_is_away_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable, match="not available"):
         migrate("postgresql://postgres@/postgres?host=/nonexistent")
+
+
+@pytest.fixture
+def first_schema(empty: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database with the schema of the first release."""
+    with monkeypatch.context() as patched:
+        upgrade = command.upgrade
+        patched.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+        assert migrate(empty.url).to_version == 1
+    return empty
+
+
+def test_from_the_first_schema_all_rows_stay_and_an_attempt_goes_on(first_schema: Database) -> None:
+    with closing(first_schema.connect(prepare_threshold=0)) as old, closing(first_schema.connect()) as new:
+        pod, client = Session(old), Session(new)
+        done = pod.begun(pod.insert("done"))
+        assert pod.finish(done, result=1) == 0
+        running = pod.begun(pod.insert("running"))
+        assert pod.checkpoint(running) == 0
+        theirs = client.insert("cluster's", owner="cluster:1")
+        before = {run: client.run(run) for run in (done.run, running.run, theirs)}
+        assert migrate(first_schema.url) == MigrationReport(1, SCHEMA_VERSION)
+        for run, row in before.items():
+            assert client.run(run) == row | {"disruptions": 0, "gone": None}
+        # The connection, its prepared statements and its claim are from before.
+        assert pod.checkpoint(running, "next", 2) == 0
+        assert pod.heartbeat(running) == (0, False, False)
+        assert pod.hand_back(running, "handed back") == 0
+        assert pod.finish(client.begun(running.run)) == 0
+        assert pod.hand_back(client.begun(theirs), "evicted") == 0
+        assert client.run(theirs)["disruptions"] == 1
+
+
+def test_the_rights_of_pods_outlive_a_migration(first_schema: Database, role: str) -> None:
+    quoted = '"' + role.replace('"', '""') + '"'
+    first_schema.query(f"CREATE ROLE {quoted} NOLOGIN")
+    with closing(first_schema.connect()) as connection:
+        connection.execute(grants_sql(role))
+    executable = (
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace"
+        " AND has_function_privilege(%s, oid, 'execute') ORDER BY 1"
+    )
+    before = first_schema.query(executable, role)
+    migrate(first_schema.url)
+    assert first_schema.query(executable, role) == before
+    assert len(before) == len(POD_FUNCTIONS)
 
 
 def test_running_clients_notice_nothing(database: Database) -> None:

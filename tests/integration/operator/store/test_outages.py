@@ -64,7 +64,7 @@ async def test_a_server_that_does_not_answer_holds_no_call_for_longer_than_its_l
         own_server.pause()
         try:
             since = time.monotonic()
-            calls = [store.observe(uid), store.claim(uid, 0), store.observe(uid), store.request_cancel(uid)]
+            calls = [store.observe(uid), store.claim(uid, 0), store.attempts(uid), store.request_cancel(uid)]
             answers = await asyncio.gather(*calls, return_exceptions=True)
             assert time.monotonic() - since < 2
             assert {type(answer) for answer in answers} == {StoreUnavailable}
