@@ -105,6 +105,8 @@ class EventSource:
     async def _operate(self, told: list[Callable[[], object]]) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        # Told to end in the middle of something, kopf leaves tasks behind that nobody asks what became of them.
+        loop.set_exception_handler(lambda _, context: _log.debug("kopf left behind: %s", context["message"]))
         told.append(lambda: loop.call_soon_threadsafe(stop.set))
         await kopf.operator(
             registry=self._registry(),

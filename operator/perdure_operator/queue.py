@@ -51,6 +51,23 @@ class Backoff:
         return grown * self.uniform(0.75, 1.0)
 
 
+class _Unsaid:
+    """Keeps an outage, of which every key could tell, from filling the log: of each kind one in so many seconds."""
+
+    def __init__(self, every: float = 5.0) -> None:
+        self._every = every
+        self._kinds: dict[type[Exception], tuple[float, int]] = {}
+
+    def ask(self, kind: type[Exception], now: float) -> int | None:
+        """How many of this kind were not told since the last that was; None if this one is not to be told either."""
+        said_at, unsaid = self._kinds.get(kind, (now - self._every, 0))
+        if now < said_at + self._every:
+            self._kinds[kind] = said_at, unsaid + 1
+            return None
+        self._kinds[kind] = now, 0
+        return unsaid
+
+
 class WorkQueue(Generic[K]):
     """Add keys at any time; they are worked on while `run` runs."""
 
@@ -66,6 +83,7 @@ class WorkQueue(Generic[K]):
         self._idle: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._unsaid = _Unsaid()
 
     def add(self, key: K) -> None:
         """Have a key worked on as soon as a worker is free."""
@@ -146,17 +164,13 @@ class WorkQueue(Generic[K]):
     def _again(self, key: K, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = max(self._backoff.delay(failures), getattr(error, "retry_after", 0.0))
-        expected = isinstance(error, PerdureError)
-        details = {"failures": failures, "retry_in": round(delay, 3)}
-        _log.log(
-            logging.WARNING if expected else logging.ERROR,
-            "%s will be tried again: %s",
-            key,
-            error,
-            extra=details,
-            exc_info=None if expected else error,
-        )
         self.add_after(key, delay)
+        details = {"failures": failures, "retry_in": round(delay, 3)}
+        if not isinstance(error, PerdureError):
+            _log.error("%s will be tried again: %s", key, error, extra=details, exc_info=error)
+        elif (unsaid := self._unsaid.ask(type(error), _now())) is not None:
+            details |= {"unsaid": unsaid} if unsaid else {}
+            _log.warning("%s will be tried again: %s", key, error, extra=details)
 
     async def _something(self) -> None:
         """Wait until a key may be due."""
