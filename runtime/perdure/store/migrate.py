@@ -21,7 +21,7 @@ from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
 from .connection import conninfo
 from .versions import SCHEMA_VERSION
 
-__all__ = ["POD_FUNCTIONS", "MigrationReport", "grants_sql", "migrate", "store_engine"]
+__all__ = ["POD_FUNCTIONS", "MigrationReport", "grants_sql", "migrate", "operator_grants_sql", "store_engine"]
 
 POD_FUNCTIONS = ("begin", "load", "checkpoint", "checkpoints", "heartbeat", "finish", "hand_back")
 """What the role of pods may call: all of it demands a run's id and its claim token."""
@@ -114,6 +114,35 @@ def grants_sql(role: str) -> str:
         f"REVOKE ALL ON ALL ROUTINES IN SCHEMA perdure FROM {name};\n"
         f"GRANT USAGE ON SCHEMA perdure TO {name};\n"
         f"GRANT EXECUTE ON FUNCTION {functions} TO {name};\n"
+    )
+
+
+_RUNS_READ = (
+    "id, owner, namespace, name, state, attempt, claim, process, begun, cancel, suspend, backoff_limit, crashes,"
+    " disruptions, delay, available, deadline_seconds, result, error, started, finished, gone"
+)
+_RUNS_INSERTED = "id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, suspend"
+_RUNS_WRITTEN = (
+    "state, attempt, claim, process, begun, cancel, suspend, backoff_limit, deadline_seconds, error, finished, gone"
+)
+
+
+def operator_grants_sql(role: str) -> str:
+    """The statements that give a role what the operator needs in a migrated database, if it is not to be its owner.
+
+    It reads no input, no source and no checkpoint. `pg_signal_backend` lets it end a backend that holds a run's lock.
+    """
+    name = _identifier(role)
+    return (
+        f"GRANT USAGE ON SCHEMA perdure TO {name};\n"
+        f"GRANT SELECT ON perdure.meta TO {name};\n"
+        f"GRANT SELECT ({_RUNS_READ}), INSERT ({_RUNS_INSERTED}), UPDATE ({_RUNS_WRITTEN}), DELETE"
+        f" ON perdure.runs TO {name};\n"
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON perdure.attempts TO {name};\n"
+        f"GRANT SELECT (run_id), DELETE ON perdure.steps TO {name};\n"
+        f"GRANT SELECT, UPDATE (current_step), DELETE ON perdure.processes TO {name};\n"
+        f"GRANT EXECUTE ON FUNCTION perdure.hand_back, perdure.channel TO {name};\n"
+        f"GRANT pg_signal_backend TO {name};\n"
     )
 
 

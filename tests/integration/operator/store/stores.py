@@ -6,16 +6,27 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from perdure.names import Claim
-from perdure_operator.observed import Key, Run, Spec, Workflow
+from perdure_operator.observed import Key, Limits, Run, Spec, Workflow
 from perdure_operator.store import OperatorStore
 from tests.integration.store.rows import Attempt, Session
 
-__all__ = ["OWNER", "asynchronous", "begin", "claimed", "inserted", "opened", "pods_attempt", "run_of", "workflow"]
+__all__ = [
+    "OWNER",
+    "asynchronous",
+    "begin",
+    "claimed",
+    "every_call",
+    "inserted",
+    "opened",
+    "pods_attempt",
+    "run_of",
+    "workflow",
+]
 
 OWNER = "cluster:6c2f7a4e"
 
@@ -77,3 +88,26 @@ def begin(pod: Session, uid: UUID, claim: Claim) -> Attempt:
     attempt = pods_attempt(uid, claim)
     assert pod.begin(attempt)["answer"] == 0
     return attempt
+
+
+async def every_call(url: str, pod: Session) -> None:
+    """Make each call once, to some effect."""
+    async with opened(url) as store:
+        await store.identity()
+        uid, other = await inserted(store), await inserted(store, "other")
+        claim = await claimed(store, uid)
+        assert await store.hand_back(uid, claim, "evicted", detail="")
+        begin(pod, uid, await claimed(store, uid))
+        assert await store.set_limits(uid, Limits(1, None, suspend=False, cancel=False))
+        await store.request_cancel(uid)
+        assert await store.end_run(uid, "a:B", "c")
+        await store.observe_many([uid, other])
+        await store.request_cancel(other)
+        assert len(await store.ended_runs()) == 2
+        assert await store.active_runs()
+        assert await store.count()
+        assert await store.held() == {}
+        assert len(await store.attempts(uid)) == 2
+        await store.mark_gone([uid, other])
+        await store.mark_present([other])
+        assert await store.delete_runs_of_gone_workflows(timedelta(0)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ from perdure_operator.store import OperatorStore
 from tests.harness.databases import Database
 from tests.integration.store.rows import Session
 
-from .stores import OWNER, asynchronous, begin, claimed, inserted, opened, run_of, workflow
+from .stores import OWNER, asynchronous, begin, claimed, every_call, inserted, opened, run_of, workflow
 
 
 @asynchronous
@@ -279,3 +280,9 @@ async def test_listing_and_counting_by_state(database: Database, pod: Session) -
             ("other", "pending", True): 1,
             ("shop", "cancelled", False): 1,
         }
+
+
+@asynchronous
+async def test_every_call_on_the_oldest_postgres(oldest_database: Database) -> None:
+    with closing(oldest_database.connect()) as connection:
+        await every_call(oldest_database.url, Session(connection))
