@@ -13,8 +13,17 @@ from hypothesis import settings
 settings.register_profile("perdure", deadline=None)
 settings.load_profile("perdure")
 
+_CLUSTER = Path(__file__).parent / "cluster"
+
 # Where Debian keeps servers, which is not on everybody's PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in two processes, those on the cluster have one to themselves: they wait more than they work."""
+    for item in items:
+        on_cluster = item.path.is_relative_to(_CLUSTER)
+        item.add_marker(pytest.mark.xdist_group("cluster" if on_cluster else "machine"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

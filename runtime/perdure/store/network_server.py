@@ -1,7 +1,7 @@
 """The embedded Postgres as a server on the network, for trying out a cluster that has no Postgres yet.
 
 It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_pods`, to
-which `perdure migrate --pod-role perdure_pods` grants what pods may do, and which has a schema of its own. Then it runs Postgres until it is told to stop.
+which `perdure migrate --pod-role perdure_pods` grants what pods may do, and which may make schemas of its own. Then it runs Postgres until it is told to stop.
 No backup, no replica, no TLS: nothing for production.
 """
 
@@ -114,8 +114,8 @@ class NetworkServer:
         password = self.pod_password.replace("'", "''")
         _execute(new, "template1", f"CREATE DATABASE {DATABASE}")
         _execute(new, DATABASE, f"CREATE ROLE {POD_ROLE} LOGIN PASSWORD '{password}'")
-        # A place for tables of the workflows' own, whose database steps book there.
-        _execute(new, DATABASE, f"CREATE SCHEMA {POD_ROLE} AUTHORIZATION {POD_ROLE}")
+        # Database steps of workflows book in schemas of their own.
+        _execute(new, DATABASE, f"GRANT CREATE ON DATABASE {DATABASE} TO {POD_ROLE}")
         new.rename(self.data)
 
 

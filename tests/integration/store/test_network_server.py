@@ -93,8 +93,9 @@ def test_both_logins_and_nobody_else(serve: Serve, port: int) -> None:
     with pods, pytest.raises(psycopg.errors.InsufficientPrivilege):
         pods.execute("SELECT * FROM perdure.runs")
     with psycopg.connect(url(port, "perdure_pods", "pods'"), autocommit=True) as pods:
-        pods.execute("CREATE TABLE books (account text)")
-        assert pods.execute("SELECT 'perdure_pods.books'::regclass").fetchone()
+        pods.execute("CREATE SCHEMA bank CREATE TABLE books (account text)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            pods.execute("CREATE TABLE perdure.books (account text)")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url(port, password="another"))
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
