@@ -213,7 +213,7 @@ def _settings(pods: str) -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.label_selectors["v1/pods"] = pods
-    settings.queueing.idle_timeout = 0.5
+    settings.queueing.idle_timeout = 0.1
     settings.queueing.exit_timeout = 0.1
     settings.networking.error_backoffs = _Endless()
     settings.networking.request_timeout = 30

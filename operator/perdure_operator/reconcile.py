@@ -24,7 +24,7 @@ from .errors import NotFound
 from .kube import CONFIG_MAPS, PODS, WORKFLOWS
 from .logs import about
 from .observed import Key, Observed, Pod, Run, Workflow
-from .views import finished, read_pod, read_workflow
+from .views import read_pod, read_whole_workflow, read_workflow
 
 __all__ = ["Reconciler", "RunMeter"]
 
@@ -94,23 +94,26 @@ class Reconciler:
         with about(workflow=str(key)):
             for uid in views.departed(key):
                 await self._see_off(key, uid)
-            workflow = views.workflow(key)
-            if workflow is not None and not self._rests(workflow):
-                with about(run=str(workflow.uid)):
-                    await self._settle(key)
+            seen = views.seen(key)
+            if seen is None or (seen.workflow is None and not views.pods(seen.uid)):
+                return
+            with about(run=str(seen.uid)):
+                if seen.workflow is None:
+                    await self._take_up(key, seen.uid)
+                await self._settle(key)
+                views.lay_down(key)
+                if (seen := views.seen(key)) is not None and seen.workflow is None:
+                    self._forget(seen.uid)
 
-    def _rests(self, workflow: Workflow) -> bool:
-        """Whether nothing will ever be to do again."""
-        rests = (
-            finished(workflow)
-            and workflow.status.observed_generation == workflow.generation
-            and workflow.restart == workflow.status.restart
-            and (workflow.spec is None or workflow.spec.ttl_seconds_after_finished is None)
-            and not self.applier.views.pods(workflow.uid)
-        )
-        if rests:
-            self._forget(workflow.uid)
-        return rests
+    async def _take_up(self, key: Key, uid: UUID) -> None:
+        """Have a Workflow known as a whole that has finished, and of which pods are left."""
+        try:
+            body = await self.applier.kube.get(WORKFLOWS, key.namespace, key.name)
+        except NotFound:
+            self.applier.views.saw_workflow_gone(key, uid)
+            await self._see_off(key, uid)
+        else:
+            self.applier.views.take_up(read_whole_workflow(body))
 
     async def _settle(self, key: Key) -> None:
         visit = _Visit()
@@ -199,14 +202,14 @@ class Reconciler:
     async def _read_workflow(self, key: Key, visit: _Visit) -> None:
         """Have the view of a Workflow be the newest."""
         views = self.applier.views
-        known = views.workflow(key)
+        known = views.seen(key)
         try:
-            workflow = read_workflow(await self.applier.kube.get(WORKFLOWS, key.namespace, key.name))
+            body = await self.applier.kube.get(WORKFLOWS, key.namespace, key.name)
         except NotFound:
             if known is not None:
                 views.saw_workflow_gone(key, known.uid)
         else:
-            views.saw_workflow(workflow)
+            views.saw_workflow(read_workflow(body))
         visit.fresh = True
         for uid in views.departed(key):
             await self._see_off(key, uid)
@@ -218,9 +221,9 @@ class Reconciler:
         except NotFound:
             pass
         else:
-            workflow = read_workflow(body)
-            self.applier.views.saw_workflow(workflow)
-            if workflow.uid == uid:
+            seen = read_workflow(body)
+            self.applier.views.saw_workflow(seen)
+            if seen.uid == uid:
                 self.applier.views.forget_departed(key, uid)
                 return
         with about(run=str(uid)):

@@ -24,7 +24,7 @@ from .kube import PODS, WORKFLOWS, Json, Kube, Resource
 from .metrics import Metrics
 from .observed import Key
 from .store import OperatorStore, RunListing
-from .views import Views, finished, read_pod, read_workflow
+from .views import Views, read_pod, read_workflow
 
 __all__ = ["Resync", "Scope"]
 
@@ -140,7 +140,7 @@ class Resync:
         _, rows = await self._store.active_runs()
         known = self._views.known()
         self._views.expect_list()
-        workflows = await self._listed(WORKFLOWS, read_workflow)
+        workflows = await self._listed(WORKFLOWS, self._views.read)
         pods = [seen for seen in await self._listed(PODS, read_pod, POD_SELECTOR) if seen is not None]
         changed = self._views.saw_lists(workflows, pods, known)
         self._capacity.begin((Key(row.namespace, row.name), row.uid) for row in rows if row.held)
@@ -149,14 +149,9 @@ class Resync:
             if row.uid not in listed and self._scope.holds(row.namespace) and not (row.cancel and row.held):
                 await self._orphan(row)
         # What the store notified of while nobody listened is found by looking at all that go on.
-        going_on = [key for key in self._views.all_keys() if key not in changed and self._goes_on(key)]
-        for key in [*changed, *going_on]:
+        for key in changed.union(self._views.going_on()):
             self._add(key)
         _log.info("compared", extra={"workflows": len(workflows), "pods": len(pods), "active_runs": len(rows)})
-
-    def _goes_on(self, key: Key) -> bool:
-        workflow = self._views.workflow(key)
-        return workflow is not None and not finished(workflow)
 
     async def _listed(self, resource: Resource, read: Callable[[Json], T], selector: str = "") -> list[T]:
         """All objects of the namespaces that are watched."""

@@ -19,6 +19,7 @@ from .errors import Misconfigured
 __all__ = ["Settings"]
 
 _PREFIX = "PERDURE_OPERATOR_"
+_DIRECT = "PERDURE_DATABASE_DIRECT_URL"
 _SECRETS = ("database_url", "database_direct_url", "pod_database_url")
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SHORTEST_RESYNC = 1.0
@@ -127,7 +128,7 @@ class Settings(BaseModel):
         """
         variables = {name: environ.get(_PREFIX + name.upper()) for name in cls.model_fields}
         variables["database_url"] = variables["database_url"] or environ.get("PERDURE_DATABASE_URL")
-        variables["database_direct_url"] = variables["database_direct_url"] or environ.get("PERDURE_DATABASE_DIRECT_URL")
+        variables["database_direct_url"] = variables["database_direct_url"] or environ.get(_DIRECT)
         told = {**variables, **{name: value for name, value in _flags(arguments).items() if value is not None}}
         try:
             settings = cls.model_validate({name: value for name, value in told.items() if value})

@@ -23,13 +23,13 @@ from .kube import Kube
 from .listen import Listener
 from .liveness import Liveness
 from .metrics import Metrics
-from .observed import Key, Workflow
+from .observed import Key
 from .queue import WorkQueue
 from .reconcile import Reconciler
 from .resync import Resync, Scope
 from .settings import Settings
 from .store import OperatorStore
-from .views import SeenPod, Views, read_pod, read_workflow
+from .views import SeenPod, SeenWorkflow, Views, read_pod
 
 __all__ = ["Term"]
 
@@ -109,12 +109,12 @@ class Term:
 
     def read(self, plural: str, body: Mapping[str, Any]) -> object:
         """Take from an object what is needed of it; in the source's thread."""
-        return read_workflow(body) if plural == "workflows" else read_pod(body)
+        return self.views.read(body) if plural == "workflows" else read_pod(body)
 
     def heard(self, plural: str, seen: object, *, gone: bool) -> None:
         """A Workflow or a pod is there, or gone."""
         match seen:
-            case Workflow():
+            case SeenWorkflow():
                 if gone:
                     self.views.saw_workflow_gone(seen.key, seen.uid)
                     self.queue.add(seen.key)

@@ -1,8 +1,8 @@
 """What the operator remembers of the cluster: each Workflow, and the pods of each, as they were last seen.
 
 Filled by events, corrected by lists and by the answers to its own writes; whatever comes late, in another order or
-twice, the newest version of an object stays. It keeps parsed objects only, and of finished Workflows no more than what
-is needed to leave them alone. A Workflow that went is remembered until somebody has seen to its run.
+twice, the newest version of an object stays. Of a Workflow about which nothing is to be done any more little more than
+its name is kept, and one that went is remembered until somebody has seen to its run.
 """
 
 from __future__ import annotations
@@ -13,13 +13,22 @@ from sys import intern
 from typing import Any
 from uuid import UUID
 
+from .api.names import LABEL_WORKFLOW_UID
 from .api.parse import parse_workflow
 from .api.pod_view import parse_pod
 from .observed import Key, Pod, Workflow
 
-__all__ = ["SeenPod", "Views", "finished", "read_pod", "read_workflow"]
+__all__ = ["Known", "SeenPod", "SeenWorkflow", "Views", "read_pod", "read_whole_workflow", "read_workflow"]
 
-_UID = "perdure.io/workflow-uid"
+
+@dataclass(frozen=True, slots=True)
+class SeenWorkflow:
+    """A Workflow as it was seen in some version; without `workflow` it has finished, and only its pods may be left."""
+
+    key: Key
+    uid: UUID
+    version: str
+    workflow: Workflow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +41,28 @@ class SeenPod:
     pod: Pod
 
 
-def finished(workflow: Workflow) -> bool:
-    """Whether its status says that its run has ended."""
-    condition = workflow.status.conditions.get("Finished")
-    return condition is not None and condition.status == "True"
+@dataclass(frozen=True, slots=True)
+class Known:
+    """UIDs of Workflows, and of pods with those of their Workflows."""
+
+    workflows: frozenset[UUID]
+    pods: frozenset[tuple[UUID, str]]
 
 
-def read_workflow(body: Mapping[str, Any]) -> Workflow:
-    """Parse a Workflow; what a finished one was told to do is left out."""
+def read_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
+    """Parse a Workflow; of a finished one only what may still matter."""
     workflow = parse_workflow(body)
-    if workflow.spec is None or not finished(workflow):
-        return workflow
-    spec = replace(
-        workflow.spec,
-        entrypoint=intern(workflow.spec.entrypoint),
-        input="null",
-        image=None if workflow.spec.image is None else intern(workflow.spec.image),
-        source_inline=None,
-        pod_template={},
-    )
-    return replace(workflow, spec=spec, labels={})
+    key = Key(intern(workflow.key.namespace), workflow.key.name)
+    if not _finished(workflow):
+        return SeenWorkflow(key, workflow.uid, workflow.resource_version, workflow)
+    kept = None if _settled(workflow) else _shed(workflow)
+    return SeenWorkflow(key, workflow.uid, workflow.resource_version, kept)
+
+
+def read_whole_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
+    """Parse a Workflow about which something is to be done although it has finished."""
+    workflow = parse_workflow(body)
+    return SeenWorkflow(workflow.key, workflow.uid, workflow.resource_version, workflow)
 
 
 def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
@@ -59,37 +70,72 @@ def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
     metadata = body["metadata"]
     owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("kind") == "Workflow"]
     try:
-        uid = UUID(metadata["labels"][_UID])
+        uid = UUID(metadata["labels"][LABEL_WORKFLOW_UID])
     except (KeyError, ValueError):
         return None
     pod = parse_pod(body)
     if not owners or pod is None:
         return None
-    key = Key(metadata["namespace"], owners[0]["name"])
+    key = Key(intern(metadata["namespace"]), owners[0]["name"])
     return SeenPod(key, uid, metadata["resourceVersion"], pod)
+
+
+def _finished(workflow: Workflow) -> bool:
+    condition = workflow.status.conditions.get("Finished")
+    return condition is not None and condition.status == "True"
+
+
+def _settled(workflow: Workflow) -> bool:
+    """Whether nothing is to be done about a finished Workflow itself, now or later."""
+    return (
+        workflow.status.observed_generation == workflow.generation
+        and workflow.restart == workflow.status.restart
+        and (workflow.spec is None or workflow.spec.ttl_seconds_after_finished is None)
+    )
+
+
+def _shed(workflow: Workflow) -> Workflow:
+    """Without what it was told to do."""
+    if workflow.spec is None:
+        return workflow
+    spec = replace(workflow.spec, input="null", source_inline=None, pod_template={})
+    return replace(workflow, spec=spec, labels={})
 
 
 class Views:
     """Workflows by key, pods by the UID of their Workflow."""
 
     def __init__(self) -> None:
-        self._workflows: dict[Key, Workflow] = {}
+        self._workflows: dict[Key, SeenWorkflow] = {}
         self._keys: dict[UUID, Key] = {}
         self._pods: dict[UUID, dict[str, SeenPod]] = {}
         self._departed: dict[Key, set[UUID]] = {}
         self._gone: set[str] | None = None
 
-    def workflow(self, key: Key) -> Workflow | None:
-        """The Workflow of that name."""
+    def seen(self, key: Key) -> SeenWorkflow | None:
+        """The Workflow of that name, as it was last seen."""
         return self._workflows.get(key)
+
+    def workflow(self, key: Key) -> Workflow | None:
+        """The Workflow of that name, if anything may be to do about it."""
+        seen = self._workflows.get(key)
+        return None if seen is None else seen.workflow
 
     def key_of(self, uid: UUID) -> Key | None:
         """The name of the Workflow with this UID."""
         return self._keys.get(uid)
 
-    def all_keys(self) -> list[Key]:
-        """All of them."""
-        return list(self._workflows)
+    def going_on(self) -> list[Key]:
+        """All that have not finished for good."""
+        return [key for key, seen in self._workflows.items() if seen.workflow is not None]
+
+    def read(self, body: Mapping[str, Any]) -> SeenWorkflow:
+        """Parse a Workflow, unless it is known in this version; may be called in any thread."""
+        metadata = body["metadata"]
+        known = self._workflows.get(Key(metadata["namespace"], metadata["name"]))
+        if known is not None and metadata["resourceVersion"] == known.version and metadata["uid"] == str(known.uid):
+            return known
+        return read_workflow(body)
 
     def pods(self, uid: UUID) -> list[Pod]:
         """The pods of a Workflow."""
@@ -106,21 +152,32 @@ class Views:
         if not left:
             self._departed.pop(key, None)
 
-    def saw_workflow(self, workflow: Workflow) -> bool:
-        """Remember a Workflow; whether it tells anything new."""
-        if self._gone is not None and str(workflow.uid) in self._gone:
+    def saw_workflow(self, seen: SeenWorkflow) -> bool:
+        """Remember a Workflow; whether that gives anything to do."""
+        if self._gone is not None and str(seen.uid) in self._gone:
             return False
-        known = self._workflows.get(workflow.key)
+        known = self._workflows.get(seen.key)
         if known is not None:
-            if known.uid == workflow.uid and not _newer(workflow.resource_version, known.resource_version):
+            if not _newer(seen.version, known.version):
                 return False
-            if known.uid != workflow.uid:
-                if not _newer(workflow.resource_version, known.resource_version):
-                    return False
+            if known.uid != seen.uid:
                 self._depart(known)
-        self._workflows[workflow.key] = workflow
-        self._keys[workflow.uid] = workflow.key
-        return True
+        self._workflows[seen.key] = seen
+        self._keys[seen.uid] = seen.key
+        return seen.workflow is not None or seen.uid in self._pods or seen.key in self._departed
+
+    def take_up(self, seen: SeenWorkflow) -> None:
+        """Have a Workflow that has finished looked at as a whole, until it is seen in another version."""
+        if (known := self._workflows.get(seen.key)) is None or known.uid == seen.uid:
+            self._workflows[seen.key] = seen
+            self._keys[seen.uid] = seen.key
+
+    def lay_down(self, key: Key) -> None:
+        """Nothing is to be done about a Workflow now, whatever of it was kept."""
+        known = self._workflows.get(key)
+        if known is not None and known.workflow is not None and _finished(known.workflow):
+            kept = None if _settled(known.workflow) else _shed(known.workflow)
+            self._workflows[key] = replace(known, workflow=kept)
 
     def saw_workflow_gone(self, key: Key, uid: UUID) -> None:
         """A Workflow is no more."""
@@ -157,7 +214,7 @@ class Views:
         """Lists are about to be read: what goes meanwhile must not come back with them."""
         self._gone = set()
 
-    def saw_lists(self, workflows: Iterable[Workflow], pods: Iterable[SeenPod], before: Known) -> set[Key]:
+    def saw_lists(self, workflows: Iterable[SeenWorkflow], pods: Iterable[SeenPod], before: Known) -> set[Key]:
         """Correct the views by lists of all there is; the Workflows that they tell something new about.
 
         `before` is what was known when the lists were asked for: of it, what is not in them has gone.
@@ -190,20 +247,12 @@ class Views:
         pods = {(uid, pod) for uid, ours in self._pods.items() for pod in ours}
         return Known(frozenset(self._keys), frozenset(pods))
 
-    def _depart(self, workflow: Workflow) -> None:
+    def _depart(self, workflow: SeenWorkflow) -> None:
         self._keys.pop(workflow.uid, None)
         self._departed.setdefault(workflow.key, set()).add(workflow.uid)
 
     def __len__(self) -> int:
         return len(self._workflows)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """UIDs of Workflows, and of pods with those of their Workflows."""
-
-    workflows: frozenset[UUID]
-    pods: frozenset[tuple[UUID, str]]
 
 
 def _newer(version: str, known: str) -> bool:

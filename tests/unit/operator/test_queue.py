@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,9 @@ class Measured:
 class JumpingLoop(asyncio.SelectorEventLoop):
     """A loop whose clock jumps to the next timer when nothing else is to be done."""
 
+    _ready: Any
+    _scheduled: Any
+
     def __init__(self):
         super().__init__()
         self._jumped = 0.0
@@ -43,7 +47,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def _run_once(self):
         if not self._ready and self._scheduled:
             self._jumped = max(self._jumped, self._scheduled[0]._when)
-        super()._run_once()
+        super()._run_once()  # type: ignore[misc]
 
 
 def in_jumping_time(test):

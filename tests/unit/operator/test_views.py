@@ -1,0 +1,155 @@
+"""What is remembered of the cluster, whatever order it is told in."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from perdure_operator.observed import Key, Spec, Workflow
+from perdure_operator.views import SeenPod, Views, read_pod, read_workflow
+
+KEY = Key("shop", "one")
+
+
+def workflow(uid: UUID, version: int, *, finished: bool = False, **spec: Any):
+    conditions = [
+        {"type": "Finished", "status": "True", "reason": "Succeeded", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    ]
+    return {
+        "metadata": {
+            "namespace": "shop",
+            "name": "one",
+            "uid": str(uid),
+            "resourceVersion": str(version),
+            "generation": 1,
+        },
+        "spec": {"entrypoint": "bank:transfer", "input": {"amount": 1}, **spec},
+        "status": {"observedGeneration": 1, "conditions": conditions if finished else []},
+    }
+
+
+def pod(owner: UUID, version: int, name: str = "one-1"):
+    return {
+        "metadata": {
+            "namespace": "shop",
+            "name": name,
+            "uid": name,
+            "resourceVersion": str(version),
+            "labels": {"perdure.io/workflow-uid": str(owner), "perdure.io/attempt": "1"},
+            "ownerReferences": [{"kind": "Workflow", "name": "one", "uid": str(owner)}],
+        },
+        "spec": {},
+        "status": {"phase": "Pending"},
+    }
+
+
+def seen_pod(owner: UUID, version: int, name: str = "one-1") -> SeenPod:
+    seen = read_pod(pod(owner, version, name))
+    assert seen is not None
+    return seen
+
+
+def known(views: Views) -> Workflow:
+    workflow = views.workflow(KEY)
+    assert workflow is not None
+    return workflow
+
+
+def spec(views: Views) -> Spec:
+    spec = known(views).spec
+    assert spec is not None
+    return spec
+
+
+def test_the_newest_version_stays():
+    views, uid = Views(), uuid4()
+    assert views.saw_workflow(read_workflow(workflow(uid, 9, suspend=True)))
+    assert not views.saw_workflow(read_workflow(workflow(uid, 8)))
+    assert not views.saw_workflow(read_workflow(workflow(uid, 9)))
+    assert spec(views).suspend
+    assert views.saw_workflow(read_workflow(workflow(uid, 10)))
+    assert not spec(views).suspend
+
+
+def test_a_workflow_made_anew_leaves_the_other_to_be_seen_to():
+    views, first, second = Views(), uuid4(), uuid4()
+    views.saw_workflow(read_workflow(workflow(first, 1)))
+    views.saw_workflow(read_workflow(workflow(second, 5)))
+    assert views.departed(KEY) == {first}
+    assert (views.key_of(first), views.key_of(second)) == (None, KEY)
+    views.saw_workflow_gone(KEY, first)  # told late
+    assert known(views).uid == second
+    views.forget_departed(KEY, first)
+    assert views.departed(KEY) == set()
+
+
+def test_of_a_finished_workflow_nothing_is_kept_but_who_it_is():
+    views, uid = Views(), uuid4()
+    assert not views.saw_workflow(read_workflow(workflow(uid, 1, finished=True)))
+    assert views.workflow(KEY) is None
+    assert views.key_of(uid) == KEY
+    assert views.going_on() == []
+    assert views.saw_workflow(read_workflow(workflow(uid, 2, finished=True, ttlSecondsAfterFinished=5)))
+    assert spec(views).ttl_seconds_after_finished == 5
+    assert spec(views).input == "null"
+
+
+def test_a_known_version_is_not_read_again():
+    views, uid = Views(), uuid4()
+    seen = read_workflow(workflow(uid, 1))
+    views.saw_workflow(seen)
+    assert views.read(workflow(uid, 1)) is seen
+    assert views.read(workflow(uid, 2)) is not seen
+    assert views.read(workflow(uuid4(), 1)) is not seen
+
+
+def test_lists_correct_what_events_did_not_tell():
+    views, kept, gone, new = Views(), uuid4(), uuid4(), uuid4()
+    for uid, name in ((kept, "kept"), (gone, "gone")):
+        body = workflow(uid, 1)
+        body["metadata"]["name"] = name
+        views.saw_workflow(read_workflow(body))
+        views.saw_pod(seen_pod(uid, 1, f"{name}-1"))
+    before = views.known()
+    views.expect_list()
+    body = workflow(kept, 1)
+    body["metadata"]["name"] = "kept"
+    changed = views.saw_lists([read_workflow(body), read_workflow(workflow(new, 3))], [], before)
+    assert changed == {Key("shop", "gone"), Key("shop", "one")}
+    assert views.departed(Key("shop", "gone")) == {gone}
+    assert views.pods(kept) == []
+
+
+def test_what_went_while_a_list_was_read_does_not_come_back_with_it():
+    views, uid = Views(), uuid4()
+    seen, its = read_workflow(workflow(uid, 1)), seen_pod(uid, 1)
+    views.saw_workflow(seen)
+    views.saw_pod(its)
+    before = views.known()
+    views.expect_list()
+    views.saw_workflow_gone(KEY, uid)
+    views.saw_pod_gone(uid, "one-1")
+    views.saw_lists([seen], [its], before)
+    assert views.seen(KEY) is None
+    assert views.pods(uid) == []
+    assert views.departed(KEY) == {uid}
+
+
+def test_what_came_while_a_list_was_read_is_not_taken_for_gone():
+    views, uid = Views(), uuid4()
+    before = views.known()
+    views.expect_list()
+    views.saw_workflow(read_workflow(workflow(uid, 7)))
+    views.saw_pod(seen_pod(uid, 8))
+    views.saw_lists([], [], before)
+    assert known(views).uid == uid
+    assert len(views.pods(uid)) == 1
+
+
+def test_pods_of_nobody_are_not_remembered():
+    body = pod(uuid4(), 1)
+    body["metadata"]["labels"]["perdure.io/workflow-uid"] = "no-uid"
+    assert read_pod(body) is None
+    body = pod(uuid4(), 1)
+    del body["metadata"]["ownerReferences"]
+    assert read_pod(body) is None
