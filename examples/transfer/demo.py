@@ -2,7 +2,7 @@
 
 The outside bank has booked the deposit and has not answered yet when the transfer's processes get SIGKILL, all at
 once. The same command, given again, goes on from the last finished step: it asks the outside bank again, with the same
-idempotency key.
+idempotency key. The manifest is the one for a cluster; here a process stands for each pod.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from perdure.store import embedded
 HERE = Path(__file__).resolve().parent
 PERDURE = Path(sys.executable).with_name("perdure")
 RUN = "transfer-17"
-INPUT = {"source": "alice", "target": "bob", "amount": 100}
+COMMAND = ["perdure", "run", "examples/transfer/workflow.yaml"]
 PATIENCE = 60.0
 """Seconds until something that should happen counts as failed."""
 
@@ -81,9 +81,8 @@ def play(url: str) -> bool:
 
 
 def start_transfer() -> subprocess.Popen[bytes]:
-    command = ["perdure", "run", "examples/transfer/bank.py:transfer", "--id", RUN, "--input", json.dumps(INPUT)]
-    say(dim("$ " + shlex.join(command)))
-    return subprocess.Popen([PERDURE, *command[1:]], cwd=HERE.parents[1], start_new_session=True)
+    say(dim("$ " + shlex.join(COMMAND)))
+    return subprocess.Popen([PERDURE, *COMMAND[1:]], cwd=HERE.parents[1], start_new_session=True)
 
 
 def show_attempts() -> None:

@@ -109,10 +109,10 @@ _Add = Callable[[str, str, Callable[[argparse.Namespace], int]], _Parser]
 
 def _add_run(add: _Add) -> None:
     parser = add("run", "run a workflow on this machine, or go on with its run", _run)
-    parser.add_argument("workflow", metavar="WORKFLOW", help="FILE:FUNCTION or module:function")
+    parser.add_argument("workflow", metavar="WORKFLOW", help="FILE:FUNCTION, module:function, or a manifest: FILE.yaml")
     parser.add_argument("--input", metavar="JSON", help="an object of arguments; or @FILE, or @- for standard input")
     parser.add_argument("--id", help="names the run: the same id and input again goes on with it, or tells its result")
-    parser.add_argument("--backoff-limit", type=_count, default=6, metavar="N", help="crashes without progress (6)")
+    parser.add_argument("--backoff-limit", type=_count, metavar="N", help="crashes without progress (6)")
     _add_queue(parser)
     _add_output(parser, "how the outcome is printed on standard output")
     _add_database(parser)

@@ -119,6 +119,10 @@ class AttemptProcess:
         """Have it finish the step in flight and hand the run back; the second time, at once."""
         self._process.terminate()
 
+    def kill(self) -> None:
+        """End it on the spot, and all that it started."""
+        self._process.kill()
+
     def wait(self, stops: StopRequests, timeout: float) -> int | None:
         """Take in what comes, until something came or `timeout` seconds have passed. Its exit code, once it is gone."""
         stopping = self._selector.register(stops, selectors.EVENT_READ)

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,10 +22,11 @@ from ..store.records import RunDetail, RunState
 from .display import duration, new_display
 from .documents import outcome_document, print_document
 from .local_run import Interrupted, LocalRun
+from .manifest import MANIFESTS, run_manifest
 from .place import open_place
 from .process import StopRequests
 
-__all__ = ["INTERRUPTED", "run"]
+__all__ = ["INTERRUPTED", "ending", "report", "run"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -32,6 +34,8 @@ INTERRUPTED = 130
 
 def run(arguments: Namespace) -> int:
     """Run a workflow. Returns the command's exit code."""
+    if arguments.workflow.endswith(MANIFESTS):
+        return run_manifest(arguments)
     given = read_input(arguments.input)
     # What user code prints as it is imported is no result.
     with contextlib.redirect_stdout(sys.stderr):
@@ -42,7 +46,7 @@ def run(arguments: Namespace) -> int:
     with StopRequests() as stops, open_place(arguments.database_url) as store:
         with Client(store.url, queue=arguments.queue) as client:
             handle = client.start(
-                definition.entrypoint, id=identifier, input=given, backoff_limit=arguments.backoff_limit
+                definition.entrypoint, id=identifier, input=given, backoff_limit=_or(arguments.backoff_limit, 6)
             )
         display = new_display(f"{definition.entrypoint}  {identifier}")
         try:
@@ -54,8 +58,8 @@ def run(arguments: Namespace) -> int:
         except BaseException:
             display.close()
             raise
-        display.close(_ending(detail), well=detail.run.state is RunState.SUCCEEDED)
-    return _report(detail, arguments.output)
+        display.close(ending(detail), well=detail.run.state is RunState.SUCCEEDED)
+    return report(detail, arguments.output)
 
 
 def read_input(text: str | None) -> dict[str, Any]:
@@ -88,6 +92,10 @@ def read_input(text: str | None) -> dict[str, Any]:
     return document
 
 
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
 def _again(arguments: Namespace, identifier: str) -> str:
     words = ["perdure", "run", arguments.workflow, "--id", identifier]
     if arguments.input is not None:
@@ -97,7 +105,8 @@ def _again(arguments: Namespace, identifier: str) -> str:
     return shlex.join(words)
 
 
-def _ending(detail: RunDetail) -> str:
+def ending(detail: RunDetail) -> str:
+    """How a run has ended, in a few words."""
     run = detail.run
     took = ""
     if run.started is not None and run.finished is not None:
@@ -105,9 +114,10 @@ def _ending(detail: RunDetail) -> str:
     return f"{run.state}{took}" + (f", {run.attempts} attempts" if run.attempts > 1 else "")
 
 
-def _report(detail: RunDetail, format: str) -> int:
+def report(detail: RunDetail, format: str, document: Mapping[str, Any] | None = None) -> int:
+    """Print how a run has ended, as text or as a document. Returns the command's exit code."""
     if format != "text":
-        print_document(outcome_document(detail), format)
+        print_document(outcome_document(detail) if document is None else document, format)
     match detail.run.state:
         case RunState.SUCCEEDED:
             if format == "text":

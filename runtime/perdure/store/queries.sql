@@ -15,6 +15,15 @@ SELECT id, pg_notify(perdure.channel('work', owner), id::text) FROM inserted
 -- name: find_run
 SELECT id, entrypoint, input::text AS input FROM perdure.runs WHERE owner = %(owner)s AND namespace = %(namespace)s AND name = %(name)s
 
+-- name: find_manifest
+SELECT id AS run_id, entrypoint, input::text AS input, source::text AS source, created, started
+FROM perdure.runs WHERE owner = %(owner)s AND owner LIKE 'cluster:%%' AND gone IS NULL AND namespace = %(namespace)s AND name = %(name)s
+ORDER BY created, id LIMIT 1
+
+-- name: lock_manifest
+-- What is read after it, in the same transaction, is what whoever had it before has committed.
+SELECT pg_advisory_xact_lock(hashtextextended(concat_ws('/', %(owner)s::text, %(namespace)s::text, %(name)s::text), 0))
+
 -- name: claim_run
 -- Compare and set, for one run, on the attempt that the claimer observed; a lost answer is found out by the token.
 WITH claimed AS (
@@ -255,7 +264,7 @@ SELECT r.id AS run_id, r.owner, r.namespace, r.name AS id, r.entrypoint, r.state
 FROM perdure.runs r
 WHERE (%(run)s::uuid IS NULL OR r.id = %(run)s)
   AND (%(owner)s::text IS NULL OR r.owner = %(owner)s)
-  AND (%(name)s::text IS NULL OR (r.name = %(name)s AND r.namespace = ''))
+  AND (%(name)s::text IS NULL OR (r.name = %(name)s AND r.namespace = %(namespace)s))
   AND (%(name_prefix)s::text IS NULL OR starts_with(r.name, %(name_prefix)s))
   AND (%(states)s::text[] IS NULL OR r.state = ANY (%(states)s))
   AND (%(entrypoint)s::text IS NULL OR r.entrypoint = %(entrypoint)s)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 __all__ = [
+    "MANIFEST_OWNER",
     "AttemptInfo",
     "Ending",
     "RunDetail",
@@ -21,6 +22,9 @@ __all__ = [
 ]
 
 _QUEUE = "queue:"
+
+MANIFEST_OWNER = "cluster:local"
+"""Who may claim the runs of manifests on this machine. No cluster has this UID."""
 
 
 def owner_of(queue: str) -> str:

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 
 from .connection import Fault, classify, connect, translated
 from .opener import Backoff
-from .records import AttemptInfo, RunDetail, RunFilter, RunInfo, RunState, StepInfo, owner_of
+from .records import MANIFEST_OWNER, AttemptInfo, RunDetail, RunFilter, RunInfo, RunState, StepInfo, owner_of
 from .statements import statement
 from .versions import check_versions
 
@@ -129,11 +129,18 @@ class RunStore:
         return self._ask("start the run", work)
 
     def find(self, reference: str | UUID, queue: str = "default") -> RunInfo | None:
-        """The run with this id in a queue; where there is none, the run with this UUID, whoever owns it."""
+        """The run with this id in a queue; where there is none, that of a manifest; else the one with this UUID.
+
+        A manifest's run is named as its Workflow: `name`, or `namespace/name`.
+        """
 
         def work(cursor: psycopg.Cursor[Row]) -> RunInfo | None:
-            if isinstance(reference, str) and (found := _listed(cursor, owner=owner_of(queue), name=reference)):
-                return found[0]
+            if isinstance(reference, str):
+                if found := _listed(cursor, owner=owner_of(queue), name=reference):
+                    return found[0]
+                namespace, _, name = reference.rpartition("/")
+                if found := _listed(cursor, owner=MANIFEST_OWNER, namespace=namespace or "default", name=name):
+                    return found[0]
             if (run_id := _uuid(reference)) and (found := _listed(cursor, run=run_id)):
                 return found[0]
             return None
@@ -242,7 +249,7 @@ _NO_FILTER: Mapping[str, object] = dict.fromkeys(
         "after_created",
         "after_run",
     ]
-) | {"limit": 100}
+) | {"limit": 100, "namespace": ""}
 
 
 def _listed(cursor: psycopg.Cursor[Row], **given: object) -> list[RunInfo]:

@@ -1,0 +1,205 @@
+"""What an API server would refuse of a Workflow, in its words: the schema of the kind, strictly, and then its rules."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+from perdure.errors import UsageError
+from perdure.pod.source import problem_with_files
+
+from ..api.crd import crd
+from ..api.models import ENTRYPOINT, FILE_NAME, MAX_BYTES
+from ..api.parse import parse_workflow
+from ..api.refusals import refusals
+from ..observed import Workflow
+from .documents import MOST_BYTES
+
+__all__ = ["admit", "immutable_words", "problems"]
+
+_RULES: Final = "x-kubernetes-validations"
+_ANYTHING: Final = "x-kubernetes-preserve-unknown-fields"
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
+}
+
+
+def admit(workflow: Mapping[str, Any], namespace: str) -> Workflow:
+    """The Workflow, with what its kind has by default; its UID and status are still those of nobody.
+
+    Raises:
+        UsageError: an API server would refuse it, or an operator could not take it.
+    """
+    if said := problems(workflow):
+        name = (workflow.get("metadata") or {}).get("name") or "without a name"
+        raise UsageError(f"the Workflow {name} is refused: {'; '.join(said)}")
+    spec = {field: value for field, value in workflow["spec"].items() if value is not None}
+    metadata = {"name": workflow["metadata"]["name"], "namespace": namespace, "generation": 1}
+    parsed = parse_workflow({"metadata": metadata, "spec": spec})
+    problem = parsed.problem
+    if problem is None and parsed.spec is not None and parsed.spec.source_inline is not None:
+        reserved = problem_with_files(parsed.spec.source_inline)
+        problem = reserved and f"spec.source.inline: {reserved}"
+    if problem is not None:
+        raise UsageError(f"the Workflow {parsed.key.name} is refused: {problem}")
+    return parsed
+
+
+def problems(workflow: Mapping[str, Any]) -> list[str]:
+    """Why the API server would refuse a Workflow; rules are looked at once the schema holds, as there."""
+    if len(json.dumps(workflow, ensure_ascii=False).encode(errors="surrogatepass")) > MOST_BYTES:
+        return [f"Request entity too large: limit is {MOST_BYTES}"]
+    said = [*_metadata(workflow.get("metadata")), *_Schema().check(_schema(), {**workflow, "status": None}, "")]
+    return said or list(_rules(workflow["spec"]))
+
+
+@cache
+def immutable_words(field: str) -> str:
+    """With which words a change of a field of the spec is refused."""
+    rules = _schema()["properties"]["spec"][_RULES]
+    return next(f"spec.{field}: Forbidden: {one['message']}" for one in rules if one.get("fieldPath") == f".{field}")
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def _metadata(metadata: Any) -> Iterator[str]:
+    if not isinstance(metadata, dict):
+        yield "metadata: Required value: it has the Workflow's name"
+        return
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if name is None and metadata.get("generateName") is not None:
+        yield "metadata.name: Required value: a run is found again by its name, so generateName will not do here"
+    elif name is None:
+        yield "metadata.name: Required value: name or generateName is required"
+    elif not isinstance(name, str) or len(name) > 253 or not _NAME.fullmatch(name):
+        yield (
+            f"metadata.name: Invalid value: {json.dumps(name)}: a lowercase RFC 1123 subdomain must consist of lower"
+            " case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
+        )
+    if namespace is not None and (
+        not isinstance(namespace, str) or len(namespace) > 63 or not _LABEL.fullmatch(namespace)
+    ):
+        yield (
+            f"metadata.namespace: Invalid value: {json.dumps(namespace)}: a lowercase RFC 1123 label must consist of"
+            " lower case alphanumeric characters or '-', and must start and end with an alphanumeric character"
+        )
+
+
+class _Schema:
+    """Holds a value against a structural schema."""
+
+    def check(self, schema: Mapping[str, Any], value: Any, at: str) -> Iterator[str]:
+        kind = schema.get("type")
+        if kind is not None and not self._is(kind, value):
+            found = "null" if value is None else next(name for name in _TYPES if self._is(name, value))
+            yield f'{at}: Invalid value: "{found}": {at} in body must be of type {kind}: "{found}"'
+            return
+        match value:
+            case dict():
+                yield from self._object(schema, value, at)
+            case list():
+                yield from self._list(schema, value, at)
+            case str():
+                if len(value) < (least := schema.get("minLength", 0)):
+                    yield f'{at}: Invalid value: "{value}": {at} in body should be at least {least} chars long'
+                if len(value) > schema.get("maxLength", len(value)):
+                    yield f"{at}: Too long: may not be more than {schema['maxLength']} bytes"
+            case int() | float() if not isinstance(value, bool):
+                shown = f"{at}: Invalid value: {value}: {at} in body should be"
+                if value < schema.get("minimum", value):
+                    yield f"{shown} greater than or equal to {schema['minimum']}"
+                if value > schema.get("maximum", value):
+                    yield f"{shown} less than or equal to {schema['maximum']}"
+            case _:
+                pass
+
+    @staticmethod
+    def _is(kind: str, value: Any) -> bool:
+        if isinstance(value, bool):
+            return kind == "boolean"
+        if isinstance(value, float) and value.is_integer() and kind == "integer":
+            return True
+        return isinstance(value, _TYPES[kind])
+
+    def _object(self, schema: Mapping[str, Any], value: dict[str, Any], at: str) -> Iterator[str]:
+        fields, size = schema.get("properties", {}), len(value)
+        # Null is the same as nothing, where the schema does not say that it is a value.
+        given = {key: one for key, one in value.items() if one is not None or key not in fields}
+        for key in schema.get("required", ()):
+            if key not in given:
+                yield f"{_below(at, key)}: Required value"
+        if size < (least := schema.get("minProperties", 0)):
+            yield f"{at}: Invalid value: {size}: {at} in body should have at least {least} properties"
+        if size > (most := schema.get("maxProperties", size)):
+            yield f"{at}: Too many: {size}: must have at most {most} items"
+        for key, one in given.items():
+            if key not in fields:
+                yield from self._other(schema, key, one, at)
+            elif at or key != "metadata":  # which has a schema of its own
+                yield from self.check(fields[key], one, _below(at, key))
+
+    def _other(self, schema: Mapping[str, Any], key: str, value: Any, at: str) -> Iterator[str]:
+        """A key that is not among the properties."""
+        rest = schema.get("additionalProperties")
+        if isinstance(rest, dict):
+            if value is not None or not rest.get("nullable"):
+                yield from self.check(rest, value, _below(at, key))
+        elif schema.get("properties") and not schema.get(_ANYTHING):
+            yield f'strict decoding error: unknown field "{_below(at, key)}"'
+
+    def _list(self, schema: Mapping[str, Any], value: list[Any], at: str) -> Iterator[str]:
+        if len(value) > schema.get("maxItems", len(value)):
+            yield f"{at}: Too many: {len(value)}: must have at most {schema['maxItems']} items"
+        seen: list[Any] = []
+        for index, one in enumerate(value):
+            yield from self.check(schema.get("items", {}), one, f"{at}[{index}]")
+            keys = schema.get("x-kubernetes-list-map-keys", ())
+            if keys and isinstance(one, dict):
+                which = {key: one.get(key) for key in keys}
+                if which in seen:
+                    yield f"{at}[{index}]: Duplicate value: {json.dumps(which, separators=(',', ':'))}"
+                seen.append(which)
+
+
+def _below(at: str, key: str) -> str:
+    return f"{at}.{key}" if at else key
+
+
+def _rules(spec: Mapping[str, Any]) -> Iterator[str]:
+    """The rules of the schema, by what they say; a test holds them against the API server's own answers."""
+    fields = _schema()["properties"]["spec"]["properties"]
+
+    def words(field: Mapping[str, Any], rule: int = 0) -> str:
+        return str(field[_RULES][rule]["message"])
+
+    if not re.fullmatch(ENTRYPOINT.strip("^$"), spec["entrypoint"]):
+        yield f'spec.entrypoint: Invalid value: "{spec["entrypoint"]}": {words(fields["entrypoint"])}'
+    if spec.get("image") is not None and re.search(r"\s", spec["image"]):
+        yield f'spec.image: Invalid value: "{spec["image"]}": {words(fields["image"])}'
+    source = spec.get("source")
+    if source is not None:
+        inline = source.get("inline")
+        if (inline is None) == (source.get("configMap") is None):
+            yield f"spec.source: Invalid value: {words(fields['source'])}"
+        if inline is not None:
+            schema = fields["source"]["properties"]["inline"]
+            if not all(len(name) <= 253 and re.fullmatch(FILE_NAME.strip("^$"), name) for name in inline):
+                yield f"spec.source.inline: Invalid value: {words(schema)}"
+            if sum(len(text) for text in inline.values()) > MAX_BYTES:
+                yield f"spec.source.inline: Invalid value: {words(schema, 1)}"
+    if spec.get("podTemplate") is not None:
+        yield from (f"spec.{refusal}" for refusal in refusals(spec["podTemplate"]))

@@ -1,0 +1,185 @@
+"""`perdure run FILE.yaml`: read the manifest, run it, tell how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from perdure.cli.display import Display, new_display
+from perdure.cli.documents import print_document
+from perdure.cli.local_run import Interrupted
+from perdure.cli.place import Place, open_place
+from perdure.cli.process import StopRequests
+from perdure.cli.run import INTERRUPTED, ending, report
+from perdure.errors import RunConflict, UsageError
+from perdure.pod.exit_codes import ExitCode
+from perdure.pod.source import problem_with_files
+from perdure.store.manifest_runs import ManifestRunStore, StoredManifest
+from perdure.store.records import RunDetail, RunState
+
+from ..api.names import API_VERSION, KIND
+from ..api.status_document import status_document
+from ..decide.control import grace_of
+from ..observed import Spec, Status, Workflow
+from .admission import admit, immutable_words
+from .manifest import Manifest, read_manifest
+from .run import AnotherRun, Code, LocalWorkflow
+from .template import LocalTemplate, local_template
+
+__all__ = ["run"]
+
+
+def run(arguments: Namespace) -> int:
+    """Run the Workflow of a file. Returns the command's exit code."""
+    _check_options(arguments)
+    file = Path(arguments.workflow)
+    manifest = read_manifest(file)
+    workflow = admit(manifest.workflow, manifest.namespace)
+    assert workflow.spec is not None, "what is admitted has a spec"
+    template = local_template(workflow.spec, manifest, os.environ)
+    code = _code(workflow.spec, manifest)
+    with StopRequests() as stops, open_place(arguments.database_url) as place:
+        while True:
+            found = _find(place, workflow)
+            if found is not None:
+                _check_same(workflow, found)
+            elif code.problem is not None:
+                raise UsageError(f"the Workflow {workflow.key.name}: {code.problem}")
+            bound = _bound(workflow, found)
+            display = new_display(f"{workflow.spec.entrypoint}  {_title(workflow)}")
+            _tell(display, manifest, template, workflow.spec)
+            local = LocalWorkflow(bound, code, template.variables, int(grace_of(workflow.spec)), place, display, stops)
+            try:
+                detail = local.settle()
+            except AnotherRun:
+                display.close()
+                continue
+            except Interrupted:
+                display.close()
+                sys.stderr.write(f"perdure: interrupted; go on with: {_again(arguments)}\n")
+                return INTERRUPTED if stops.first in (None, signal.SIGINT) else ExitCode.HANDED_BACK
+            except BaseException:
+                display.close()
+                raise
+            break
+        ended = detail is not None and detail.run.state.ended
+        if detail is not None and ended:
+            display.close(ending(detail), well=detail.run.state is RunState.SUCCEEDED)
+        else:
+            display.close()
+    return _report(local.workflow, detail, arguments)
+
+
+def _check_options(arguments: Namespace) -> None:
+    given = {
+        "--input": arguments.input is not None and "spec.input",
+        "--id": arguments.id is not None and "metadata.name",
+        "--backoff-limit": arguments.backoff_limit is not None and "spec.backoffLimit",
+        "--queue": arguments.queue != "default" and "no queue: it is run by this command alone",
+    }
+    for option, instead in given.items():
+        if instead:
+            raise UsageError(f"{option} is not for manifests: {arguments.workflow} says it itself ({instead})")
+
+
+def _code(spec: Spec, manifest: Manifest) -> Code:
+    if spec.source_config_map is None:
+        return Code(files=spec.source_inline)
+    name = spec.source_config_map
+    if (files := manifest.config_maps.get(name)) is None:
+        return Code(problem=f"its code is in the ConfigMap {name}, which is not in this file: put it there")
+    if problem := problem_with_files(files):
+        return Code(problem=f"its code cannot be taken from the ConfigMap {name}: {problem}")
+    return Code(files=files)
+
+
+def _find(place: Place, workflow: Workflow) -> StoredManifest | None:
+    with ManifestRunStore(place.url) as store:
+        return store.find_manifest(workflow.key.namespace, workflow.key.name)
+
+
+def _check_same(workflow: Workflow, stored: StoredManifest) -> None:
+    """See that nothing was changed that a run starts with."""
+    spec = workflow.spec
+    assert spec is not None
+    files = None if stored.source is None else json.loads(stored.source)["files"]
+    same = {
+        "entrypoint": spec.entrypoint == stored.entrypoint,
+        "source": (spec.source_inline == files) if spec.source_config_map is None else files is not None,
+        "input": _canonical(spec.input) == _canonical(stored.input),
+    }
+    if changed := [immutable_words(field) for field, is_same in same.items() if not is_same]:
+        reference = shlex.quote(_title(workflow))
+        raise RunConflict(
+            f"the Workflow {workflow.key.name} has a run already: {'; '.join(changed)}, under another metadata.name;"
+            f" or remove that run: perdure delete {reference}"
+        )
+
+
+def _canonical(text: str) -> str:
+    return json.dumps(json.loads(text), sort_keys=True)
+
+
+def _bound(workflow: Workflow, stored: StoredManifest | None) -> Workflow:
+    """The Workflow with the UID of its run, without what only a cluster has a use for."""
+    assert workflow.spec is not None
+    uid: UUID = uuid4() if stored is None else stored.run_id
+    spec = replace(workflow.spec, ttl_seconds_after_finished=None)
+    if stored is None:
+        return replace(workflow, uid=uid, spec=spec)
+    return replace(workflow, uid=uid, spec=spec, created=stored.created, status=Status(start_time=stored.created))
+
+
+def _title(workflow: Workflow) -> str:
+    namespace, name = workflow.key.namespace, workflow.key.name
+    return name if namespace == "default" else f"{namespace}/{name}"
+
+
+def _tell(display: Display, manifest: Manifest, template: LocalTemplate, spec: Spec) -> None:
+    """Say once what of the file makes no difference here."""
+    used = template.used | {f"ConfigMap {spec.source_config_map}"}
+    if skipped := [other for other in manifest.others if other not in used]:
+        display.note(f"not used, of the same file: {', '.join(skipped)}")
+    if template.ignored:
+        display.note(f"ignored without a cluster: {', '.join(template.ignored)}")
+    if spec.image is not None and spec.source_inline is None and spec.source_config_map is None:
+        display.note("the code is that of the current folder and of this Python, not of the image")
+
+
+def _again(arguments: Namespace) -> str:
+    words = ["perdure", "run", arguments.workflow]
+    if arguments.output != "text":
+        words += ["-o", arguments.output]
+    return shlex.join(words)
+
+
+def _report(workflow: Workflow, detail: RunDetail | None, arguments: Namespace) -> int:
+    """Print how the Workflow stands. Returns the command's exit code."""
+    status = workflow.status
+    finished = status.conditions["Finished"]
+    if detail is not None and detail.run.state.ended:
+        return report(detail, arguments.output, _document(workflow))
+    if arguments.output != "text":
+        print_document(_document(workflow), arguments.output)
+    sys.stderr.write(f"perdure: {finished.message}\n")
+    if finished.status == "True":
+        return ExitCode.CANCELLED
+    return ExitCode.NOT_STARTED if "Stalled" in status.conditions else ExitCode.HANDED_BACK
+
+
+def _document(workflow: Workflow) -> Mapping[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": workflow.key.name, "namespace": workflow.key.namespace, "uid": str(workflow.uid)},
+        "status": status_document(workflow.status),
+    }

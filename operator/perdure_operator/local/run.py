@@ -1,0 +1,395 @@
+"""One Workflow, from wherever its run stands to its end: observe, decide, apply, as the operator does.
+
+What the API server is in a cluster is here the store and this process: the run's row has the limits, which the newest
+command has written; the status is made anew by each command, for all that it rests on is in the store. This process,
+and all that it started, may be killed at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from perdure.cli.display import Display
+from perdure.cli.local_run import Interrupted
+from perdure.cli.place import Place
+from perdure.cli.process import StopRequests
+from perdure.errors import RunNotFound, StoreError, StoreUnavailable
+from perdure.names import Claim
+from perdure.pod.environment import DEFAULT_LEASE_SECONDS
+from perdure.store.manifest_runs import ManifestRunStore
+from perdure.store.records import MANIFEST_OWNER, RunDetail
+from perdure.store.runs import NewRun
+from perdure.worker.host import this_process
+
+from ..actions import (
+    Action,
+    ClaimRun,
+    CreatePod,
+    DeletePod,
+    DeleteWorkflow,
+    EndRun,
+    HandBack,
+    InsertRun,
+    LookAgain,
+    PostEvent,
+    RequestCancel,
+    SetLimits,
+    WriteStatus,
+)
+from ..api.names import pod_name
+from ..api.status_document import canonical
+from ..decide import decide
+from ..observed import Observed, Pod, Run, Status, Workflow
+from ..store import OperatorStore
+from .elsewhere import Elsewhere
+from .processes import LocalPods
+
+__all__ = ["AnotherRun", "Code", "LocalWorkflow"]
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 600.0
+"""Seconds for which a store that is away is waited for."""
+
+_ASK: Final = 2.0
+"""Seconds that one question to the store may take, so that Ctrl-C is heard."""
+
+_LOOK: Final = 0.3
+"""Seconds from look to look while no process of ours works."""
+
+_LOOK_WORKING: Final = 5.0
+"""The same while one does, which tells by itself when it ends."""
+
+_ROUNDS: Final = 20
+"""So many rounds may follow one another without a pause."""
+
+_OF_OTHERS: Final = frozenset({"Started", "Resumed", "Succeeded", "Failed", "Cancelled", "Crashed", "Disrupted"})
+"""Events that the person sees in another way."""
+
+
+class AnotherRun(Exception):
+    """Somebody else has started a run of this name a moment ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The files that go with a run, or why there are none though the Workflow names some."""
+
+    files: Mapping[str, str] | None = None
+    problem: str | None = None
+
+
+class LocalWorkflow:
+    """Works on one Workflow.
+
+    Args:
+        workflow: with the UID of its run, and without a time to live.
+        code: of its source.
+        variables: for its processes.
+        grace: seconds that a process has from SIGTERM to SIGKILL.
+        place: the store.
+        display: what is told meanwhile.
+        stops: who wants it to stop.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        code: Code,
+        variables: Mapping[str, str],
+        grace: int,
+        place: Place,
+        display: Display,
+        stops: StopRequests,
+    ) -> None:
+        self.workflow = workflow
+        self._code = code
+        self._variables = variables
+        self._grace = grace
+        self._place = place
+        self._display = display
+        self._stops = stops
+        lease = float(os.environ.get("PERDURE_LEASE_SECONDS") or DEFAULT_LEASE_SECONDS)
+        self._store = OperatorStore(place.url, MANIFEST_OWNER, lease=lease, connections=1, limit=_ASK)
+        self._runs = ManifestRunStore(place.url, patience=_ASK)
+        self._loop = asyncio.Runner()
+        self._pods = LocalPods(display, stops, grace, _now)
+        self._elsewhere = Elsewhere(lease, _now)
+        self._look = _LOOK
+        self._applied = False
+        self._claimed: Claim | None = None
+        self._known = False
+
+    def settle(self) -> RunDetail | None:
+        """Bring the Workflow to its end, or to where it waits for a person. Returns its run, if there is one.
+
+        Where it then stands is in `workflow.status`.
+
+        Raises:
+            Interrupted: somebody wants this command to stop; its process has handed the run back.
+            AnotherRun: there is a run of this name under another UID.
+            RunNotFound: the run was deleted.
+            StoreError: the store cannot be used, or was away for too long.
+        """
+        try:
+            away_since: float | None = None
+            rounds = 0
+            while True:
+                try:
+                    again, settled = self._round()
+                    away_since = None
+                    if settled:
+                        self._display.waiting("", None)
+                        return self._runs.detail(self.workflow.uid)
+                except StoreUnavailable as error:
+                    away_since = away_since or time.monotonic()
+                    again = False
+                    self._endure(error, away_since)
+                rounds = rounds + 1 if again else 0
+                if rounds % _ROUNDS == 0:
+                    self._wait()
+        finally:
+            self._close()
+
+    def _round(self) -> tuple[bool, bool]:
+        """Observe, decide, apply. Whether to do so again at once; whether nothing is left to do here."""
+        observed = self._observe()
+        actions = decide(observed)
+        if self._stops.count and not self._pods.alive and not _ended(observed):
+            raise Interrupted
+        again = self._apply(observed, actions)
+        self._applied = self._applied or observed.run is not None
+        status = self.workflow.status
+        return again, not again and bool(status.conditions) and not _is(status, "Reconciling")
+
+    def _endure(self, error: StoreUnavailable, since: float) -> None:
+        """Wait for a store that is away; what was seen of others before counts no more."""
+        self._elsewhere.failed()
+        if self._stops.count and not self._pods.alive:
+            raise Interrupted from error
+        if time.monotonic() - since > _PATIENCE:
+            raise error
+        self._display.waiting(f"the store does not answer, trying again ({error})", None)
+        self._look = _LOOK
+        self._place.ensure()
+
+    # Observing.
+
+    def _observe(self) -> Observed:
+        uid = self.workflow.uid
+        pods = self._pods.pods()
+        seen = self._ask(self._store.observe(uid))
+        run = seen.run
+        if run is None and self.workflow.status.store_id == seen.store_id:
+            raise RunNotFound("the run is gone: somebody deleted it meanwhile")
+        if run is not None:
+            self._greet(run)
+            if self._applied:
+                self._follow(run)
+            run, pods = self._with_pod_elsewhere(run, pods)
+        return Observed(
+            workflow=self.workflow,
+            run=run,
+            pods=pods,
+            store_id=seen.store_id,
+            now=_now(),
+            source=self._code.files if run is None else None,
+            source_problem=self._code.problem,
+        )
+
+    def _greet(self, run: Run) -> None:
+        """Show once what a run that was there before has done."""
+        if not self._known and (detail := self._runs.detail(self.workflow.uid)) is not None:
+            self._known = True
+            if run.state.ended:
+                self._display.note(f"it has ended already, {run.state}; this is its outcome")
+            else:
+                self._display.recorded(detail.steps)
+
+    def _follow(self, run: Run) -> None:
+        """Take over what a newer command, which has the Workflow's newer spec, has written to the run's row."""
+        assert self.workflow.spec is not None
+        limits = run.limits
+        deadline = None if limits.deadline_seconds is None else int(limits.deadline_seconds)
+        spec = replace(
+            self.workflow.spec,
+            backoff_limit=limits.backoff_limit,
+            active_deadline_seconds=deadline,
+            suspend=limits.suspend,
+        )
+        self.workflow = replace(self.workflow, spec=spec)
+
+    def _with_pod_elsewhere(self, run: Run, pods: list[Pod]) -> tuple[Run, list[Pod]]:
+        claim = run.claim
+        if claim is None or run.state.ended or claim == self._claimed or any(pod.claim == claim for pod in pods):
+            return run, pods
+        uid = self.workflow.uid
+        run, pod = self._elsewhere.look(
+            run, claim, pod_name(self.workflow.key.name, uid, run.attempt), lambda: self._runs.standing(uid)
+        )
+        if pod is not None and (process := self._elsewhere.process) is not None and run.silent is None:
+            if (detail := self._runs.detail(uid)) is not None:
+                self._display.recorded(detail.steps)
+            where = f"in another process (pid {process.pid})"
+            self._display.waiting(f"attempt {run.attempt} runs {where}; following it", None)
+        return run, [*pods, *([pod] if pod is not None else [])]
+
+    # Applying.
+
+    def _apply(self, observed: Observed, actions: Sequence[Action]) -> bool:
+        """Do what was decided; whether to look at everything anew at once."""
+        self._look = _LOOK_WORKING if self._pods.alive else _LOOK
+        again = False
+        for action in actions:
+            match action:
+                case WriteStatus(status):
+                    self._write(status)
+                case PostEvent(reason, message):
+                    if reason not in _OF_OTHERS:
+                        self._display.note(f"{reason}: {message}")
+                case LookAgain(after):
+                    self._look = min(self._look, after)
+                case DeletePod(pod):
+                    if not self._pods.delete(pod.uid):
+                        self._elsewhere.stop()
+                case DeleteWorkflow():
+                    pass  # a file is not ours to delete
+                case _:
+                    if not self._change(observed, action):
+                        return False
+                    again = True
+        return again
+
+    def _change(
+        self,
+        observed: Observed,
+        action: InsertRun | ClaimRun | CreatePod | HandBack | SetLimits | RequestCancel | EndRun,
+    ) -> bool:
+        """Do what calls for a new look; whether it could be done."""
+        uid = self.workflow.uid
+        match action:
+            case InsertRun():
+                self._insert(observed)
+                return True
+            case ClaimRun(attempt):
+                return self._claim(attempt)
+            case CreatePod(attempt, claim):
+                self._start(attempt, claim)
+                return True
+            case HandBack(claim, ending, detail, code, signal):
+                attempt = observed.run.attempt if observed.run is not None else 0
+                self._display.note(f"attempt {attempt} ended ({ending}): {detail}")
+                return self._ask(self._store.hand_back(uid, claim, ending, detail=detail, code=code, signal=signal))
+            case SetLimits(limits):
+                self._ask(self._store.set_limits(uid, limits))
+                return True
+            case RequestCancel():
+                self._ask(self._store.request_cancel(uid))
+                return True
+            case EndRun(error_type, message):
+                return self._ask(self._store.end_run(uid, error_type, message))
+
+    def _insert(self, observed: Observed) -> None:
+        workflow, spec = self.workflow, self.workflow.spec
+        assert spec is not None, "what has no spec is refused before"
+        stored = self._runs.insert_manifest(
+            NewRun(
+                run_id=workflow.uid,
+                owner=MANIFEST_OWNER,
+                namespace=workflow.key.namespace,
+                id=workflow.key.name,
+                entrypoint=spec.entrypoint,
+                input=spec.input,
+                source=None if observed.source is None else json.dumps({"files": dict(observed.source)}),
+                backoff_limit=spec.backoff_limit,
+                deadline=spec.active_deadline_seconds,
+                suspend=spec.suspend,
+            )
+        )
+        if stored.run_id != workflow.uid:
+            raise AnotherRun
+        self._known = True
+
+    def _claim(self, attempt: int) -> bool:
+        if self._stops.count:
+            raise Interrupted
+        if self._pods.alive:
+            return False  # the process of an attempt that was taken from us is about to leave
+        uid = self.workflow.uid
+        claim = self._ask(self._store.claim(uid, attempt))
+        if claim is None:
+            return False
+        self._claimed = claim
+        self._runs.note_claimer(uid, claim, this_process())
+        return True
+
+    def _start(self, attempt: int, claim: Claim) -> None:
+        if self._stops.count:
+            raise Interrupted
+        self._claimed = None
+        name = pod_name(self.workflow.key.name, self.workflow.uid, attempt)
+        try:
+            self._pods.start(name, attempt, claim, self._environment(name, claim))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"the process of attempt {attempt} cannot be started: {error}") from error
+        self._display.waiting("", None)
+
+    def _environment(self, name: str, claim: Claim) -> dict[str, str]:
+        return {
+            **self._variables,
+            "PERDURE_DATABASE_URL": self._place.url,
+            "PERDURE_RUN_ID": str(self.workflow.uid),
+            "PERDURE_CLAIM": str(claim),
+            "PERDURE_GRACE_SECONDS": str(self._grace),
+            "PERDURE_PATIENCE_SECONDS": str(_PATIENCE),
+            "PERDURE_POD_NAME": name,
+        }
+
+    def _write(self, status: Status) -> None:
+        self.workflow = replace(self.workflow, status=canonical(status))
+        finished = status.conditions["Finished"]
+        if finished.status != "True" and finished.reason not in ("Running", "Starting"):
+            self._display.waiting(finished.message, None)
+
+    # Waiting and asking.
+
+    def _wait(self) -> None:
+        """Wait until the next look; less where something happens before."""
+        if self._pods.alive:
+            self._pods.work(self._look)
+            return
+        ends = time.monotonic() + self._look
+        while not self._stops.count and (left := ends - time.monotonic()) > 0:
+            self._display.refresh()
+            select.select([self._stops], [], [], min(left, 0.1))
+            self._stops.clear()
+
+    def _ask(self, question: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run(question)
+
+    def _close(self) -> None:
+        self._pods.close()
+        self._ask(self._store.close())
+        self._loop.close()
+        self._runs.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _ended(observed: Observed) -> bool:
+    return observed.run is not None and observed.run.state.ended
+
+
+def _is(status: Status, condition: str) -> bool:
+    found = status.conditions.get(condition)
+    return found is not None and found.status == "True"

@@ -1,0 +1,89 @@
+"""Runs of manifests on this machine: each has a namespace and a name, as a Workflow in a cluster has.
+
+No index says that a name has one run: in a cluster it is the API server that does. Here whoever inserts locks the name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from ..names import Claim
+from .processes import ProcessIdentity
+from .records import MANIFEST_OWNER
+from .runs import NewRun
+from .standing import StandingStore
+from .statements import statement
+
+__all__ = ["ManifestRunStore", "StoredManifest"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """What the store has under a manifest's name; `input` and `source` are JSON texts."""
+
+    run_id: UUID
+    entrypoint: str
+    input: str
+    source: str | None
+    created: datetime
+    started: datetime | None
+
+
+class ManifestRunStore(StandingStore):
+    """A `StandingStore` that finds runs by the names of their manifests."""
+
+    def find_manifest(self, namespace: str, name: str) -> StoredManifest | None:
+        """The run of this name.
+
+        Raises:
+            StoreUnavailable, SchemaMismatch
+        """
+        return self._ask("find the run", lambda cursor: _find(cursor, namespace, name))
+
+    def insert_manifest(self, run: NewRun) -> StoredManifest:
+        """Insert a run, unless there is one of its name. Returns what the store then has under that.
+
+        Raises:
+            StoreUnavailable, SchemaMismatch
+        """
+        parameters = {
+            "id": run.run_id,
+            "owner": MANIFEST_OWNER,
+            "namespace": run.namespace,
+            "name": run.id,
+            "entrypoint": run.entrypoint,
+            "input": run.input,
+            "source": run.source,
+            "backoff_limit": run.backoff_limit,
+            "deadline_seconds": run.deadline,
+            "suspend": run.suspend,
+        }
+
+        def work(cursor: psycopg.Cursor[dict[str, Any]]) -> StoredManifest | None:
+            with cursor.connection.transaction():
+                cursor.execute(statement("lock_manifest"), parameters)
+                if found := _find(cursor, run.namespace, run.id):
+                    return found
+                cursor.execute(statement("insert_run"), parameters)
+                return _find(cursor, run.namespace, run.id)
+
+        inserted = self._ask("start the run", work)
+        assert inserted is not None, "a transaction sees what it has inserted"
+        return inserted
+
+    def note_claimer(self, run: UUID, claim: Claim, claimer: ProcessIdentity) -> None:
+        """Note who is to start a claimed attempt's process, so that its death before that can be seen."""
+        who = f"{claimer.host}:{claimer.pid}:{claimer.pid_started}"
+        parameters = {"run": run, "token": claim, "claimer": who}
+        self._ask("claim the run", lambda cursor: cursor.execute(statement("note_claimer"), parameters))
+
+
+def _find(cursor: psycopg.Cursor[dict[str, Any]], namespace: str, name: str) -> StoredManifest | None:
+    names = {"owner": MANIFEST_OWNER, "namespace": namespace, "name": name}
+    row = cursor.execute(statement("find_manifest"), names).fetchone()
+    return None if row is None else StoredManifest(**row)
