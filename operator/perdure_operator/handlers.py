@@ -52,6 +52,7 @@ class EventSource:
         self._namespaces = namespaces
         self._pods = pods
         self._heard: deque[tuple[str, object, bool]] = deque()
+        self._told = False
         self._listed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -136,15 +137,17 @@ class EventSource:
         return registry
 
     def _hear(self, plural: str, event: kopf.RawEvent) -> None:
-        first = not self._heard
         self._listed = self._listed or event["type"] is None
         self._heard.append((plural, self._sink.read(plural, event["object"]), event["type"] == "DELETED"))
-        if first:  # else the loop has been told, and not come to it
+        if not self._told:  # else the loop has not begun to deliver, and will come to this, too
+            self._told = True
             assert self._loop is not None
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
+        # Before the first is taken: whoever appends after that tells the loop again.
+        self._told = False
         while self._heard:
             plural, seen, gone = self._heard.popleft()
             self._sink.heard(plural, seen, gone=gone)

@@ -1,0 +1,60 @@
+"""What kopf's thread hears comes to the operator's loop, all of it, whenever it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from perdure_operator.handlers import EventSource
+
+
+class Sink:
+    """Has the second event be read until the first has been heard."""
+
+    def __init__(self):
+        self.heard_of: list[object] = []
+        self.reading = threading.Event()
+        self.first_heard = threading.Event()
+        self.all_heard = asyncio.Event()
+
+    def read(self, plural, body):
+        if body == {"number": 2}:
+            self.reading.set()
+            self.first_heard.wait(10)
+        return body["number"]
+
+    def heard(self, plural, seen, *, gone):
+        self.heard_of.append(seen)
+        self.first_heard.set()
+        if seen == 2:
+            self.all_heard.set()
+
+    def listed(self):
+        pass
+
+
+def test_what_is_read_while_others_are_delivered_is_delivered_too():
+    asyncio.run(_hear_two())
+
+
+async def _nobody():
+    raise NotImplementedError
+
+
+async def _hear_two():
+    sink = Sink()
+    source: Any = EventSource(sink, _nobody, (), "")
+    source._loop = asyncio.get_running_loop()
+
+    def hear():
+        for number in (1, 2):
+            source._hear("pods", {"type": "MODIFIED", "object": {"number": number}})
+
+    thread = threading.Thread(target=hear)
+    thread.start()
+    sink.reading.wait(10)  # the loop rests until both are on their way
+    async with asyncio.timeout(5):
+        await sink.all_heard.wait()
+    thread.join()
+    assert sink.heard_of == [1, 2]
