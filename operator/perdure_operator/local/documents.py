@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from perdure.errors import UsageError
 
@@ -21,6 +22,8 @@ _MOST_VALUES = 200_000
 """With all that aliases repeat."""
 
 _DEEPEST = 200
+
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _NotPlain(Exception):
@@ -87,18 +90,25 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
                 raise _NotPlain(f"{value} is no number that JSON has")
             return value
         case dict():
-            return {_key(key): _plain(one, left, depth + 1) for key, one in value.items()}
+            return {key: _plain(one, left, depth + 1) for key, one in value.items()}
         case list():
             return [_plain(one, left, depth + 1) for one in value]
         case _:
             raise _NotPlain(f"JSON has no {type(value).__name__}; write a text, a number, a list or an object")
 
 
-def _key(key: Any) -> str:
+def _key(key: yaml.Node) -> yaml.ScalarNode:
     """A key as Kubernetes' YAML has it: a text, whatever it looks like."""
-    if isinstance(key, str):
+    if not isinstance(key, yaml.ScalarNode):
+        raise ConstructorError(None, None, "a key must be a text", key.start_mark)
+    if key.tag == _MERGE:
         return key
-    return "null" if key is None else str(key).lower() if isinstance(key, bool) else str(key)
+    text = key.value
+    if key.tag == "tag:yaml.org,2002:bool":
+        text = "true" if yaml.SafeLoader.bool_values[text.lower()] else "false"
+    elif key.tag == "tag:yaml.org,2002:null":
+        text = "null"
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, key.start_mark, key.end_mark)
 
 
 class _Loader(yaml.SafeLoader):
@@ -106,14 +116,11 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
+        node.value = [(_key(key), value) for key, value in node.value]
         seen: set[str] = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a text", key.start_mark)
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is there twice", key.start_mark
-                )
+            if key.value in seen and key.tag != _MERGE:
+                raise ConstructorError(None, None, f"the key {key.value!r} is there twice", key.start_mark)
             seen.add(key.value)
         return node
 
