@@ -24,6 +24,19 @@ from tests.unit.operator.decide.world import AGAIN, Operator, World
 operators = st.sampled_from([0, 1])
 which = st.integers(0, 3)
 
+POD_FAULTS = [
+    "process dies",
+    "all dies",
+    "all dies and the kubelet tells",
+    "deleted",
+    "deleted at once",
+    "evicted",
+    "node gone",
+    "collected",
+    "node back",
+    "deaf",
+]
+
 
 class Stories(RuleBasedStateMachine):
     """One Workflow, two operators, and fate."""
@@ -31,144 +44,146 @@ class Stories(RuleBasedStateMachine):
     world: World
     backup: Row | None
 
-    @initialize(steps=st.integers(0, 4), limit=st.integers(0, 3), deadline=st.sampled_from([None, 40, 4000]))
-    def begin(self, steps: int, limit: int, deadline: int | None) -> None:
+    @initialize(
+        steps=st.integers(0, 12),
+        limit=st.integers(0, 4),
+        deadline=st.sampled_from([None, None, 40, 4000]),
+        rounds=st.integers(0, 8),
+    )
+    def begin(self, steps: int, limit: int, deadline: int | None, rounds: int) -> None:
         self.world = World(spec(backoff_limit=limit, active_deadline_seconds=deadline), steps)
         self.backup = None
+        for _ in range(rounds):
+            self._everybody(0)
 
-    # Operators.
+    def _everybody(self, number: int) -> None:
+        """An operator with a good view, and everybody after it, do what is next."""
+        self.world.watch(self.world.operators[number])
+        self.world.reconcile(self.world.operators[number], skip_soon=bool(number))
+        for uid in sorted(self.world.pods):
+            self.world.kubelet(uid)
+            self.world.process(uid)
+
+    # What is meant to happen.
+
+    @rule(number=operators, rounds=st.integers(1, 3))
+    def go_on(self, number: int, rounds: int) -> None:
+        for _ in range(rounds):
+            self._everybody(number)
 
     @rule(number=operators)
     def reconcile(self, number: int) -> None:
-        operator = self.world.operators[number]
-        self.world.watch(operator)
-        self.world.reconcile(operator, skip_soon=bool(number))
-
-    @rule(number=operators)
-    def watch(self, number: int) -> None:
         self.world.watch(self.world.operators[number])
+        self.world.reconcile(self.world.operators[number], skip_soon=bool(number))
 
-    @rule(number=operators)
-    def think(self, number: int) -> None:
-        self.world.think(self.world.operators[number])
+    @rule(number=which, times=st.integers(0, 3))
+    def work(self, number: int, times: int) -> None:
+        """A pod gets further, and no operator hears of it."""
+        if (uid := self._uid(number)) is not None:
+            self.world.kubelet(uid)
+            for _ in range(times):
+                self.world.process(uid)
+
+    @rule(seconds=st.sampled_from([0.5, 7.0, 35.0, 700.0]))
+    def sleep(self, seconds: float) -> None:
+        self.world.sleep(seconds)
+
+    # Operators that know too little, stop in the middle, or are two.
+
+    @rule(number=operators, watch=st.booleans(), acts=st.integers(0, 4))
+    def think(self, number: int, watch: bool, acts: int) -> None:
+        operator = self.world.operators[number]
+        if watch:
+            self.world.watch(operator)
+        self.world.think(operator)
+        for _ in range(acts):
+            self.world.act(operator)
 
     @rule(number=operators, times=st.integers(1, 3))
     def act(self, number: int, times: int) -> None:
         for _ in range(times):
             self.world.act(self.world.operators[number])
 
-    @rule(number=operators)
-    def crash_of_an_operator(self, number: int) -> None:
+    @rule(number=operators, done=st.booleans())
+    def crash_of_an_operator(self, number: int, done: bool) -> None:
+        """It dies before its next action, or after it and before it learns what came of it."""
+        if done:
+            self.world.act(self.world.operators[number])
         self.world.operators[number] = Operator()
 
-    @rule(number=operators)
-    def lost_answer(self, number: int) -> None:
-        """The next action is done, but its operator does not learn that."""
-        operator = self.world.operators[number]
-        if operator.todo:
-            self.world.act(operator)
-            operator.todo = []
-
-    # Pods and processes.
+    # Faults.
 
     def _uid(self, number: int) -> str | None:
         uids = sorted(self.world.pods)
-        return uids[number % len(uids)] if uids else None
+        return uids[-1 - number % len(uids)] if uids else None
 
-    @rule(number=which)
-    def kubelet(self, number: int) -> None:
-        if (uid := self._uid(number)) is not None:
-            self.world.kubelet(uid)
-
-    @rule(number=which, times=st.integers(1, 3))
-    def process(self, number: int, times: int) -> None:
-        for _ in range(times):
-            if (uid := self._uid(number)) is not None:
-                self.world.process(uid)
-
-    @rule(number=which)
-    def start(self, number: int) -> None:
-        if (uid := self._uid(number)) is not None:
-            self.world.kubelet(uid)
-            self.world.process(uid)
-
-    @rule(number=which, reported=st.booleans())
-    def crash(self, number: int, reported: bool) -> None:
-        if (uid := self._uid(number)) is not None:
-            self.world.crash(uid, reported=reported)
-
-    @rule(number=which, at_once=st.booleans())
-    def delete_pod(self, number: int, at_once: bool) -> None:
-        if (uid := self._uid(number)) is not None:
-            self.world.delete_pod(uid, at_once=at_once)
-
-    @rule(number=which)
-    def evict(self, number: int) -> None:
-        if (uid := self._uid(number)) is not None and not self.world.pods[uid].over:
-            self.world.pods[uid] = replace(self.world.pods[uid], disrupted="Evicted: the node was low on memory")
-            self.world.delete_pod(uid)
-
-    @rule(number=which)
-    def node_gone(self, number: int) -> None:
-        if (uid := self._uid(number)) is not None:
-            self.world.node_gone(uid)
-
-    @rule(number=which)
-    def node_back(self, number: int) -> None:
-        uid = self._uid(number)
-        if uid is not None and self.world.processes[uid].frozen:
-            self.world.processes[uid].frozen = False
-            self.world.processes[uid].silent_since = None
-
-    @rule(number=which)
-    def collect(self, number: int) -> None:
-        if (uid := self._uid(number)) is not None:
-            self.world.collect(uid)
-
-    @rule(number=which)
-    def deaf(self, number: int) -> None:
-        if (uid := self._uid(number)) is not None:
-            self.world.processes[uid].deaf = True
-
-    # People, time, other runs.
-
-    @rule(seconds=st.sampled_from([0.5, 7.0, 35.0, 700.0]))
-    def sleep(self, seconds: float) -> None:
-        self.world.sleep(seconds)
-
-    @rule(suspend=st.booleans())
-    def suspend(self, suspend: bool) -> None:
-        self.world.change(suspend=suspend)
-
-    @rule(limit=st.integers(0, 3))
-    def limit(self, limit: int) -> None:
-        self.world.change(backoff_limit=limit)
-
-    @rule(seconds=st.sampled_from([None, 30, 4000]))
-    def deadline(self, seconds: int | None) -> None:
-        self.world.change(active_deadline_seconds=seconds)
-
-    @precondition(lambda self: self.world.now > 20)
-    @rule()
-    def cancel(self) -> None:
-        self.world.change(cancel=True)
-
-    @precondition(lambda self: self.world.now > 40)
-    @rule()
-    def delete(self) -> None:
-        self.world.delete_workflow()
-
-    @rule(capacity=st.sampled_from([None, "50 of 50 runs are active"]))
-    def capacity(self, capacity: str | None) -> None:
-        self.world.capacity = capacity
+    @rule(number=which, fault=st.sampled_from(POD_FAULTS))
+    def pod_fault(self, number: int, fault: str) -> None:
+        if (uid := self._uid(number)) is None:
+            return
+        world, pod, process = self.world, self.world.pods[uid], self.world.processes[uid]
+        match fault:
+            case "process dies":
+                world.crash(uid, reported=True)
+            case "all dies":
+                world.crash(uid, reported=False)
+            case "all dies and the kubelet tells":
+                world.crash(uid, reported=False)
+                world.kubelet(uid)
+            case "deleted":
+                world.delete_pod(uid)
+            case "deleted at once":
+                world.delete_pod(uid, at_once=True)
+            case "evicted" if not pod.over:
+                world.pods[uid] = replace(pod, disrupted="Evicted: the node was low on memory")
+                world.delete_pod(uid)
+            case "node gone":
+                world.node_gone(uid)
+            case "collected":
+                world.collect(uid)
+            case "node back" if process.frozen:
+                process.frozen, process.silent_since = False, None
+            case "deaf":
+                process.deaf = True
+            case _:
+                pass
 
     @rule(words=st.sampled_from([None, "spec: Invalid value", "exceeded quota", "it is being terminated"]))
     def refusing(self, words: str | None) -> None:
         self.world.refusing = words
 
-    @rule(pulls=st.sampled_from([None, "ImagePullBackOff"]), places=st.booleans())
-    def nodes(self, pulls: str | None, places: bool) -> None:
-        self.world.pulls, self.world.places = pulls, places
+    @rule(
+        pulls=st.sampled_from([None, "ImagePullBackOff"]),
+        places=st.booleans(),
+        capacity=st.sampled_from([None, "50 of 50 runs are active"]),
+    )
+    def shortage(self, pulls: str | None, places: bool, capacity: str | None) -> None:
+        self.world.pulls, self.world.places, self.world.capacity = pulls, places, capacity
+
+    # People.
+
+    @rule(suspend=st.booleans())
+    def suspend(self, suspend: bool) -> None:
+        self.world.change(suspend=suspend)
+
+    @rule(limit=st.integers(0, 3), seconds=st.sampled_from([None, 30, 4000]))
+    def limits(self, limit: int, seconds: int | None) -> None:
+        self.world.change(backoff_limit=limit, active_deadline_seconds=seconds)
+
+    @precondition(lambda self: self.world.now > 20)
+    @rule(deleting=st.booleans())
+    def end(self, deleting: bool) -> None:
+        if deleting:
+            self.world.delete_workflow()
+        else:
+            self.world.change(cancel=True)
+
+    @rule()
+    def restart(self) -> None:
+        if self.world.workflow is not None and self.world.reason == "CheckpointsMissing":
+            self.world.sleep(1.0)
+            self.world.restarts_asked += 1
+            self.world.annotate(f"restart {self.world.restarts_asked}")
 
     # The store.
 
@@ -178,7 +193,7 @@ class Stories(RuleBasedStateMachine):
 
     @rule(other=st.booleans())
     def empty(self, other: bool) -> None:
-        if self._shows(None) or self.world.store.row is None:
+        if self._shows(None):
             self.world.swap_store(None, UUID(int=self.world.store.id.int + 1) if other else self.world.store.id)
 
     @rule()
@@ -187,21 +202,16 @@ class Stories(RuleBasedStateMachine):
             self.world.swap_store(copy.deepcopy(self.backup), self.world.store.id)
 
     def _shows(self, row: Row | None) -> bool:
-        """Whether the status knows enough to tell that a store has become an older one. Else nobody could."""
-        status = None if self.world.workflow is None else self.world.workflow.status
-        now = self.world.store.row
-        if status is None or now is None:
+        """Whether the API server knows enough to tell that a store has become an older one. Else nobody could."""
+        world = self.world
+        status = None if world.workflow is None else world.workflow.status
+        if status is None or status.store_id != world.store.id or world.store.row is None:
             return False
-        if row is None or self.world.finished:
-            return status.store_id is not None
-        return status.steps_completed > len(row.steps) and row.claim is None
-
-    @rule()
-    def restart(self) -> None:
-        if self.world.workflow is not None and self.world.reason == "CheckpointsMissing":
-            self.world.sleep(1.0)
-            self.world.restarts_asked += 1
-            self.world.annotate(f"restart {self.world.restarts_asked}")
+        if row is None or world.finished:
+            return True
+        newest = max((pod.attempt for pod in world.pods.values() if pod.created >= world.started), default=0)
+        steps_show = row.claim is None and status.steps_completed > len(row.steps)
+        return not row.state.ended and (steps_show or max(status.attempts, newest) > row.attempt)
 
     # What holds.
 
@@ -279,5 +289,5 @@ class Stories(RuleBasedStateMachine):
 
 TestStories = Stories.TestCase
 TestStories.settings = settings(
-    max_examples=120 * SCALE, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=300 * SCALE, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -6,7 +6,7 @@ Nothing happens by itself: tests move each part, in any order, and can lose, del
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -134,6 +134,12 @@ class World:
         return condition is not None and condition.status == "True"
 
     @property
+    def started(self) -> datetime:
+        """When its status says that it started; never, without one."""
+        start = None if self.workflow is None else self.workflow.status.start_time
+        return start or datetime.max.replace(tzinfo=UTC)
+
+    @property
     def reason(self) -> str | None:
         condition = None if self.workflow is None else self.workflow.status.conditions.get("Finished")
         return None if condition is None else condition.reason
@@ -143,6 +149,7 @@ class World:
     def swap_store(self, row: Row | None, id: UUID) -> None:
         """Another database, or an older one: connections break, so nobody goes on with what was read before."""
         self.store = ModelStore(id, row, self.now, self.clock)
+        self.begins.clear()  # of those this store does not know, and it is the one that keeps a claim from a second one
         for operator in self.operators:
             operator.todo = []
 
