@@ -16,6 +16,8 @@ __all__ = ["events"]
 
 _CRASHES: Final = frozenset({"crashed", "lost", "never begun"})
 _DISRUPTIONS: Final = frozenset({"evicted", "node lost", "handed back"})
+_ENDED_THE_RUN: Final = "completed"
+_WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING})
 _BETWEEN_ATTEMPTS: Final = frozenset(
     {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
 )
@@ -26,10 +28,11 @@ def events(observed: Observed, situation: Situation, new: Status) -> list[PostEv
     old = observed.workflow.status
     before = reason_of(old)
     if situation.kind is Kind.SUCCEEDED:
-        return [PostEvent("Succeeded", situation.message)]
+        return [*_unseen(observed, old, new), PostEvent("Succeeded", situation.message)]
     if situation.kind is Kind.FAILED:
         cancelled = situation.reason == Reason.CANCELLED
-        return [PostEvent("Cancelled" if cancelled else "Failed", situation.message, warning=not cancelled)]
+        end = PostEvent("Cancelled" if cancelled else "Failed", situation.message, warning=not cancelled)
+        return [*_unseen(observed, old, new), end]
     told: list[PostEvent] = []
     if situation.reason == Reason.SUSPENDED:
         return [PostEvent("Suspended", situation.message)] if before != Reason.SUSPENDED else []
@@ -62,6 +65,17 @@ def _ended(last: Ended) -> list[PostEvent]:
     if last.ending in _DISRUPTIONS:
         return [PostEvent("Disrupted", f"attempt {last.attempt} was disrupted ({last.ending}): {how}")]
     return []
+
+
+def _unseen(observed: Observed, old: Status, new: Status) -> list[PostEvent]:
+    """The attempt that ended the run, where no status has told that it ran."""
+    last = None if observed.run is None else observed.run.last
+    if last is None or last.ending != _ENDED_THE_RUN:
+        return []
+    if old.attempts == last.attempt and reason_of(old) in _WHILE_RUNNING:
+        return []
+    where = "" if new.pod_name is None else f" in pod {new.pod_name}"
+    return [PostEvent("Started" if last.attempt <= 1 else "Resumed", f"attempt {last.attempt} ran{where}")]
 
 
 def _running(new: Status, situation: Situation, before: str | None, old: Status) -> PostEvent:

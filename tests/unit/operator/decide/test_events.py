@@ -98,6 +98,15 @@ def test_an_end(state, event, warning):
     assert story(told(seen)) == []
 
 
+def test_an_attempt_that_ended_its_run_between_two_looks_is_told_of_first():
+    done = run(RunState.SUCCEEDED, 1, finished=NOW, last=ended_attempt(1, "completed", None))
+    assert story(observed(done, [over(1, 0)], workflow=STARTED)) == ["Started", "Succeeded"]
+    assert story(replace(RUNNING, run=done, pods=[over(1, 0)])) == ["Succeeded"]
+    crashed = replace(RUNNING, run=claimed(2, last=ended_attempt()), pods=[over(1), pod(2, PodPhase.PENDING)])
+    done = run(RunState.FAILED, 2, finished=NOW, last=ended_attempt(2, "completed", None))
+    assert story(replace(told(crashed), run=done, pods=[over(1), over(2, 1)])) == ["Resumed", "Failed"]
+
+
 def test_suspending_and_resuming():
     suspended = replace(RUNNING.workflow, spec=spec(suspend=True))
     limits = replace(LIMITS, suspend=True)
