@@ -35,7 +35,7 @@ from .events import EventPoster
 from .kube import PODS, WORKFLOWS, Json, Kube
 from .observed import Key, Observed, Workflow
 from .store import OperatorStore
-from .views import Views, read_pod, read_workflow
+from .views import Views, read_pod, read_whole_workflow
 
 __all__ = ["Applier", "Done", "Refusal", "Refusals"]
 
@@ -179,7 +179,7 @@ class Applier:
             done.stale = True
             return False
         self.budget.written(workflow.uid)
-        self.views.saw_workflow(read_workflow(written))
+        self.views.saw_workflow(read_whole_workflow(written))
         return True
 
     async def _create_pod(self, workflow: Workflow, action: CreatePod) -> bool:

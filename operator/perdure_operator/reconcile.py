@@ -102,7 +102,7 @@ class Reconciler:
                     await self._take_up(key, seen.uid)
                 await self._settle(key)
                 views.lay_down(key)
-                if (seen := views.seen(key)) is not None and seen.workflow is None:
+                if views.workflow(key) is None:
                     self._forget(seen.uid)
 
     async def _take_up(self, key: Key, uid: UUID) -> None:

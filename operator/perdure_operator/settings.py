@@ -95,7 +95,7 @@ class Settings(BaseModel):
     identity: str = Field(default_factory=_identity)
     """Who this is, in the Lease and in events."""
 
-    workers: int = Field(default=16, ge=1, le=1000)
+    workers: int = Field(default=32, ge=1, le=1000)
     """How many Workflows are reconciled at a time."""
 
     resync_seconds: float = Field(default=450, ge=_SHORTEST_RESYNC)

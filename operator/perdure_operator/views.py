@@ -51,18 +51,18 @@ class Known:
 
 def read_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
     """Parse a Workflow; of a finished one only what may still matter."""
-    workflow = parse_workflow(body)
-    key = Key(intern(workflow.key.namespace), workflow.key.name)
-    if not _finished(workflow):
-        return SeenWorkflow(key, workflow.uid, workflow.resource_version, workflow)
-    kept = None if _settled(workflow) else _shed(workflow)
-    return SeenWorkflow(key, workflow.uid, workflow.resource_version, kept)
+    seen = read_whole_workflow(body)
+    workflow = seen.workflow
+    if workflow is None or not _finished(workflow):
+        return seen
+    return replace(seen, workflow=None if _settled(workflow) else _shed(workflow))
 
 
 def read_whole_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
-    """Parse a Workflow about which something is to be done although it has finished."""
+    """Parse a Workflow about which something may be to do although it has finished."""
     workflow = parse_workflow(body)
-    return SeenWorkflow(workflow.key, workflow.uid, workflow.resource_version, workflow)
+    key = Key(intern(workflow.key.namespace), workflow.key.name)
+    return SeenWorkflow(key, workflow.uid, workflow.resource_version, workflow)
 
 
 def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
@@ -126,8 +126,12 @@ class Views:
         return self._keys.get(uid)
 
     def going_on(self) -> list[Key]:
-        """All that have not finished for good."""
-        return [key for key, seen in self._workflows.items() if seen.workflow is not None]
+        """All that have not finished."""
+        return [
+            key
+            for key, seen in self._workflows.items()
+            if seen.workflow is not None and not (_finished(seen.workflow) and _settled(seen.workflow))
+        ]
 
     def read(self, body: Mapping[str, Any]) -> SeenWorkflow:
         """Parse a Workflow, unless it is known in this version; may be called in any thread."""
@@ -173,11 +177,11 @@ class Views:
             self._keys[seen.uid] = seen.key
 
     def lay_down(self, key: Key) -> None:
-        """Nothing is to be done about a Workflow now, whatever of it was kept."""
+        """Nothing is to be done about a Workflow now; what is kept of a finished one is for the pods that it has."""
         known = self._workflows.get(key)
         if known is not None and known.workflow is not None and _finished(known.workflow):
-            kept = None if _settled(known.workflow) else _shed(known.workflow)
-            self._workflows[key] = replace(known, workflow=kept)
+            settled = _settled(known.workflow) and known.uid not in self._pods
+            self._workflows[key] = replace(known, workflow=None if settled else _shed(known.workflow))
 
     def saw_workflow_gone(self, key: Key, uid: UUID) -> None:
         """A Workflow is no more."""
