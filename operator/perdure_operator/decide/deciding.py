@@ -82,8 +82,6 @@ def _standing(observed: Observed, spec: Spec | None) -> _Standing | None:
         if cancel:
             situation = Situation(Kind.FAILED, Reason.CANCELLED, "cancelled; this store has nothing of it to run")
             return _Standing(Course(situation), observed)
-    elif doubted is not None and workflow.deleting and not anew:
-        return None
     if doubted is not None and not anew and not cancel:
         message = (
             f"{doubted}; or set the annotation perdure.io/restart to a new value to go on with what this store has"

@@ -112,6 +112,10 @@ def test_a_cancellation_is_asked_for(stored):
     assert deeds(observed(stored, workflow=given(cancel=True))) == [RequestCancel()]
 
 
+def test_a_run_that_is_to_end_is_claimed_by_nobody_whatever_its_spec_says_now():
+    assert deeds(observed(run(limits=CANCELLED))) == [RequestCancel()]
+
+
 def test_a_claim_without_a_begin_is_handed_back_when_its_run_is_cancelled():
     for pods in ([], [pod(phase=PodPhase.PENDING)]):
         [action] = deeds(observed(claimed(limits=CANCELLED), pods, workflow=given(cancel=True)))

@@ -259,10 +259,7 @@ class Stories(RuleBasedStateMachine):
         if world.workflow is None or world.finished:
             return True
         if world.workflow.deleting:
-            row = world.store.row
-            return (
-                row is None or row.state.ended or world.workflow.status.store_id != world.store.id or self._doubtful()
-            )
+            return world.store.row is None or world.store.row.state.ended
         if world.reason == "Suspended":
             return world.workflow.spec is not None and world.workflow.spec.suspend
         return self._doubtful()

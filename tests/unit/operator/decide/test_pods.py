@@ -86,3 +86,8 @@ def test_another_claims_pod_of_this_attempt_is_an_ended_one():
 def test_the_logs_of_the_newest_attempts_are_the_ones_that_stay():
     pods = [over(number, created=ago(100 + number)) for number in range(1, 6)]
     assert deleted(observed(begun(6), [*pods, pod(6)])) == [1, 2]
+
+
+def test_a_pod_of_a_later_attempt_than_is_known_is_another_operators_business():
+    pods = [pod(1), pod(2, created=ago(500)), pod(3, PodPhase.PENDING, created=ago(500))]
+    assert deleted(observed(begun(1, claimed_for=100.0), pods)) == []

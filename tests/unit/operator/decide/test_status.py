@@ -10,6 +10,7 @@ import pytest
 
 from perdure.store.records import RunState
 from perdure_operator.actions import LookAgain, WriteStatus
+from perdure_operator.api.status_document import read_status, status_document
 from perdure_operator.observed import PodPhase
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -204,6 +205,12 @@ def test_an_error_says_its_type_and_message():
     status = new_status(FAILURES["Failed"])
     assert (status.error_type, status.error_message) == ("bank:NoMoney", "not enough")
     assert status.conditions["Finished"].message == "NoMoney: not enough"
+
+
+@pytest.mark.parametrize(("name", "seen", "row", "read"), EVERY)
+def test_the_api_server_gives_it_back_as_it_is(name, seen, row, read):
+    status = replace(new_status(seen), restart="yes", cancel_time=NOW, result=None)
+    assert read_status(status_document(status)) == status
 
 
 # What is written when.

@@ -179,6 +179,11 @@ def test_a_workflow_that_waits_for_its_checkpoints_can_be_deleted():
     assert decide(observed(workflow=workflow(deleting=True, status=started()))) == []
 
 
+def test_a_run_that_is_behind_is_cancelled_with_its_workflow():
+    seen = observed(run(attempt=1), workflow=workflow(deleting=True, status=started(attempts=2)))
+    assert deeds(seen) == [RequestCancel()]
+
+
 def test_pods_are_left_alone_while_the_store_is_in_doubt():
     pods = [pod(1, created=ago(900)), pod(2, created=ago(800)), *(over(n) for n in range(3, 9))]
     assert deeds(observed(None, pods)) == []
