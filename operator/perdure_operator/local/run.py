@@ -127,6 +127,7 @@ class LocalWorkflow:
         self._applied = False
         self._claimed: Claim | None = None
         self._known = False
+        self._working = False
 
     def settle(self) -> RunDetail | None:
         """Bring the Workflow to its end, or to where it waits for a person. Returns its run, if there is one.
@@ -195,6 +196,9 @@ class LocalWorkflow:
             if self._applied:
                 self._follow(run)
             run, pods = self._with_pod_elsewhere(run, pods)
+            if not self._working and run.last is not None and run.last.ending == "handed back":
+                # A person stopped it, and a person asks for it now: that is no disruption to recover from.
+                run = replace(run, due_in=0.0)
         return Observed(
             workflow=self.workflow,
             run=run,
@@ -334,7 +338,7 @@ class LocalWorkflow:
     def _start(self, attempt: int, claim: Claim) -> None:
         if self._stops.count:
             raise Interrupted
-        self._claimed = None
+        self._claimed, self._working = None, True
         name = pod_name(self.workflow.key.name, self.workflow.uid, attempt)
         try:
             self._pods.start(name, attempt, claim, self._environment(name, claim))

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import psycopg
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import UsageError
 from .connection import translated
 from .migrate import store_engine
-from .records import RunState, owner_of
+from .records import MANIFEST_OWNER, RunState, owner_of
 from .schema import attempts, runs, steps
 
 __all__ = ["ENDED", "prune"]
@@ -37,7 +37,7 @@ def prune(
         url: of the database.
         older_than: since the run's end, by the server's clock.
         states: which endings; runs that have not ended are never pruned.
-        queue: default: all queues, and no cluster's runs, which live as long as their Workflow.
+        queue: default: all queues, and manifests without a cluster. A cluster's runs live as long as their Workflow.
         batch: runs in a transaction.
 
     Raises:
@@ -48,7 +48,8 @@ def prune(
         raise UsageError(f"{', '.join(unended)}: only runs that have ended can be pruned ({', '.join(ENDED)})")
     if batch < 1 or older_than < timedelta(0):
         raise UsageError("prune takes runs that ended in the past, at least one at a time")
-    owned = runs.c.owner.startswith("queue:") if queue is None else runs.c.owner == owner_of(queue)
+    everyone = or_(runs.c.owner.startswith("queue:"), runs.c.owner == MANIFEST_OWNER)
+    owned = everyone if queue is None else runs.c.owner == owner_of(queue)
     old = (
         select(runs.c.id)
         .where(owned, runs.c.state.in_([str(state) for state in states]), runs.c.finished <= func.now() - older_than)

@@ -264,6 +264,14 @@ def test_deleted_and_run_again_it_is_another_run(manifests: Manifests) -> None:
     assert manifests.cli.log() == ["count 0", "count 0"]
 
 
+def test_pruned_as_other_runs_are(manifests: Manifests) -> None:
+    manifests.run("flows:counting", input={"n": 1})
+
+    assert "0 runs deleted" in manifests.cli("prune", "--older-than", "0s", "--queue", "default").output
+    assert "1 runs deleted" in manifests.cli("prune", "--older-than", "0s").output
+    manifests.cli("show", "w", code=1)
+
+
 def test_inline_code_stands_before_that_of_the_folder(manifests: Manifests) -> None:
     inline = {"flows.py": CODE.replace("os.environ.get(name)", "'inline ' + name")}
     ran = manifests.run("flows:flow", source={"inline": inline}, input={"names": ["x"]})

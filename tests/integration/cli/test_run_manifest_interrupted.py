@@ -9,12 +9,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from perdure.names import Claim
+from perdure.names import Claim, RunId
+from perdure.store.attempts import AttemptStore
 from perdure.store.manifest_runs import ManifestRunStore
+from perdure.store.opener import Opener
 from perdure.store.processes import ProcessIdentity
 from perdure.store.records import MANIFEST_OWNER
 from perdure.store.runs import NewRun
-from perdure.worker.host import host_identity, process_started
+from perdure.worker.host import host_identity, process_started, this_process
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.processes import Child, alive, signal_all
@@ -239,6 +241,20 @@ def test_killed_between_claim_and_its_note_it_begins_after_a_lease(manifests: Ma
 
     assert again_counting(manifests, lease="1") == 3
     assert manifests.attempts() == [(1, "completed")]
+
+
+def test_what_a_person_stopped_often_goes_on_without_delay(manifests: Manifests, database: Database) -> None:
+    store, run = inserted(database)
+    attempts = AttemptStore(Opener(database.url))
+    for attempt in range(5):
+        claim = store.claim(run, attempt, this_process())
+        assert claim is not None
+        attempts.hand_back(RunId(run), claim, "handed back")
+    assert manifests.cli.query("SELECT delay FROM perdure.runs") == [(8.0,)]
+    store.close()
+    attempts.close()
+
+    assert "the next one starts" not in manifests.run("flows:counting").errors
 
 
 def again_counting(manifests: Manifests, lease: str = LONG) -> int:
