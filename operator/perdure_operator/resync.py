@@ -143,8 +143,11 @@ class Resync:
         workflows = await self._listed(WORKFLOWS, self._views.read)
         pods = [seen for seen in await self._listed(PODS, read_pod, POD_SELECTOR) if seen is not None]
         changed = self._views.saw_lists(workflows, pods, known)
-        self._capacity.begin((Key(row.namespace, row.name), row.uid) for row in rows if row.held)
         listed = {workflow.uid for workflow in workflows}
+        if not self.first.is_set():
+            # Afterwards every reconcile says whether its run holds a place, and rows read a while ago know less.
+            held = (row for row in rows if row.held and row.uid in listed)
+            self._capacity.begin((Key(row.namespace, row.name), row.uid) for row in held)
         for row in rows:
             if row.uid not in listed and self._scope.holds(row.namespace) and not (row.cancel and row.held):
                 await self._orphan(row)

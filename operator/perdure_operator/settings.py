@@ -42,7 +42,7 @@ def _identity() -> str:
 class Settings(BaseModel):
     """Each field is a flag `--like-this` and a variable PERDURE_OPERATOR_LIKE_THIS; lists are separated by commas."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     database_url: str = Field(repr=False)
     """The store, as a libpq URL. Also PERDURE_DATABASE_URL."""
@@ -141,8 +141,14 @@ class Settings(BaseModel):
 
 
 def _flags(arguments: Sequence[str]) -> dict[str, str | None]:
-    parser = argparse.ArgumentParser(prog="perdure-operator", description="Runs Workflow resources of a cluster.")
-    for name in Settings.model_fields:
+    parser = argparse.ArgumentParser(
+        prog="perdure-operator",
+        description="Runs the Workflow resources of a cluster. The store is told in PERDURE_DATABASE_URL.",
+        epilog=f"Each flag is also a variable: --log-level is {_PREFIX}LOG_LEVEL. Lists are separated by commas.",
+    )
+    for name, field in Settings.model_fields.items():
         if name not in _SECRETS:  # everybody can read a command line
-            parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE")
+            shown = "" if field.default in (None, ()) or field.is_required() else f" Default: {field.get_default()}."
+            described = f"{field.description}{'' if field.default_factory else shown}"
+            parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=described.replace("%", "%%"))
     return vars(parser.parse_args(arguments))
