@@ -129,7 +129,7 @@ def _disrupted(status: Mapping[str, Any]) -> str | None:
     target = _conditions(status).get("DisruptionTarget", {})
     if target.get("status") == "True":
         return _reason(target)
-    return _reason(status) if status.get("reason") in _DISRUPTED else None
+    return _reason(status) if _text(status.get("reason")) in _DISRUPTED else None
 
 
 def _reason(said: Mapping[str, Any]) -> str:
