@@ -36,7 +36,7 @@ class InsertRun:
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    """Server-side apply this status, at the observed resourceVersion: whoever decided on an older Workflow must not write.
+    """Server-side apply this status, at the observed resourceVersion: a decision on an older Workflow is not written.
 
     `soon`: it may wait, for it tells no more than steps, or in other words what was told already.
     """

@@ -206,8 +206,8 @@ class Pod:
         disrupted: it is being evicted, preempted, drained or its node is gone: why.
         finished_at: when its container ended.
         progressed: when it last came nearer to its start: scheduled, initialised, container started; the latest.
-        generation: of the Workflow from which it was made (annotation perdure.io/generation); with another podTemplate a
-            pod that cannot start is made anew.
+        generation: of the Workflow from which it was made (annotation perdure.io/generation); with another podTemplate
+            a pod that cannot start is made anew.
     """
 
     name: str
@@ -233,7 +233,9 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything about one Workflow at one moment. The run is read after the pods: what a pod's end says is in it by then.
+    """Everything about one Workflow at one moment.
+
+    The run is read after the pods: what a pod's end says is in it by then.
 
     Attributes:
         pods: those of this Workflow's UID. One that was created a moment ago is among them.
@@ -243,9 +245,9 @@ class Observed:
         refused: what the API server said when this attempt's pod was last refused.
         refused_for: seconds since then.
         refused_generation: of the Workflow from which that pod was made.
-        pod_gone: the pod of the run's claim is not among `pods`, and a GET said that there is none. A view that has not heard
-            of it yet is no reason to end an attempt.
-        source: the code that goes with the run, once it was read; None if the Workflow names none or it could not be read.
+        pod_gone: the pod of the run's claim is not among `pods`, and a GET said that there is none. A view that has not
+            heard of it yet is no reason to end an attempt.
+        source: the code that goes with the run, once it was read; None if the Workflow names none or it cannot be read.
         source_problem: why its ConfigMap cannot be read.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from ..actions import DeletePod
 from ..observed import Observed, Pod, PodPhase, Run
@@ -11,6 +12,9 @@ from .control import seconds_since
 from .times import KEPT_PODS, LINGER, SUCCEEDED_PODS
 
 __all__ = ["pods_to_delete"]
+
+_BEGUN: Final = frozenset({"completed", "crashed", "lost"})
+"""Endings that only an attempt has that has begun."""
 
 
 def pods_to_delete(
@@ -27,7 +31,7 @@ def pods_to_delete(
         if pod.over:
             over.append(pod)
             continue
-        left = 0.0 if _never_started(pod) else LINGER - _ended_for(observed, pod, ended)
+        left = 0.0 if _never_began(pod, run) else LINGER - _ended_for(observed, pod, ended)
         if left <= 0:
             delete.append(DeletePod(pod))
         else:
@@ -49,8 +53,11 @@ def _of_ended_attempt(pod: Pod, run: Run | None) -> bool:
     return run is not None and pod.attempt <= run.attempt and (run.claim is None or pod.claim != run.claim)
 
 
-def _never_started(pod: Pod) -> bool:
-    return pod.phase is PodPhase.PENDING and pod.end is None
+def _never_began(pod: Pod, run: Run | None) -> bool:
+    """Whether it has no logs to wait for. The store hears of a short attempt before the kubelet tells of its begin."""
+    last = None if run is None else run.last
+    began = last is not None and last.attempt == pod.attempt and last.ending in _BEGUN
+    return pod.phase is PodPhase.PENDING and pod.end is None and not began
 
 
 def _ended_for(observed: Observed, pod: Pod, ended: datetime | None) -> float:

@@ -1,8 +1,8 @@
 """The embedded Postgres as a server on the network, for trying out a cluster that has no Postgres yet.
 
 It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_pods`, to
-which `perdure migrate --pod-role perdure_pods` grants what pods may do, and which may make schemas of its own. Then it runs Postgres until it is told to stop.
-No backup, no replica, no TLS: nothing for production.
+which `perdure migrate --pod-role perdure_pods` grants what pods may do, and which may make schemas of its own. Then it
+runs Postgres until it is told to stop. No backup, no replica, no TLS: nothing for production.
 """
 
 from __future__ import annotations

@@ -70,6 +70,11 @@ def test_a_pod_that_never_started_goes_at_once():
     assert deleted(observed(claimed(2), pods)) == [1]
 
 
+def test_a_pod_whose_attempt_was_over_before_the_kubelet_told_of_it_stays_for_its_logs():
+    short = run(RunState.SUCCEEDED, 1, finished=ago(1), last=ended_attempt(ending="completed", detail=None))
+    assert deleted(told(observed(short, [pod(1, PodPhase.PENDING)]))) == []
+
+
 def test_a_pod_that_goes_already_is_not_deleted_again():
     assert deleted(observed(begun(2, claimed_for=100.0), [pod(1, deleting=True), pod(2)])) == []
 
