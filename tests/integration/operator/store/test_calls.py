@@ -233,6 +233,28 @@ async def test_cancelling(database: Database, pod: Session) -> None:
 
 
 @asynchronous
+async def test_a_run_whose_workflow_is_gone_ends_with_its_pod(database: Database, pod: Session) -> None:
+    async with opened(database.url) as store:
+        idle, coming, held = await inserted(store, "a"), await inserted(store, "b"), await inserted(store, "c")
+        await claimed(store, coming)
+        attempt = begin(pod, held, await claimed(store, held))
+        for uid in (idle, coming):
+            assert await store.cancel_gone(uid) is RunState.CANCELLED
+            assert await store.cancel_gone(uid) is None
+            assert (await run_of(store, uid)).claim is None
+        assert [one.ending for one in await store.attempts(coming)] == ["evicted"]
+        for _ in range(2):
+            assert await store.cancel_gone(held) is RunState.RUNNING
+        assert pod.heartbeat(attempt) == (0, True, False)
+        await store.mark_gone([held])
+        assert await store.cancel_gone(held) is RunState.RUNNING
+        assert await store.cancel_gone(held, patience=0) is RunState.CANCELLED
+        assert (await run_of(store, held)).claim is None
+        assert pod.heartbeat(attempt)[0] != 0
+        assert database.query("SELECT count(*) FROM perdure.processes") == [(0,)]
+
+
+@asynchronous
 async def test_ending_a_run_supersedes_whoever_holds_it(database: Database, pod: Session) -> None:
     async with opened(database.url) as store:
         idle, held = await inserted(store, "idle"), await inserted(store, "held")

@@ -125,6 +125,40 @@ async def test_a_process_that_passes_for_another_hides_nobodys_death(database: D
 
 
 @asynchronous
+async def test_the_heart_of_another_keeps_nobody_alive(database: Database, pod: Session) -> None:
+    async with opened(database.url) as store, watching(database.url) as watch:
+        victim, hostile = await inserted(store, "victim"), await inserted(store, "hostile")
+        attempt = begin(pod, victim, await claimed(store, victim))
+        claim = await claimed(store, hostile)
+        assert pod.begin(Attempt(hostile, claim), process=attempt.process)["answer"] == 0
+        async with beating(pod, attempt):
+            await watch.told_of(hostile)
+            assert watch.told == [hostile]
+
+
+@asynchronous
+async def test_a_read_that_fails_starts_anew_however_short_the_failure(
+    database: Database, pod: Session, proxy: Proxy
+) -> None:
+    async with opened(database.url) as store, watching(proxy.url(database.name)) as watch:
+        uid = await inserted(store)
+        begin(pod, uid, await claimed(store, uid))
+        for _ in range(4):
+            async with asyncio.timeout(5):
+                while watch.liveness.watched == 0:
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.4 * LEASE)
+            proxy.refuse()
+            proxy.cut()
+            async with asyncio.timeout(5):
+                while watch.liveness.watched:
+                    await asyncio.sleep(0.005)
+            proxy.heal()
+        assert watch.told == []
+        await watch.told_of(uid)
+
+
+@asynchronous
 async def test_a_store_that_was_away_is_nobodys_death(own_server: Server, own_database: Database) -> None:
     with own_database.connect() as connection:
         pod = Session(connection)

@@ -66,7 +66,7 @@ async def test_a_server_that_does_not_answer_holds_no_call_for_longer_than_its_l
             since = time.monotonic()
             calls = [store.observe(uid), store.claim(uid, 0), store.attempts(uid), store.request_cancel(uid)]
             answers = await asyncio.gather(*calls, return_exceptions=True)
-            assert time.monotonic() - since < 2
+            assert time.monotonic() - since < 5, "the limit that it would have by itself is 10 s"
             assert {type(answer) for answer in answers} == {StoreUnavailable}
             assert "all connections to the store were busy" in str(answers[3])
         finally:
