@@ -57,10 +57,14 @@ class ClaimRun:
 
 @dataclass(frozen=True, slots=True)
 class CreatePod:
-    """Create the pod of a claimed attempt. One of this name, Workflow and claim that exists is the one."""
+    """Create the pod of a claimed attempt. One of this name, Workflow and claim that exists is the one.
+
+    `avoid`: nodes that are to be taken only where there is no other.
+    """
 
     attempt: int
     claim: Claim
+    avoid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ By default it passes Pod Security `restricted`, holds no token of the API's and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from .pod_template import lay_over
 
 __all__ = ["PodSettings", "SecretKey", "build_pod"]
 
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _SCRATCH: Final = "perdure-tmp"
 _SCRATCH_PATH: Final = "/tmp"  # noqa: S108  # the pod's own, in memory of nobody else
 
@@ -63,14 +64,14 @@ def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> di
 
     Args:
         workflow: its spec is there, and its podTemplate has no refusals.
-        claim: the attempt and its token.
+        claim: the attempt, its token, and which nodes it had better not get.
         settings: what holds for all pods.
     """
     spec = workflow.spec
     assert spec is not None, "a Workflow whose spec could not be read has no attempts"
     ours = {"metadata": {}, "spec": _pod_spec(spec, settings)}
     laid = lay_over(ours, spec.pod_template)
-    metadata, laid_spec = laid["metadata"], laid["spec"]
+    metadata, laid_spec = laid["metadata"], _avoiding(laid["spec"], claim.avoid)
     container = next(one for one in laid_spec["containers"] if one["name"] == CONTAINER)
     grace = laid_spec.setdefault("terminationGracePeriodSeconds", settings.grace_seconds)
     container["env"] = [*_environment(workflow, claim, settings, grace), *container.get("env", [])]
@@ -138,6 +139,17 @@ def _pod_spec(spec: Spec, settings: PodSettings) -> dict[str, Any]:
     if settings.image_pull_secrets:
         made["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
     return made
+
+
+def _avoiding(spec: dict[str, Any], nodes: Sequence[str]) -> dict[str, Any]:
+    """A pod's spec for the other nodes, as long as there are any that take it."""
+    affinity = spec.get("affinity", {})
+    of_nodes = affinity.get("nodeAffinity", {}) if isinstance(affinity, Mapping) else None
+    if not nodes or not isinstance(of_nodes, Mapping) or not isinstance(of_nodes.get(_PREFERRED, []), list):
+        return spec
+    others = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]
+    preferred = [*of_nodes.get(_PREFERRED, []), {"weight": 100, "preference": {"matchFields": others}}]
+    return {**spec, "affinity": {**affinity, "nodeAffinity": {**of_nodes, _PREFERRED: preferred}}}
 
 
 def _environment(workflow: Workflow, claim: CreatePod, settings: PodSettings, grace: int) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
     refused = observed.refused
     changed = observed.refused_generation not in (None, observed.workflow.generation)
     if refused is None or changed or observed.refused_for >= LOOK_REFUSED:
-        return Course(then=[CreatePod(run.attempt, claim)])
+        return Course(then=[CreatePod(run.attempt, claim, _silent_nodes(observed, run))])
     look = LOOK_REFUSED - observed.refused_for
     if "NamespaceTerminating" in refused or "is being terminated" in refused:
         message = f"the namespace is being deleted, and takes no pod for attempt {run.attempt}"
@@ -79,6 +79,20 @@ def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
     if "exceeded quota" in refused:
         return going(Reason.AT_CAPACITY, f"the namespace's quota has no room for the pod: {refused}", look)
     return stalled(Reason.POD_REFUSED, f"the API server refuses the pod; change podTemplate: {refused}", look)
+
+
+def _silent_nodes(observed: Observed, run: Run) -> tuple[str, ...]:
+    """Nodes of which nothing is heard, though the scheduler may take them for well for most of a minute.
+
+    They are those of earlier attempts whose pods have not ended for all that the API server knows. Of the newest one
+    the kubelet may just be late, unless that attempt was given up because its node seemed to be lost.
+    """
+    last = run.last
+    if last is None:
+        return ()
+    newest = last.attempt if last.ending == "node lost" else last.attempt - 1
+    silent = {pod.node for pod in observed.pods if pod.attempt <= newest and not pod.over and pod.end is None}
+    return tuple(sorted(node for node in silent if node is not None))
 
 
 def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:

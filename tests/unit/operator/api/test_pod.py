@@ -287,3 +287,38 @@ def test_any_template_that_is_not_refused_makes_a_pod(fields, more):
     parsed = parse_workflow(workflow({"podTemplate": {"spec": {**fields, **with_container(**more)["spec"]}}}))
     if parsed.problem is None:
         assert build_pod(parsed, CreatePod(1, CLAIM), SETTINGS)["spec"]["containers"]
+
+
+# Nodes that are better left alone.
+
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def avoiding(template: Any = None, *nodes: str) -> Any:
+    parsed = parse_workflow(workflow({"podTemplate": template} if template is not None else {}))
+    return build_pod(parsed, CreatePod(2, CLAIM, nodes), SETTINGS)["spec"].get("affinity")
+
+
+def test_other_nodes_are_preferred_to_those_that_fell_silent():
+    # Kubernetes takes one value for a field.
+    others = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in ("a", "b")]
+    ours = {"weight": 100, "preference": {"matchFields": others}}
+    assert avoiding(None, "a", "b") == {"nodeAffinity": {PREFERRED: [ours]}}
+    assert avoiding() is None
+
+
+def test_what_a_template_prefers_stays():
+    theirs = {"weight": 1, "preference": {"matchExpressions": [{"key": "disk", "operator": "Exists"}]}}
+    affinity = {"podAffinity": {}, "nodeAffinity": {PREFERRED: [theirs]}}
+    template = {"spec": {"affinity": affinity}}
+    made = avoiding(template, "a")
+    assert made["podAffinity"] == {}
+    assert [one["weight"] for one in made["nodeAffinity"][PREFERRED]] == [1, 100]
+    assert affinity["nodeAffinity"] == {PREFERRED: [theirs]}
+
+
+@pytest.mark.parametrize(
+    "affinity", ["odd", {"nodeAffinity": "odd"}, {"nodeAffinity": {PREFERRED: "odd"}}, {"nodeAffinity": None}]
+)
+def test_an_affinity_that_makes_no_sense_is_left_to_the_api_server(affinity):
+    avoiding({"spec": {"affinity": affinity}}, "a")

@@ -202,6 +202,28 @@ def test_a_new_attempt_does_not_wait_for_the_end_of_the_last_ones_pod():
     assert deeds(observed(claimed(2), [pod(1)], workflow=workflow(status=started()))) == [CreatePod(2, token(2))]
 
 
+@pytest.mark.parametrize(
+    ("pods", "last", "avoided"),
+    [
+        ([pod(1)], ended_attempt(1, "node lost"), ("node-1",)),
+        ([pod(1, deleting=True)], ended_attempt(1, "node lost"), ("node-1",)),
+        ([pod(1), pod(2, node="node-2")], ended_attempt(2, "node lost"), ("node-1", "node-2")),
+        ([pod(1), over(2, node="node-2")], ended_attempt(2), ("node-1",)),
+        # Its end was reported by its process, and the kubelet will tell in a moment.
+        ([pod(1)], ended_attempt(1), ()),
+        ([over(1)], ended_attempt(1, "node lost"), ()),
+        ([pod(1, PodPhase.PENDING, node=None)], ended_attempt(1, "node lost"), ()),
+        ([], ended_attempt(1, "node lost"), ()),
+        ([pod(1)], None, ()),
+    ],
+)
+def test_a_new_pod_avoids_nodes_of_which_nothing_is_heard(pods, last, avoided):
+    attempt = 1 if last is None else last.attempt + 1
+    given = workflow(status=started())
+    (created,) = deeds(observed(claimed(attempt + (last is None), last=last), pods, workflow=given))
+    assert created.avoid == avoided
+
+
 def test_a_running_attempt_of_an_unreadable_spec_ends_by_itself():
     given = workflow(spec=None, problem="odd", status=started())
     seen = observed(begun(), [pod()], workflow=given)
