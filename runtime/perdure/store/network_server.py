@@ -84,6 +84,8 @@ class NetworkServer:
             raise StoreUnavailable("Postgres does not run as root: run this as another user")
         if not (self.data / "PG_VERSION").exists():
             self._make()
+        # Postgres wants it for itself, and a kubelet opens what is in a volume to the pod's `fsGroup`.
+        self.data.chmod(0o700)
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port), *options]
         with subprocess.Popen(command) as postgres:

@@ -126,6 +126,16 @@ def test_killed_while_it_makes_its_data_it_makes_them_anew(serve: Serve, port: i
     until_up(port)
 
 
+def test_a_folder_that_was_opened_to_a_group_is_closed_again(serve: Serve, port: int, home: Path) -> None:
+    first = serve()
+    until_up(port)
+    first.terminate()
+    assert first.wait(15) == 0
+    (home / "data").chmod(0o2770)  # as a kubelet does for fsGroup, whenever a pod with the volume starts
+    serve()
+    until_up(port)
+
+
 def test_what_is_missing_is_named(serve: Serve) -> None:
     process = serve(PERDURE_POSTGRES_PASSWORD="", PERDURE_POSTGRES_LISTEN="five")
     said, _ = process.communicate(timeout=20)
