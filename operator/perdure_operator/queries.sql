@@ -101,6 +101,40 @@ WITH shortly AS MATERIALIZED (
 )
 SELECT state, pg_notify(perdure.channel(CASE state WHEN 'cancelled' THEN 'done' ELSE 'work' END, owner), id::text) FROM asked
 
+-- name: cancel_gone
+-- The Workflow is gone, and with it go the pods. So nobody else ends an attempt that has not begun, nor one that has begun
+-- and says nothing more for so many seconds after the Workflow was seen to be gone; one that has just begun is asked to end.
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+), found AS MATERIALIZED (
+    SELECT r.id, r.begun AND NOT coalesce(r.gone < clock_timestamp() - %(patience)s * interval '1 second', false) AS asked
+    FROM shortly, perdure.runs r
+    WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
+    FOR UPDATE OF r
+), cancelled AS (
+    UPDATE perdure.runs r
+    SET cancel = true,
+        state = CASE WHEN f.asked THEN r.state ELSE 'cancelled' END,
+        finished = CASE WHEN f.asked THEN NULL ELSE clock_timestamp() END,
+        claim = CASE WHEN f.asked THEN r.claim END,
+        process = CASE WHEN f.asked THEN r.process END,
+        begun = f.asked
+    FROM found f
+    WHERE r.id = f.id
+    RETURNING r.id, r.owner, r.state, r.attempt, f.asked
+), ended AS (
+    UPDATE perdure.attempts a SET ended = clock_timestamp(), ending = 'evicted', detail = 'its Workflow was deleted'
+    FROM cancelled c WHERE NOT c.asked AND a.run_id = c.id AND a.attempt = c.attempt AND a.ended IS NULL
+), gone AS (
+    -- `r` is the row as it was before this statement.
+    DELETE FROM perdure.processes WHERE id IN (
+        SELECT p.id FROM perdure.processes p JOIN perdure.runs r ON r.process = p.id AND r.claim = p.claim
+        JOIN cancelled c ON c.id = r.id AND NOT c.asked
+        FOR UPDATE OF p SKIP LOCKED
+    )
+)
+SELECT state, pg_notify(perdure.channel(CASE WHEN asked THEN 'work' ELSE 'done' END, owner), id::text) FROM cancelled
+
 -- name: end_run
 -- Held or not: what its process writes from now on is refused.
 WITH shortly AS MATERIALIZED (

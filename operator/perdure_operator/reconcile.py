@@ -227,7 +227,7 @@ class Reconciler:
                 self.applier.views.forget_departed(key, uid)
                 return
         with about(run=str(uid)):
-            state = await self.applier.store.request_cancel(uid)
+            state = await self.applier.store.cancel_gone(uid)
             await self.applier.store.mark_gone([uid])
             if state is not None and not state.ended:
                 _log.info("its Workflow is gone, so the run is told to end")

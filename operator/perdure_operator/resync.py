@@ -149,7 +149,7 @@ class Resync:
             held = (row for row in rows if row.held and row.uid in listed)
             self._capacity.begin((Key(row.namespace, row.name), row.uid) for row in held)
         for row in rows:
-            if row.uid not in listed and self._scope.holds(row.namespace) and not (row.cancel and row.held):
+            if row.uid not in listed and self._scope.holds(row.namespace):
                 await self._orphan(row)
         # What the store notified of while nobody listened is found by looking at all that go on.
         for key in changed.union(self._views.going_on()):
@@ -167,8 +167,10 @@ class Resync:
         """Cancel a run whose Workflow is not in the list, if the API server says once more that it is gone."""
         if not await self._gone(row):
             return
-        await self._store.request_cancel(row.uid)
+        await self._store.cancel_gone(row.uid)
         await self._store.mark_gone([row.uid])
+        if row.cancel:
+            return  # it was told before
         self._metrics.orphan_cancelled()
         _log.warning(
             "a run's Workflow is gone, so it is told to end",

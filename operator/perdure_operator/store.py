@@ -36,6 +36,9 @@ __all__ = ["OWNER_PREFIX", "Identity", "OperatorStore", "RunCount", "RunListing"
 OWNER_PREFIX: Final = "cluster:"
 """How the owners of clusters' runs begin; the schema has indices for them."""
 
+GONE_PATIENCE: Final = 60.0
+"""Seconds that the process of a run has to end once its Workflow is gone; most pods have a shorter grace period."""
+
 RETENTION: Final = timedelta(days=7)
 """How long what is stored of a run is kept after its Workflow is gone."""
 
@@ -266,6 +269,17 @@ class OperatorStore:
             StoreUnavailable: no answer in time.
         """
         state = await self._write("request_cancel", {"run": uid}, f"cancel run {uid}")
+        return None if state is None else RunState(state)
+
+    async def cancel_gone(self, uid: UUID, patience: float = GONE_PATIENCE) -> RunState | None:
+        """Cancel a run whose Workflow is gone; its state then, None if there was nothing to cancel.
+
+        An attempt that has begun is asked to end, and has `patience` seconds for it, from when `mark_gone` was called.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        state = await self._write("cancel_gone", {"run": uid, "patience": patience}, f"cancel run {uid}")
         return None if state is None else RunState(state)
 
     async def end_run(self, uid: UUID, error_type: str, message: str) -> bool:

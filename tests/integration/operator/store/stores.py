@@ -100,6 +100,7 @@ async def every_call(url: str, pod: Session) -> None:
         begin(pod, uid, await claimed(store, uid))
         assert await store.set_limits(uid, Limits(1, None, suspend=False, cancel=False))
         await store.request_cancel(uid)
+        await store.cancel_gone(uid)
         assert await store.end_run(uid, "a:B", "c")
         await store.observe_many([uid, other])
         await store.request_cancel(other)

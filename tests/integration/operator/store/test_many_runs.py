@@ -88,6 +88,7 @@ def plan(many: Database, name: str, parameters: Mapping[str, object]) -> list[di
         ("hand_back", 80),
         ("set_limits", 60),
         ("request_cancel", 60),
+        ("cancel_gone", 80),
         ("end_run", 80),
         ("mark_gone", 60),
         ("insert_run", 60),
@@ -104,7 +105,7 @@ def test_what_is_asked_often_reads_few_pages_and_no_table_from_end_to_end(
     given: dict[str, object] = {
         "runs": [uid], "run": uid, "claim": claim, "observed": attempt, "token": claim, "lock_timeout": "1s",
         "longest_result": LONGEST_RESULT, "longest_error": LONGEST_ERROR, "ending": "evicted", "detail": "",
-        "code": None, "signal": None, "backoff_limit": 1, "deadline_seconds": 5.0, "suspend": True, "type": "a:B",
+        "patience": 60.0, "code": None, "signal": None, "backoff_limit": 1, "deadline_seconds": 5.0, "suspend": True, "type": "a:B",
         "message": "c", "namespace": "shop", "name": "new", "entrypoint": "a:b", "input": "{}", "source": None,
     }  # fmt: skip
     if name == "insert_run":
