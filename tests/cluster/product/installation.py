@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from secrets import token_hex
 
-from tests.cluster.api import Json
+from tests.cluster.api import Api, ApiException, Json
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import Image
 
@@ -60,4 +60,13 @@ class Installation:
         try:
             yield namespace
         finally:
-            api.delete(f"/api/v1/namespaces/{namespace}")
+            _delete(api, f"/api/v1/namespaces/{namespace}")
+
+
+def _delete(api: Api, path: str) -> None:
+    """Delete what a test may have deleted before."""
+    try:
+        api.delete(path)
+    except ApiException as error:
+        if error.status != 404:
+            raise

@@ -33,7 +33,7 @@ def install_crd(api: Api) -> None:
     api.apply(path, crd)
 
     def established() -> bool:
-        conditions = api.get(path)["status"].get("conditions", [])
+        conditions = api.get(path)["status"].get("conditions") or []
         return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
 
     eventually(established, deadline=30)
