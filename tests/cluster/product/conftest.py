@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.conftest import _evidence
 from tests.cluster.images import Image
 
 from .image import perdure_image
@@ -22,10 +23,12 @@ def product_image(cluster: Cluster, request: pytest.FixtureRequest) -> Image:
 
 
 @pytest.fixture(scope="session")
-def perdure(cluster: Cluster, product_image: Image) -> Iterator[Installation]:
-    """Operator and Postgres, in a namespace of their own."""
+def perdure(cluster: Cluster, product_image: Image, request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """Operator and Postgres, in a namespace of their own; what they said is kept if a test fails."""
     with Installation.make(cluster, product_image) as installation:
         yield installation
+        if request.session.testsfailed:
+            _evidence(request.config).keep_namespace(cluster, installation.namespace, "the installation")
 
 
 @pytest.fixture

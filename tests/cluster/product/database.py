@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
@@ -21,7 +24,8 @@ class Store:
     """Asks the Postgres behind a Service, by way of a port of this machine."""
 
     def __init__(self, cluster: Cluster, namespace: str, service: str, password: str) -> None:
-        self._forward = _Forward(cluster, namespace, f"service/{service}", 5432)
+        self._way = (cluster, namespace, f"service/{service}", 5432)
+        self._forward = _Forward(*self._way)
         self._password = password
 
     def rows(self, sql: LiteralString, *parameters: Any) -> list[DictRow]:
@@ -50,6 +54,15 @@ class Store:
     def attempts(self, run: str) -> list[DictRow]:
         """A run's attempts, in order."""
         return self.rows("SELECT * FROM perdure.attempts WHERE run_id = %s ORDER BY attempt", run)
+
+    @contextmanager
+    def url(self) -> Iterator[str]:
+        """Where a process of this machine reaches it, by a way of its own that is gone when the block ends."""
+        forward = _Forward(*self._way)
+        try:
+            yield f"postgresql://perdure:{self._password}@127.0.0.1:{forward.port()}/perdure"
+        finally:
+            forward.close()
 
     def close(self) -> None:
         """Give up the port."""
@@ -87,11 +100,20 @@ class _Forward:
         ]
         self._process: subprocess.Popen[str] | None = None
         self._port = 0
+        self._lock = threading.Lock()
 
     def port(self) -> int:
         """The port of this machine."""
+        with self._lock:
+            return self._opened()
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _opened(self) -> int:
         if self._process is None or self._process.poll() is not None:
-            self.close()
+            self._close()
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
             )
@@ -102,7 +124,7 @@ class _Forward:
             self._port = int(found[1])
         return self._port
 
-    def close(self) -> None:
+    def _close(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
