@@ -19,8 +19,10 @@ _CLUSTER = Path(__file__).parent / "cluster"
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in two processes, those on the cluster have one to themselves: they wait more than they work."""
+    # First, for xdist reads the marks in this hook, too.
     for item in items:
         on_cluster = item.path.is_relative_to(_CLUSTER)
         item.add_marker(pytest.mark.xdist_group("cluster" if on_cluster else "machine"))
