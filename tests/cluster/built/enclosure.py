@@ -44,7 +44,7 @@ _HOME = Path("/var/tmp")  # on disk, also where /tmp is memory
 _PREFIX = "perdure-cluster-"
 _TREE = Path(__file__).resolve().parents[3]
 _CLEARING = 10.0  # seconds within which what was killed is gone
-_END = 30.0  # seconds until an enclosure that was told to end must be gone
+_END = 120.0  # seconds until an enclosure that was told to end must be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Enclosure:
         """End everything inside and wait until nothing of it is left. It may have ended before.
 
         Raises:
-            RuntimeError: something of it is still there after 30 s, or its keeper could not remove it.
+            RuntimeError: something of it is still there after two minutes, or its keeper could not remove it.
         """
         try:
             keeper = os.pidfd_open(self.keeper)
