@@ -260,13 +260,13 @@ class _Answer:
     def _cancelled_pod(
         self, new: Status, told: list[Action], looks: list[float | None]
     ) -> tuple[list[Action], list[float | None]]:
-        """A process that has been asked to end has its pod's grace period for that; then the pod goes."""
+        """A process that has been asked to end has its pod's grace period for that; then the pod goes, without another."""
         observed, run = self.standing.observed, self.standing.observed.run
         pod = None if run is None or run.claim is None else pod_of(observed, run.claim)
         if pod is None or pod.deleting or new.cancel_time is None:
             return told, looks
         left = grace_of(self.spec) - seconds_since(new.cancel_time, observed.now)
-        return ([*told, DeletePod(pod)], looks) if left <= 0 else (told, [*looks, left])
+        return ([*told, DeletePod(pod, grace=1)], looks) if left <= 0 else (told, [*looks, left])
 
 
 def _look(*times: float | None) -> list[Action]:

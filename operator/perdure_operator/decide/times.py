@@ -34,7 +34,7 @@ LOOK_START: Final = 15.0
 LOOK_GONE: Final = 5.0
 """While a pod is out of sight, or going."""
 
-LOOK_RUNNING: Final = 60.0
+LOOK_RUNNING: Final = 30.0
 """While an attempt runs."""
 
 LOOK_CAPACITY: Final = 15.0

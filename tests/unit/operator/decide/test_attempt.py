@@ -155,7 +155,7 @@ def test_a_namespace_that_goes_is_no_fault_of_the_workflow():
 def test_a_running_attempt_is_left_alone():
     seen = observed(begun(), [pod()])
     assert (deeds(seen), reason(seen)) == ([], "Running")
-    assert look(seen) == 60
+    assert look(seen) == 30
     assert new_status(seen).pod_name == pod().name
 
 

@@ -124,13 +124,13 @@ def test_a_claim_without_a_begin_is_handed_back_when_its_run_is_cancelled():
 
 
 def test_a_process_has_its_pods_grace_to_heed_a_cancellation():
-    cancelling = given(cancel=True, pod_template={"spec": {"terminationGracePeriodSeconds": 60}})
+    cancelling = given(cancel=True, pod_template={"spec": {"terminationGracePeriodSeconds": 20}})
     seen = observed(begun(limits=CANCELLED), [pod()], workflow=cancelling)
     assert (deeds(seen), reason(seen)) == ([], "Cancelling")
     assert new_status(seen).cancel_time == NOW
-    assert look(seen) == 60
+    assert look(seen) == 20
     later = replace(told(seen), now=NOW.replace(minute=2))
-    assert deeds(later) == [DeletePod(pod())]
+    assert deeds(later) == [DeletePod(pod(), grace=1)]
     assert deeds(replace(later, pods=[pod(deleting=True)])) == []
 
 
