@@ -260,7 +260,7 @@ class _Answer:
     def _cancelled_pod(
         self, new: Status, told: list[Action], looks: list[float | None]
     ) -> tuple[list[Action], list[float | None]]:
-        """A process that has been asked to end has its pod's grace period for that; then the pod goes, without another."""
+        """A process that has been asked to end has its pod's grace period for that; then the pod goes at once."""
         observed, run = self.standing.observed, self.standing.observed.run
         pod = None if run is None or run.claim is None else pod_of(observed, run.claim)
         if pod is None or pod.deleting or new.cancel_time is None:
