@@ -28,7 +28,7 @@ demo: $(VENV)/installed ## A money transfer that is killed in the middle and fin
 	@$(BIN)/python examples/transfer/demo.py
 
 test: $(VENV)/installed system cluster-build ## All tests
-	$(PYTEST) --numprocesses=2 --dist=loadgroup tests/unit tests/integration tests/cluster
+	$(PYTEST) --numprocesses=2 tests/unit tests/integration tests/cluster
 
 lint: $(VENV)/installed ## Style, types, import contracts, and what the repository must not hold
 	$(BIN)/ruff check

@@ -5,27 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # How long an example takes says something about the machine, nothing about the code.
 settings.register_profile("perdure", deadline=None)
 settings.load_profile("perdure")
 
-_CLUSTER = Path(__file__).parent / "cluster"
-
 # Where Debian keeps servers, which is not on everybody's PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in two processes, those on the cluster have one to themselves: they wait more than they work."""
-    # First, for xdist reads the marks in this hook, too.
-    for item in items:
-        on_cluster = item.path.is_relative_to(_CLUSTER)
-        item.add_marker(pytest.mark.xdist_group("cluster" if on_cluster else "machine"))
+class _TwoProcesses(LoadScopeScheduling):
+    """Tests on the cluster have a process to themselves: they wait more than they work."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "cluster" if nodeid.startswith("tests/cluster/") else "machine"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _TwoProcesses:
+    """Deals out the tests where they run in several processes."""
+    return _TwoProcesses(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
