@@ -16,9 +16,11 @@ ARGS :=
 PYTEST := $(BIN)/python -m pytest $(ARGS)
 CLUSTER := $(BIN)/python -m tests.cluster
 
+CAMPAIGN := tests/cluster/product/test_control.py $(wildcard tests/cluster/product/test_resume_*.py)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit integration chaos bench lock system clean
-.PHONY: cluster cluster-build cluster-up cluster-down cluster-shell
+.PHONY: cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -27,8 +29,8 @@ help: ## List the targets
 demo: $(VENV)/installed ## A money transfer that is killed in the middle and finishes all the same
 	@$(BIN)/python examples/transfer/demo.py
 
-test: $(VENV)/installed system cluster-build ## All tests
-	$(PYTEST) --numprocesses=2 tests/unit tests/integration tests/cluster
+test: $(VENV)/installed system cluster-build ## All tests but for the campaigns (chaos, cluster-faults)
+	$(PYTEST) --numprocesses=2 $(CAMPAIGN:%=--ignore=%) tests/unit tests/integration tests/cluster
 
 lint: $(VENV)/installed ## Style, types, import contracts, and what the repository must not hold
 	$(BIN)/ruff check
@@ -45,6 +47,9 @@ integration: $(VENV)/installed system ## Tests against real servers and processe
 
 cluster: $(VENV)/installed system cluster-build ## Tests on a real Kubernetes
 	$(PYTEST) tests/cluster
+
+cluster-faults: $(VENV)/installed system cluster-build ## Whatever dies under Workflows on that Kubernetes: ten minutes
+	$(PYTEST) $(CAMPAIGN)
 
 cluster-build: $(VENV)/installed system ## Build what that Kubernetes is made of: minutes the first time, then kept
 	@$(CLUSTER) build

@@ -17,6 +17,9 @@ __all__ = ["events"]
 _CRASHES: Final = frozenset({"crashed", "lost", "never begun"})
 _DISRUPTIONS: Final = frozenset({"evicted", "node lost", "handed back"})
 _ENDED_THE_RUN: Final = "completed"
+_BEGUN: Final = frozenset({_ENDED_THE_RUN, "crashed", "lost"})
+"""Endings that only an attempt has that has begun."""
+
 _WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING})
 _BETWEEN_ATTEMPTS: Final = frozenset(
     {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
@@ -27,18 +30,18 @@ def events(observed: Observed, situation: Situation, new: Status) -> list[PostEv
     """What has happened between the written status and the one that is about to be."""
     old = observed.workflow.status
     before = reason_of(old)
+    last = None if observed.run is None else observed.run.last
     if situation.kind is Kind.SUCCEEDED:
-        return [*_unseen(observed, old, new), PostEvent("Succeeded", situation.message)]
+        return [*_ending_unseen(last, old, new), PostEvent("Succeeded", situation.message)]
     if situation.kind is Kind.FAILED:
         cancelled = situation.reason == Reason.CANCELLED
         end = PostEvent("Cancelled" if cancelled else "Failed", situation.message, warning=not cancelled)
-        return [*_unseen(observed, old, new), end]
+        return [*_ending_unseen(last, old, new), end]
     told: list[PostEvent] = []
     if situation.reason == Reason.SUSPENDED:
         return [PostEvent("Suspended", situation.message)] if before != Reason.SUSPENDED else []
-    last = None if observed.run is None else observed.run.last
     if last is not None and _news(last, old, new):
-        told += _ended(last)
+        told += [*_unseen(last, old, None), *_ended(last)]
     if before == Reason.SUSPENDED and situation.kind is Kind.GOING:
         told.append(PostEvent("Resuming", "not suspended any more"))
     if situation.kind is Kind.STALLED and (before != situation.reason or not is_stalled(old)):
@@ -67,14 +70,16 @@ def _ended(last: Ended) -> list[PostEvent]:
     return []
 
 
-def _unseen(observed: Observed, old: Status, new: Status) -> list[PostEvent]:
+def _ending_unseen(last: Ended | None, old: Status, new: Status) -> list[PostEvent]:
     """The attempt that ended the run, where no status has told that it ran."""
-    last = None if observed.run is None else observed.run.last
-    if last is None or last.ending != _ENDED_THE_RUN:
+    return _unseen(last, old, new.pod_name) if last is not None and last.ending == _ENDED_THE_RUN else []
+
+
+def _unseen(last: Ended, old: Status, pod: str | None) -> list[PostEvent]:
+    """The begin of an attempt that ended between two looks: no status has told that it ran."""
+    if last.ending not in _BEGUN or (old.attempts == last.attempt and reason_of(old) in _WHILE_RUNNING):
         return []
-    if old.attempts == last.attempt and reason_of(old) in _WHILE_RUNNING:
-        return []
-    where = "" if new.pod_name is None else f" in pod {new.pod_name}"
+    where = "" if pod is None else f" in pod {pod}"
     return [PostEvent("Started" if last.attempt <= 1 else "Resumed", f"attempt {last.attempt} ran{where}")]
 
 

@@ -107,6 +107,13 @@ def test_an_attempt_that_ended_its_run_between_two_looks_is_told_of_first():
     assert story(replace(told(crashed), run=done, pods=[over(1), over(2, 1)])) == ["Resumed", "Failed"]
 
 
+def test_an_attempt_that_crashed_between_two_looks_is_told_of_first():
+    crashed = run(attempt=1, delay=4.0, due_in=4.0, last=ended_attempt())
+    assert story(observed(crashed, [over(1)], workflow=STARTED)) == ["Started", "Crashed"]
+    unbegun = replace(crashed, last=ended_attempt(ending="never begun"))
+    assert story(observed(unbegun, [over(1)], workflow=STARTED)) == ["Crashed"]
+
+
 def test_suspending_and_resuming():
     suspended = replace(RUNNING.workflow, spec=spec(suspend=True))
     limits = replace(LIMITS, suspend=True)
