@@ -97,7 +97,7 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_says(operator, proxy, sce
         began = time.monotonic()
         uid = scene.apply()
         pod = scene.until_pod()
-        assert 3 <= time.monotonic() - began < 6
+        assert 3 <= time.monotonic() - began < 20  # a busy machine is no reason to ask sooner
     assert len(proxy.seen_of(PODS)) == 2
     assert scene.play_to_the_end(pod) == 0
     scene.until_phase("Succeeded")
