@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from xdist.scheduler import LoadScopeScheduling
 # How long an example takes says something about the machine, nothing about the code.
 settings.register_profile("perdure", deadline=None)
 settings.load_profile("perdure")
+
+# Started in the background, this process may have been told to ignore Ctrl-C; what the tests start must not be.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Where Debian keeps servers, which is not on everybody's PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])

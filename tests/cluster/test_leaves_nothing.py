@@ -90,7 +90,8 @@ def start(tmp_path):
 
         def start(then="wait"):
             path = f"{engines}:{os.environ['PATH']}"
-            env = {"PERDURE_TEST_KUBECONFIG": None, "CI": None, "THEN": then, "PATH": path}
+            unset = {"PERDURE_TEST_KUBECONFIG": None, "PYTEST_ADDOPTS": None, "CI": None}
+            env = {**unset, "THEN": then, "PATH": path}
             argv = [sys.executable, "-m", "pytest", *options, str(tests)]
             return children.start(argv, env=env, cwd=TREE)
 

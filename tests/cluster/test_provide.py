@@ -67,6 +67,7 @@ def run(tmp_path):
             options += ["-p", "no:cacheprovider", "-k", only, str(tmp_path / "test_of_a_child.py")]
             merged = {
                 "PERDURE_TEST_KUBECONFIG": None,
+                "PYTEST_ADDOPTS": None,
                 "CI": None,
                 "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
                 **env,
