@@ -59,14 +59,14 @@ class BuiltCluster(Cluster):
         """
         etcd, api_server, *others = self._control_plane.parts
         with ThreadPoolExecutor() as pool:
-            containerds = [pool.submit(_start_containerd, node, images) for node in self._nodes.values()]
+            containerds = pool.submit(self._start_containerds, images)
             etcd.start()
             api_server.start()
             self._until(self._answers, "the API server answers")
             for part in others:
                 part.start()
-            for started, node in zip(containerds, self._nodes.values(), strict=True):
-                started.result()
+            containerds.result()
+            for node in self._nodes.values():
                 node.kubelet.start()
                 node.proxy.start()
             storage.provide(self.api, self._volumes())
@@ -102,6 +102,16 @@ class BuiltCluster(Cluster):
         self.api.close()
         for part in self._parts():
             part.reap()
+
+    def _start_containerds(self, images: Path) -> None:
+        first, *others = [node.containerd for node in self._nodes.values()]
+        first.take(images)
+        for other in others:
+            other.take_over(first)  # unpacking is most of a start, and once is enough
+        for containerd in (first, *others):
+            containerd.part.start()
+        for containerd in (first, *others):
+            containerd.wait()
 
     def _volumes(self) -> dict[str, Path]:
         return {name: node.volumes for name, node in self._nodes.items()}
@@ -173,9 +183,3 @@ def lasting_cluster(name: str, say: Say) -> BuiltCluster:
         enclosure.end()
         raise
     return cluster
-
-
-def _start_containerd(node: BuiltNode, images: Path) -> None:
-    node.containerd.take(images)
-    node.containerd.part.start()
-    node.containerd.wait()
