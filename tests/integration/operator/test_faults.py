@@ -25,7 +25,6 @@ from tests.harness.eventually import eventually
 
 WATCHES = Requests(verb="watch")
 PODS = Requests(verb="create", resource="pods")
-STATUSES = Requests(verb="patch", resource="workflows")
 
 
 @pytest.fixture
