@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from perdure.names import Claim
 from perdure.store.records import RunState
 
 __all__ = [
+    "FINISHED",
     "Condition",
     "ContainerEnd",
     "Ended",
@@ -26,6 +27,9 @@ __all__ = [
     "Status",
     "Workflow",
 ]
+
+FINISHED: Final = "Finished"
+"""The condition that says whether a Workflow has ended, for ever."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,6 +77,16 @@ class Status:
     """`status.restart`: the annotation perdure.io/restart as it was last heeded, so that each value counts once."""
     cancel_time: datetime | None = None
     """`status.cancelTime`: when the run was first seen to be cancelled; its pod has its grace period from then on."""
+
+    def says(self, condition: str) -> bool:
+        """Whether a condition is there and True."""
+        found = self.conditions.get(condition)
+        return found is not None and found.status == "True"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the Workflow has ended, for ever."""
+        return self.says(FINISHED)
 
 
 @dataclass(frozen=True, slots=True)

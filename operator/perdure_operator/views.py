@@ -53,7 +53,7 @@ def read_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
     """Parse a Workflow; of a finished one only what may still matter."""
     seen = read_whole_workflow(body)
     workflow = seen.workflow
-    if workflow is None or not _finished(workflow):
+    if workflow is None or not workflow.status.finished:
         return seen
     return replace(seen, workflow=None if _settled(workflow) else _shed(workflow))
 
@@ -78,11 +78,6 @@ def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
         return None
     key = Key(intern(metadata["namespace"]), owners[0]["name"])
     return SeenPod(key, uid, metadata["resourceVersion"], pod)
-
-
-def _finished(workflow: Workflow) -> bool:
-    condition = workflow.status.conditions.get("Finished")
-    return condition is not None and condition.status == "True"
 
 
 def _settled(workflow: Workflow) -> bool:
@@ -130,7 +125,7 @@ class Views:
         return [
             key
             for key, seen in self._workflows.items()
-            if seen.workflow is not None and not (_finished(seen.workflow) and _settled(seen.workflow))
+            if seen.workflow is not None and not (seen.workflow.status.finished and _settled(seen.workflow))
         ]
 
     def read(self, body: Mapping[str, Any]) -> SeenWorkflow:
@@ -179,7 +174,7 @@ class Views:
     def lay_down(self, key: Key) -> None:
         """Nothing is to be done about a Workflow now; what is kept of a finished one is for the pods that it has."""
         known = self._workflows.get(key)
-        if known is not None and known.workflow is not None and _finished(known.workflow):
+        if known is not None and known.workflow is not None and known.workflow.status.finished:
             settled = _settled(known.workflow) and known.uid not in self._pods
             self._workflows[key] = replace(known, workflow=None if settled else _shed(known.workflow))
 

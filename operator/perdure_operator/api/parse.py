@@ -19,6 +19,7 @@ from .models import MAX_BYTES, WorkflowSpec
 from .names import RESTART_ANNOTATION
 from .refusals import refusals
 from .status_document import read_status, read_time
+from .untyped import mapping
 
 __all__ = ["parse_workflow"]
 
@@ -27,8 +28,8 @@ _NEW = "create a new Workflow"
 
 def parse_workflow(body: Mapping[str, Any]) -> Workflow:
     """A Workflow object. `spec` is None where it could not be read at all; `problem` says why it cannot be taken."""
-    metadata = _mapping(body.get("metadata"))
-    annotations = _mapping(metadata.get("annotations"))
+    metadata = mapping(body.get("metadata"))
+    annotations = mapping(metadata.get("annotations"))
     restart = annotations.get(RESTART_ANNOTATION)
     generation = metadata.get("generation")
     spec, problem = _spec(body.get("spec"))
@@ -42,7 +43,7 @@ def parse_workflow(body: Mapping[str, Any]) -> Workflow:
         status=read_status(body.get("status")),
         deleting=metadata.get("deletionTimestamp") is not None,
         restart=str(restart) if restart is not None else None,
-        labels={str(name): str(value) for name, value in _mapping(metadata.get("labels")).items()},
+        labels={str(name): str(value) for name, value in mapping(metadata.get("labels")).items()},
         resource_version=str(metadata.get("resourceVersion", "")),
     )
 
@@ -106,7 +107,3 @@ def _uid(value: Any) -> UUID:
     except ValueError:
         # No API server gives such a UID; whoever does, means one object by it.
         return uuid5(NAMESPACE_OID, str(value))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from perdure.names import Claim
 
+from ..bounded import cut
 from ..observed import ContainerEnd, Pod, PodPhase
 from .names import CONTAINER, GENERATION_ANNOTATION, LABEL_ATTEMPT
 from .status_document import read_time
+from .untyped import items, mapping, text
 
 __all__ = ["parse_pod"]
 
@@ -48,6 +50,7 @@ _ADVICE: Final = {
 """What to do about words of the kubelet's that say only what is wrong."""
 
 _LONGEST: Final = 2048
+"""Bytes of what Kubernetes says about a pod."""
 
 
 def parse_pod(body: Mapping[str, Any]) -> Pod:
@@ -57,25 +60,25 @@ def parse_pod(body: Mapping[str, Any]) -> Pod:
     ..."). Where an init container failed, so that `workflow` never started, `end` is that one's and says so. Other
     containers of the pod change nothing: a run's end does not wait for them.
     """
-    metadata, spec, status = (_mapping(body.get(part)) for part in ("metadata", "spec", "status"))
+    metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
     phase = _phase(status.get("phase"))
     container = _named(status.get("containerStatuses"), CONTAINER)
     end, finished = _end(container, status)
     return Pod(
         name=str(metadata.get("name", "")),
         uid=str(metadata.get("uid", "")),
-        attempt=_number(_mapping(metadata.get("labels")).get(LABEL_ATTEMPT)) or 0,
+        attempt=_number(mapping(metadata.get("labels")).get(LABEL_ATTEMPT)) or 0,
         claim=_claim(spec),
         phase=phase,
         created=read_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
-        node=_text(spec.get("nodeName")),
+        node=text(spec.get("nodeName")),
         deleting=metadata.get("deletionTimestamp") is not None,
         waiting=_waiting(container, status) if phase in (PodPhase.PENDING, PodPhase.RUNNING) else None,
         end=end,
         disrupted=_disrupted(status),
         finished_at=finished or (_last_change(status) if phase in (PodPhase.SUCCEEDED, PodPhase.FAILED) else None),
         progressed=_progressed(container, status),
-        generation=_number(_mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION)),
+        generation=_number(mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION)),
     )
 
 
@@ -84,20 +87,20 @@ def _waiting(container: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[s
 
     `PodInitializing` only while init containers run; the kubelet says so also while it pulls the image after that.
     """
-    state = _mapping(container.get("state"))
+    state = mapping(container.get("state"))
     if "running" in state or "terminated" in state:
         return None
-    for one in (container, *_items(status.get("initContainerStatuses"))):
-        waits = _mapping(_mapping(one.get("state")).get("waiting"))
-        reason = _text(waits.get("reason")) or ""
+    for one in (container, *items(status.get("initContainerStatuses"))):
+        waits = mapping(mapping(one.get("state")).get("waiting"))
+        reason = text(waits.get("reason")) or ""
         if reason not in _ON_THE_WAY:
-            return reason, _advised(_text(waits.get("message")) or "")
+            return reason, _advised(text(waits.get("message")) or "")
     conditions = _conditions(status)
     scheduled, initialised = conditions.get("PodScheduled", {}), conditions.get("Initialized", {})
     if scheduled.get("status") == "False":
-        return _text(scheduled.get("reason")) or "Unschedulable", _cut(_text(scheduled.get("message")) or "")
-    if initialised.get("status") == "False" and _mapping(state.get("waiting")).get("reason") == _INITIALISING:
-        return _INITIALISING, _cut(_text(initialised.get("message")) or "")
+        return text(scheduled.get("reason")) or "Unschedulable", cut(text(scheduled.get("message")) or "", _LONGEST)
+    if initialised.get("status") == "False" and mapping(state.get("waiting")).get("reason") == _INITIALISING:
+        return _INITIALISING, cut(text(initialised.get("message")) or "", _LONGEST)
     return None
 
 
@@ -106,7 +109,7 @@ def _end(container: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[Conta
     if terminated:
         return _container_end(terminated, ""), read_time(terminated.get("finishedAt"))
     if _phase(status.get("phase")) is PodPhase.FAILED:
-        for one in _items(status.get("initContainerStatuses")):
+        for one in items(status.get("initContainerStatuses")):
             ended = _terminated(one)
             if ended and ended.get("exitCode") != 0:
                 return _container_end(ended, f"init container {one.get('name')!r}: "), read_time(
@@ -117,11 +120,11 @@ def _end(container: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[Conta
 
 def _container_end(terminated: Mapping[str, Any], prefix: str) -> ContainerEnd:
     code = terminated.get("exitCode")
-    message = (_text(terminated.get("message")) or "").strip()
+    message = (text(terminated.get("message")) or "").strip()
     return ContainerEnd(
         exit_code=code if isinstance(code, int) else -1,
-        reason=_text(terminated.get("reason")) or "",
-        message=_cut(prefix + message if message else prefix.removesuffix(": ")),
+        reason=text(terminated.get("reason")) or "",
+        message=cut(prefix + message if message else prefix.removesuffix(": "), _LONGEST),
     )
 
 
@@ -129,12 +132,12 @@ def _disrupted(status: Mapping[str, Any]) -> str | None:
     target = _conditions(status).get("DisruptionTarget", {})
     if target.get("status") == "True":
         return _reason(target)
-    return _reason(status) if _text(status.get("reason")) in _DISRUPTED else None
+    return _reason(status) if text(status.get("reason")) in _DISRUPTED else None
 
 
 def _reason(said: Mapping[str, Any]) -> str:
-    reason, message = _text(said.get("reason")) or "DisruptionTarget", _text(said.get("message"))
-    return _cut(f"{reason}: {message}" if message else reason)
+    reason, message = text(said.get("reason")) or "DisruptionTarget", text(said.get("message"))
+    return cut(f"{reason}: {message}" if message else reason, _LONGEST)
 
 
 def _claim(spec: Mapping[str, Any]) -> Claim | None:
@@ -146,8 +149,8 @@ def _claim(spec: Mapping[str, Any]) -> Claim | None:
         return None
 
 
-def _number(text: Any) -> int | None:
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 19 else None
+def _number(value: Any) -> int | None:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19 else None
 
 
 def _phase(value: Any) -> PodPhase:
@@ -164,42 +167,26 @@ def _progressed(container: Mapping[str, Any], status: Mapping[str, Any]) -> date
         for kind, condition in _conditions(status).items()
         if kind in _NEARER and condition.get("status") == "True"
     ]
-    moments.append(read_time(_mapping(_mapping(container.get("state")).get("running")).get("startedAt")))
+    moments.append(read_time(mapping(mapping(container.get("state")).get("running")).get("startedAt")))
     return max((moment for moment in moments if moment), default=None)
 
 
 def _last_change(status: Mapping[str, Any]) -> datetime | None:
-    moments = (read_time(condition.get("lastTransitionTime")) for condition in _items(status.get("conditions")))
+    moments = (read_time(condition.get("lastTransitionTime")) for condition in items(status.get("conditions")))
     return max((moment for moment in moments if moment), default=read_time(status.get("startTime")))
 
 
 def _conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {str(condition.get("type")): condition for condition in _items(status.get("conditions"))}
+    return {str(condition.get("type")): condition for condition in items(status.get("conditions"))}
 
 
 def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(_mapping(container.get("state")).get("terminated"))
+    return mapping(mapping(container.get("state")).get("terminated"))
 
 
-def _named(items: Any, name: str) -> Mapping[str, Any]:
-    return next((item for item in _items(items) if item.get("name") == name), {})
-
-
-def _items(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else iter(())
+def _named(value: Any, name: str) -> Mapping[str, Any]:
+    return next((item for item in items(value) if item.get("name") == name), {})
 
 
 def _advised(message: str) -> str:
-    return _cut("; ".join([message, *(advice for words, advice in _ADVICE.items() if words in message)]))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return cut("; ".join([message, *(advice for words, advice in _ADVICE.items() if words in message)]), _LONGEST)

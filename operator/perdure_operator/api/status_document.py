@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from ..bounded import MAX_ERROR_BYTES, MAX_RESULT_BYTES, cut
 from ..observed import Condition, Status
+from .untyped import integer, items, mapping, text
 
-__all__ = ["MAX_ERROR_BYTES", "MAX_RESULT_BYTES", "canonical", "read_status", "read_time", "same", "status_document"]
+__all__ = ["canonical", "read_status", "read_time", "same", "status_document"]
 
-MAX_RESULT_BYTES: Final = 4096
-MAX_ERROR_BYTES: Final = 1024
 _MAX_MESSAGE_BYTES: Final = 2048
 _MAX_STEP_BYTES: Final = 2048
 
@@ -42,11 +42,11 @@ def status_document(status: Status) -> dict[str, Any]:
         "cancelTime": _time(status.cancel_time),
     }
     if status.current_step is not None:
-        document["steps"]["current"] = _cut(status.current_step, _MAX_STEP_BYTES)
+        document["steps"]["current"] = cut(status.current_step, _MAX_STEP_BYTES)
     if status.error_type is not None or status.error_message is not None:
-        document["error"] = {"type": _cut(status.error_type or "Error", MAX_ERROR_BYTES)}
+        document["error"] = {"type": cut(status.error_type or "Error", MAX_ERROR_BYTES)}
         if status.error_message is not None:
-            document["error"]["message"] = _cut(status.error_message, MAX_ERROR_BYTES)
+            document["error"]["message"] = cut(status.error_message, MAX_ERROR_BYTES)
     document = {name: value for name, value in document.items() if value is not None}
     if status.result is not None:
         document["result"] = _result(status.result)
@@ -57,22 +57,22 @@ def read_status(raw: Any) -> Status:
     """A status from its JSON. A field that is not what it should be is taken for one that is not there."""
     if not isinstance(raw, Mapping):
         return Status()
-    steps, error = _mapping(raw.get("steps")), _mapping(raw.get("error"))
+    steps, error = mapping(raw.get("steps")), mapping(raw.get("error"))
     return Status(
-        observed_generation=_integer(raw.get("observedGeneration")),
+        observed_generation=integer(raw.get("observedGeneration")),
         store_id=_uuid(raw.get("storeId")),
-        phase=_text(raw.get("phase")),
+        phase=text(raw.get("phase")),
         conditions=_conditions(raw.get("conditions")),
         start_time=read_time(raw.get("startTime")),
         completion_time=read_time(raw.get("completionTime")),
-        attempts=_integer(raw.get("attempts")) or 0,
-        steps_completed=_integer(steps.get("completed")) or 0,
-        current_step=_text(steps.get("current")),
+        attempts=integer(raw.get("attempts")) or 0,
+        steps_completed=integer(steps.get("completed")) or 0,
+        current_step=text(steps.get("current")),
         result=_json(raw["result"]) if "result" in raw else None,
-        error_type=_text(error.get("type")),
-        error_message=_text(error.get("message")),
-        pod_name=_text(raw.get("podName")),
-        restart=_text(raw.get("restart")),
+        error_type=text(error.get("type")),
+        error_message=text(error.get("message")),
+        pod_name=text(raw.get("podName")),
+        restart=text(raw.get("restart")),
         cancel_time=read_time(raw.get("cancelTime")),
     )
 
@@ -106,7 +106,7 @@ def _condition(condition: Condition) -> dict[str, Any]:
         "type": condition.type,
         "status": condition.status,
         "reason": condition.reason,
-        "message": _cut(condition.message, _MAX_MESSAGE_BYTES),
+        "message": cut(condition.message, _MAX_MESSAGE_BYTES),
         "lastTransitionTime": _time(condition.since),
         "observedGeneration": condition.generation,
     }
@@ -114,18 +114,17 @@ def _condition(condition: Condition) -> dict[str, Any]:
 
 def _conditions(raw: Any) -> dict[str, Condition]:
     conditions = {}
-    for one in raw if isinstance(raw, list) else []:
-        given = _mapping(one)
-        kind, status = _text(given.get("type")), _text(given.get("status"))
+    for given in items(raw):
+        kind, status = text(given.get("type")), text(given.get("status"))
         since = read_time(given.get("lastTransitionTime"))
         if kind is not None and status is not None and since is not None:
             conditions[kind] = Condition(
                 type=kind,
                 status=status,
-                reason=_text(given.get("reason")) or "",
-                message=_text(given.get("message")) or "",
+                reason=text(given.get("reason")) or "",
+                message=text(given.get("message")) or "",
                 since=since,
-                generation=_integer(given.get("observedGeneration")) or 0,
+                generation=integer(given.get("observedGeneration")) or 0,
             )
     return conditions
 
@@ -135,13 +134,13 @@ def _time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
 
 
-def _result(text: str) -> Any:
+def _result(result: str) -> Any:
     """The value of a JSON text, or the text itself if it is none."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(result, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        return _cut(text, MAX_RESULT_BYTES)
-    if len(text.encode(errors="surrogatepass")) > MAX_RESULT_BYTES:
+        return cut(result, MAX_RESULT_BYTES)
+    if len(result.encode(errors="surrogatepass")) > MAX_RESULT_BYTES:
         return "the result is too long to be shown here"
     return _as_stored(value)
 
@@ -178,33 +177,13 @@ def _float(value: int) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _storable(text: str) -> str:
+def _storable(words: str) -> str:
     """Lone surrogates are no UTF-8."""
-    return text.encode(errors="replace").decode()
+    return words.encode(errors="replace").decode()
 
 
 def _json(value: Any) -> str:
     return json.dumps(_as_stored(value), ensure_ascii=False, separators=(",", ":"))
-
-
-def _cut(text: str, size: int) -> str:
-    """The start of a text that has at most so many bytes, and says so where it is cut."""
-    encoded = text.encode(errors="replace")
-    if len(encoded) <= size:
-        return encoded.decode()
-    return encoded[: size - 3].decode(errors="ignore") + "…"
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _uuid(value: Any) -> UUID | None:

@@ -20,7 +20,7 @@ from ..actions import (
     SetLimits,
     WriteStatus,
 )
-from ..observed import Observed, Run, Spec, Status
+from ..observed import FINISHED, Observed, Run, Spec, Status
 from .attempt import attempt_course, invalid_spec, pod_of
 from .control import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
 from .course import Course, Kind, Reason, Situation, going, resting, stalled
@@ -28,7 +28,7 @@ from .ending import ending_of_pod
 from .events import events
 from .outcome import ending
 from .pods import pods_to_delete
-from .status import Writing, bound, is_finished, seen_again, status_of, succeeded, writing
+from .status import Writing, bound, seen_again, status_of, succeeded, writing
 from .times import DEADLINE_OVERTIME, LOOK_CAPACITY, LOOK_GONE, LOOK_RESTING, LOOK_STALLED
 from .trust import doubt, end_is_missing, restart_asked
 
@@ -43,7 +43,7 @@ def decide(observed: Observed) -> list[Action]:
     Nothing but `WriteStatus`, `PostEvent`, `DeletePod` and `LookAgain` means that there is nothing to do until
     something changes or the time of a `LookAgain` has come. Any other action calls for a new look at once.
     """
-    if is_finished(observed.workflow.status):
+    if observed.workflow.status.finished:
         return _finished(observed)
     spec = _spec(observed)
     standing = _standing(observed, spec)
@@ -173,7 +173,7 @@ def _finished(observed: Observed) -> list[Action]:
         looks.append(LOOK_GONE)
     if (seen := seen_again(observed)) != status:
         actions.append(WriteStatus(seen))
-    ended = status.completion_time or status.conditions["Finished"].since
+    ended = status.completion_time or status.conditions[FINISHED].since
     delete, left = pods_to_delete(observed, ended=ended, succeeded=succeeded(status))
     actions += delete
     looks += left

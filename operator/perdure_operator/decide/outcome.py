@@ -7,14 +7,11 @@ from typing import Final
 
 from perdure.store.records import RunState
 
+from ..bounded import MAX_ERROR_BYTES, MAX_RESULT_BYTES, cut
 from ..observed import Run
 from .course import Kind, Reason, Situation
 
-__all__ = ["MAX_ERROR_BYTES", "MAX_RESULT_BYTES", "cut", "ending", "error_of", "result_of"]
-
-MAX_RESULT_BYTES: Final = 4096
-MAX_ERROR_BYTES: Final = 1024
-"""Of type and message together."""
+__all__ = ["ending", "error_of", "result_of"]
 
 _MAX_TYPE_BYTES: Final = 256
 _REASONS: Final = {
@@ -64,9 +61,3 @@ def error_of(run: Run) -> tuple[str | None, str | None]:
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def cut(text: str, most: int) -> str:
-    """A text that has at most so many bytes of UTF-8; lone surrogates are none."""
-    data = text.encode(errors="replace")
-    return data.decode() if len(data) <= most else data[: most - 3].decode(errors="ignore") + "..."

@@ -7,14 +7,14 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
-from ..observed import Condition, Observed, Status
+from ..bounded import cut
+from ..observed import FINISHED, Condition, Observed, Status
 from .course import Kind, Reason, Situation
-from .outcome import cut, error_of, result_of
+from .outcome import error_of, result_of
 
 __all__ = [
     "Writing",
     "bound",
-    "is_finished",
     "is_stalled",
     "reason_of",
     "seen_again",
@@ -23,7 +23,6 @@ __all__ = [
     "writing",
 ]
 
-FINISHED: Final = "Finished"
 SUCCEEDED: Final = "Succeeded"
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
@@ -51,14 +50,9 @@ _PHASES_OF_KIND: Final[Mapping[Kind, str]] = {Kind.STALLED: "Stalled", Kind.SUCC
 """Where neither says otherwise, the phase is the reason."""
 
 
-def is_finished(status: Status) -> bool:
-    """Whether this Workflow has ended, for ever."""
-    return _state(status, FINISHED) == "True"
-
-
 def succeeded(status: Status) -> bool:
     """Whether it has ended well."""
-    return _state(status, SUCCEEDED) == "True"
+    return status.says(SUCCEEDED)
 
 
 def reason_of(status: Status) -> str | None:
@@ -69,7 +63,7 @@ def reason_of(status: Status) -> str | None:
 
 def is_stalled(status: Status) -> bool:
     """Whether it waits for a person."""
-    return _state(status, STALLED) == "True" and not is_finished(status)
+    return status.says(STALLED) and not status.finished
 
 
 def status_of(observed: Observed, situation: Situation, *, anew: bool, heeded: bool) -> Status:
@@ -185,8 +179,3 @@ def _pod_name(observed: Observed, before: str | None) -> str | None:
         return before
     newest = [pod for pod in observed.pods if pod.attempt == run.attempt and run.claim in (None, pod.claim)]
     return min(newest, key=lambda pod: (pod.name, pod.uid)).name if newest else before
-
-
-def _state(status: Status, name: str) -> str | None:
-    condition = status.conditions.get(name)
-    return None if condition is None else condition.status

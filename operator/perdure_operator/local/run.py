@@ -169,7 +169,7 @@ class LocalWorkflow:
         again = self._apply(observed, actions)
         self._applied = self._applied or observed.run is not None
         status = self.workflow.status
-        return again, not again and bool(status.conditions) and not _is(status, "Reconciling")
+        return again, not again and bool(status.conditions) and not status.says("Reconciling")
 
     def _endure(self, error: StoreUnavailable, since: float) -> None:
         """Wait for a store that is away; what was seen of others before counts no more."""
@@ -392,8 +392,3 @@ def _now() -> datetime:
 
 def _ended(observed: Observed) -> bool:
     return observed.run is not None and observed.run.state.ended
-
-
-def _is(status: Status, condition: str) -> bool:
-    found = status.conditions.get(condition)
-    return found is not None and found.status == "True"

@@ -1,0 +1,28 @@
+"""Reads JSON whose shape nobody vouches for: what is of another kind than it should be is as if it were not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["integer", "items", "mapping", "text"]
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object; an empty one, if it is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects in a list."""
+    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else iter(())
+
+
+def text(value: Any) -> str | None:
+    """A text."""
+    return value if isinstance(value, str) else None
+
+
+def integer(value: Any) -> int | None:
+    """A whole number that is not negative."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
