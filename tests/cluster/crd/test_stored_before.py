@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 
-from perdure_operator.api.crd import crd
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.status_document import status_document
 from perdure_operator.observed import Status
 from tests.cluster.api import ApiException, Json
 from tests.cluster.cluster import Cluster
+from tests.cluster.crds import crd_path, install_crd, until_served, workflow_crd
 from tests.harness.eventually import eventually
 
-from .conftest import CRDS, established, served
 from .manifests import LEAST
 
 ODD: dict[str, Any] = {
@@ -40,28 +39,26 @@ ODD: dict[str, Any] = {
 def old_kind(cluster: Cluster, here: str) -> Iterator[str]:
     """The path of Workflows of another group, among them the odd ones, under today's schema."""
     group = f"old-{token_hex(3)}.example"
-    definition = crd()
-    name = definition["metadata"]["name"] = f"workflows.{group}"
+    definition = workflow_crd()
+    definition["metadata"]["name"] = f"workflows.{group}"
     definition["spec"] |= {"group": group, "names": {"plural": "workflows", "kind": "Workflow"}}
     version = definition["spec"]["versions"][0]
     schema, selectable = version["schema"], version.pop("selectableFields")
     version["schema"] = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     version["subresources"] = {}
     path = f"/apis/{group}/v1alpha1/namespaces/{here.split('/')[5]}/workflows"
-    cluster.api.create(CRDS, definition)
     try:
-        eventually(lambda: established(cluster, name))
-        eventually(lambda: served(cluster, path))
+        install_crd(cluster.api, definition)
         for title, body in ODD.items():
             head = {"apiVersion": f"{group}/v1alpha1", "kind": "Workflow", "metadata": {"name": title}}
             cluster.api.create(path, {**head, **(body or {})})
         version |= {"schema": schema, "subresources": {"status": {}}, "selectableFields": selectable}
-        cluster.api.apply(f"{CRDS}/{name}", definition)
+        install_crd(cluster.api, definition)
         eventually(lambda: refuses(cluster, path, group))
-        eventually(lambda: served(cluster, path))
+        until_served(cluster.api, definition)
         yield path
     finally:
-        cluster.api.delete(f"{CRDS}/{name}")
+        cluster.api.delete(crd_path(definition))
 
 
 def refuses(cluster: Cluster, path: str, group: str) -> bool:

@@ -9,6 +9,7 @@ from secrets import token_hex
 
 from tests.cluster.api import Api, ApiException, Json
 from tests.cluster.cluster import Cluster
+from tests.cluster.crds import install_crd, workflow_crd
 from tests.cluster.images import Image
 
 from . import operator, postgres
@@ -35,7 +36,7 @@ class Installation:
         """Install it; its namespace goes when the block ends. `settings` are the operator's, as its variables."""
         namespace, password, pod_password = f"perdure-{token_hex(3)}", token_hex(8), token_hex(8)
         api = cluster.api
-        operator.install_crd(api)
+        install_crd(api, workflow_crd())
         api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": _RESTRICTED}})
         store = Store(cluster, namespace, postgres.NAME, password)
         try:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import yaml
-
-from tests.cluster.api import Api, ApiException, Json
+from tests.cluster.api import Api, Json
 from tests.harness.eventually import eventually
 
 from . import postgres
 
-__all__ = ["NAME", "install_crd", "install_operator", "remove_operator", "scale", "until_available"]
+__all__ = ["NAME", "install_operator", "remove_operator", "scale", "until_available"]
 
 NAME = "perdure-operator"
-_CRD = Path(__file__).resolve().parents[3] / "crds" / "perdure.io_workflows.yaml"
 _RULES: list[Json] = [
     {"apiGroups": ["perdure.io"], "resources": ["workflows"], "verbs": ["get", "list", "watch", "delete"]},
     {"apiGroups": ["perdure.io"], "resources": ["workflows/status"], "verbs": ["patch"]},
@@ -24,19 +19,6 @@ _RULES: list[Json] = [
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
 ]
-
-
-def install_crd(api: Api) -> None:
-    """Create the kind, or bring it up to date, and wait until the API server serves it."""
-    crd = yaml.safe_load(_CRD.read_text())
-    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
-    api.apply(path, crd)
-
-    def established() -> bool:
-        conditions = api.get(path)["status"].get("conditions") or []
-        return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
-
-    eventually(established, deadline=30)
 
 
 def install_operator(api: Api, namespace: str, image: str, replicas: int = 1, **settings: str) -> None:
@@ -78,15 +60,6 @@ def until_available(api: Api, namespace: str, replicas: int) -> None:
         return True
 
     eventually(available, deadline=90, every=0.2)
-
-
-def remove_crd(api: Api) -> None:
-    """Delete the kind with all of its objects."""
-    try:
-        api.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/workflows.perdure.io")
-    except ApiException as error:
-        if error.status != 404:
-            raise
 
 
 def _deployment(image: str, replicas: int, settings: dict[str, str]) -> Json:

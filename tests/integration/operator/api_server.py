@@ -9,18 +9,16 @@ import signal
 import socket
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 
-import yaml
 from urllib3.exceptions import HTTPError
 
 from tests.cluster.api import Api, ApiException
 from tests.cluster.built.binaries import binaries
 from tests.cluster.built.certificates import Authority
+from tests.cluster.crds import install_crd, workflow_crd
 from tests.harness.eventually import eventually
 from tests.harness.workspace import Workspace
 
-_CRDS = Path(__file__).resolve().parents[3] / "crds"
 _STARTS = 60.0  # seconds
 
 
@@ -42,10 +40,7 @@ class ApiServer:
         self.start()
         self.api = Api(self.kubeconfig)
         eventually(self._ready, deadline=_STARTS, every=0.1)
-        for file in sorted(_CRDS.glob("*.yaml")):
-            crd = yaml.safe_load(file.read_text())
-            self.api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
-        eventually(self._serves_workflows, deadline=_STARTS, every=0.1)
+        install_crd(self.api, workflow_crd())
 
     def start(self) -> None:
         """Start both."""
@@ -117,12 +112,6 @@ class ApiServer:
     def _ready(self) -> bool:
         with suppress(ApiException, HTTPError):
             return self.api.text("/readyz") == "ok"
-        return False
-
-    def _serves_workflows(self) -> bool:
-        with suppress(ApiException):
-            self.api.get("/apis/perdure.io/v1alpha1/workflows")
-            return True
         return False
 
 
