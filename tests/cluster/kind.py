@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from typing import NoReturn
 
 from tests.harness.cache import Say, home, locked
 
+from . import image_builders
 from .cluster import Capability, Cluster
+from .commands import printed
 from .images import Image, python_image
 
 __all__ = ["KindCluster", "engine", "kind_cluster"]
@@ -50,20 +51,15 @@ class KindCluster(Cluster):
         self.image = image.name
 
     def run_on(self, node: str, *arguments: str) -> str:
-        return _run([self._engine, "exec", node, *arguments])
+        return printed([self._engine, "exec", node, *arguments])
 
     def ctr(self, node: str, *arguments: str) -> str:
         return self.run_on(node, "ctr", "--namespace=k8s.io", *arguments)
 
 
 def engine() -> str | None:
-    """The container engine that kind would use here: one that is there, and answers. None without kind, too."""
-    if shutil.which("kind") is None:
-        return None
-    for name in ("docker", "podman"):
-        if shutil.which(name) and subprocess.run([name, "info"], capture_output=True, check=False).returncode == 0:
-            return name
-    return None
+    """The container engine that kind would use here; None without kind, too."""
+    return image_builders.engine() if shutil.which("kind") else None
 
 
 @contextmanager
@@ -123,19 +119,4 @@ def _in_use() -> NoReturn:
 
 
 def _kind(engine: str, *arguments: str) -> str:
-    return _run(["kind", *arguments], KIND_EXPERIMENTAL_PROVIDER=engine)
-
-
-def _run(command: list[str], **environment: str) -> str:
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stdout}")
-    return done.stdout
+    return printed(["kind", *arguments], env={**os.environ, "KIND_EXPERIMENTAL_PROVIDER": engine})

@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.cluster.commands import printed
+
 from . import cgroups
 
 __all__ = [
@@ -84,17 +86,7 @@ class Enclosure:
         Raises:
             RuntimeError: it failed; the message holds what it printed.
         """
-        done = subprocess.run(
-            self.inside(arguments, network=network),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stdout}")
-        return done.stdout
+        return printed(self.inside(arguments, network=network), told_as=arguments)
 
     def stay(self) -> None:
         """Let it outlive this process, which has started it: from now on only `end` ends it."""
