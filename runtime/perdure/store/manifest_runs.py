@@ -5,6 +5,7 @@ No index says that a name has one run: in a cluster it is the API server that do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +13,6 @@ from uuid import UUID
 
 import psycopg
 
-from ..names import Claim
-from .processes import ProcessIdentity
 from .records import MANIFEST_OWNER
 from .runs import NewRun
 from .standing import StandingStore
@@ -43,47 +42,30 @@ class ManifestRunStore(StandingStore):
         Raises:
             StoreUnavailable, SchemaMismatch
         """
-        return self._ask("find the run", lambda cursor: _find(cursor, namespace, name))
+        names = {"owner": MANIFEST_OWNER, "namespace": namespace, "name": name}
+        return self._ask("find the run", lambda cursor: _find(cursor, names))
 
     def insert_manifest(self, run: NewRun) -> StoredManifest:
-        """Insert a run, unless there is one of its name. Returns what the store then has under that.
+        """Insert a run of `MANIFEST_OWNER`, unless there is one of its name. Returns what the store then has under it.
 
         Raises:
             StoreUnavailable, SchemaMismatch
         """
-        parameters = {
-            "id": run.run_id,
-            "owner": MANIFEST_OWNER,
-            "namespace": run.namespace,
-            "name": run.id,
-            "entrypoint": run.entrypoint,
-            "input": run.input,
-            "source": run.source,
-            "backoff_limit": run.backoff_limit,
-            "deadline_seconds": run.deadline,
-            "suspend": run.suspend,
-        }
+        parameters = run.parameters
 
         def work(cursor: psycopg.Cursor[dict[str, Any]]) -> StoredManifest | None:
             with cursor.connection.transaction():
                 cursor.execute(statement("lock_manifest"), parameters)
-                if found := _find(cursor, run.namespace, run.id):
+                if found := _find(cursor, parameters):
                     return found
                 cursor.execute(statement("insert_run"), parameters)
-                return _find(cursor, run.namespace, run.id)
+                return _find(cursor, parameters)
 
         inserted = self._ask("start the run", work)
         assert inserted is not None, "a transaction sees what it has inserted"
         return inserted
 
-    def note_claimer(self, run: UUID, claim: Claim, claimer: ProcessIdentity) -> None:
-        """Note who is to start a claimed attempt's process, so that its death before that can be seen."""
-        who = f"{claimer.host}:{claimer.pid}:{claimer.pid_started}"
-        parameters = {"run": run, "token": claim, "claimer": who}
-        self._ask("claim the run", lambda cursor: cursor.execute(statement("note_claimer"), parameters))
 
-
-def _find(cursor: psycopg.Cursor[dict[str, Any]], namespace: str, name: str) -> StoredManifest | None:
-    names = {"owner": MANIFEST_OWNER, "namespace": namespace, "name": name}
+def _find(cursor: psycopg.Cursor[dict[str, Any]], names: Mapping[str, object]) -> StoredManifest | None:
     row = cursor.execute(statement("find_manifest"), names).fetchone()
     return None if row is None else StoredManifest(**row)

@@ -45,6 +45,22 @@ class NewRun:
     namespace: str = ""
     source: str | None = None
 
+    @property
+    def parameters(self) -> dict[str, object]:
+        """Those of the statements `insert_run`; `owner`, `namespace` and `name` are also what a run is found by."""
+        return {
+            "id": self.run_id,
+            "owner": self.owner,
+            "namespace": self.namespace,
+            "name": self.id,
+            "entrypoint": self.entrypoint,
+            "input": self.input,
+            "source": self.source,
+            "backoff_limit": self.backoff_limit,
+            "deadline_seconds": self.deadline,
+            "suspend": self.suspend,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class StoredInput:
@@ -104,26 +120,14 @@ class RunStore:
         Raises:
             StoreUnavailable, SchemaMismatch
         """
-        parameters = {
-            "id": run.run_id,
-            "owner": run.owner,
-            "namespace": run.namespace,
-            "name": run.id,
-            "entrypoint": run.entrypoint,
-            "input": run.input,
-            "source": run.source,
-            "backoff_limit": run.backoff_limit,
-            "deadline_seconds": run.deadline,
-            "suspend": run.suspend,
-        }
-        names = {"owner": run.owner, "namespace": run.namespace, "name": run.id}
+        parameters = run.parameters
 
         def work(cursor: psycopg.Cursor[Row]) -> StoredInput:
             while True:
                 if cursor.execute(statement("insert_run"), parameters).fetchone():
                     return StoredInput(run.run_id, run.entrypoint, run.input)
                 # Another run has the name, or an earlier try of ours whose answer was lost; neither if just deleted.
-                if found := cursor.execute(statement("find_run"), names).fetchone():
+                if found := cursor.execute(statement("find_run"), parameters).fetchone():
                     return StoredInput(found["id"], found["entrypoint"], found["input"])
 
         return self._ask("start the run", work)

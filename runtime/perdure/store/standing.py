@@ -74,11 +74,14 @@ class StandingStore(RunStore):
                     cursor.execute(statement("claimed_attempt"), {"run": run, "token": token}).fetchone() is not None
                 )
             if claimed:
-                who = f"{claimer.host}:{claimer.pid}:{claimer.pid_started}"
-                cursor.execute(statement("note_claimer"), {"run": run, "token": token, "claimer": who})
+                _note_claimer(cursor, run, token, claimer)
             return claimed
 
         return token if self._ask("claim the run", work) else None
+
+    def note_claimer(self, run: UUID, claim: Claim, claimer: ProcessIdentity) -> None:
+        """Note who is to start a claimed attempt's process, where it was not `claim` that claimed it."""
+        self._ask("claim the run", lambda cursor: _note_claimer(cursor, run, claim, claimer))
 
 
 def _standing(row: dict[str, Any]) -> Standing:
@@ -98,6 +101,11 @@ def _standing(row: dict[str, Any]) -> Standing:
         process=process,
         claimer=_claimer(row["claimer"]),
     )
+
+
+def _note_claimer(cursor: psycopg.Cursor[dict[str, Any]], run: UUID, token: Claim, claimer: ProcessIdentity) -> None:
+    who = f"{claimer.host}:{claimer.pid}:{claimer.pid_started}"
+    cursor.execute(statement("note_claimer"), {"run": run, "token": token, "claimer": who})
 
 
 def _claimer(text: str | None) -> ProcessIdentity | None:
