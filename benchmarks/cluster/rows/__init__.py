@@ -7,4 +7,13 @@ from collections.abc import Callable, Iterable
 from benchmarks.cluster.ground import ClusterGround
 from benchmarks.table import Row
 
-ROWS: dict[str, Callable[[ClusterGround, int], Iterable[Row]]] = {}
+from . import cut_off, first_checkpoint, hundred, leader, next_attempt, writes
+
+ROWS: dict[str, Callable[[ClusterGround, int], Iterable[Row]]] = {
+    "first-checkpoint": first_checkpoint.rows,
+    "next-attempt": next_attempt.rows,
+    "hundred": hundred.rows,
+    "cut-off": cut_off.rows,
+    "leader": leader.rows,
+    "writes": writes.rows,
+}

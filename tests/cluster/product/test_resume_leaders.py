@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from tests.cluster.api import Json
 from tests.cluster.cluster import Capability
 from tests.harness.eventually import eventually
 
 from . import operator, pod_faults
 from .held_runs import HELD, HeldRuns
 from .installation import Installation
+from .leadership import holder, leader
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.capability(Capability.NODE_COMMANDS)]
 
@@ -32,20 +32,6 @@ def two(perdure: Installation):
 def runs(two: Installation):
     with HeldRuns.on(two) as runs:
         yield runs
-
-
-def holder(installation: Installation) -> str:
-    """Who holds the Lease: the name of its pod, and more."""
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{installation.namespace}/leases/perdure-operator"
-    return str(installation.cluster.api.get(path)["spec"]["holderIdentity"])
-
-
-def leader(installation: Installation) -> Json:
-    """The pod of the operator that leads."""
-    path = f"/api/v1/namespaces/{installation.namespace}/pods"
-    items = installation.cluster.api.get(path, labelSelector=f"app={operator.NAME}")["items"]
-    (found,) = [pod for pod in items if holder(installation).startswith(pod["metadata"]["name"])]
-    return dict(found)
 
 
 def until_another_leads(installation: Installation, before: str, began: float) -> None:
