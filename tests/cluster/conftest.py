@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from secrets import token_hex
-from typing import NoReturn
 
 import pytest
 
-from .built.prerequisites import Lacking
+from tests.harness.unavailable import untested
+
+from .built.prerequisites import Lacking, check
 from .cluster import Cluster
 from .evidence import Evidence
 from .provide import a_cluster
@@ -37,7 +37,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         with _off_the_clock(request._pyfuncitem):
             cluster = opened.__enter__()
     except Lacking as lacking:
-        _unserved(str(lacking))
+        untested(str(lacking))
     except RuntimeError as error:  # all that building and starting it raises; the message says everything
         pytest.fail(f"No cluster: {error}", pytrace=False)
     try:
@@ -46,6 +46,15 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             _evidence(request.config).keep_parts(cluster)
     finally:
         opened.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def able() -> None:
+    """This machine can have a built cluster, whichever cluster serves the tests."""
+    try:
+        check()
+    except Lacking as lacking:
+        untested(str(lacking))
 
 
 @pytest.fixture
@@ -96,9 +105,3 @@ def _off_the_clock(item: pytest.Item) -> Iterator[None]:
         settings = item.config.pluginmanager.getplugin("timeout")._get_item_settings(item)
         if settings.timeout:
             item.ihook.pytest_timeout_set_timer(item=item, settings=settings)
-
-
-def _unserved(why: str) -> NoReturn:
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(why, pytrace=False)
-    pytest.skip(why)

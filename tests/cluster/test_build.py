@@ -10,23 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.built import prerequisites
 from tests.cluster.built.binaries import KUBERNETES_VERSION, binaries
-from tests.harness.unavailable import unavailable
+from tests.cluster.built.prerequisites import Lacking
+from tests.harness.unavailable import untested
 
 TREE = Path(__file__).resolve().parents[2]
 BUILD = [sys.executable, "-m", "tests.cluster", "build"]
 
 CODES = pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
-
-
-@pytest.fixture
-def able():
-    """Skips where the cluster cannot be built for another reason than the one that a test makes."""
-    try:
-        prerequisites.check()
-    except prerequisites.Lacking as lacking:
-        unavailable(str(lacking))
 
 
 def run(tmp_path, *before, **env):
@@ -81,8 +72,8 @@ def test_without_network(able, tmp_path, ci, code):
 def built(able):
     try:
         return binaries(print)
-    except prerequisites.Lacking as lacking:
-        unavailable(str(lacking))
+    except Lacking as lacking:
+        untested(str(lacking))
 
 
 @pytest.mark.timeout(1800)

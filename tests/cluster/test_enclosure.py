@@ -18,12 +18,13 @@ import pytest
 
 from tests.harness.eventually import eventually
 from tests.harness.processes import Children, alive
-from tests.harness.unavailable import unavailable
 from tests.harness.workspace import Workspace
 
-from .built import cgroups, enclosure, prerequisites
+from .built import cgroups, enclosure
 from .built.enclosure import PIDS, Enclosure, find, folder_of, open_enclosure, started, sweep
 from .census import belongings, keepers, machine
+
+pytestmark = pytest.mark.usefixtures("able")
 
 TREE = Path(__file__).resolve().parents[2]
 
@@ -62,14 +63,6 @@ if sys.argv[2:] == ["stay"]:
     enclosure.stay()
 print("open", flush=True)
 """
-
-
-@pytest.fixture(autouse=True)
-def _able():
-    try:
-        prerequisites.check()
-    except prerequisites.Lacking as lacking:
-        unavailable(str(lacking))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.built.prerequisites import Lacking
 from tests.cluster.images import Image, build, python_image
-from tests.harness.unavailable import unavailable
+from tests.harness.unavailable import untested
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -61,7 +61,7 @@ def base() -> Image:
     try:
         return python_image(print)
     except Lacking as lacking:
-        unavailable(str(lacking))
+        untested(str(lacking))
 
 
 @pytest.fixture

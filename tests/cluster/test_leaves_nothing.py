@@ -17,14 +17,12 @@ import pytest
 
 from tests.harness.eventually import eventually
 from tests.harness.processes import Children, alive
-from tests.harness.unavailable import unavailable
 from tests.harness.workspace import Workspace
 
-from .built import prerequisites
 from .built.enclosure import folder_of, open_enclosure
 from .census import belongings, keepers, machine
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("able")]
 
 TREE = Path(__file__).resolve().parents[2]
 
@@ -63,14 +61,6 @@ def test_pods(cluster, namespace):
             threading.Event().wait(120)
     assert os.environ["THEN"] == "pass", "as it is told to"
 """
-
-
-@pytest.fixture(autouse=True)
-def _able():
-    try:
-        prerequisites.check()
-    except prerequisites.Lacking as lacking:
-        unavailable(str(lacking))
 
 
 @pytest.fixture

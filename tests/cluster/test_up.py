@@ -13,11 +13,11 @@ import pytest
 
 from tests.harness.eventually import eventually
 from tests.harness.processes import alive
-from tests.harness.unavailable import unavailable
+from tests.harness.unavailable import untested
 
-from .built import prerequisites
 from .built.cluster import build
 from .built.enclosure import find
+from .built.prerequisites import Lacking
 from .census import belongings, keepers, machine
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.needs("make")]
@@ -27,13 +27,12 @@ READY_S = 15.0
 
 
 @pytest.fixture(scope="module")
-def name():
+def name(able):
     """The name of a cluster for these tests, which must not touch the one that a person has up."""
     try:
-        prerequisites.check()
         build(print)
-    except prerequisites.Lacking as lacking:
-        unavailable(str(lacking))
+    except Lacking as lacking:
+        untested(str(lacking))
     name = token_hex(3)
     yield name
     if left := find(name):

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.built.prerequisites import Lacking
 from tests.harness.databases import Database
 from tests.harness.processes import Children
-from tests.harness.unavailable import unavailable
+from tests.harness.unavailable import untested
 from tests.harness.workspace import Workspace
 
 from .api_server import ApiServer
@@ -24,7 +24,7 @@ def api_server(workspace: Workspace) -> Iterator[ApiServer]:
     try:
         made = ApiServer(workspace)
     except Lacking as lacking:
-        unavailable(str(lacking))
+        untested(str(lacking))
     yield made
     made.close()
 
