@@ -1,0 +1,20 @@
+"""The Kubernetes API: paths and JSON in, JSON or an error of ours out. It alone knows the client library."""
+
+from __future__ import annotations
+
+from .client import CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, PODS, WORKFLOWS, Calls, Json, Kube, Resource
+from .session import Credentials
+
+__all__ = [
+    "CONFIG_MAPS",
+    "EVENTS",
+    "LEASES",
+    "NAMESPACES",
+    "PODS",
+    "WORKFLOWS",
+    "Calls",
+    "Credentials",
+    "Json",
+    "Kube",
+    "Resource",
+]

@@ -1,0 +1,202 @@
+"""Verbs of the API on kinds of objects.
+
+Every call has a timeout, is counted, and raises an `ApiError`; nothing is tried again here but a call with expired
+credentials, and a list that took too long. Bodies are plain dictionaries: models of the whole API would cost seconds a
+list.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote, urlencode
+
+from ..errors import Expired, Unavailable
+from .answers import body_of
+from .session import Answer, Credentials, Request, Session
+
+__all__ = [
+    "CONFIG_MAPS",
+    "EVENTS",
+    "LEASES",
+    "NAMESPACES",
+    "PODS",
+    "WORKFLOWS",
+    "Calls",
+    "Json",
+    "Kube",
+    "Resource",
+]
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+FIELD_MANAGER = "perdure"
+PAGE = 500
+"""Objects a page of a list: a few megabytes at most."""
+
+_PAGE_TIMEOUT = 30.0  # seconds
+_LIST_TRIES = 3
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of objects: where they live, and their plural."""
+
+    root: str
+    plural: str
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        """The path of a collection, an object or a subresource."""
+        parts = [self.root, *(["namespaces", quote(namespace)] if namespace else []), self.plural]
+        return "/".join([*parts, *([quote(name)] if name else []), *([subresource] if subresource else [])])
+
+
+WORKFLOWS = Resource("/apis/perdure.io/v1alpha1", "workflows")
+PODS = Resource("/api/v1", "pods")
+CONFIG_MAPS = Resource("/api/v1", "configmaps")
+EVENTS = Resource("/api/v1", "events")
+LEASES = Resource("/apis/coordination.k8s.io/v1", "leases")
+NAMESPACES = Resource("/api/v1", "namespaces")
+
+
+class Calls(Protocol):
+    """Who counts calls."""
+
+    def called(self, verb: str, resource: str, code: str, seconds: float) -> None:
+        """A call was answered with `code`, or `none` if there was no answer."""
+
+
+class Kube:
+    """A client; `open` it before use."""
+
+    def __init__(
+        self,
+        kubeconfig: Path | None,
+        calls: Calls,
+        *,
+        timeout: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._calls = calls
+        self._timeout = timeout
+        self._clock = clock
+        self._session = Session(kubeconfig, clock)
+
+    async def open(self) -> None:
+        """Read the credentials: a kubeconfig's, or those of the pod.
+
+        Raises:
+            Misconfigured: there are none.
+        """
+        await self._session.open()
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._session.close()
+
+    async def credentials(self) -> Credentials:
+        """What it uses, read anew unless that was a moment ago."""
+        return await self._session.credentials()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
+        """An object as it is now."""
+        return await self._call("get", resource, "GET", resource.path(namespace, name))
+
+    async def listed(
+        self, resource: Resource, read: Callable[[Json], T], *, namespace: str | None = None, selector: str = ""
+    ) -> tuple[list[T], str]:
+        """All objects as they were at one moment, each by `read`, and the version of that moment.
+
+        Raises:
+            ApiError: some of it could not be read, so none of it counts.
+        """
+        for _ in range(_LIST_TRIES - 1):
+            with suppress(Expired):  # the moment has been forgotten since the first page
+                return await self._pages(resource, read, namespace, selector)
+        return await self._pages(resource, read, namespace, selector)
+
+    async def _pages(
+        self, resource: Resource, read: Callable[[Json], T], namespace: str | None, selector: str
+    ) -> tuple[list[T], str]:
+        found: list[T] = []
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        while True:
+            page = await self._call(
+                "list", resource, "GET", resource.path(namespace), query=query, timeout=_PAGE_TIMEOUT
+            )
+            items, about = page.get("items"), page.get("metadata")
+            if not isinstance(items, list) or not isinstance(about, dict):  # the word of a proxy, perhaps
+                raise Unavailable(f"list {resource.plural}", "the answer is no list")
+            found.extend(read(item) for item in items)
+            following = about.get("continue")
+            if not following:
+                return found, str(about.get("resourceVersion"))
+            query["continue"] = following
+
+    async def create(self, resource: Resource, namespace: str, body: Json, *, strict: bool = False) -> Json:
+        """Create an object; `strict`: a field that the server does not know is refused, not dropped."""
+        query = {"fieldManager": FIELD_MANAGER, **({"fieldValidation": "Strict"} if strict else {})}
+        return await self._call("create", resource, "POST", resource.path(namespace), body, query=query)
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Json, *, timeout: float) -> Json:
+        """Put an object in the place of the one of the same resourceVersion, else Conflict."""
+        path = resource.path(namespace, name)
+        return await self._call("update", resource, "PUT", path, body, timeout=timeout)
+
+    async def merge(self, resource: Resource, namespace: str, name: str, body: Json) -> Json:
+        """Lay fields over an object."""
+        return await self._call("patch", resource, "PATCH", resource.path(namespace, name), body, content=_MERGE)
+
+    async def apply_status(self, resource: Resource, namespace: str, name: str, body: Json) -> Json:
+        """Make `body` what this manager says of an object's status; Conflict if the object has another UID."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        path = resource.path(namespace, name, "status")
+        return await self._call("apply", resource, "PATCH", path, body, query=query, content=_APPLY)
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, grace: int | None = None
+    ) -> Json:
+        """Delete the object of this UID, and behind it what belongs to it; Conflict if it is another.
+
+        The answer is the object, if it is to go, or a Status, if it has gone.
+        """
+        body: Json = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        return await self._call("delete", resource, "DELETE", resource.path(namespace, name), body)
+
+    async def _call(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+        timeout: float | None = None,
+    ) -> Json:
+        asked = f"{verb} {path.removeprefix(resource.root + '/')}"
+        request = Request(asked, method, path + (f"?{urlencode(query)}" if query else ""), body, content)
+        began = self._clock()
+        answer = await self._sent(verb, resource, request, timeout)
+        if answer.status == 401 and await self._session.newer_credentials(began):
+            answer = await self._sent(verb, resource, request, timeout)
+        return body_of(asked, answer)
+
+    async def _sent(self, verb: str, resource: Resource, request: Request, timeout: float | None) -> Answer:
+        code, began = "none", self._clock()
+        try:
+            answer = await self._session.send(request, timeout or self._timeout)
+            code = str(answer.status)
+            return answer
+        finally:
+            self._calls.called(verb, resource.plural, code, self._clock() - began)

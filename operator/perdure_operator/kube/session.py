@@ -1,0 +1,155 @@
+"""Connections to the API server with the credentials of the moment: those of a kubeconfig, or of the operator's pod.
+
+Credentials are replaced while the operator runs, and for a moment there may be none: then there is no answer, as when
+the server is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from ..errors import Misconfigured, Unavailable
+
+__all__ = ["Answer", "Credentials", "Request", "Session"]
+
+_log = logging.getLogger("perdure.operator.kube")
+
+_CONNECT = 5.0  # seconds
+_NEWER_CREDENTIALS = 5.0
+"""Shortest time in seconds between two readings of the credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to reach the API server and be known to it, for a client of another library."""
+
+    server: str
+    authorization: str | None
+    ca_path: str | None
+    insecure: bool
+    certificate_path: str | None
+    key_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request; `asked` says in an error what it was for."""
+
+    asked: str
+    method: str
+    path: str
+    body: dict[str, Any] | None
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, whatever it says."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class Session:
+    """`open` it before use; `clock` tells seconds."""
+
+    def __init__(self, kubeconfig: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kubeconfig = kubeconfig
+        self._clock = clock
+        self._client: ApiClient | None = None
+        self._former: list[ApiClient] = []  # calls may be under way on them
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Read the credentials.
+
+        Raises:
+            Misconfigured: there are none.
+        """
+        configuration = Configuration()
+        try:
+            if self._kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+                config.load_incluster_config(client_configuration=configuration)  # reads the token every minute
+            else:
+                named = None if self._kubeconfig is None else str(self._kubeconfig)
+                await config.load_kube_config(named, client_configuration=configuration, persist_config=False)
+            opened = ApiClient(configuration)
+        except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
+            # The last two are how the library takes a file that is no kubeconfig.
+            raise Misconfigured(f"no credentials for a Kubernetes API: {error}") from error
+        if self._client is not None:
+            self._former.append(self._client)
+        self._client, self._read_at = opened, self._clock()
+
+    async def close(self) -> None:
+        """Close its connections."""
+        for client in [*self._former, *([self._client] if self._client else [])]:
+            await client.close()
+
+    async def credentials(self) -> Credentials:
+        """What it uses, read anew unless that was a moment ago."""
+        await self.newer_credentials(self._clock())
+        assert self._client is not None
+        configuration = self._client.configuration
+        header = (await configuration.auth_settings()).get("BearerToken")
+        return Credentials(
+            server=configuration.host,
+            authorization=None if header is None else header["value"],
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            certificate_path=configuration.cert_file,
+            key_path=configuration.key_file,
+        )
+
+    async def send(self, request: Request, timeout: float) -> Answer:
+        """Send a request, and read the whole answer.
+
+        Raises:
+            Unavailable: there is none, not in so many seconds, or only a part of one.
+        """
+        assert self._client is not None
+        headers = {"Accept": "application/json", "Content-Type": request.content, "User-Agent": "perdure-operator"}
+        try:
+            await self._client.update_params_for_auth(headers, [], ["BearerToken"], request.path, request.method, None)
+            response = await self._client.call_api(
+                request.method,
+                self._client.configuration.host + request.path,
+                headers,
+                request.body,
+                _request_timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT),
+            )
+            return Answer(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, config.ConfigException, OSError) as error:  # a TimeoutError is an OSError
+            raise Unavailable(request.asked, f"{type(error).__name__}: {error}") from error
+
+    async def newer_credentials(self, than: float) -> bool:
+        """Whether there may be newer ones than at a moment."""
+        async with self._reading:
+            if self._read_at > than:
+                return True
+            if self._clock() - self._read_at < _NEWER_CREDENTIALS:
+                return False
+            for former in self._former:
+                await former.close()
+            self._former.clear()
+            try:
+                await self.open()
+            except Misconfigured as error:  # a token that is being replaced
+                _log.warning("the credentials cannot be read now: %s", error)
+                return False
+        return True

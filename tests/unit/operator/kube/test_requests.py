@@ -1,0 +1,131 @@
+"""What each verb asks of the API server, and how a long list is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perdure_operator.errors import ApiError, Conflict, Expired, Unavailable
+from perdure_operator.kube import CONFIG_MAPS, LEASES, PODS, WORKFLOWS, Json, Resource
+from tests.unit.operator.kube.served import Served
+
+LIST = "/apis/perdure.io/v1alpha1/workflows"
+
+
+def page(*names: str, following: str | None = None, version: str = "100") -> Json:
+    metadata = {"resourceVersion": version, **({} if following is None else {"continue": following})}
+    return {"items": [{"metadata": {"name": name}} for name in names], "metadata": metadata}
+
+
+def name_of(body: Json) -> str:
+    return str(body["metadata"]["name"])
+
+
+def listed(api: Served, resource: Resource = WORKFLOWS, **options: Any) -> tuple[list[str], str]:
+    return api.run(api.kube.listed(resource, name_of, **options))
+
+
+# Lists.
+
+
+def test_a_list_is_read_page_by_page(api: Served) -> None:
+    api.reply(200, page("a", "b", following="next/1"))
+    api.reply(200, page("c", following="next/2"))
+    api.reply(200, page("d"))
+    assert listed(api) == (["a", "b", "c", "d"], "100")
+    assert [asked.path for asked in api.asked] == [LIST] * 3
+    limits = [(asked.query["limit"], asked.query.get("continue")) for asked in api.asked]
+    assert limits == [("500", None), ("500", "next/1"), ("500", "next/2")]
+
+
+def test_a_list_may_be_of_a_namespace_and_of_a_selection(api: Served) -> None:
+    api.reply(200, page("a", following="next"))
+    api.reply(200, page("b"))
+    assert listed(api, PODS, namespace="shop", selector="perdure.io/workflow-uid") == (["a", "b"], "100")
+    assert [asked.path for asked in api.asked] == ["/api/v1/namespaces/shop/pods"] * 2
+    assert [asked.query["labelSelector"] for asked in api.asked] == ["perdure.io/workflow-uid"] * 2
+
+
+def test_a_list_of_nothing_has_a_version(api: Served) -> None:
+    api.reply(200, page(version="7"))
+    assert listed(api) == ([], "7")
+
+
+def test_a_list_whose_moment_is_forgotten_in_the_middle_is_read_anew(api: Served) -> None:
+    api.reply(200, page("a", following="old"))
+    api.refuse(410, "Expired", "The provided continue parameter is too old")
+    api.reply(200, page("a", following="new", version="200"))
+    api.reply(200, page("b", version="200"))
+    assert listed(api) == (["a", "b"], "200")  # and nothing twice
+    assert [asked.query.get("continue") for asked in api.asked] == [None, "old", None, "new"]
+
+
+def test_a_list_that_is_never_done_in_time_is_given_up(api: Served) -> None:
+    for _ in range(5):
+        api.reply(200, page("a", following="old"))
+        api.refuse(410, "Expired", "too old")
+    with pytest.raises(Expired):
+        listed(api)
+    assert len(api.asked) == 6
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 500])
+def test_half_a_list_is_none(api: Served, status: int) -> None:
+    api.reply(200, page("a", following="next"))
+    api.refuse(status, "", "no")
+    with pytest.raises(ApiError):
+        listed(api)
+    assert len(api.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"items": None, "metadata": {}}, {"items": []}, {"items": {}, "metadata": {}}, {"metadata": {}}]
+)
+def test_what_is_no_list_is_none_of_use(api: Served, body: Json) -> None:
+    api.reply(200, body)
+    with pytest.raises(Unavailable, match="list workflows: the answer is no list"):
+        listed(api)
+
+
+# Single objects.
+
+
+def test_names_are_quoted(api: Served) -> None:
+    api.run(api.kube.get(CONFIG_MAPS, "shop", "a/b?c"))
+    assert api.asked[0].path == "/api/v1/namespaces/shop/configmaps/a/b?c"  # as the server understands it
+    assert api.asked[0].query == {}
+
+
+def test_a_status_is_applied_by_one_manager_who_wins(api: Served) -> None:
+    api.run(api.kube.apply_status(WORKFLOWS, "shop", "one", {"status": {}}))
+    [asked] = api.asked
+    assert (asked.method, asked.path) == ("PATCH", "/apis/perdure.io/v1alpha1/namespaces/shop/workflows/one/status")
+    assert asked.query == {"fieldManager": "perdure", "force": "true"}
+    assert asked.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert asked.body == {"status": {}}
+    assert api.called == [("apply", "workflows", "200")]
+
+
+def test_only_the_object_that_is_meant_is_deleted(api: Served) -> None:
+    api.run(api.kube.delete(PODS, "shop", "one", uid="u-1"))
+    api.run(api.kube.delete(PODS, "shop", "one", uid="u-1", grace=0))
+    assert [asked.method for asked in api.asked] == ["DELETE", "DELETE"]
+    assert api.asked[0].body == {"preconditions": {"uid": "u-1"}, "propagationPolicy": "Background"}
+    assert api.asked[1].body["gracePeriodSeconds"] == 0
+
+
+def test_a_lease_is_put_in_the_place_of_the_version_that_was_read(api: Served) -> None:
+    api.refuse(409, "Conflict", "the object has been modified")
+    body = {"metadata": {"resourceVersion": "5"}, "spec": {"holderIdentity": "me"}}
+    with pytest.raises(Conflict):
+        api.run(api.kube.replace(LEASES, "shop", "operator", body, timeout=5))
+    [asked] = api.asked
+    assert (asked.method, asked.path) == ("PUT", "/apis/coordination.k8s.io/v1/namespaces/shop/leases/operator")
+    assert asked.body == body
+
+
+def test_fields_are_laid_over_an_object(api: Served) -> None:
+    api.run(api.kube.merge(PODS, "shop", "one", {"metadata": {"labels": None}}))
+    assert (api.asked[0].method, api.asked[0].headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+    assert api.asked[0].body == {"metadata": {"labels": None}}
