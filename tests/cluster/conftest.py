@@ -16,7 +16,6 @@ from .evidence import Evidence
 from .provide import a_cluster
 
 _FAILED = pytest.StashKey[bool]()
-_EVIDENCE = pytest.StashKey[Evidence]()
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +42,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     try:
         yield cluster
         if request.session.testsfailed:
-            _evidence(request.config).keep_parts(cluster)
+            Evidence.of(request.config).keep_parts(cluster)
     finally:
         opened.__exit__(None, None, None)
 
@@ -64,7 +63,7 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
     cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
     if _FAILED in request.node.stash:
-        _evidence(request.config).keep_namespace(cluster, name, request.node.nodeid)
+        Evidence.of(request.config).keep_namespace(cluster, name, request.node.nodeid)
     cluster.api.delete(f"/api/v1/namespaces/{name}")
     cluster.reclaim_volumes()
 
@@ -87,12 +86,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if evidence := terminalreporter.config.stash.get(_EVIDENCE, None):
-        terminalreporter.write_line(f"What the cluster says of the tests that failed is in {evidence.folder}")
-
-
-def _evidence(config: pytest.Config) -> Evidence:
-    return config.stash.setdefault(_EVIDENCE, Evidence())
+    if folder := Evidence.folder_of(terminalreporter.config):
+        terminalreporter.write_line(f"What the cluster says of the tests that failed is in {folder}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from secrets import token_hex
 
+import pytest
 from urllib3.exceptions import HTTPError
 
 from tests.harness import cache
@@ -25,10 +26,22 @@ __all__ = ["Evidence"]
 
 _KEPT = 3
 _LINES = "500"  # of each container's log
+_OF_RUN = pytest.StashKey["Evidence"]()
 
 
 class Evidence:
     """A folder that is made once there is something to keep."""
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Evidence:
+        """That of a test run."""
+        return config.stash.setdefault(_OF_RUN, cls())
+
+    @classmethod
+    def folder_of(cls, config: pytest.Config) -> Path | None:
+        """Where that of a test run is, if anything was kept."""
+        kept = config.stash.get(_OF_RUN, None)
+        return kept.folder if kept else None
 
     def __init__(self) -> None:
         self.folder = cache.home() / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{token_hex(2)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.conftest import _evidence
+from tests.cluster.evidence import Evidence
 from tests.cluster.images import Image
 
 from .image import perdure_image
@@ -28,7 +28,7 @@ def perdure(cluster: Cluster, product_image: Image, request: pytest.FixtureReque
     with Installation.make(cluster, product_image) as installation:
         yield installation
         if request.session.testsfailed:
-            _evidence(request.config).keep_namespace(cluster, installation.namespace, "the installation")
+            Evidence.of(request.config).keep_namespace(cluster, installation.namespace, "the installation")
 
 
 @pytest.fixture
