@@ -87,19 +87,23 @@ class Cluster(abc.ABC):
         Raises:
             RuntimeError: it failed; the message holds what it printed.
         """
-        raise NotImplementedError
+        raise self._lacking(Capability.NODE_COMMANDS)
 
     def ctr(self, node: str, *arguments: str) -> str:
         """Run `ctr`, the client of a node's containerd, on what Kubernetes runs there. Needs `NODE_COMMANDS`."""
-        raise NotImplementedError
+        raise self._lacking(Capability.NODE_COMMANDS)
 
     def part(self, name: str, node: str | None = None) -> Part:
         """A part of a node (`kubelet`, `containerd`), or of the control plane (`kube-apiserver`, `etcd`, ...).
 
         Needs `NODE_PARTS` or `CONTROL_PLANE`.
         """
-        raise NotImplementedError
+        raise self._lacking(Capability.NODE_PARTS if node else Capability.CONTROL_PLANE)
 
     def cut_off(self, node: str) -> AbstractContextManager[None]:
         """Cut a node off from everything for a block; what runs on it runs on. Needs `PARTITION`."""
-        raise NotImplementedError
+        raise self._lacking(Capability.PARTITION)
+
+    def _lacking(self, capability: Capability) -> NotImplementedError:
+        mark = f"@pytest.mark.capability(Capability.{capability.name})"
+        return NotImplementedError(f"{self.title} does not offer {capability}: a test that needs it has {mark}")
