@@ -9,14 +9,14 @@ SELECT m.schema_version, m.oldest_client, m.store_id, c.system_identifier::text 
 -- The second part is what was there before.
 WITH inserted AS (
     INSERT INTO perdure.runs (id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, suspend)
-    VALUES (%(run)s, %(owner)s, %(namespace)s, %(name)s, %(entrypoint)s, %(input)s::json, %(source)s::json,
+    VALUES (%(id)s, %(owner)s, %(namespace)s, %(name)s, %(entrypoint)s, %(input)s::json, %(source)s::json,
             %(backoff_limit)s, %(deadline_seconds)s, %(suspend)s)
     ON CONFLICT DO NOTHING
     RETURNING owner
 )
 SELECT owner, true AS inserted FROM inserted
 UNION ALL
-SELECT owner, false FROM perdure.runs WHERE id = %(run)s
+SELECT owner, false FROM perdure.runs WHERE id = %(id)s
 
 -- name: observe
 -- Runs with all that is decided by, and in any case the store that answers. What may be long is cut short.

@@ -7,7 +7,6 @@ has locked is waited for aside from the others, for as long as a lease; then its
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,7 @@ from perdure.store.records import AttemptInfo, RunState
 from .ages import Ages
 from .connections import Connections, Identity, Row, RowLocked, query
 from .observed import Limits, Run, Workflow
-from .store_rows import LONGEST_ERROR, LONGEST_RESULT, run_of_row
+from .store_rows import LONGEST_ERROR, LONGEST_RESULT, new_run, run_of_row
 from .together import Together
 
 __all__ = ["OWNER_PREFIX", "Identity", "OperatorStore", "RunCount", "RunListing", "Seen"]
@@ -145,22 +144,9 @@ class OperatorStore:
         Raises:
             StoreUnavailable: no answer in time.
             StoreError: the store refuses, or the run belongs to somebody else.
+            UsageError: the Workflow has no valid spec.
         """
-        spec = workflow.spec
-        if spec is None:
-            raise UsageError(f"Workflow {workflow.key} has no valid spec, so there is nothing to run")
-        parameters = {
-            "run": workflow.uid,
-            "owner": self._owner,
-            "namespace": workflow.key.namespace,
-            "name": workflow.key.name,
-            "entrypoint": spec.entrypoint,
-            "input": spec.input,
-            "source": None if source is None else json.dumps({"files": dict(source)}),
-            "backoff_limit": spec.backoff_limit,
-            "deadline_seconds": spec.active_deadline_seconds,
-            "suspend": spec.suspend,
-        }
+        parameters = new_run(workflow, self._owner, source).parameters
         doing = f"insert run {workflow.uid}"
         # No row at all: another insert came in between, which this one's snapshot does not show.
         for _ in range(3):

@@ -1,20 +1,24 @@
-"""A row of the statement `observe`, read as a `Run`."""
+"""The row of a run: made of its Workflow for the statement `insert_run`, and read as a `Run` from `observe`."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
+from perdure.errors import UsageError
 from perdure.names import Claim
+from perdure.pod.source import source_of_files
 from perdure.store.records import RunState
+from perdure.store.runs import NewRun
 
 from .ages import Ages
 from .connections import Row
-from .observed import Ended, Limits, Run
+from .observed import Ended, Limits, Run, Workflow
 
-__all__ = ["LONGEST_ERROR", "LONGEST_RESULT", "brief_error", "run_of_row"]
+__all__ = ["LONGEST_ERROR", "LONGEST_RESULT", "brief_error", "new_run", "run_of_row"]
 
 LONGEST_RESULT: Final = 4096
 """Bytes of a result's JSON text that a status shows."""
@@ -26,6 +30,29 @@ _LONGEST_MESSAGE: Final = 4096
 _TEXT = r'"((?:[^"\\]|\\.)*)'
 _TYPE = re.compile(rf'"type"\s*:\s*{_TEXT}"', re.DOTALL)
 _MESSAGE = re.compile(rf'"message"\s*:\s*{_TEXT}', re.DOTALL)
+
+
+def new_run(workflow: Workflow, owner: str, files: Mapping[str, str] | None) -> NewRun:
+    """The run of a Workflow, with the files of its source.
+
+    Raises:
+        UsageError: the Workflow has no valid spec.
+    """
+    spec = workflow.spec
+    if spec is None:
+        raise UsageError(f"Workflow {workflow.key} has no valid spec, so there is nothing to run")
+    return NewRun(
+        run_id=workflow.uid,
+        owner=owner,
+        namespace=workflow.key.namespace,
+        id=workflow.key.name,
+        entrypoint=spec.entrypoint,
+        input=spec.input,
+        source=None if files is None else source_of_files(files),
+        backoff_limit=spec.backoff_limit,
+        deadline=spec.active_deadline_seconds,
+        suspend=spec.suspend,
+    )
 
 
 def run_of_row(row: Row, ages: Ages) -> Run:

@@ -22,7 +22,7 @@ from perdure.cli.process import StopRequests
 from perdure.cli.run import INTERRUPTED, ending, report
 from perdure.errors import RunConflict, UsageError
 from perdure.pod.exit_codes import ExitCode
-from perdure.pod.source import problem_with_files
+from perdure.pod.source import files_of_source, problem_with_files
 from perdure.store.manifest_runs import ManifestRunStore, StoredManifest
 from perdure.store.records import RunDetail, RunState
 
@@ -111,7 +111,7 @@ def _check_same(workflow: Workflow, stored: StoredManifest) -> None:
     """See that nothing was changed that a run starts with."""
     spec = workflow.spec
     assert spec is not None
-    files = None if stored.source is None else json.loads(stored.source)["files"]
+    files = None if stored.source is None else files_of_source(stored.source)
     same = {
         "entrypoint": spec.entrypoint == stored.entrypoint,
         "source": (spec.source_inline == files) if spec.source_config_map is None else files is not None,

@@ -8,7 +8,6 @@ and all that it started, may be killed at any time.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import select
 import time
@@ -26,7 +25,6 @@ from perdure.names import Claim
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
 from perdure.store.manifest_runs import ManifestRunStore
 from perdure.store.records import MANIFEST_OWNER, RunDetail
-from perdure.store.runs import NewRun
 from perdure.worker.host import this_process
 
 from ..actions import (
@@ -49,6 +47,7 @@ from ..api.status_document import canonical
 from ..decide import decide
 from ..observed import Observed, Pod, Run, Status, Workflow
 from ..store import OperatorStore
+from ..store_rows import new_run
 from .elsewhere import Elsewhere
 from .processes import LocalPods
 
@@ -302,23 +301,8 @@ class LocalWorkflow:
                 return self._ask(self._store.end_run(uid, error_type, message))
 
     def _insert(self, observed: Observed) -> None:
-        workflow, spec = self.workflow, self.workflow.spec
-        assert spec is not None, "what has no spec is refused before"
-        stored = self._runs.insert_manifest(
-            NewRun(
-                run_id=workflow.uid,
-                owner=MANIFEST_OWNER,
-                namespace=workflow.key.namespace,
-                id=workflow.key.name,
-                entrypoint=spec.entrypoint,
-                input=spec.input,
-                source=None if observed.source is None else json.dumps({"files": dict(observed.source)}),
-                backoff_limit=spec.backoff_limit,
-                deadline=spec.active_deadline_seconds,
-                suspend=spec.suspend,
-            )
-        )
-        if stored.run_id != workflow.uid:
+        stored = self._runs.insert_manifest(new_run(self.workflow, MANIFEST_OWNER, observed.source))
+        if stored.run_id != self.workflow.uid:
             raise AnotherRun
         self._known = True
 

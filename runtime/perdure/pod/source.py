@@ -16,11 +16,16 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import EntrypointError
 
-__all__ = ["SourceFolder", "files_of_source", "problem_with_files"]
+__all__ = ["SourceFolder", "files_of_source", "problem_with_files", "source_of_files"]
 
 _LONGEST_PART = 255
 _LONGEST_NAME = 1024
 """In bytes, which every file system takes."""
+
+
+def source_of_files(files: Mapping[str, str]) -> str:
+    """The `source` of a run that these files, whose names have no problem, go with."""
+    return json.dumps({"files": dict(files)})
 
 
 def files_of_source(source: str) -> dict[str, str]:

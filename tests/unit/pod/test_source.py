@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perdure.errors import EntrypointError
-from perdure.pod.source import SourceFolder, files_of_source, problem_with_files
+from perdure.pod.source import SourceFolder, files_of_source, problem_with_files, source_of_files
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,7 @@ _NAMES = st.one_of(st.text(max_size=40), st.lists(_PARTS, min_size=1, max_size=5
 def test_whatever_is_taken_is_written_below_the_folder_and_nowhere_else(files: dict[str, str]) -> None:
     if problem_with_files(files) is not None:
         return
+    assert files_of_source(source_of_files(files)) == files
     with tempfile.TemporaryDirectory() as room:
         before, tempfile.tempdir = tempfile.tempdir, room
         try:
