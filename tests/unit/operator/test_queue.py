@@ -6,13 +6,13 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from perdure.errors import StoreUnavailable
 from perdure_operator.errors import TooManyRequests
 from perdure_operator.queue import Backoff, WorkQueue
+from tests.harness.jumping_time import in_jumping_time
 
 
 class Measured:
@@ -29,34 +29,6 @@ class Measured:
 
     def worked(self, seconds, error):
         self.errors.append(error)
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock jumps to the next timer when nothing else is to be done."""
-
-    _ready: Any
-    _scheduled: Any
-
-    def __init__(self):
-        super().__init__()
-        self._jumped = 0.0
-
-    def time(self):
-        return self._jumped
-
-    def _run_once(self):
-        if not self._ready and self._scheduled:
-            self._jumped = max(self._jumped, self._scheduled[0]._when)
-        super()._run_once()  # type: ignore[misc]
-
-
-def in_jumping_time(test):
-    def run():
-        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-            runner.run(test())
-
-    run.__name__ = test.__name__
-    return run
 
 
 def queue_of(work, *, workers=4, longest=30.0):
