@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,6 +24,7 @@ __all__ = [
     "PodPhase",
     "Run",
     "Spec",
+    "Stage",
     "Status",
     "Workflow",
 ]
@@ -198,6 +199,21 @@ class PodPhase(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class Stage(Enum):
+    """How near a pod's container `workflow` has come to its start."""
+
+    UNBOUND = auto()
+    """No scheduler has found a node for the pod."""
+
+    BOUND = auto()
+    """It has a node, whose kubelet has not said a word about it."""
+
+    TAKEN = auto()
+    """Its kubelet makes the container: mounts volumes, pulls images, runs init containers."""
+
+    STARTED = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerEnd:
     """How the container `workflow` ended."""
@@ -219,7 +235,8 @@ class Pod:
         end: of the container `workflow`.
         disrupted: it is being evicted, preempted, drained or its node is gone: why.
         finished_at: when its container ended.
-        progressed: when it last came nearer to its start: scheduled, initialised, container started; the latest.
+        stage: how near to its start it has come.
+        progressed: when it last came nearer: scheduled, initialised, container started; the latest.
         generation: of the Workflow from which it was made (annotation perdure.io/generation); with another podTemplate
             a pod that cannot start is made anew.
     """
@@ -236,6 +253,7 @@ class Pod:
     end: ContainerEnd | None = None
     disrupted: str | None = None
     finished_at: datetime | None = None
+    stage: Stage = Stage.STARTED
     progressed: datetime | None = None
     generation: int | None = None
 
@@ -261,6 +279,7 @@ class Observed:
         refused_generation: of the Workflow from which that pod was made.
         pod_gone: the pod of the run's claim is not among `pods`, and a GET said that there is none. A view that has not
             heard of it yet is no reason to end an attempt.
+        pod_met: this operator has seen that pod. So if it is gone, somebody deleted it.
         source: the code that goes with the run, once it was read; None if the Workflow names none or it cannot be read.
         source_problem: why its ConfigMap cannot be read.
     """
@@ -275,5 +294,6 @@ class Observed:
     refused_for: float = 0.0
     refused_generation: int | None = None
     pod_gone: bool = False
+    pod_met: bool = False
     source: Mapping[str, str] | None = None
     source_problem: str | None = None

@@ -83,6 +83,8 @@ class Reconciler:
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     counted: dict[UUID, int] = field(default_factory=dict)
     """The newest ended attempt that was measured, of runs that were seen to be held."""
+    met: dict[UUID, Claim] = field(default_factory=dict)
+    """The claims of which a pod was seen, the newest of each run."""
 
     async def reconcile(self, key: Key) -> None:
         """Do what is to be done now about the Workflow of this name, and about those that had it before.
@@ -150,6 +152,8 @@ class Reconciler:
             if not gone:
                 pods = self.applier.views.pods(workflow.uid)
                 seen = await self.applier.store.observe(workflow.uid)
+        if seen.run is not None and seen.run.claim is not None and any(pod.claim == seen.run.claim for pod in pods):
+            self.met[workflow.uid] = seen.run.claim
         run = None if seen.run is None else self.silences.judged(workflow.uid, seen.run)
         if run is not None:
             await self._count(workflow.uid, run)
@@ -169,6 +173,7 @@ class Reconciler:
             refused_for=0.0 if refusal is None else self.clock() - refusal.at,
             refused_generation=None if refusal is None else refusal.generation,
             pod_gone=gone,
+            pod_met=run is not None and run.claim is not None and self.met.get(workflow.uid) == run.claim,
             source=source,
             source_problem=problem,
         )
@@ -267,6 +272,7 @@ class Reconciler:
 
     def _forget(self, uid: UUID) -> None:
         self.counted.pop(uid, None)
+        self.met.pop(uid, None)
         self.applier.refusals.pop(uid, None)
         self.applier.budget.forget(uid)
 

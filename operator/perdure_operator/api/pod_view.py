@@ -10,7 +10,7 @@ from uuid import UUID
 from perdure.names import Claim
 
 from ..bounded import cut
-from ..observed import ContainerEnd, Pod, PodPhase
+from ..observed import ContainerEnd, Pod, PodPhase, Stage
 from .names import CONTAINER, GENERATION_ANNOTATION, LABEL_ATTEMPT
 from .status_document import read_time
 from .untyped import items, mapping, text
@@ -77,6 +77,7 @@ def parse_pod(body: Mapping[str, Any]) -> Pod:
         end=end,
         disrupted=_disrupted(status),
         finished_at=finished or (_last_change(status) if phase in (PodPhase.SUCCEEDED, PodPhase.FAILED) else None),
+        stage=_stage(container, spec, status),
         progressed=_progressed(container, status),
         generation=_number(mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION)),
     )
@@ -159,6 +160,15 @@ def _phase(value: Any) -> PodPhase:
     except ValueError:
         # A pod that was just created has no status yet.
         return PodPhase.UNKNOWN if value else PodPhase.PENDING
+
+
+def _stage(container: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> Stage:
+    state = mapping(container.get("state"))
+    if "running" in state or "terminated" in state:
+        return Stage.STARTED
+    if container or status.get("startTime"):  # the kubelet's first words, before it does anything
+        return Stage.TAKEN
+    return Stage.BOUND if spec.get("nodeName") else Stage.UNBOUND
 
 
 def _progressed(container: Mapping[str, Any], status: Mapping[str, Any]) -> datetime | None:

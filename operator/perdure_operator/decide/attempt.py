@@ -7,12 +7,21 @@ from typing import Final
 from perdure.names import Claim
 
 from ..actions import ClaimRun, CreatePod, HandBack
-from ..observed import Observed, Pod, PodPhase, Run, Spec
+from ..observed import Observed, Pod, PodPhase, Run, Spec, Stage
 from .control import seconds_since
 from .course import Course, Reason, going, stalled
 from .ending import disruption, ending_of_pod, ending_of_silence
-from .times import LOOK_BEGIN, LOOK_CAPACITY, LOOK_GONE, LOOK_REFUSED, LOOK_RUNNING, LOOK_STALLED, LOOK_START
-from .times import START_DEADLINE as DEADLINE
+from .times import (
+    LOOK_BEGIN,
+    LOOK_CAPACITY,
+    LOOK_GONE,
+    LOOK_REFUSED,
+    LOOK_RUNNING,
+    LOOK_STALLED,
+    LOOK_START,
+    START_DEADLINE,
+    TAKE_UP_DEADLINE,
+)
 
 __all__ = ["attempt_course", "invalid_spec", "pod_of"]
 
@@ -65,6 +74,8 @@ def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Sp
 def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Course:
     if spec is None:
         return invalid_spec(observed)
+    if observed.pod_gone and observed.pod_met:
+        return Course(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
     if any(pod.attempt == run.attempt for pod in observed.pods):
         # Its name is taken by the pod of another claim, of a store that was restored since.
         return Course(then=[ClaimRun(run.attempt)])
@@ -109,13 +120,22 @@ def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:
     if reason == _INITIALISING:
         message = f"attempt {run.attempt} starts in pod {pod.name}: its init containers run"
         return going(Reason.STARTING, message, LOOK_START)
-    left = DEADLINE - _waited(observed, run, pod)
-    if left <= 0:
+    waited = _waited(observed, run, pod)
+    message = f"attempt {run.attempt} starts in pod {pod.name}"
+    if pod.stage is Stage.UNBOUND:
+        return going(Reason.STARTING, f"{message}, which no scheduler has looked at yet", LOOK_START)
+    if pod.stage is Stage.BOUND:
+        # Nothing has begun, so no heartbeat can tell, and the node controller waits for more than five minutes.
+        if waited >= TAKE_UP_DEADLINE:
+            detail = f"node {pod.node} has said nothing of its pod for {TAKE_UP_DEADLINE:.0f} s"
+            return Course(then=[HandBack(claim, "node lost", detail)])
+        return going(Reason.STARTING, message, min(LOOK_START, TAKE_UP_DEADLINE - waited))
+    if waited >= START_DEADLINE:
         shown = f" ({reason}: {words})" if reason and words else f" ({reason})" if reason else ""
-        detail = f"it had not begun {DEADLINE:.0f} s after its pod was ready to start{shown}"
+        detail = f"it had not begun {START_DEADLINE:.0f} s after its pod was ready to start{shown}"
         return Course(then=[HandBack(claim, "never begun", detail)])
     look = LOOK_BEGIN if pod.phase is PodPhase.RUNNING else LOOK_START
-    return going(Reason.STARTING, f"attempt {run.attempt} starts in pod {pod.name}", min(look, left))
+    return going(Reason.STARTING, message, min(look, START_DEADLINE - waited))
 
 
 def _stuck(pod: Pod, reason: str, words: str) -> Course:

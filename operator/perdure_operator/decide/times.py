@@ -7,6 +7,9 @@ from typing import Final
 START_DEADLINE: Final = 600.0
 """From the claim, or from when the pod last came nearer to its start, to the attempt's begin."""
 
+TAKE_UP_DEADLINE: Final = 60.0
+"""From a pod's binding to its node until the kubelet says the first word about it; one that lives does in a second."""
+
 DEADLINE_OVERTIME: Final = 30.0
 """A process ends its run itself at the deadline; so much later it is done for it."""
 

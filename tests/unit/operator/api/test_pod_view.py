@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure_operator.api.pod_view import parse_pod
-from perdure_operator.observed import ContainerEnd, Pod, PodPhase
+from perdure_operator.observed import ContainerEnd, Pod, PodPhase, Stage
 
 CLAIM = UUID("11111111-2222-4333-8444-555555555555")
 
@@ -75,6 +75,7 @@ def test_a_pod_that_was_just_created():
         phase=PodPhase.PENDING,
         created=at(0),
         node="node-1",
+        stage=Stage.BOUND,
         generation=3,
     )
     assert seen.claim == CLAIM
@@ -85,6 +86,18 @@ def test_a_pod_that_runs():
     assert (seen.phase, seen.waiting, seen.end, seen.disrupted) == (PodPhase.RUNNING, None, None, None)
     assert seen.progressed == at(5)
     assert not seen.over
+
+
+def test_how_near_a_pod_is_to_its_start():
+    bound = condition("PodScheduled", "True")
+    unbound = {"metadata": {}, "spec": {"containers": []}, "status": {"phase": "Pending"}}
+    assert parse_pod(unbound).stage is Stage.UNBOUND
+    assert pod("Pending", conditions=[bound]).stage is Stage.BOUND
+    assert pod("Pending", conditions=[bound], status={"startTime": time(1)}).stage is Stage.TAKEN
+    assert pod("Pending", waiting("ContainerCreating"), conditions=[bound]).stage is Stage.TAKEN
+    sidecar = container("proxy", running={"startedAt": time(2)})
+    assert pod("Running", sidecar, waiting("ContainerCreating")).stage is Stage.TAKEN
+    assert pod("Running", RUNNING).stage is pod("Failed", ended(1)).stage is Stage.STARTED
 
 
 def test_a_pod_that_is_deleted():

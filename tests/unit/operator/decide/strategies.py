@@ -18,6 +18,7 @@ from perdure_operator.observed import (
     PodPhase,
     Run,
     Spec,
+    Stage,
     Status,
     Workflow,
 )
@@ -100,6 +101,7 @@ pods = st.builds(
     end=st.none() | ends,
     disrupted=maybe_text,
     finished_at=st.none() | moments,
+    stage=st.sampled_from(Stage),
     progressed=st.none() | moments,
     generation=st.none() | counts,
 )
@@ -173,6 +175,7 @@ anything = st.builds(
     refused_for=seconds,
     refused_generation=st.none() | counts,
     pod_gone=st.booleans(),
+    pod_met=st.booleans(),
     source=st.none() | st.just({"a.py": ""}),
     source_problem=maybe_text,
 )

@@ -8,7 +8,7 @@ import pytest
 
 from perdure.names import Claim
 from perdure_operator.actions import ClaimRun, CreatePod, HandBack
-from perdure_operator.observed import ContainerEnd, PodPhase
+from perdure_operator.observed import ContainerEnd, PodPhase, Stage
 from tests.unit.operator.decide.builders import (
     LIMITS,
     ago,
@@ -63,6 +63,36 @@ def test_the_start_deadline_counts_from_when_the_pod_came_nearer_to_its_start():
     assert deeds(observed(claimed(claimed_for=5000), [pod(progressed=ago(5))])) == []
     assert handed_back(observed(claimed(claimed_for=5000), [pod(progressed=ago(601))]))[0] == "never begun"
     assert deeds(observed(claimed(claimed_for=5), [pod(progressed=ago(5000))])) == []
+
+
+def test_a_pod_that_nobody_has_bound_waits_for_its_scheduler():
+    seen = observed(claimed(claimed_for=100_000), [pod(phase=PENDING, stage=Stage.UNBOUND, node=None)])
+    assert (deeds(seen), reason(seen)) == ([], "Starting")
+    assert "scheduler" in message(seen)
+    assert look(seen) == 15
+
+
+def test_a_pod_that_was_there_and_is_gone_before_it_began_is_not_made_again():
+    missing = observed(claimed(), pod_gone=True)
+    assert deeds(missing) == [CreatePod(1, CLAIM)]
+    assert handed_back(replace(missing, pod_met=True))[0] == "evicted"
+
+
+def test_a_node_that_never_speaks_of_its_pod_is_lost():
+    def bound(for_seconds: float):
+        there = pod(phase=PENDING, stage=Stage.BOUND, progressed=ago(for_seconds))
+        return observed(claimed(claimed_for=5000), [there])
+
+    assert (deeds(bound(50)), reason(bound(50)), look(bound(50))) == ([], "Starting", 10)
+    assert handed_back(bound(61)) == ("node lost", "node node-1 has said nothing of its pod for 60 s")
+    # It may be one that its template binds, so that no scheduler says since when.
+    assert handed_back(observed(claimed(claimed_for=61), [pod(phase=PENDING, stage=Stage.BOUND)]))[0] == "node lost"
+
+
+def test_the_attempt_after_one_whose_node_never_spoke_prefers_other_nodes():
+    last = ended_attempt(1, "node lost")
+    mute = pod(phase=PENDING, stage=Stage.BOUND)
+    assert deeds(observed(claimed(2, last=last), [mute])) == [CreatePod(2, token(2), ("node-1",))]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from perdure_operator.observed import PodPhase
 from tests.harness.scale import SCALE
 from tests.unit.operator.decide.builders import decide, spec
 from tests.unit.operator.decide.kstatus import kstatus
@@ -245,7 +246,8 @@ class Stories(RuleBasedStateMachine):
             for uid in sorted(world.pods):
                 process = world.processes[uid]
                 if process.frozen:
-                    world.collect(uid)
+                    if world.pods[uid].phase is not PodPhase.PENDING:
+                        world.collect(uid)
                     continue
                 world.kubelet(uid)
                 world.process(uid)

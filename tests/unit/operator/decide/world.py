@@ -26,7 +26,7 @@ from perdure_operator.actions import (
     SetLimits,
     WriteStatus,
 )
-from perdure_operator.observed import ContainerEnd, Observed, Pod, PodPhase, Spec, Workflow
+from perdure_operator.observed import ContainerEnd, Observed, Pod, PodPhase, Spec, Stage, Workflow
 from tests.unit.operator.decide.builders import NOW, STORE, decide, spec, workflow
 from tests.unit.operator.decide.model_store import ModelStore, Row
 
@@ -60,6 +60,7 @@ class Operator:
     todo: list[Any] = field(default_factory=list)
     seen: Any = None
     refused: tuple[int, str, float, int] | None = None
+    met: Claim | None = None
     look: float = 0.0
     again: bool = False
     soon_at: float = -1000.0
@@ -162,7 +163,9 @@ class World:
         if not any(pod.name == name for pod in self.pods.values()):
             self.writes.append("create pod")
             uid = f"{name}-{claim}"
-            made = Pod(name, uid, attempt, claim, PodPhase.PENDING, self.clock, generation=generation)
+            made = Pod(
+                name, uid, attempt, claim, PodPhase.PENDING, self.clock, stage=Stage.UNBOUND, generation=generation
+            )
             self.pods[uid] = made if self.places else replace(made, waiting=("Unschedulable", "no node"))
             self.processes[uid] = Process(claim)
         return True
@@ -191,11 +194,10 @@ class World:
             if not self.places and pod.node is None:
                 self.pods[uid] = replace(pod, waiting=("Unschedulable", "no node"))
             elif self.pulls is not None:
-                self.pods[uid] = replace(pod, node="node-1", waiting=(self.pulls, "image"))
+                self.pods[uid] = replace(pod, node="node-1", stage=Stage.TAKEN, waiting=(self.pulls, "image"))
             elif process.alive:
-                self.pods[uid] = replace(
-                    pod, node="node-1", waiting=None, phase=PodPhase.RUNNING, progressed=self.clock
-                )
+                started = replace(pod, node="node-1", waiting=None, phase=PodPhase.RUNNING, stage=Stage.STARTED)
+                self.pods[uid] = replace(started, progressed=self.clock)
             return
         if pod.phase is not PodPhase.RUNNING:
             return
@@ -219,9 +221,14 @@ class World:
         self._kill(process)
 
     def node_gone(self, uid: str) -> None:
-        """The pod's node is gone; the control plane notices it later."""
+        """The pod's node is gone, or the one that a waiting pod is bound to; the control plane notices it later."""
         pod, process = self.pods.get(uid), self.processes.get(uid)
-        if pod is not None and process is not None and pod.phase is PodPhase.RUNNING:
+        if pod is None or process is None:
+            return
+        if pod.phase is PodPhase.PENDING and pod.stage is Stage.UNBOUND:
+            self.pods[uid] = replace(pod, node="node-1", stage=Stage.BOUND, waiting=None, progressed=self.clock)
+            process.frozen = True
+        elif pod.phase is PodPhase.RUNNING:
             process.frozen = True
             process.silent_since = self.now
 
@@ -334,6 +341,8 @@ class World:
             found = [pod for pod in self.pods.values() if pod.claim == run.claim]
             pods += found
             gone = not found
+        if run is not None and any(pod.claim == run.claim for pod in pods):
+            operator.met = run.claim
         refused = operator.refused
         if refused is not None and (run is None or refused[0] != run.attempt):
             refused = operator.refused = None
@@ -348,6 +357,7 @@ class World:
             refused_for=self.now - refused[2] if refused else 0.0,
             refused_generation=refused[3] if refused else None,
             pod_gone=gone,
+            pod_met=run is not None and run.claim == operator.met,
         )
         return decide(operator.seen)
 
