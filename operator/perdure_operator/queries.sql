@@ -174,11 +174,6 @@ WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.gone IS NULL AND r
 SELECT r.namespace, r.state, r.claim IS NOT NULL AS held, count(*) AS runs FROM perdure.runs r
 WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.gone IS NULL GROUP BY 1, 2, 3
 
--- name: count_held
-SELECT r.namespace, count(*) AS runs FROM perdure.runs r
-WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.state IN ('pending', 'running', 'waiting') AND r.claim IS NOT NULL
-GROUP BY 1
-
 -- name: run_attempts
 SELECT attempt, process, node, image, claimed, begun, ended, ending, code, signal, detail
 FROM perdure.attempts WHERE run_id = %(run)s ORDER BY attempt
@@ -196,12 +191,6 @@ WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.state IN ('pending
 -- Rows that somebody has locked are left out, here and below, until the next time.
 UPDATE perdure.runs SET gone = clock_timestamp() WHERE id IN (
     SELECT r.id FROM perdure.runs r WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s AND r.gone IS NULL
-    FOR NO KEY UPDATE SKIP LOCKED
-) RETURNING id
-
--- name: mark_present
-UPDATE perdure.runs SET gone = NULL WHERE id IN (
-    SELECT r.id FROM perdure.runs r WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s AND r.gone IS NOT NULL
     FOR NO KEY UPDATE SKIP LOCKED
 ) RETURNING id
 

@@ -47,9 +47,6 @@ _CALL_LIMIT = 10.0
 _BULK_LIMIT = 30.0
 """Seconds that a call about many runs may take."""
 
-_BULK = 1000
-"""Runs in a statement about many."""
-
 _MARKS = 10_000
 """Runs in a statement that only marks."""
 
@@ -167,37 +164,14 @@ class OperatorStore:
 
     async def _observe_together(self, uids: Sequence[UUID]) -> dict[UUID, Seen]:
         doing = f"look at run {uids[0]}" + (f" and {len(uids) - 1} others" if len(uids) > 1 else "")
-        store_id, runs = await self._observe(uids, doing)
-        return {uid: Seen(store_id, runs.get(uid)) for uid in uids}
-
-    async def observe_many(self, uids: Collection[UUID]) -> tuple[UUID, dict[UUID, Run]]:
-        """Many runs, without those that are missing; and the store that has them.
-
-        Raises:
-            StoreUnavailable: no answer in time, or not from one store.
-            SchemaMismatch: there is no schema, or another one.
-        """
-        wanted = list(uids)
-        doing = f"look at {len(wanted)} runs"
-        store_id, found = await self._observe(wanted[:_BULK], doing, _BULK_LIMIT)
-        for start in range(_BULK, len(wanted), _BULK):
-            other, more = await self._observe(wanted[start : start + _BULK], doing, _BULK_LIMIT)
-            if other != store_id:
-                raise StoreUnavailable(f"{doing}: another store answers now ({other}, before it was {store_id})")
-            found |= more
-        return store_id, found
-
-    async def _observe(
-        self, uids: Sequence[UUID], doing: str, limit: float | None = None
-    ) -> tuple[UUID, dict[UUID, Run]]:
         parameters = {"runs": uids, "longest_result": LONGEST_RESULT, "longest_error": LONGEST_ERROR}
-        rows = await self._read("observe", parameters, doing, limit)
+        rows = await self._read("observe", parameters, doing)
         store_id = _store_id(rows, doing)
         runs = {row["id"]: run_of_row(row, self._ages) for row in rows if row["id"] is not None}
         for uid in uids:
             if uid not in runs:
                 self._ages.forget(uid)
-        return store_id, runs
+        return {uid: Seen(store_id, runs.get(uid)) for uid in uids}
 
     async def claim(self, uid: UUID, observed_attempt: int) -> Claim | None:
         """Claim a run for the attempt after the observed one; None if somebody else did, or nobody may.
@@ -315,14 +289,6 @@ class OperatorStore:
         rows = await self._read("count_runs", {}, "count runs", _BULK_LIMIT)
         return [RunCount(r["namespace"], RunState(r["state"]), r["held"], r["runs"]) for r in rows]
 
-    async def held(self) -> dict[str, int]:
-        """How many runs are claimed, by namespace.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        return {row["namespace"]: row["runs"] for row in await self._read("count_held", {}, "count claimed runs")}
-
     # Retention.
 
     async def mark_gone(self, uids: Collection[UUID]) -> int:
@@ -331,20 +297,10 @@ class OperatorStore:
         Raises:
             StoreUnavailable: no answer in time.
         """
-        return await self._mark("mark_gone", uids, "note which Workflows are gone")
-
-    async def mark_present(self, uids: Collection[UUID]) -> int:
-        """Note that the Workflows of these runs are there, whatever was known before.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        return await self._mark("mark_present", uids, "note which Workflows are there")
-
-    async def _mark(self, name: str, uids: Collection[UUID], doing: str) -> int:
         wanted, marked = list(uids), 0
+        doing = "note which Workflows are gone"
         for start in range(0, len(wanted), _MARKS):
-            marked += len(await self._read(name, {"runs": wanted[start : start + _MARKS]}, doing, _BULK_LIMIT))
+            marked += len(await self._read("mark_gone", {"runs": wanted[start : start + _MARKS]}, doing, _BULK_LIMIT))
         return marked
 
     async def delete_runs_of_gone_workflows(self, older_than: timedelta = RETENTION, *, batch: int = 200) -> int:

@@ -105,6 +105,6 @@ async def test_nothing_is_kept_of_runs_that_end_or_vanish(database: Database, po
         assert len(store._ages) == 4
         await store.end_run(uids[0], "a:B", "c")
         database.query("DELETE FROM perdure.runs WHERE id = %s", uids[1])
-        await store.observe(uids[0])
-        await store.observe_many(uids[1:])
+        for uid in uids:
+            await store.observe(uid)
         assert len(store._ages) == 2

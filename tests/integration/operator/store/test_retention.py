@@ -51,18 +51,6 @@ async def test_only_ended_runs_whose_workflow_was_known_gone_for_long_enough_are
 
 
 @asynchronous
-async def test_a_workflow_that_is_there_after_all_keeps_its_run(database: Database) -> None:
-    async with opened(database.url) as store:
-        uid = await inserted(store)
-        await store.request_cancel(uid)
-        await store.mark_gone([uid])
-        assert (await store.ended_runs(), await store.count()) == ([], [])
-        assert [await store.mark_present([uid]) for _ in range(2)] == [1, 0]
-        assert [run.uid for run in await store.ended_runs()] == [uid]
-        assert await store.delete_runs_of_gone_workflows(timedelta(0)) == 0
-
-
-@asynchronous
 async def test_the_time_counts_from_when_it_was_first_known(database: Database) -> None:
     async with opened(database.url) as store:
         uid = await inserted(store)
