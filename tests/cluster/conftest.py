@@ -8,7 +8,9 @@ from secrets import token_hex
 
 import pytest
 
+from tests.harness.processes import Children
 from tests.harness.unavailable import untested
+from tests.harness.workspace import Workspace
 
 from .built.prerequisites import Lacking, check
 from .cluster import Cluster
@@ -66,6 +68,15 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
         Evidence.of(request.config).keep_namespace(cluster, name, request.node.nodeid)
     cluster.api.delete(f"/api/v1/namespaces/{name}")
     cluster.reclaim_volumes()
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    """Starts processes that end with the test."""
+    with Workspace() as workspace:
+        made = Children(workspace)
+        yield made
+        made.close()
 
 
 @pytest.fixture(autouse=True)

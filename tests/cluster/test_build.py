@@ -12,6 +12,7 @@ import pytest
 
 from tests.cluster.built.binaries import KUBERNETES_VERSION, binaries
 from tests.cluster.built.prerequisites import Lacking
+from tests.cluster.commands import as_another_user
 from tests.harness.unavailable import untested
 
 TREE = Path(__file__).resolve().parents[2]
@@ -49,10 +50,7 @@ def test_without_go(able, tmp_path, ci, code):
 
 @CODES
 def test_without_root(tmp_path, ci, code):
-    # Another user, who may read this tree and this Python wherever they are.
-    user = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    before = user if os.geteuid() == 0 else []
-    done = run(tmp_path, *before, CI=ci, PATH=without("kind", tmp_path / "bin"))
+    done = run(tmp_path, *as_another_user(), CI=ci, PATH=without("kind", tmp_path / "bin"))
     assert "missing is root" in done.stderr
     assert done.returncode == code
 

@@ -17,8 +17,7 @@ from secrets import token_hex
 import pytest
 
 from tests.harness.eventually import eventually
-from tests.harness.processes import Children, alive
-from tests.harness.workspace import Workspace
+from tests.harness.processes import alive
 
 from .built import cgroups, enclosure
 from .built.enclosure import PIDS, Enclosure, find, folder_of, open_enclosure, started, sweep
@@ -71,14 +70,6 @@ def name():
     name = token_hex(3)
     yield name
     assert left(name) == []
-
-
-@pytest.fixture
-def children():
-    with Workspace() as workspace:
-        children = Children(workspace)
-        yield children
-        children.close()
 
 
 def left(name):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,15 +15,13 @@ from secrets import token_hex
 import pytest
 
 from tests.harness.eventually import eventually
-from tests.harness.processes import Children, alive
-from tests.harness.workspace import Workspace
+from tests.harness.processes import alive
 
 from .built.enclosure import folder_of, open_enclosure
 from .census import belongings, keepers, machine
+from .child_pytest import ChildPytest
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("able")]
-
-TREE = Path(__file__).resolve().parents[2]
 
 # Pods that do not end when they are asked to, with volumes of every kind that tests use, one of them frozen.
 TESTS = """
@@ -64,29 +61,10 @@ def test_pods(cluster, namespace):
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(children, tmp_path):
     """Starts pytest on that file, with the built cluster whatever else there is on this machine."""
-    engines = tmp_path / "bin"
-    engines.mkdir()
-    for engine in ("docker", "podman"):  # that do not answer: so kind, if it is there, is of no use
-        (engines / engine).write_text("#!/bin/sh\nexit 1\n")
-        (engines / engine).chmod(0o755)
-    tests = tmp_path / "test_of_a_child.py"
-    tests.write_text(TESTS)
-    options = ["-p", "tests.cluster.conftest", "-c", str(TREE / "pyproject.toml"), "--rootdir", str(TREE)]
-    options += ["-p", "no:cacheprovider", "--capture=no", "--timeout=0"]
-    with Workspace() as workspace:
-        children = Children(workspace)
-
-        def start(then="wait"):
-            path = f"{engines}:{os.environ['PATH']}"
-            unset = {"PERDURE_TEST_KUBECONFIG": None, "PYTEST_ADDOPTS": None, "CI": None}
-            env = {**unset, "THEN": then, "PATH": path}
-            argv = [sys.executable, "-m", "pytest", *options, str(tests)]
-            return children.start(argv, env=env, cwd=TREE)
-
-        yield start
-        children.close()
+    child_pytest = ChildPytest(children, tmp_path, TESTS)
+    return lambda then="wait": child_pytest.start("--capture=no", "--timeout=0", THEN=then)
 
 
 @pytest.fixture
@@ -120,6 +98,16 @@ def left_nothing(name, before):
         return True
 
     eventually(nothing, deadline=20, every=0.1)
+
+
+def kill_both(child, name, keeper, before):
+    """Kill it with its keeper: the next start removes what they leave."""
+    child.signal(signal.SIGSTOP)  # or it would see its keeper die
+    os.kill(keeper, signal.SIGKILL)
+    child.kill()
+    eventually(lambda: not alive(keeper))
+    with open_enclosure(token_hex(3), []):
+        left_nothing(name, before)
 
 
 def test_two_at_once_that_end_one_with_a_failed_test(start, before):
@@ -162,12 +150,7 @@ def test_sigkill_of_the_keeper_too_while_pods_run(start, before):
     child = start()
     name, keeper = keeper_of(child)
     until_pods_run(child)
-    child.signal(signal.SIGSTOP)  # or it would see its keeper die
-    os.kill(keeper, signal.SIGKILL)
-    child.kill()
-    eventually(lambda: not alive(keeper))
-    with open_enclosure(token_hex(3), []):  # the next start
-        left_nothing(name, before)
+    kill_both(child, name, keeper, before)
 
 
 # test_enclosure.py has the moments before the first of these files is there.
@@ -191,10 +174,5 @@ def test_while_it_starts(start, before, by, log):
         case "SIGKILL":
             child.kill()
         case _:
-            child.signal(signal.SIGSTOP)
-            os.kill(keeper, signal.SIGKILL)
-            child.kill()
-            eventually(lambda: not alive(keeper))
-            with open_enclosure(token_hex(3), []):
-                left_nothing(name, before)
+            kill_both(child, name, keeper, before)
     left_nothing(name, before)

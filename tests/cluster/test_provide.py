@@ -8,17 +8,14 @@ not seen here: the tests of this folder run on it where it is installed.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.harness.processes import Children
-from tests.harness.workspace import Workspace
+from .child_pytest import ChildPytest
+from .commands import as_another_user
 
 pytestmark = pytest.mark.timeout(120)
-
-TREE = Path(__file__).resolve().parents[2]
 
 TESTS = """
 import pytest
@@ -50,52 +47,28 @@ esac
 DOCKER = """#!/bin/sh
 echo "docker $*" >>"$CALLS"
 """
-NO_DOCKER = """#!/bin/sh
-exit 1
-"""
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Runs pytest on the tests above and returns what it printed."""
-    (tmp_path / "test_of_a_child.py").write_text(TESTS)
-    with Workspace() as workspace:
-        children = Children(workspace)
-
-        def run(code, *before, only="", **env):
-            options = ["-p", "tests.cluster.conftest", "-c", str(TREE / "pyproject.toml"), "--rootdir", str(TREE)]
-            options += ["-p", "no:cacheprovider", "-k", only, str(tmp_path / "test_of_a_child.py")]
-            merged = {
-                "PERDURE_TEST_KUBECONFIG": None,
-                "PYTEST_ADDOPTS": None,
-                "CI": None,
-                "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
-                **env,
-            }
-            child = children.start([*before, sys.executable, "-m", "pytest", *options], env=merged, cwd=TREE)
-            assert child.wait(100) == code, str(child)
-            return child.output
-
-        yield run
-        children.close()
+def child_pytest(children, tmp_path):
+    """Starts pytest on the tests above."""
+    return ChildPytest(children, tmp_path, TESTS)
 
 
 @pytest.fixture
-def stand_in(tmp_path):
-    """Puts a program on the children's PATH."""
-    (tmp_path / "bin").mkdir()
+def run(child_pytest):
+    """Runs it and returns what it printed."""
 
-    def stand_in(**programs):
-        for name, text in programs.items():
-            (tmp_path / "bin" / name).write_text(text)
-            (tmp_path / "bin" / name).chmod(0o755)
+    def run(code, *before, only="", **env):
+        child = child_pytest.start("-k", only, before=before, **env)
+        assert child.wait(100) == code, str(child)
+        return child.output
 
-    stand_in(docker=NO_DOCKER, podman=NO_DOCKER)
-    return stand_in
+    return run
 
 
 @pytest.mark.parametrize("ci", [None, "true"])
-def test_a_given_cluster(cluster, run, stand_in, ci):
+def test_a_given_cluster(cluster, run, ci):
     given = {"PERDURE_TEST_KUBECONFIG": str(cluster.kubeconfig), "PERDURE_TEST_IMAGE": cluster.image}
     output = run(0, only="not fails", CI=ci, **given)
     title = f"the cluster of PERDURE_TEST_KUBECONFIG={cluster.kubeconfig}"
@@ -107,7 +80,7 @@ def test_a_given_cluster(cluster, run, stand_in, ci):
 
 @pytest.mark.parametrize("ci", [None, "true"])
 @pytest.mark.parametrize("named", ["/nowhere/kubeconfig", "closed"])
-def test_a_given_cluster_that_does_not_answer(run, stand_in, tmp_path, named, ci):
+def test_a_given_cluster_that_does_not_answer(run, tmp_path, named, ci):
     if named == "closed":
         named = str(tmp_path / named)
         closed = {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
@@ -120,8 +93,8 @@ def test_a_given_cluster_that_does_not_answer(run, stand_in, tmp_path, named, ci
     assert "3 errors" in output
 
 
-def test_kind(cluster, run, stand_in, tmp_path):
-    stand_in(kind=KIND, docker=DOCKER)
+def test_kind(cluster, run, child_pytest, tmp_path):
+    child_pytest.put(kind=KIND, docker=DOCKER)
     calls = tmp_path / "calls"
     output = run(0, only="asks", GIVEN=str(cluster.kubeconfig), CALLS=str(calls), XDG_CACHE_HOME=cached(tmp_path))
     assert "Tests run on a kind cluster in docker\n" in output
@@ -136,8 +109,8 @@ def test_kind(cluster, run, stand_in, tmp_path):
     assert delete.startswith(f"kind delete cluster --name={name} --kubeconfig=/")
 
 
-def test_kind_that_fails(cluster, run, stand_in, tmp_path):
-    stand_in(kind=KIND, docker=DOCKER)
+def test_kind_that_fails(cluster, run, child_pytest, tmp_path):
+    child_pytest.put(kind=KIND, docker=DOCKER)
     calls = tmp_path / "calls"
     output = run(1, GIVEN=str(cluster.kubeconfig), CALLS=str(calls), FAIL="yes", XDG_CACHE_HOME=cached(tmp_path))
     assert output.count("ended with 1: no space left") >= 1
@@ -146,8 +119,8 @@ def test_kind_that_fails(cluster, run, stand_in, tmp_path):
     assert [line.split()[1] for line in calls.read_text().splitlines()] == ["info", "create", "load", "delete"]
 
 
-def test_a_kind_cluster_whose_run_was_killed_is_deleted_by_the_next(cluster, run, stand_in, tmp_path):
-    stand_in(kind=KIND, docker=DOCKER)
+def test_a_kind_cluster_whose_run_was_killed_is_deleted_by_the_next(cluster, run, child_pytest, tmp_path):
+    child_pytest.put(kind=KIND, docker=DOCKER)
     calls = tmp_path / "calls"
     home = cached(tmp_path)
     left = Path(home, "perdure", "tests", "kind-lock-perdure-123456")
@@ -169,17 +142,15 @@ def cached(folder):
 
 
 @pytest.mark.parametrize(("ci", "code", "count"), [(None, 0, "3 skipped"), ("true", 1, "3 errors")])
-def test_without_root(run, stand_in, ci, code, count):
-    # Another user, who may read this tree and this Python wherever they are.
-    user = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    output = run(code, *(user if os.geteuid() == 0 else []), CI=ci)
+def test_without_root(run, ci, code, count):
+    output = run(code, *as_another_user(), CI=ci)
     assert "No cluster here, so nothing that needs one is tested: missing is root." in " ".join(output.split())
     assert "Traceback" not in output
     assert count in output
 
 
 @pytest.mark.needs("go")
-def test_what_cannot_be_built_is_tried_once(cluster, run, stand_in, tmp_path):
+def test_what_cannot_be_built_is_tried_once(cluster, run, child_pytest, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root builds a cluster")
     closed = {"GOPROXY": "http://127.0.0.1:1", "GOMODCACHE": str(tmp_path / "modules"), "GOFLAGS": "-modcacherw"}

@@ -19,6 +19,7 @@ from .built.cluster import build
 from .built.enclosure import find
 from .built.prerequisites import Lacking
 from .census import belongings, keepers, machine
+from .commands import as_another_user
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.needs("make")]
 
@@ -91,8 +92,7 @@ def test_a_shell_without_a_cluster(name):
 
 @pytest.mark.parametrize("target", ["up", "down", "shell"])
 def test_without_root(target):
-    user = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    run = [*(user if os.geteuid() == 0 else []), sys.executable, "-m", "tests.cluster", target]
+    run = [*as_another_user(), sys.executable, "-m", "tests.cluster", target]
     done = subprocess.run(run, cwd=TREE, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 1
     assert done.stderr.endswith(" by root alone.\n")
