@@ -280,6 +280,7 @@ class Observed:
         pod_gone: the pod of the run's claim is not among `pods`, and a GET said that there is none. A view that has not
             heard of it yet is no reason to end an attempt.
         pod_met: this operator has seen that pod. So if it is gone, somebody deleted it.
+        preparation: seconds that a node may take to make a pod's container, with pulling its image.
         source: the code that goes with the run, once it was read; None if the Workflow names none or it cannot be read.
         source_problem: why its ConfigMap cannot be read.
     """
@@ -295,5 +296,6 @@ class Observed:
     refused_generation: int | None = None
     pod_gone: bool = False
     pod_met: bool = False
+    preparation: float = 3600.0
     source: Mapping[str, str] | None = None
     source_problem: str | None = None

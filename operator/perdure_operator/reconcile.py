@@ -73,12 +73,16 @@ class _Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciler:
-    """Reconciles Workflows by key; `look_after` has a key come again in so many seconds."""
+    """Reconciles Workflows by key; `look_after` has a key come again in so many seconds.
+
+    `preparation`: seconds that a node may take to make a pod's container.
+    """
 
     applier: Applier
     silences: Silences
     meter: RunMeter
     look_after: Callable[[Key, float], None]
+    preparation: float
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     counted: dict[UUID, int] = field(default_factory=dict)
@@ -174,6 +178,7 @@ class Reconciler:
             refused_generation=None if refusal is None else refusal.generation,
             pod_gone=gone,
             pod_met=run is not None and run.claim is not None and self.met.get(workflow.uid) == run.claim,
+            preparation=self.preparation,
             source=source,
             source_problem=problem,
         )

@@ -71,6 +71,9 @@ class Settings(BaseModel):
     lease_seconds: float = Field(default=DEFAULT_LEASE_SECONDS, gt=0)
     """An attempt whose heartbeat rests for so long is taken for dead."""
 
+    pod_preparation_seconds: float = Field(default=3600, ge=60)
+    """How long a node may pull an image and mount volumes for an attempt, before another one is made."""
+
     namespaces: _Names
     """Those that are watched; none: all."""
 

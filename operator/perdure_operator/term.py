@@ -75,7 +75,11 @@ class Term:
             pods=_pod_settings(settings),
         )
         self._reconciler = Reconciler(
-            applier=applier, silences=self._liveness, meter=metrics, look_after=self.queue.add_after
+            applier=applier,
+            silences=self._liveness,
+            meter=metrics,
+            look_after=self.queue.add_after,
+            preparation=settings.pod_preparation_seconds,
         )
         self._working: asyncio.Task[None] | None = None
 

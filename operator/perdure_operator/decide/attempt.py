@@ -7,7 +7,7 @@ from typing import Final
 from perdure.names import Claim
 
 from ..actions import ClaimRun, CreatePod, HandBack
-from ..observed import Observed, Pod, PodPhase, Run, Spec, Stage
+from ..observed import Ended, Observed, Pod, PodPhase, Run, Spec, Stage
 from .control import seconds_since
 from .course import Course, Reason, going, stalled
 from .ending import disruption, ending_of_pod, ending_of_silence
@@ -96,14 +96,18 @@ def _silent_nodes(observed: Observed, run: Run) -> tuple[str, ...]:
     """Nodes of which nothing is heard, though the scheduler may take them for well for most of a minute.
 
     They are those of earlier attempts whose pods have not ended for all that the API server knows. Of the newest one
-    the kubelet may just be late, unless that attempt was given up because its node seemed to be lost.
+    the kubelet may just be late, unless that attempt was given up because its node seemed to be lost, or sick.
     """
     last = run.last
     if last is None:
         return ()
-    newest = last.attempt if last.ending == "node lost" else last.attempt - 1
-    silent = {pod.node for pod in observed.pods if pod.attempt <= newest and not pod.over and pod.end is None}
+    left = (pod for pod in observed.pods if pod.attempt <= last.attempt and not pod.over and pod.end is None)
+    silent = {pod.node for pod in left if pod.attempt < last.attempt or _blames_node(last, pod)}
     return tuple(sorted(node for node in silent if node is not None))
+
+
+def _blames_node(last: Ended, pod: Pod) -> bool:
+    return last.ending == "node lost" or (last.ending == "evicted" and pod.stage is Stage.TAKEN)
 
 
 def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:
@@ -120,22 +124,35 @@ def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:
     if reason == _INITIALISING:
         message = f"attempt {run.attempt} starts in pod {pod.name}: its init containers run"
         return going(Reason.STARTING, message, LOOK_START)
+    return _starting(observed, run, claim, pod, f" ({reason}: {words})" if words else f" ({reason})" if reason else "")
+
+
+def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) -> Course:
+    """A pod of which nothing is known to be wrong; `shown` is what it says it waits for."""
     waited = _waited(observed, run, pod)
     message = f"attempt {run.attempt} starts in pod {pod.name}"
-    if pod.stage is Stage.UNBOUND:
-        return going(Reason.STARTING, f"{message}, which no scheduler has looked at yet", LOOK_START)
-    if pod.stage is Stage.BOUND:
-        # Nothing has begun, so no heartbeat can tell, and the node controller waits for more than five minutes.
-        if waited >= TAKE_UP_DEADLINE:
+
+    def patiently(most: float, message: str, look: float, ending: str, detail: str) -> Course:
+        if waited >= most:
+            return Course(then=[HandBack(claim, ending, detail)])
+        return going(Reason.STARTING, message, min(look, most - waited))
+
+    match pod.stage:
+        case Stage.UNBOUND:
+            return going(Reason.STARTING, f"{message}, which no scheduler has looked at yet", LOOK_START)
+        case Stage.BOUND:
+            # Nothing has begun, so no heartbeat can tell, and the node controller waits for more than five minutes.
             detail = f"node {pod.node} has said nothing of its pod for {TAKE_UP_DEADLINE:.0f} s"
-            return Course(then=[HandBack(claim, "node lost", detail)])
-        return going(Reason.STARTING, message, min(LOOK_START, TAKE_UP_DEADLINE - waited))
-    if waited >= START_DEADLINE:
-        shown = f" ({reason}: {words})" if reason and words else f" ({reason})" if reason else ""
-        detail = f"it had not begun {START_DEADLINE:.0f} s after its pod was ready to start{shown}"
-        return Course(then=[HandBack(claim, "never begun", detail)])
-    look = LOOK_BEGIN if pod.phase is PodPhase.RUNNING else LOOK_START
-    return going(Reason.STARTING, message, min(look, START_DEADLINE - waited))
+            return patiently(TAKE_UP_DEADLINE, message, LOOK_START, "node lost", detail)
+        case Stage.TAKEN:
+            # Perhaps the program is large, or the node is sick: it is not the program that has crashed.
+            most, message = observed.preparation, f"{message}: node {pod.node} pulls its image or mounts its volumes"
+            detail = f"node {pod.node} had not made the container {most:g} s after it took the pod{shown}"
+            return patiently(most, message, LOOK_START, "evicted", detail)
+        case Stage.STARTED:
+            look = LOOK_BEGIN if pod.phase is PodPhase.RUNNING else LOOK_START
+            detail = f"it had not begun {START_DEADLINE:.0f} s after its container had started{shown}"
+            return patiently(START_DEADLINE, message, look, "never begun", detail)
 
 
 def _stuck(pod: Pod, reason: str, words: str) -> Course:

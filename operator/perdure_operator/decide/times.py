@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 START_DEADLINE: Final = 600.0
-"""From the claim, or from when the pod last came nearer to its start, to the attempt's begin."""
+"""From the start of its container to the attempt's begin."""
 
 TAKE_UP_DEADLINE: Final = 60.0
 """From a pod's binding to its node until the kubelet says the first word about it; one that lives does in a second."""

@@ -176,6 +176,7 @@ anything = st.builds(
     refused_generation=st.none() | counts,
     pod_gone=st.booleans(),
     pod_met=st.booleans(),
+    preparation=seconds,
     source=st.none() | st.just({"a.py": ""}),
     source_problem=maybe_text,
 )

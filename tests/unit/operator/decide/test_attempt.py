@@ -55,7 +55,6 @@ def test_a_pod_on_its_way_is_waited_for():
 def test_an_attempt_that_does_not_begin_ends_after_its_start_deadline():
     seen = observed(claimed(claimed_for=601), [pod()])
     assert handed_back(seen)[0] == "never begun"
-    assert handed_back(observed(claimed(claimed_for=601), [pod(phase=PENDING)]))[0] == "never begun"
     assert look(observed(claimed(claimed_for=599), [pod()])) == 1.0
 
 
@@ -63,6 +62,30 @@ def test_the_start_deadline_counts_from_when_the_pod_came_nearer_to_its_start():
     assert deeds(observed(claimed(claimed_for=5000), [pod(progressed=ago(5))])) == []
     assert handed_back(observed(claimed(claimed_for=5000), [pod(progressed=ago(601))]))[0] == "never begun"
     assert deeds(observed(claimed(claimed_for=5), [pod(progressed=ago(5000))])) == []
+
+
+@pytest.mark.parametrize("phase", [PENDING, PodPhase.RUNNING])
+def test_a_node_has_an_hour_to_pull_an_image_and_it_is_no_crash_if_it_takes_longer(phase):
+    """A sidecar may run meanwhile."""
+
+    def taken(for_seconds: float, **changes):
+        there = pod(phase=phase, stage=Stage.TAKEN, progressed=ago(for_seconds))
+        return observed(claimed(claimed_for=9000), [there], **changes)
+
+    assert (deeds(taken(3500)), reason(taken(3500))) == ([], "Starting")
+    assert "pulls its image" in message(taken(3500))
+    assert look(taken(3590)) == 10
+    ending, detail = handed_back(taken(3601))
+    assert (ending, "3600 s" in detail) == ("evicted", True)
+    assert deeds(taken(7000, preparation=7200.0)) == []
+    assert deeds(taken(200, preparation=100.0)) != []
+
+
+def test_the_attempt_after_one_whose_container_was_never_made_prefers_other_nodes():
+    slow = pod(phase=PENDING, stage=Stage.TAKEN)
+    last = ended_attempt(1, "evicted")
+    assert deeds(observed(claimed(2, last=last), [slow])) == [CreatePod(2, token(2), ("node-1",))]
+    assert deeds(observed(claimed(2, last=last), [replace(slow, stage=Stage.STARTED)])) == [CreatePod(2, token(2))]
 
 
 def test_a_pod_that_nobody_has_bound_waits_for_its_scheduler():
