@@ -22,7 +22,8 @@ TIMEOUT = 30.0  # seconds
 class Api:
     """A client by a kubeconfig that waits `timeout` seconds for an answer, and sends every request once.
 
-    Every method raises ApiException for an answer of 400 or more, and urllib3's HTTPError where there is none.
+    Every method raises ApiException for an answer of 400 or more, but for what `find` does not find, and urllib3's
+    HTTPError where there is no answer.
     """
 
     def __init__(self, kubeconfig: Path, timeout: float = TIMEOUT) -> None:
@@ -34,6 +35,15 @@ class Api:
     def get(self, path: str, **query: str) -> Json:
         """One object, or a list."""
         return self._call("GET", path, query)
+
+    def find(self, path: str, **query: str) -> Json | None:
+        """One object, or None where there is none."""
+        try:
+            return self.get(path, **query)
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
 
     def create(self, path: str, body: Json) -> Json:
         """Create an object in the collection `path`, or act on an object's subresource; the object as it is then."""

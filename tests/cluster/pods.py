@@ -81,18 +81,12 @@ def create(cluster: Cluster, namespace: str, pod: Json) -> str:
 
 def get(cluster: Cluster, namespace: str, name: str) -> Json:
     """A pod as it is now."""
-    return cluster.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+    return cluster.api.get(_path(namespace, name))
 
 
 def gone(cluster: Cluster, namespace: str, name: str) -> bool:
     """Whether there is no pod of that name."""
-    try:
-        get(cluster, namespace, name)
-    except ApiException as error:
-        if error.status == 404:
-            return True
-        raise
-    return False
+    return cluster.api.find(_path(namespace, name)) is None
 
 
 def status(pod: Json, container: str = "main") -> Json:
@@ -133,7 +127,7 @@ def until_ended(cluster: Cluster, namespace: str, name: str, deadline: float = 3
 
 def logs(cluster: Cluster, namespace: str, name: str, **query: str) -> str:
     """What a pod has printed."""
-    return cluster.api.text(f"/api/v1/namespaces/{namespace}/pods/{name}/log", **query)
+    return cluster.api.text(f"{_path(namespace, name)}/log", **query)
 
 
 def longest_silence(cluster: Cluster, namespace: str, name: str) -> float:
@@ -181,3 +175,7 @@ def run_in(
         opened.sock.shutdown()  # once the other side has ended it, `close` leaves the socket open
         api.close()
     return printed
+
+
+def _path(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods/{name}"

@@ -130,13 +130,8 @@ def paused(cluster: Cluster, node: str, name: NodePart) -> Iterator[None]:
 
 def heartbeat(cluster: Cluster, node: str) -> str | None:
     """When the kubelet of a node last said that it lives, which it does every 10 s."""
-    try:
-        lease = cluster.api.get(f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}")
-    except ApiException as error:
-        if error.status == 404:
-            return None
-        raise
-    return str(lease["spec"]["renewTime"])
+    lease = cluster.api.find(f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}")
+    return str(lease["spec"]["renewTime"]) if lease else None
 
 
 def ready(cluster: Cluster, node: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster import pods
-from tests.cluster.api import ApiException, Json
+from tests.cluster.api import Json
 from tests.cluster.cluster import Cluster
 from tests.harness.eventually import eventually
 
@@ -124,13 +124,7 @@ class Stage:
 
     def gone(self, name: str) -> bool:
         """Whether there is no such Workflow."""
-        try:
-            self.get(name)
-        except ApiException as error:
-            if error.status == 404:
-                return True
-            raise
-        return False
+        return self.cluster.api.find(workflows.path(self.namespace, name)) is None
 
     def pods(self, name: str) -> list[Json]:
         """A Workflow's pods, oldest attempt first."""
