@@ -23,9 +23,11 @@ T = TypeVar("T")
 
 
 class ClusterGround:
-    """Use as a context manager."""
+    """Use as a context manager; `kills` and `seed` are for the row of that name."""
 
-    def __init__(self) -> None:
+    def __init__(self, kills: int = 0, seed: int | None = None) -> None:
+        self.kills = kills
+        self.seed = seed
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:

