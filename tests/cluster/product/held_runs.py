@@ -179,14 +179,7 @@ class HeldRun:
 
     def pod(self, attempt: int = 1, deadline: float = 60) -> Json:
         """Wait until the pod of an attempt is there."""
-
-        def there() -> Json:
-            pods = workflows.pods(self.runs.cluster, self.runs.namespace, self.name)
-            found = [pod for pod in pods if pod["metadata"]["labels"]["perdure.io/attempt"] == str(attempt)]
-            assert found, self.workflow().get("status")
-            return found[0]
-
-        return eventually(there, deadline, every=0.5)
+        return workflows.until_pod(self.runs.cluster, self.runs.namespace, self.name, attempt, deadline, every=0.5)
 
     def until_step(self, step: int = HELD, attempt: int = 1, deadline: float = 60) -> float:
         """Wait until a step has begun in an attempt; when that was, in seconds since the epoch."""
@@ -212,13 +205,7 @@ class HeldRun:
 
     def until_reason(self, reason: str, deadline: float = 60) -> Json:
         """Wait until its status gives a reason for where it stands; its Workflow."""
-
-        def says() -> Json:
-            body = self.workflow()
-            assert workflows.condition(body, "Finished").get("reason") == reason, body.get("status")
-            return body
-
-        return eventually(says, deadline, every=0.5)
+        return workflows.until_reason(self.runs.cluster, self.runs.namespace, self.name, reason, deadline, every=0.5)
 
     def release(self, step: int = HELD) -> None:
         """Let a held step go on, in whichever attempt."""

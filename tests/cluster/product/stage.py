@@ -132,8 +132,7 @@ class Stage:
 
     def until_reason(self, name: str, reason: str, deadline: float = PATIENCE) -> Json:
         """Wait until a Workflow's status gives this reason for where it stands, and return its status."""
-        check = lambda body: workflows.condition(body, "Finished").get("reason") == reason  # noqa: E731
-        return workflows.until(self.cluster, self.namespace, name, check, deadline)["status"]
+        return workflows.until_reason(self.cluster, self.namespace, name, reason, deadline)["status"]
 
     def until_finished(self, name: str, deadline: float = PATIENCE) -> Json:
         """Wait until a Workflow has finished, however, and return its status."""
@@ -141,13 +140,7 @@ class Stage:
 
     def until_pod(self, name: str, attempt: int = 1, deadline: float = PATIENCE) -> Json:
         """Wait until the pod of an attempt is there, and return it."""
-
-        def there() -> Json:
-            found = [pod for pod in self.pods(name) if pod["metadata"]["labels"]["perdure.io/attempt"] == str(attempt)]
-            assert found, self.get(name).get("status")
-            return found[0]
-
-        return eventually(there, deadline, every=0.2)
+        return workflows.until_pod(self.cluster, self.namespace, name, attempt, deadline)
 
     def until_held(self, name: str, deadline: float = PATIENCE) -> None:
         """Wait until a run of `HELD` is in its second step, or about to begin it."""

@@ -8,7 +8,18 @@ from tests.cluster.api import Json
 from tests.cluster.cluster import Cluster
 from tests.harness.eventually import eventually
 
-__all__ = ["condition", "create", "get", "path", "pods", "until", "until_finished", "workflow"]
+__all__ = [
+    "condition",
+    "create",
+    "get",
+    "path",
+    "pods",
+    "until",
+    "until_finished",
+    "until_pod",
+    "until_reason",
+    "workflow",
+]
 
 
 def path(namespace: str, name: str = "") -> str:
@@ -42,7 +53,7 @@ def condition(body: Json, kind: str) -> Json:
     return found[0] if found else {}
 
 
-def until(cluster: Cluster, namespace: str, name: str, check: Any, deadline: float = 30) -> Json:
+def until(cluster: Cluster, namespace: str, name: str, check: Any, deadline: float = 30, every: float = 0.1) -> Json:
     """Wait until `check` holds of a Workflow, and return it."""
 
     def holds() -> Json:
@@ -50,7 +61,16 @@ def until(cluster: Cluster, namespace: str, name: str, check: Any, deadline: flo
         assert check(body), body.get("status")
         return body
 
-    return eventually(holds, deadline=deadline, every=0.1)
+    return eventually(holds, deadline, every)
+
+
+def until_reason(cluster: Cluster, namespace: str, name: str, reason: str, deadline: float, every: float = 0.1) -> Json:
+    """Wait until a Workflow's status gives this reason for where it stands, and return the Workflow."""
+
+    def says(body: Json) -> bool:
+        return bool(condition(body, "Finished").get("reason") == reason)
+
+    return until(cluster, namespace, name, says, deadline, every)
 
 
 def until_finished(cluster: Cluster, namespace: str, name: str, deadline: float = 60) -> Json:
@@ -62,3 +82,15 @@ def pods(cluster: Cluster, namespace: str, name: str) -> list[Json]:
     """The pods of a Workflow, oldest attempt first."""
     found = cluster.api.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"perdure.io/workflow={name}")
     return sorted(found["items"], key=lambda pod: int(pod["metadata"]["labels"]["perdure.io/attempt"]))
+
+
+def until_pod(cluster: Cluster, namespace: str, name: str, attempt: int, deadline: float, every: float = 0.2) -> Json:
+    """Wait until the pod of an attempt is there, and return it."""
+
+    def there() -> Json:
+        found = pods(cluster, namespace, name)
+        its = [pod for pod in found if pod["metadata"]["labels"]["perdure.io/attempt"] == str(attempt)]
+        assert its, get(cluster, namespace, name).get("status")
+        return its[0]
+
+    return eventually(there, deadline, every)
