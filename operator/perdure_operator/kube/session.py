@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yaml
@@ -88,6 +90,9 @@ class Session:
             else:
                 named = None if self._kubeconfig is None else str(self._kubeconfig)
                 await config.load_kube_config(named, client_configuration=configuration, persist_config=False)
+            # Else aiohttp asks the environment anew with each request, and a .netrc, which knows nothing of clusters.
+            configuration.client_session_kwargs = {"trust_env": False}
+            configuration.proxy = configuration.proxy or _proxy(configuration.host)
             opened = ApiClient(configuration)
         except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
             # The last two are how the library takes a file that is no kubeconfig.
@@ -153,3 +158,9 @@ class Session:
                 _log.warning("the credentials cannot be read now: %s", error)
                 return False
         return True
+
+
+def _proxy(server: str) -> str | None:
+    """The proxy by which the environment wants a server reached."""
+    address = urlsplit(server)
+    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)

@@ -96,6 +96,33 @@ def test_a_server_that_is_not_there_is_no_answer(api: Served) -> None:
         get(api)
 
 
+# What the environment says.
+
+
+def test_a_proxy_of_the_environment_is_asked_unless_it_is_not_to_be(
+    api: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, nowhere = str(api.server.make_url("/")).rstrip("/"), "http://127.0.0.1:1"
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(kubeconfig.read_text().replace(here, nowhere))
+    monkeypatch.setenv("http_proxy", here)
+    api.run(api.kube.open())
+    get(api)
+    assert api.asked[0].headers["Host"] == "127.0.0.1:1"
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    api.run(api.kube.open())
+    with pytest.raises(Unavailable, match="ClientConnectorError"):
+        get(api)
+
+
+def test_a_netrc_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with served(tmp_path) as api:
+        get(api)
+        assert tokens(api) == ["Bearer first"]
+
+
 # Credentials.
 
 
