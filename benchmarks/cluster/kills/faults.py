@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.cluster import pods
-from tests.cluster.api import ApiException, Json
+from tests.cluster.api import Json
 from tests.cluster.cluster import Capability, Cluster
 from tests.cluster.faults import control_plane
 from tests.cluster.faults.pods import delete, evict
@@ -54,7 +54,10 @@ class Scene:
 
     def postgres(self) -> Json:
         """The pod of Postgres."""
-        return pods.get(self.cluster, self.installation.namespace, f"{postgres.NAME}-0")
+        found = self.cluster.api.find(f"/api/v1/namespaces/{self.installation.namespace}/pods/{postgres.NAME}-0")
+        if found is None:
+            raise Missed("no Postgres")
+        return found
 
     def operators(self) -> list[Json]:
         """The pods of the operators, first the one that leads."""
@@ -111,18 +114,24 @@ def _eviction(scene: Scene) -> None:
 
 
 def _supervisor_held(scene: Scene) -> None:
-    with pod_faults.paused(scene.cluster, scene.running()):
-        _past_the_lease(scene)
+    _hold(scene, scene.running())
 
 
 def _container_held(scene: Scene) -> None:
-    with pod_faults.paused(scene.cluster, scene.running(), everything=True):
-        _past_the_lease(scene)
+    _hold(scene, scene.running(), everything=True)
 
 
-def _past_the_lease(scene: Scene) -> None:
-    # The lease is 6 s; now and then it is a close thing.
-    time.sleep(scene.random.uniform(5.5, 14))
+def _hold(scene: Scene, pod: Json, *, everything: bool = False) -> None:
+    held = False
+    try:
+        with pod_faults.paused(scene.cluster, pod, everything=everything):
+            held = True
+            # The lease is 6 s; now and then it is a close thing.
+            time.sleep(scene.random.uniform(5.5, 14))
+    except RuntimeError:
+        # It has ended meanwhile, or was never there.
+        if not held:
+            raise
 
 
 def _connection(scene: Scene) -> None:
@@ -208,10 +217,8 @@ def _postgres_pod(scene: Scene) -> None:
     def another() -> bool:
         try:
             return not _same(scene.postgres(), before)
-        except ApiException as error:
-            if error.status == 404:
-                return False
-            raise
+        except Missed:
+            return False
 
     eventually(another, _BACK, every=0.5)
 
