@@ -22,6 +22,7 @@ __all__ = [
     "HandBack",
     "InsertRun",
     "LookAgain",
+    "NoteImage",
     "PostEvent",
     "RequestCancel",
     "SetLimits",
@@ -87,6 +88,14 @@ class HandBack:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteImage:
+    """Note in the store which image an attempt runs, by its id."""
+
+    claim: Claim
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetLimits:
     """Write to the run's row what the spec now says; a suspended run's process is told by its next heartbeat.
 
@@ -139,6 +148,7 @@ Action = (
     | CreatePod
     | DeletePod
     | HandBack
+    | NoteImage
     | SetLimits
     | RequestCancel
     | EndRun

@@ -20,6 +20,7 @@ from .actions import (
     HandBack,
     InsertRun,
     LookAgain,
+    NoteImage,
     PostEvent,
     RequestCancel,
     SetLimits,
@@ -113,6 +114,8 @@ class Applier:
                 await self.events.post(workflow, action)
             case LookAgain(after):
                 done.look(after)
+            case NoteImage(claim, image):
+                await self.store.note_image(workflow.uid, claim, image)
             case DeletePod():
                 await self._delete_pod(workflow, action)
             case DeleteWorkflow(uid):

@@ -135,6 +135,8 @@ class Ended:
     signal: int | None
     detail: str | None
     at: datetime
+    image: str | None = None
+    """The id of its image, once that is noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,8 @@ class Run:
         deadline_in: seconds until the deadline; None without one, or before the first begin.
         steps: checkpoints. Counted in their table where nobody holds the run: that a status once saw more of them shows
             that the store has lost some.
+        image: the id of the image that the attempt of `claim` runs, once that is noted.
+        first_image: the first attempt whose image is noted, and that image; None before the second attempt.
         result, error: JSON texts; `result` is None where it is longer than what a status shows.
         result_bytes: how long it is.
     """
@@ -187,6 +191,8 @@ class Run:
     started: datetime | None = None
     finished: datetime | None = None
     last: Ended | None = None
+    image: str | None = None
+    first_image: tuple[int, str] | None = None
 
 
 class PodPhase(StrEnum):
@@ -237,6 +243,7 @@ class Pod:
         finished_at: when its container ended.
         stage: how near to its start it has come.
         progressed: when it last came nearer: scheduled, initialised, container started; the latest.
+        image_id: of the container `workflow`, as its kubelet tells once it has it.
         generation: of the Workflow from which it was made (annotation perdure.io/generation); with another podTemplate
             a pod that cannot start is made anew.
     """
@@ -255,6 +262,7 @@ class Pod:
     finished_at: datetime | None = None
     stage: Stage = Stage.STARTED
     progressed: datetime | None = None
+    image_id: str | None = None
     generation: int | None = None
 
     @property

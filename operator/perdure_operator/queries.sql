@@ -30,15 +30,19 @@ FROM perdure.meta m LEFT JOIN LATERAL (
            (SELECT count(*) FROM perdure.steps s WHERE s.run_id = r.id) AS steps, p.current_step,
            CASE WHEN octet_length(r.result::text) <= %(longest_result)s THEN r.result::text END AS result,
            coalesce(octet_length(r.result::text), 0) AS result_bytes,
-           left(r.error::text, %(longest_error)s) AS error,
-           l.attempt AS last_attempt, l.ending, l.code, l.signal, l.detail, l.ended
+           left(r.error::text, %(longest_error)s) AS error, a.image, i.attempt AS first_image_attempt, i.image AS first_image,
+           l.attempt AS last_attempt, l.ending, l.code, l.signal, l.detail, l.ended, l.image AS last_image
     FROM perdure.runs r
     LEFT JOIN perdure.attempts a ON a.run_id = r.id AND a.attempt = r.attempt AND r.claim IS NOT NULL
     LEFT JOIN perdure.processes p ON p.id = r.process AND p.claim = r.claim
     LEFT JOIN LATERAL (
-        SELECT e.attempt, e.ending, e.code, e.signal, e.detail, e.ended FROM perdure.attempts e
+        SELECT e.attempt, e.ending, e.code, e.signal, e.detail, e.ended, e.image FROM perdure.attempts e
         WHERE e.run_id = r.id AND e.ended IS NOT NULL ORDER BY e.attempt DESC LIMIT 1
     ) l ON true
+    LEFT JOIN LATERAL (
+        SELECT e.attempt, e.image FROM perdure.attempts e
+        WHERE r.attempt > 1 AND e.run_id = r.id AND e.image IS NOT NULL ORDER BY e.attempt LIMIT 1
+    ) i ON true
     WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s
 ) o ON true
 
@@ -75,6 +79,16 @@ WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)
 )
 SELECT perdure.hand_back(%(run)s, %(claim)s, %(ending)s, %(code)s, %(signal)s, %(detail)s) AS answer FROM shortly
+
+-- name: note_image
+-- The kubelet knows it, and the attempt's own process does not.
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+)
+UPDATE perdure.attempts a SET image = %(image)s
+FROM shortly, perdure.runs r
+WHERE r.id = %(run)s AND r.owner = %(owner)s AND a.run_id = r.id AND a.claim = %(claim)s AND a.image IS NULL
+RETURNING a.attempt
 
 -- name: set_limits
 WITH shortly AS MATERIALIZED (

@@ -208,6 +208,15 @@ class OperatorStore:
         answer = await self._write("hand_back", {**parameters, "detail": storable(detail)}, doing)
         return Answer(answer) in (Answer.DONE, Answer.DONE_BEFORE)
 
+    async def note_image(self, uid: UUID, claim: Claim, image: str) -> bool:
+        """Note the id of the image that an attempt runs; False if one is noted already, or there is no such attempt.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        parameters = {"run": uid, "claim": claim, "image": storable(image)}
+        return await self._write("note_image", parameters, f"note the image of an attempt at run {uid}") is not None
+
     async def set_limits(self, uid: UUID, limits: Limits) -> bool:
         """Have a run that has not ended follow these limits, but for `cancel`; whether that changed anything.
 

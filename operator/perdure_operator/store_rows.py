@@ -91,6 +91,8 @@ def run_of_row(row: Row, ages: Ages) -> Run:
         error=None if row["error"] is None else brief_error(row["error"]),
         started=row["started"],
         finished=row["finished"],
+        image=row["image"],
+        first_image=None if row["first_image"] is None else (row["first_image_attempt"], row["first_image"]),
         last=_last(row),
     )
 
@@ -98,7 +100,15 @@ def run_of_row(row: Row, ages: Ages) -> Run:
 def _last(row: Row) -> Ended | None:
     if row["last_attempt"] is None:
         return None
-    return Ended(row["last_attempt"], row["ending"] or "", row["code"], row["signal"], row["detail"], row["ended"])
+    return Ended(
+        attempt=row["last_attempt"],
+        ending=row["ending"] or "",
+        code=row["code"],
+        signal=row["signal"],
+        detail=row["detail"],
+        at=row["ended"],
+        image=row["last_image"],
+    )
 
 
 def brief_error(text: str) -> str:

@@ -316,7 +316,7 @@ class WorkflowSpec(Closed):
 class StatusCondition(Closed):
     """One condition."""
 
-    type: str = Field(max_length=316, description="Finished, Succeeded, Reconciling or Stalled.")
+    type: str = Field(max_length=316, description="Finished, Succeeded, Reconciling, Stalled or ImageChanged.")
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(max_length=1024, description="Why, in one word for programs.")
     message: str = Field(max_length=32768, description="Why, in words for people.")
@@ -358,7 +358,7 @@ class WorkflowStatus(Closed):
     conditions: list[StatusCondition] | None = Field(
         default=None,
         max_length=16,
-        description="Finished, Succeeded, Reconciling and Stalled.",
+        description="Finished, Succeeded, Reconciling and Stalled; ImageChanged is a warning.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     start_time: str | None = Field(

@@ -79,6 +79,7 @@ def parse_pod(body: Mapping[str, Any]) -> Pod:
         finished_at=finished or (_last_change(status) if phase in (PodPhase.SUCCEEDED, PodPhase.FAILED) else None),
         stage=_stage(container, spec, status),
         progressed=_progressed(container, status),
+        image_id=text(container.get("imageID")) or None,
         generation=_number(mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION)),
     )
 

@@ -25,7 +25,8 @@ from .attempt import attempt_course, invalid_spec, pod_of
 from .control import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
 from .course import Course, Kind, Reason, Situation, going, resting, stalled
 from .ending import ending_of_pod
-from .events import events
+from .events import events, warnings
+from .images import images_to_note
 from .outcome import ending
 from .pods import pods_to_delete
 from .status import Writing, bound, seen_again, status_of, succeeded, writing
@@ -40,8 +41,8 @@ _SHORTEST_LOOK: Final = 0.05
 def decide(observed: Observed) -> list[Action]:
     """What to do about a Workflow now, in order; the same for the same, and never an error.
 
-    Nothing but `WriteStatus`, `PostEvent`, `DeletePod` and `LookAgain` means that there is nothing to do until
-    something changes or the time of a `LookAgain` has come. Any other action calls for a new look at once.
+    Nothing but `WriteStatus`, `PostEvent`, `NoteImage`, `DeletePod` and `LookAgain` means that there is nothing to do
+    until something changes or the time of a `LookAgain` has come. Any other action calls for a new look at once.
     """
     if observed.workflow.status.finished:
         return _finished(observed)
@@ -172,7 +173,8 @@ def _finished(observed: Observed) -> list[Action]:
             return [leftover]
         looks.append(LOOK_GONE)
     if (seen := seen_again(observed)) != status:
-        actions.append(WriteStatus(seen))
+        actions += [WriteStatus(seen), *warnings(status, seen)]
+    actions += images_to_note(observed)
     ended = status.completion_time or status.conditions[FINISHED].since
     delete, left = pods_to_delete(observed, ended=ended, succeeded=succeeded(status))
     actions += delete
@@ -244,6 +246,7 @@ class _Answer:
                 told = [WriteStatus(new, soon=True)]
             case Writing.NOT:
                 pass
+        told += images_to_note(observed)
         looks: list[float | None] = []
         ends = situation.kind in (Kind.SUCCEEDED, Kind.FAILED)
         if standing.trusted:

@@ -10,9 +10,9 @@ from typing import Final
 from ..actions import PostEvent
 from ..observed import Ended, Observed, Status
 from .course import Kind, Reason, Situation
-from .status import is_stalled, reason_of
+from .status import IMAGE_CHANGED, is_stalled, reason_of
 
-__all__ = ["events"]
+__all__ = ["events", "warnings"]
 
 _CRASHES: Final = frozenset({"crashed", "lost", "never begun"})
 _DISRUPTIONS: Final = frozenset({"evicted", "node lost", "handed back"})
@@ -28,6 +28,18 @@ _BETWEEN_ATTEMPTS: Final = frozenset(
 
 def events(observed: Observed, situation: Situation, new: Status) -> list[PostEvent]:
     """What has happened between the written status and the one that is about to be."""
+    return [*_story(observed, situation, new), *warnings(observed.workflow.status, new)]
+
+
+def warnings(old: Status, new: Status) -> list[PostEvent]:
+    """What a person should know, and the run goes on in spite of."""
+    changed = new.conditions.get(IMAGE_CHANGED)
+    if changed is None or IMAGE_CHANGED in old.conditions:
+        return []
+    return [PostEvent(IMAGE_CHANGED, changed.message, warning=True)]
+
+
+def _story(observed: Observed, situation: Situation, new: Status) -> list[PostEvent]:
     old = observed.workflow.status
     before = reason_of(old)
     last = None if observed.run is None else observed.run.last

@@ -10,9 +10,11 @@ from typing import Final
 from ..bounded import cut
 from ..observed import FINISHED, Condition, Observed, Status
 from .course import Kind, Reason, Situation
+from .images import moved_tag
 from .outcome import error_of, result_of
 
 __all__ = [
+    "IMAGE_CHANGED",
     "Writing",
     "bound",
     "is_stalled",
@@ -26,6 +28,8 @@ __all__ = [
 SUCCEEDED: Final = "Succeeded"
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
+IMAGE_CHANGED: Final = "ImageChanged"
+"""A warning that stays: attempts have run different images under one name. kstatus takes no notice of it."""
 
 _MAX_MESSAGE: Final = 1024
 """Bytes of a condition's message."""
@@ -121,9 +125,13 @@ def bound(observed: Observed, status: Status) -> Status:
 
 
 def seen_again(observed: Observed) -> Status:
-    """The status of a Workflow that has finished: nothing in it changes, but that all that was asked since was seen."""
+    """The status of a Workflow that has finished: nothing in it changes, but that all that was asked since was seen.
+
+    Which image a short attempt ran may be known only after it has ended its run.
+    """
     generation, old = observed.workflow.generation, observed.workflow.status
-    conditions = {name: replace(condition, generation=generation) for name, condition in old.conditions.items()}
+    conditions = {**old.conditions, **_warnings(observed)}
+    conditions = {name: replace(condition, generation=generation) for name, condition in conditions.items()}
     return replace(old, observed_generation=generation, conditions=conditions, restart=observed.workflow.restart)
 
 
@@ -164,7 +172,18 @@ def _conditions(observed: Observed, situation: Situation) -> dict[str, Condition
         before = old.get(name)
         since = before.since if before is not None and before.status == state else observed.now.replace(microsecond=0)
         conditions[name] = Condition(name, state, str(situation.reason), message, since, observed.workflow.generation)
-    return conditions
+    return {**conditions, **_warnings(observed)}
+
+
+def _warnings(observed: Observed) -> dict[str, Condition]:
+    """The condition of a tag that has moved; once told it stays, though the tag may move back."""
+    workflow, moved = observed.workflow, moved_tag(observed)
+    before = workflow.status.conditions.get(IMAGE_CHANGED)
+    if moved is None:
+        return {} if before is None else {IMAGE_CHANGED: replace(before, generation=workflow.generation)}
+    since = observed.now.replace(microsecond=0) if before is None else before.since
+    message = cut(moved, _MAX_MESSAGE)
+    return {IMAGE_CHANGED: Condition(IMAGE_CHANGED, "True", "TagMoved", message, since, workflow.generation)}
 
 
 def _phase(situation: Situation) -> str:

@@ -32,6 +32,8 @@ class Scene:
         self.namespace = namespace
         self._children = children
         self.database = database
+        self.image_id = ""
+        """What the kubelet says that pods run."""
 
     def _path(self, plural: str, name: str = "") -> str:
         root = "/apis/perdure.io/v1alpha1" if plural == "workflows" else "/api/v1"
@@ -116,7 +118,7 @@ class Scene:
         env |= {"PERDURE_POD_NAME": pod["metadata"]["name"], "PERDURE_NODE_NAME": "node-1"}
         assert container["command"] == ["perdure", "exec"]
         child = self._children.start([sys.executable, "-m", "perdure.cli", "exec"], env=env)
-        self.tell(pod, {"phase": "Running", "containerStatuses": [_container(running={})]})
+        self.tell(pod, {"phase": "Running", "containerStatuses": [self._container(running={})]})
         return child
 
     def play_to_the_end(self, pod: Json) -> int:
@@ -129,7 +131,7 @@ class Scene:
         """Say in a pod's status that its container has ended, as its kubelet would."""
         phase, reason = ("Failed", "Error") if code else ("Succeeded", "Completed")
         ended = {"exitCode": code & 0xFF, "reason": reason}
-        self.tell(pod, {"phase": phase, "containerStatuses": [_container(terminated=ended)]})
+        self.tell(pod, {"phase": phase, "containerStatuses": [self._container(terminated=ended)]})
 
     def tell(self, pod: Json, status: Json) -> None:
         """Change a pod's status, if it is still there."""
@@ -156,6 +158,6 @@ class Scene:
         """Its result."""
         return json.loads(json.dumps(self.status(name).get("result")))
 
-
-def _container(**state: Json) -> Json:
-    return {"name": "workflow", "image": "", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+    def _container(self, **state: Json) -> Json:
+        said = {"name": "workflow", "image": "", "imageID": self.image_id, "ready": False, "restartCount": 0}
+        return {**said, "state": state}

@@ -73,7 +73,7 @@ class Session:
     def begin(self, attempt: Attempt, *, client: int = CLIENT_VERSION, process: UUID | None = None) -> dict[str, Any]:
         with self.connection.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(
-                "SELECT * FROM perdure.begin(%s, %s, %s, %s, 'host', 42, 4242, 'node', 'image')",
+                "SELECT * FROM perdure.begin(%s, %s, %s, %s, 'host', 42, 4242, 'node', NULL)",
                 [attempt.run, attempt.token, process or attempt.process, client],
             ).fetchone()
         assert row is not None

@@ -130,6 +130,34 @@ async def test_what_is_seen_of_a_run_from_its_insert_to_its_end(database: Databa
 
 
 @asynchronous
+async def test_the_image_of_each_attempt_is_noted_once_and_remembered(database: Database, pod: Session) -> None:
+    async with opened(database.url) as store:
+        uid, other = await inserted(store), await inserted(store, "other")
+        first = await claimed(store, uid)
+        attempt = begin(pod, uid, first)
+        assert (await run_of(store, uid)).image is None
+        assert await store.note_image(uid, first, "sha256:1")
+        assert not await store.note_image(uid, first, "sha256:2"), "what an attempt has run does not change"
+        assert not await store.note_image(other, first, "sha256:2")
+        run = await run_of(store, uid)
+        assert (run.image, run.first_image) == ("sha256:1", None)
+
+        pod.hand_back(attempt, "crashed", "")
+        run = await run_of(store, uid)
+        assert run.last is not None
+        assert (run.image, run.last.image) == (None, "sha256:1")
+
+        await store.hand_back(uid, await claimed(store, uid), "evicted", detail="its image was never known")
+        third = await claimed(store, uid)
+        begin(pod, uid, third)
+        await store.note_image(uid, third, "sha256:3")
+        run = await run_of(store, uid)
+        assert run.last is not None
+        assert (run.first_image, run.last.image, run.image) == ((1, "sha256:1"), None, "sha256:3")
+        assert [one.image for one in await store.attempts(uid)] == ["sha256:1", None, "sha256:3"]
+
+
+@asynchronous
 async def test_long_values_are_not_read(database: Database, pod: Session) -> None:
     async with opened(database.url) as store:
         fits, long, failed = [await inserted(store, str(n)) for n in range(3)]

@@ -88,6 +88,11 @@ def test_a_pod_that_runs():
     assert not seen.over
 
 
+def test_the_image_that_a_pod_runs():
+    assert pod("Pending", waiting("ContainerCreating") | {"imageID": ""}).image_id is None
+    assert pod("Running", RUNNING | {"imageID": "a/b@sha256:1"}).image_id == "a/b@sha256:1"
+
+
 def test_how_near_a_pod_is_to_its_start():
     bound = condition("PodScheduled", "True")
     unbound = {"metadata": {}, "spec": {"containers": []}, "status": {"phase": "Pending"}}

@@ -21,6 +21,7 @@ class Attempt:
     begun: bool = False
     ending: str | None = None
     detail: str | None = None
+    image: str | None = None
     at: datetime | None = None
 
 
@@ -146,6 +147,11 @@ class ModelStore:
             row.backoff_limit, row.deadline_seconds = limits.backoff_limit, limits.deadline_seconds
             row.suspend = limits.suspend
 
+    def note_image(self, token: Claim, image: str) -> None:
+        for attempt in self.row.attempts.values() if self.row is not None else ():
+            if attempt.claim == token and attempt.image is None:
+                attempt.image = image
+
     def read(self, silent: str | None) -> Run | None:
         row = self.row
         if row is None:
@@ -170,6 +176,8 @@ class ModelStore:
             error=row.error,
             finished=row.finished,
             last=self._last(row),
+            image=None if row.claim is None else row.attempts[row.attempt].image,
+            first_image=self._first_image(row),
         )
 
     def _owned(self, token: Claim) -> Row | None:
@@ -190,5 +198,9 @@ class ModelStore:
     def _last(self, row: Row) -> Ended | None:
         for number, one in sorted(row.attempts.items(), reverse=True):
             if one.ending is not None and one.at is not None:
-                return Ended(number, one.ending, None, None, one.detail, one.at)
+                return Ended(number, one.ending, None, None, one.detail, one.at, one.image)
         return None
+
+    def _first_image(self, row: Row) -> tuple[int, str] | None:
+        noted = ((number, one.image) for number, one in sorted(row.attempts.items()) if one.image is not None)
+        return next(noted, None) if row.attempt > 1 else None

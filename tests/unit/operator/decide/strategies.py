@@ -26,6 +26,7 @@ from tests.unit.operator.decide.builders import NOW, OTHER_STORE, STORE, UID, to
 
 texts = st.sampled_from(["", "a", "exceeded quota", "is being terminated", "node lost", "\ud800\x00ü" * 400])
 maybe_text = st.none() | texts
+images = st.sampled_from(["sha256:1", "sha256:2", "a@sha256:1", "a@sha256:2", ""])
 seconds = st.sampled_from([-1e12, -700.0, -1.0, 0.0, 0.5, 29.0, 31.0, 601.0, 1e12])
 counts = st.sampled_from([0, 1, 2, 3, 7, 21, 10**9])
 moments = st.sampled_from(
@@ -77,6 +78,8 @@ runs = st.builds(
     started=st.none() | moments,
     finished=st.none() | moments,
     last=st.none() | endings,
+    image=st.none() | images,
+    first_image=st.none() | st.tuples(counts, images),
 )
 ends = st.builds(
     ContainerEnd,
@@ -103,6 +106,7 @@ pods = st.builds(
     finished_at=st.none() | moments,
     stage=st.sampled_from(Stage),
     progressed=st.none() | moments,
+    image_id=st.none() | images,
     generation=st.none() | counts,
 )
 conditions = st.dictionaries(

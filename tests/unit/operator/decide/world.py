@@ -21,6 +21,7 @@ from perdure_operator.actions import (
     HandBack,
     InsertRun,
     LookAgain,
+    NoteImage,
     PostEvent,
     RequestCancel,
     SetLimits,
@@ -82,6 +83,7 @@ class World:
         self.capacity: str | None = None
         self.refusing: str | None = None
         self.pulls: str | None = None
+        self.image = "sha256:one"
         self.places = True
         # What happened, for tests.
         self.done_ever: dict[str, int] = {}
@@ -197,7 +199,7 @@ class World:
                 self.pods[uid] = replace(pod, node="node-1", stage=Stage.TAKEN, waiting=(self.pulls, "image"))
             elif process.alive:
                 started = replace(pod, node="node-1", waiting=None, phase=PodPhase.RUNNING, stage=Stage.STARTED)
-                self.pods[uid] = replace(started, progressed=self.clock)
+                self.pods[uid] = replace(started, progressed=self.clock, image_id=self.image)
             return
         if pod.phase is not PodPhase.RUNNING:
             return
@@ -410,6 +412,8 @@ class World:
                 operator.pods = {uid: self.pods.get(uid, one) for uid, one in operator.pods.items() if uid in self.pods}
             case HandBack(claim, ending, detail):
                 return store.hand_back(claim, ending, detail)
+            case NoteImage(claim, image):
+                store.note_image(claim, image)
             case SetLimits(limits):
                 store.set_limits(limits)
             case RequestCancel():
