@@ -49,6 +49,9 @@ class Line:
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
         self.latency = 0.0
+        """Seconds to the server."""
+        self.way_back = 0.0
+        """Seconds for the answer to a write."""
         self.cut = False
         self.hangs = False
         self.loses_answers = False
@@ -63,7 +66,7 @@ class Line:
         await self._carried(_ANSWERS_WITHIN)
         if self._leases.stored is not None:
             raise AlreadyExists("create leases", "there is one")
-        return self._answered(self._leases.put(body))
+        return await self._answered(self._leases.put(body))
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: Json, *, timeout: float) -> Json:
         await self._carried(timeout)
@@ -72,7 +75,7 @@ class Line:
             raise NotFound("update leases", "there is none")
         if stored["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
             raise Conflict("update leases", "it has been modified")
-        return self._answered(self._leases.put(body))
+        return await self._answered(self._leases.put(body))
 
     async def _carried(self, within: float) -> None:
         await asyncio.sleep(min(self.latency, within))
@@ -81,7 +84,8 @@ class Line:
         if self.cut or self.hangs or self.latency >= within:
             raise Unavailable("leases", "no answer")
 
-    def _answered(self, answer: Json) -> Json:
+    async def _answered(self, answer: Json) -> Json:
+        await asyncio.sleep(self.way_back)
         if self.loses_answers:
             raise Unavailable("leases", "the answer is lost")
         return answer

@@ -207,6 +207,24 @@ async def test_a_renewal_whose_answer_is_lost_was_one_all_the_same() -> None:
 
 
 @in_jumping_time
+async def test_a_renewal_counts_from_when_it_was_written_as_it_does_for_the_others() -> None:
+    campaign = Campaign()
+    campaign.join("a")
+    await campaign.until("a")
+    campaign.lines["a"].way_back = 4.0
+    renewals = len(campaign.leases.holders)
+    while len(campaign.leases.holders) == renewals:
+        await asyncio.sleep(0.05)
+    written = now()
+    await asyncio.sleep(4.1)
+    campaign.lines["a"].cut = True
+    while campaign.at_work:
+        await asyncio.sleep(0.05)
+    assert now() - written <= TIMES.renew + 0.1
+    await campaign.end()
+
+
+@in_jumping_time
 async def test_what_a_stranger_changes_in_a_held_lease_costs_one_renewal() -> None:
     campaign = Campaign()
     campaign.join("a")
