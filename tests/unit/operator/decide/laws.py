@@ -12,6 +12,7 @@ from perdure_operator.actions import (
     HandBack,
     InsertRun,
     LookAgain,
+    NoteImage,
     PostEvent,
     SetLimits,
     WriteStatus,
@@ -35,7 +36,9 @@ def one_status_at_most_and_events_only_with_it(seen: Observed, actions: list[Any
 
 
 def every_answer_does_something_or_tells_what_it_waits_for(seen: Observed, actions: list[Any]) -> None:
-    waits = all(isinstance(action, (WriteStatus, PostEvent, LookAgain, DeletePod, SetLimits)) for action in actions)
+    waits = all(
+        isinstance(action, (WriteStatus, PostEvent, NoteImage, LookAgain, DeletePod, SetLimits)) for action in actions
+    )
     status = next((action.status for action in actions if isinstance(action, WriteStatus)), seen.workflow.status)
     told = status.conditions.get("Finished")
     if waits and not seen.workflow.deleting:
