@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -14,17 +13,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from perdure.cli.display import Display, new_display
+from perdure.cli.display import Display
 from perdure.cli.documents import print_document
-from perdure.cli.local_run import Interrupted
+from perdure.cli.foreground import Interrupted, interrupted, show_ending, shown
 from perdure.cli.place import Place, open_place
 from perdure.cli.process import StopRequests
-from perdure.cli.run import INTERRUPTED, ending, report
+from perdure.cli.run import report
 from perdure.errors import RunConflict, UsageError
 from perdure.pod.exit_codes import ExitCode
 from perdure.pod.source import files_of_source, problem_with_files
 from perdure.store.manifest_runs import ManifestRunStore, StoredManifest
-from perdure.store.records import RunDetail, RunState
+from perdure.store.records import RunDetail
 
 from ..api.names import API_VERSION, KIND
 from ..api.status_document import status_document
@@ -55,27 +54,18 @@ def run(arguments: Namespace) -> int:
             elif code.problem is not None:
                 raise UsageError(f"the Workflow {workflow.key.name}: {code.problem}")
             bound = _bound(workflow, found)
-            display = new_display(f"{workflow.spec.entrypoint}  {_title(workflow)}")
-            _tell(display, manifest, template, workflow.spec)
-            local = LocalWorkflow(bound, code, template.variables, int(grace_of(workflow.spec)), place, display, stops)
             try:
-                detail = local.settle()
+                with shown(f"{workflow.spec.entrypoint}  {_title(workflow)}") as display:
+                    _tell(display, manifest, template, workflow.spec)
+                    grace = int(grace_of(workflow.spec))
+                    local = LocalWorkflow(bound, code, template.variables, grace, place, display, stops)
+                    detail = local.settle()
             except AnotherRun:
-                display.close()
                 continue
             except Interrupted:
-                display.close()
-                sys.stderr.write(f"perdure: interrupted; go on with: {_again(arguments)}\n")
-                return INTERRUPTED if stops.first in (None, signal.SIGINT) else ExitCode.HANDED_BACK
-            except BaseException:
-                display.close()
-                raise
+                return interrupted(stops, _again(arguments))
             break
-        ended = detail is not None and detail.run.state.ended
-        if detail is not None and ended:
-            display.close(ending(detail), well=detail.run.state is RunState.SUCCEEDED)
-        else:
-            display.close()
+        show_ending(display, detail)
     return _report(local.workflow, detail, arguments)
 
 
@@ -155,11 +145,11 @@ def _tell(display: Display, manifest: Manifest, template: LocalTemplate, spec: S
         display.note("the code is that of the current folder and of this Python, not of the image")
 
 
-def _again(arguments: Namespace) -> str:
+def _again(arguments: Namespace) -> list[str]:
     words = ["perdure", "run", arguments.workflow]
     if arguments.output != "text":
         words += ["-o", arguments.output]
-    return shlex.join(words)
+    return words
 
 
 def _report(workflow: Workflow, detail: RunDetail | None, arguments: Namespace) -> int:

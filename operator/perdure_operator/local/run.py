@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +16,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from perdure.cli.display import Display
-from perdure.cli.local_run import Interrupted
+from perdure.cli.foreground import ASK, LOOK, PATIENCE, Interrupted, wait
 from perdure.cli.place import Place
 from perdure.cli.process import StopRequests
 from perdure.errors import RunNotFound, StoreError, StoreUnavailable
 from perdure.names import Claim
-from perdure.pod.environment import DEFAULT_LEASE_SECONDS
+from perdure.pod.environment import lease_seconds
 from perdure.store.manifest_runs import ManifestRunStore
 from perdure.store.records import MANIFEST_OWNER, RunDetail
 from perdure.worker.host import this_process
@@ -37,6 +36,7 @@ from ..actions import (
     HandBack,
     InsertRun,
     LookAgain,
+    NoteImage,
     PostEvent,
     RequestCancel,
     SetLimits,
@@ -55,17 +55,8 @@ __all__ = ["AnotherRun", "Code", "LocalWorkflow"]
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 600.0
-"""Seconds for which a store that is away is waited for."""
-
-_ASK: Final = 2.0
-"""Seconds that one question to the store may take, so that Ctrl-C is heard."""
-
-_LOOK: Final = 0.3
-"""Seconds from look to look while no process of ours works."""
-
 _LOOK_WORKING: Final = 5.0
-"""The same while one does, which tells by itself when it ends."""
+"""Seconds from look to look while a process of ours works, which tells by itself when it ends."""
 
 _ROUNDS: Final = 20
 """So many rounds may follow one another without a pause."""
@@ -116,13 +107,13 @@ class LocalWorkflow:
         self._place = place
         self._display = display
         self._stops = stops
-        lease = float(os.environ.get("PERDURE_LEASE_SECONDS") or DEFAULT_LEASE_SECONDS)
-        self._store = OperatorStore(place.url, MANIFEST_OWNER, lease=lease, connections=1, limit=_ASK)
-        self._runs = ManifestRunStore(place.url, patience=_ASK)
+        lease = lease_seconds(os.environ)
+        self._store = OperatorStore(place.url, MANIFEST_OWNER, lease=lease, connections=1, limit=ASK)
+        self._runs = ManifestRunStore(place.url, patience=ASK)
         self._loop = asyncio.Runner()
         self._pods = LocalPods(display, stops, grace, _now)
         self._elsewhere = Elsewhere(lease, _now)
-        self._look = _LOOK
+        self._look = LOOK
         self._applied = False
         self._claimed: Claim | None = None
         self._known = False
@@ -175,10 +166,10 @@ class LocalWorkflow:
         self._elsewhere.failed()
         if self._stops.count and not self._pods.alive:
             raise Interrupted from error
-        if time.monotonic() - since > _PATIENCE:
+        if time.monotonic() - since > PATIENCE:
             raise error
         self._display.waiting(f"the store does not answer, trying again ({error})", None)
-        self._look = _LOOK
+        self._look = LOOK
         self._place.ensure()
 
     # Observing.
@@ -249,7 +240,7 @@ class LocalWorkflow:
 
     def _apply(self, observed: Observed, actions: Sequence[Action]) -> bool:
         """Do what was decided; whether to look at everything anew at once."""
-        self._look = _LOOK_WORKING if self._pods.alive else _LOOK
+        self._look = _LOOK_WORKING if self._pods.alive else LOOK
         again = False
         for action in actions:
             match action:
@@ -263,8 +254,8 @@ class LocalWorkflow:
                 case DeletePod(pod):
                     if not self._pods.delete(pod.uid):
                         self._elsewhere.stop()
-                case DeleteWorkflow():
-                    pass  # a file is not ours to delete
+                case DeleteWorkflow() | NoteImage():
+                    pass  # a file is not ours to delete, and a process has no image
                 case _:
                     if not self._change(observed, action):
                         return False
@@ -337,7 +328,7 @@ class LocalWorkflow:
             "PERDURE_RUN_ID": str(self.workflow.uid),
             "PERDURE_CLAIM": str(claim),
             "PERDURE_GRACE_SECONDS": str(self._grace),
-            "PERDURE_PATIENCE_SECONDS": str(_PATIENCE),
+            "PERDURE_PATIENCE_SECONDS": str(PATIENCE),
             "PERDURE_POD_NAME": name,
         }
 
@@ -353,12 +344,8 @@ class LocalWorkflow:
         """Wait until the next look; less where something happens before."""
         if self._pods.alive:
             self._pods.work(self._look)
-            return
-        ends = time.monotonic() + self._look
-        while not self._stops.count and (left := ends - time.monotonic()) > 0:
-            self._display.refresh()
-            select.select([self._stops], [], [], min(left, 0.1))
-            self._stops.clear()
+        else:
+            wait(self._stops, self._display, time.monotonic() + self._look)
 
     def _ask(self, question: Coroutine[Any, Any, T]) -> T:
         return self._loop.run(question)

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ..errors import RunNotFound, StoreError, StoreUnavailable
 from ..names import Claim, RunId
-from ..pod.environment import DEFAULT_LEASE_SECONDS
+from ..pod.environment import lease_seconds
 from ..pod.exit_codes import ExitCode
 from ..store.attempts import AttemptStore
 from ..store.opener import Opener
@@ -26,28 +26,16 @@ from ..store.standing import Standing, StandingStore
 from ..worker.host import is_gone, this_process
 from ..worker.observer import ProcessObserver
 from .display import Display
+from .foreground import ASK, LOOK, PATIENCE, Interrupted, wait
 from .place import Place
 from .process import AttemptProcess, StopRequests
 
-__all__ = ["Interrupted", "LocalRun"]
+__all__ = ["LocalRun"]
 
 T = TypeVar("T")
 
-_PATIENCE = 600.0
-"""Seconds for which a store that is away is waited for."""
-
-_ASK = 2.0
-"""Seconds that one question to the store may take, so that Ctrl-C is heard."""
-
-_LOOK = 0.3
-"""Seconds from look to look at a run that another process has."""
-
 _PAUSE = 1.0
 """Seconds before the run is claimed anew after its process left without a crash."""
-
-
-class Interrupted(Exception):
-    """The person, or the system, wants the command to stop; the run can go on later."""
 
 
 class LocalRun:
@@ -67,8 +55,8 @@ class LocalRun:
         self._folder = folder
         self._display = display
         self._stops = stops
-        self._lease = float(os.environ.get("PERDURE_LEASE_SECONDS") or DEFAULT_LEASE_SECONDS)
-        self._store = StandingStore(place.url, patience=_ASK)
+        self._lease = lease_seconds(os.environ)
+        self._store = StandingStore(place.url, patience=ASK)
         self._processes = ProcessStore(place.url, self._lease)
         self._observer = ProcessObserver(self._lease, self._lease / 2, is_gone)
         self._unbegun: tuple[int, float] | None = None
@@ -121,7 +109,7 @@ class LocalRun:
                 "PERDURE_DATABASE_URL": self._place.url,
                 "PERDURE_RUN_ID": str(self._run),
                 "PERDURE_CLAIM": str(claim),
-                "PERDURE_PATIENCE_SECONDS": str(_PATIENCE),
+                "PERDURE_PATIENCE_SECONDS": str(PATIENCE),
                 "PERDURE_IMPORT_PATH": str(self._folder or ""),
             },
             self._display.event,
@@ -194,7 +182,7 @@ class LocalRun:
         self._wait(f"attempt {standing.attempt} is about to begin in another process", None)
 
     def _hand_back(self, claim: Claim, ending: str, detail: str) -> None:
-        store = AttemptStore(Opener(self._place.url, patience=_ASK))
+        store = AttemptStore(Opener(self._place.url, patience=ASK))
         try:
             self._ask(lambda: store.hand_back(self._run, claim, ending, detail=detail))
         finally:
@@ -205,16 +193,8 @@ class LocalRun:
     def _wait(self, what: str, until: float | None, *, whole: bool = False) -> None:
         """Wait a moment, or all of the time until then; less when told to stop."""
         self._display.waiting(what, until)
-        ends = until if whole and until is not None else min(until or 1e18, time.monotonic() + _LOOK)
-        while not self._stops.count and (left := ends - time.monotonic()) > 0:
-            self._display.refresh()
-            self._pause(min(left, 0.1))
-
-    def _pause(self, seconds: float) -> None:
-        import select
-
-        select.select([self._stops], [], [], seconds)
-        self._stops.clear()
+        ends = until if whole and until is not None else min(until or 1e18, time.monotonic() + LOOK)
+        wait(self._stops, self._display, ends)
 
     def _standing(self) -> Standing:
         found = self._ask(lambda: self._store.standing(self._run))
@@ -239,8 +219,8 @@ class LocalRun:
                 self._unbegun = None
                 if self._stops.count:
                     raise Interrupted from error
-                if time.monotonic() - since > _PATIENCE:
+                if time.monotonic() - since > PATIENCE:
                     raise
                 self._display.waiting(f"the store does not answer, trying again ({error})", None)
                 self._place.ensure()
-                self._pause(0.2)
+                wait(self._stops, self._display, time.monotonic() + LOOK)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -19,17 +17,14 @@ from ..errors import UsageError
 from ..failures import Failure
 from ..pod.exit_codes import ExitCode
 from ..store.records import RunDetail, RunState
-from .display import duration, new_display
 from .documents import outcome_document, print_document
-from .local_run import Interrupted, LocalRun
+from .foreground import Interrupted, interrupted, show_ending, shown
+from .local_run import LocalRun
 from .manifest import MANIFESTS, run_manifest
 from .place import open_place
 from .process import StopRequests
 
-__all__ = ["INTERRUPTED", "ending", "report", "run"]
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+__all__ = ["report", "run"]
 
 
 def run(arguments: Namespace) -> int:
@@ -48,17 +43,12 @@ def run(arguments: Namespace) -> int:
             handle = client.start(
                 definition.entrypoint, id=identifier, input=given, backoff_limit=_or(arguments.backoff_limit, 6)
             )
-        display = new_display(f"{definition.entrypoint}  {identifier}")
         try:
-            detail = LocalRun(handle.run_id, store, folder, display, stops).finish()
+            with shown(f"{definition.entrypoint}  {identifier}") as display:
+                detail = LocalRun(handle.run_id, store, folder, display, stops).finish()
         except Interrupted:
-            display.close()
-            sys.stderr.write(f"perdure: interrupted; go on with: {_again(arguments, identifier)}\n")
-            return INTERRUPTED if stops.first in (None, signal.SIGINT) else ExitCode.HANDED_BACK
-        except BaseException:
-            display.close()
-            raise
-        display.close(ending(detail), well=detail.run.state is RunState.SUCCEEDED)
+            return interrupted(stops, _again(arguments, identifier))
+        show_ending(display, detail)
     return report(detail, arguments.output)
 
 
@@ -96,22 +86,13 @@ def _or(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def _again(arguments: Namespace, identifier: str) -> str:
+def _again(arguments: Namespace, identifier: str) -> list[str]:
     words = ["perdure", "run", arguments.workflow, "--id", identifier]
     if arguments.input is not None:
         words += ["--input", arguments.input]
     if arguments.queue != "default":
         words += ["--queue", arguments.queue]
-    return shlex.join(words)
-
-
-def ending(detail: RunDetail) -> str:
-    """How a run has ended, in a few words."""
-    run = detail.run
-    took = ""
-    if run.started is not None and run.finished is not None:
-        took = f" after {duration((run.finished - run.started).total_seconds())}"
-    return f"{run.state}{took}" + (f", {run.attempts} attempts" if run.attempts > 1 else "")
+    return words
 
 
 def report(detail: RunDetail, format: str, document: Mapping[str, Any] | None = None) -> int:

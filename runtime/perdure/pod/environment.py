@@ -15,7 +15,7 @@ from uuid import UUID
 from perdure.errors import UsageError
 from perdure.names import Claim, RunId
 
-__all__ = ["DEFAULT_GRACE_SECONDS", "DEFAULT_LEASE_SECONDS", "PodEnvironment"]
+__all__ = ["DEFAULT_GRACE_SECONDS", "DEFAULT_LEASE_SECONDS", "PodEnvironment", "lease_seconds"]
 
 DEFAULT_GRACE_SECONDS: Final = 30.0
 """Time from SIGTERM to SIGKILL, as Kubernetes has it (`terminationGracePeriodSeconds`)."""
@@ -84,9 +84,20 @@ class PodEnvironment:
             node_name=reading.text("PERDURE_NODE_NAME"),
             image_id=reading.text("PERDURE_IMAGE_ID"),
         )
-        if reading.problems:
-            raise UsageError("; ".join(reading.problems))
+        reading.check()
         return environment
+
+
+def lease_seconds(environ: Mapping[str, str]) -> float:
+    """`PERDURE_LEASE_SECONDS`, for who watches processes that have it.
+
+    Raises:
+        UsageError: it is no number of seconds.
+    """
+    reading = _Reading(environ)
+    lease = reading.seconds("PERDURE_LEASE_SECONDS", DEFAULT_LEASE_SECONDS)
+    reading.check()
+    return lease
 
 
 class _Reading:
@@ -95,6 +106,10 @@ class _Reading:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[str] = []
+
+    def check(self) -> None:
+        if self.problems:
+            raise UsageError("; ".join(self.problems))
 
     def url(self, variable: str) -> str:
         value = self._required(variable, "the store as a URL: postgresql://user:password@host:5432/database")

@@ -8,6 +8,7 @@ import pytest
 
 from perdure.errors import UsageError
 from perdure.pod import PodEnvironment
+from perdure.pod.environment import DEFAULT_LEASE_SECONDS, lease_seconds
 
 RUN, CLAIM = "7b0e2f0e-3a53-4b52-9c5d-111111111111", "7b0e2f0e-3a53-4b52-9c5d-222222222222"
 NEEDED = {
@@ -83,6 +84,13 @@ def test_what_is_wrong_is_named(variable: str, value: str):
     with pytest.raises(UsageError, match=f"^{variable} ") as raised:
         PodEnvironment.parse(NEEDED | {variable: value})
     assert str(raised.value).count("PERDURE_") == 1
+
+
+def test_the_lease_alone_is_read_as_with_the_others():
+    assert lease_seconds({"PERDURE_LEASE_SECONDS": " 1.5 "}) == 1.5
+    assert lease_seconds({"PERDURE_LEASE_SECONDS": ""}) == lease_seconds({}) == DEFAULT_LEASE_SECONDS
+    with pytest.raises(UsageError, match=r"^PERDURE_LEASE_SECONDS is 'soon': a number of seconds above 0"):
+        lease_seconds({"PERDURE_LEASE_SECONDS": "soon"})
 
 
 def test_all_mistakes_are_told_at_once():
