@@ -7,7 +7,7 @@ import sys
 
 from tests.cluster import kind
 from tests.cluster.built import prerequisites
-from tests.cluster.built.binaries import KUBERNETES_VERSION, binaries
+from tests.cluster.built.binaries import HELM, KUBE_SCORE, KUBERNETES_VERSION, binaries, program
 from tests.cluster.given import KUBECONFIG
 from tests.cluster.images import python_image
 from tests.cluster.progress import Failed
@@ -17,11 +17,10 @@ __all__ = ["build"]
 
 def build() -> int:
     """Build what the cluster is made of, where the cache does not have it."""
-    if given := os.environ.get(KUBECONFIG):
-        _say(f"The tests use the cluster of {given}: nothing to build")
-        return 0
     try:
-        if kind.engine():
+        if given := os.environ.get(KUBECONFIG):
+            _say(f"The tests use the cluster of {given}: nothing to build for it")
+        elif kind.engine():
             python_image(_say)
             _say("The tests use kind; the images for it are built")
         else:
@@ -29,6 +28,9 @@ def build() -> int:
             binaries(_say)
             python_image(_say)
             _say(f"Kubernetes {KUBERNETES_VERSION} and the images for it are built")
+        for module in (HELM, KUBE_SCORE):
+            if prerequisites.go_lack(module.folder) is None:  # else the tests of the chart say so
+                program(module, _say)
     except prerequisites.Lacking as lacking:
         print(lacking, file=sys.stderr)
         return int(os.environ.get("CI", "").lower() == "true")

@@ -1,7 +1,8 @@
-"""The programs that the cluster runs, built from the Go modules in parts/ and kept in the user's cache.
+"""The programs that the cluster runs and its tests need, built from the Go modules in parts/, kept in the user's cache.
 
 All of Kubernetes is one program of many names, since its parts share nearly all of their code; CoreDNS is another.
-The key is what goes into the build, so that a raised version is built anew and nothing else is.
+What reads the chart, Helm and kube-score, has entries of its own. The key is what goes into the build, so that a raised
+version is built anew and nothing else is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.cluster.progress import Failed, output, progress
 from tests.harness import cache
 from tests.harness.cache import Say
 
-__all__ = ["KUBERNETES_VERSION", "Module", "binaries", "build"]
+__all__ = ["HELM", "KUBERNETES_VERSION", "KUBE_SCORE", "Module", "binaries", "build", "program"]
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
 
@@ -27,7 +28,7 @@ _PACKAGE = "package "  # begins each line that names one
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A Go module whose main package is one program."""
+    """A Go module that pins one program."""
 
     title: str
     folder: Path
@@ -37,6 +38,8 @@ class Module:
     """The program's file, then the links to it."""
     symbols: str = ""
     """The Go package whose variables tell the program its own version, if it does not know otherwise."""
+    package: str = "."
+    """The program's main package: the module's own, or one that it requires as a tool."""
 
     @property
     def version(self) -> str:
@@ -59,6 +62,8 @@ class Module:
         """Everything that decides what the program is, but for the version of Go."""
         yield from self.names
         yield from self.flags
+        if self.package != ".":
+            yield self.package
         for file in [self.folder / "go.mod", self.folder / "go.sum", *sorted(self.folder.glob("*.go"))]:
             yield file.name
             yield file.read_bytes()
@@ -90,6 +95,27 @@ _MODULES = (
 
 KUBERNETES_VERSION = _MODULES[0].version
 
+HELM = Module(
+    title="Helm",
+    folder=PARTS / "helm",
+    version_of="helm.sh/helm/v4",
+    names=("helm",),
+    package="helm.sh/helm/v4/cmd/helm",
+)
+KUBE_SCORE = Module(
+    title="kube-score",
+    folder=PARTS / "kube-score",
+    version_of="github.com/zegl/kube-score",
+    names=("kube-score",),
+    package="github.com/zegl/kube-score/cmd/kube-score",
+)
+
+
+def program(module: Module, say: Say) -> Path:
+    """A program that is no part of the cluster, under a key of its own; built and errors as `binaries`."""
+    name = module.names[0]
+    return cache.entry(name, _key([module]), lambda into: build(module, into, say), say) / name
+
 
 def binaries(say: Say, modules: Sequence[Module] = _MODULES) -> Path:
     """The folder with etcd, kubectl, coredns and every part of Kubernetes; built first if it is not in the cache.
@@ -98,13 +124,16 @@ def binaries(say: Say, modules: Sequence[Module] = _MODULES) -> Path:
         Lacking: they have to be built, and Go or the network is missing.
         Failed: the build failed; the message holds what Go said.
     """
-    key = cache.key_of([platform.machine(), *(part for module in modules for part in module.inputs())])
 
     def make(into: Path) -> None:
         for module in modules:
             build(module, into, say)
 
-    return cache.entry("binaries", key, make, say)
+    return cache.entry("binaries", _key(modules), make, say)
+
+
+def _key(modules: Sequence[Module]) -> str:
+    return cache.key_of([platform.machine(), *(part for module in modules for part in module.inputs())])
 
 
 def build(module: Module, into: Path, say: Say) -> None:
@@ -116,7 +145,7 @@ def build(module: Module, into: Path, say: Say) -> None:
     packages = _packages(module, label, say)
     built = 0
     with progress(say, lambda: f"{label}: {built:,} of {packages:,} packages"):
-        for _ in _go(module, "build", "-v", *module.flags, "-o", str(into / module.names[0]), "."):
+        for _ in _go(module, "build", "-v", *module.flags, "-o", str(into / module.names[0]), module.package):
             built += 1
     for name in module.names[1:]:
         (into / name).symlink_to(module.names[0])
@@ -126,7 +155,7 @@ def _packages(module: Module, label: str, say: Say) -> int:
     """How many packages there are to build; downloads them."""
     packages = downloads = 0
     with progress(say, lambda: f"{label}: {downloads:,} modules downloaded"):
-        for line in _go(module, "list", "-mod=readonly", "-deps", "-f", _PACKAGE + "{{.ImportPath}}", "."):
+        for line in _go(module, "list", "-mod=readonly", "-deps", "-f", _PACKAGE + "{{.ImportPath}}", module.package):
             packages += line.startswith(_PACKAGE)
             downloads += line.startswith("go: downloading ")
     return packages

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.built.binaries import Module, binaries
+from tests.cluster.built.binaries import Module, binaries, program
 from tests.cluster.built.prerequisites import Lacking, go_lack
 from tests.cluster.progress import Failed
 from tests.harness.eventually import eventually
@@ -95,6 +95,29 @@ def test_another_source_is_another_entry(module, file):
 def test_another_way_to_build_is_another_entry(module, changed):
     folder = binaries(silent, [module])
     assert binaries(silent, [dataclasses.replace(module, **changed)]) != folder
+
+
+def test_a_program_may_be_a_tool_that_the_module_requires(module):
+    part = module.folder.parent / "part"
+    (part / "command").mkdir(parents=True)
+    (part / "go.mod").write_text("module example.com/part\n\ngo 1.21\n")
+    (part / "command" / "main.go").write_text(MAIN)
+    (module.folder / "main.go").unlink()
+    (module.folder / "go.mod").write_text(
+        GO_MOD.replace("1.21", "1.24") + "\ntool example.com/part/command\n\nreplace example.com/part => ../part\n"
+    )
+    built = program(dataclasses.replace(module, package="example.com/part/command", symbols=""), silent)
+    assert subprocess.check_output([built], text=True).startswith(f"{built} ")
+
+
+def test_a_program_of_its_own_leaves_the_others_as_they_are(module):
+    folder = binaries(silent, [module])
+    said: list[str] = []
+    assert program(module, said.append).parent != folder
+    assert said  # it was built
+    said.clear()
+    assert binaries(said.append, [module]) == folder
+    assert said == []
 
 
 def test_a_truncated_program_is_built_anew(module):
