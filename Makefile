@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # Wheels alone: building a source distribution would fetch build tools that no lock names.
 PIP_LOCKED := -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary=:all:
 PIP_PROJECT := -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable
-CODE := runtime operator $(wildcard examples benchmarks) tests
+CODE := runtime operator $(wildcard examples benchmarks charts) tests
 
 # More arguments for pytest: make unit ARGS="-k retry"
 ARGS :=
@@ -19,7 +19,7 @@ CLUSTER := $(BIN)/python -m tests.cluster
 CAMPAIGN := tests/cluster/product/test_control.py $(wildcard tests/cluster/product/test_resume_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration chaos bench lock system clean
+.PHONY: help demo test lint unit integration chaos bench chart lock system clean
 .PHONY: bench-cluster cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell
 .DELETE_ON_ERROR:
 
@@ -71,6 +71,9 @@ bench: $(BENCH)/installed ## Measure against the floor and against peers
 
 bench-cluster: $(VENV)/installed system cluster-build ## Measure the operator against bare pods and the bare API
 	$(BIN)/python benchmarks/cluster/run.py $(ARGS)
+
+chart: $(VENV)/installed ## Write what of the Helm chart is made from other files
+	$(BIN)/python charts/generate.py
 
 lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(call compile,dev,pyproject.toml --extra local --extra operator --group dev)

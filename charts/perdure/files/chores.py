@@ -1,0 +1,179 @@
+"""What the chart does in a cluster besides running the operator; each command is the whole work of one container.
+
+`passwords` makes the Secrets of the chart's own Postgres where there are none, `share` writes the pods' Secret into
+namespaces with Workflows, `check` is `helm test`. It reads no Secret: what it writes it writes by server-side apply.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+ACCOUNT = Path(os.environ.get("ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount"))
+APPLY = "application/apply-patch+yaml"
+CRASHING = """
+import os
+import signal
+
+from perdure import step, step_context, workflow
+
+
+@step
+def go() -> int:
+    return step_context().attempt
+
+
+@step
+def crash() -> int:
+    attempt = step_context().attempt
+    if attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return attempt
+
+
+@workflow
+def survive() -> list[int]:
+    return [go(), crash(), go()]
+"""
+PATIENCE = 180.0  # seconds: a pod may have to be pulled, and a first install to settle
+LOOK_AGAIN = 1.0
+
+Json = dict[str, Any]
+
+
+class Refused(Exception):
+    """What the API server did not do; `status` is that of its answer."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"the API server answers {status}: {said}")
+        self.status = status
+
+
+def call(method: str, path: str, body: Json | None = None, content: str = "application/json") -> Json:
+    """One request to the API server of this cluster, as this pod's account.
+
+    Raises:
+        Refused: it answered with an error.
+        OSError: it did not answer.
+    """
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    request = urllib.request.Request(
+        f"https://{f'[{host}]' if ':' in host else host}:{port}{path}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}", "Content-Type": content},
+    )
+    context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    try:
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310  # by https
+            answered: Json = json.load(answer)
+            return answered
+    except urllib.error.HTTPError as error:
+        said = error.read().decode(errors="replace")
+        with suppress(ValueError, KeyError, TypeError):  # it may be the word of a proxy
+            said = json.loads(said)["message"]
+        raise Refused(error.code, said) from error
+
+
+def passwords(environ: Mapping[str, str]) -> None:
+    """Make the Secrets of the store's owner and of pods, each with a password of its own, where there are none."""
+    own = (ACCOUNT / "namespace").read_text()
+    for name, login in ((environ["OWNER_SECRET"], "perdure"), (environ["POD_SECRET"], "perdure_pods")):
+        password = secrets.token_urlsafe(24)
+        url = f"postgresql://{login}:{password}@{environ['HOST']}:5432/perdure"
+        # Whoever wrote it before owns its fields, as another manager than this: then nothing is changed.
+        manager = f"perdure-passwords-{secrets.token_hex(8)}"
+        try:
+            apply(own, name, {"url": url, "password": password}, f"fieldManager={manager}&force=false")
+        except Refused as refused:
+            if refused.status != 409:
+                raise
+            print(f"Secret {name} is there")
+        else:
+            print(f"Secret {name} is new")
+
+
+def share(environ: Mapping[str, str]) -> None:
+    """Write the pods' Secret into other namespaces, whatever was there."""
+    name, data = environ["SECRET"], {"url": environ["DATABASE_URL"]}
+    for namespace in environ["NAMESPACES"].split(","):
+        if namespace != (ACCOUNT / "namespace").read_text():  # it comes from there
+            apply(namespace, name, data, "fieldManager=perdure&force=true")
+            print(f"Secret {name} is in namespace {namespace}")
+
+
+def apply(namespace: str, name: str, data: Mapping[str, str], how: str) -> None:
+    """Apply a Secret; raises as `call`."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "perdure"}},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
+    call("PATCH", f"/api/v1/namespaces/{namespace}/secrets/{name}?{how}", body, APPLY)
+
+
+def check(environ: Mapping[str, str]) -> None:
+    """Run a Workflow whose process is killed in its second step, and see that it goes on from there.
+
+    Raises:
+        SystemExit: it did not; the Workflow is left to look at.
+    """
+    name = environ["WORKFLOW"]
+    every = f"/apis/perdure.io/v1alpha1/namespaces/{environ['NAMESPACE']}/workflows"
+    one = f"{every}/{name}"
+    remove(one)
+    body: Json = {
+        "apiVersion": "perdure.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {"entrypoint": "crashing:survive", "source": {"inline": {"crashing.py": CRASHING}}},
+    }
+    call("POST", every, body)
+    status = until_finished(one)
+    print(json.dumps(status, indent=2))
+    if status.get("result") != [1, 2, 2] or status.get("attempts") != 2:
+        raise SystemExit("It should have succeeded in its second attempt, with the result [1, 2, 2].")
+    remove(one)
+    print("It was killed in its second step and went on from there: the first ran once.")
+
+
+def until_finished(path: str) -> Json:
+    """The status of a Workflow once its run has ended, or as it is when patience has."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        status: Json = call("GET", path).get("status", {})
+        conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", [])}
+        if conditions.get("Finished") == "True" or time.monotonic() > ends:
+            return status
+        time.sleep(LOOK_AGAIN)
+
+
+def remove(path: str) -> None:
+    """Delete an object, if it is there, and wait until it is not."""
+    try:
+        call("DELETE", path)
+        while True:
+            call("GET", path)
+            time.sleep(LOOK_AGAIN)
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+
+
+if __name__ == "__main__":
+    try:
+        {"passwords": passwords, "share": share, "check": check}[sys.argv[1]](os.environ)
+    except (Refused, OSError) as error:
+        raise SystemExit(f"{sys.argv[1]}: {error}") from error

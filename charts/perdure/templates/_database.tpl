@@ -1,0 +1,58 @@
+{{/* How operator and migration reach the store. */}}
+
+{{/* Variables: of (dict "context" $ "secret" NAME). */}}
+{{- define "perdure.databaseEnv" -}}
+{{- $tls := .context.Values.database.tls -}}
+- name: PERDURE_DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .secret }}
+      key: {{ include "perdure.databaseKey" .context }}
+{{- with $tls.mode }}
+- name: PGSSLMODE
+  value: {{ . }}
+{{- end }}
+{{- if or $tls.ca.secret $tls.ca.configMap }}
+- name: PGSSLROOTCERT
+  value: /etc/perdure/database/ca/{{ $tls.ca.key }}
+{{- end }}
+{{- if $tls.clientSecret }}
+- name: PGSSLCERT
+  value: /etc/perdure/database/client/tls.crt
+- name: PGSSLKEY
+  value: /etc/perdure/database/client/tls.key
+{{- end }}
+{{- end -}}
+
+{{- define "perdure.databaseMounts" -}}
+{{- $tls := .Values.database.tls -}}
+- {name: tmp, mountPath: /tmp}
+{{- if or $tls.ca.secret $tls.ca.configMap }}
+- {name: database-ca, mountPath: /etc/perdure/database/ca, readOnly: true}
+{{- end }}
+{{- if $tls.clientSecret }}
+- {name: database-client, mountPath: /etc/perdure/database/client, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "perdure.databaseVolumes" -}}
+{{- $tls := .Values.database.tls -}}
+{{- if and $tls.ca.secret $tls.ca.configMap -}}
+{{- fail "database.tls.ca: give a secret or a configMap, not both" -}}
+{{- end -}}
+- name: tmp
+  emptyDir: {sizeLimit: 64Mi}
+{{- with $tls.ca.secret }}
+- name: database-ca
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with $tls.ca.configMap }}
+- name: database-ca
+  configMap: {name: {{ . }}}
+{{- end }}
+{{- with $tls.clientSecret }}
+- name: database-client
+  # libpq takes no key that everybody may read.
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- end -}}

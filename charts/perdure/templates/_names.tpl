@@ -1,0 +1,76 @@
+{{/* Names, labels, images: what several templates must say alike. */}}
+
+{{- define "perdure.fullname" -}}
+{{- $chart := .Values.nameOverride | default .Chart.Name -}}
+{{- $name := ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
+{{- .Values.fullnameOverride | default $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "perdure.operator" -}}
+{{ include "perdure.fullname" . }}-operator
+{{- end -}}
+
+{{- define "perdure.postgres" -}}
+{{ include "perdure.fullname" . }}-postgres
+{{- end -}}
+
+{{- define "perdure.chores" -}}
+{{ include "perdure.fullname" . }}-chores
+{{- end -}}
+
+{{- define "perdure.serviceAccount" -}}
+{{ .Values.operator.serviceAccount.name | default (include "perdure.operator" .) }}
+{{- end -}}
+
+{{/* Of what has no namespace: releases in several namespaces may have the same name. */}}
+{{- define "perdure.clusterwide" -}}
+{{ include "perdure.fullname" . }}-{{ .Release.Namespace }}
+{{- end -}}
+
+{{/* The Secret by which the operator reaches the store. */}}
+{{- define "perdure.databaseSecret" -}}
+{{ .Values.database.existingSecret | default (printf "%s-database" (include "perdure.fullname" .)) }}
+{{- end -}}
+
+{{- define "perdure.databaseKey" -}}
+{{ ternary .Values.database.key "url" (ne .Values.database.existingSecret "") }}
+{{- end -}}
+
+{{/* "true", or nothing: whether the chart brings a Postgres of its own. */}}
+{{- define "perdure.ownPostgres" -}}
+{{ if not .Values.database.existingSecret }}true{{ end }}
+{{- end -}}
+
+{{/* Where `helm test` has its Workflow. */}}
+{{- define "perdure.testNamespace" -}}
+{{- $watched := .Values.operator.namespaces -}}
+{{- $here := or (not $watched) (has .Release.Namespace $watched) -}}
+{{ .Values.test.namespace | default (ternary .Release.Namespace (first $watched) $here) }}
+{{- end -}}
+
+{{- define "perdure.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels by which an object's pods are found: of (dict "context" $ "component" "operator"). */}}
+{{- define "perdure.selector" -}}
+app.kubernetes.io/name: {{ .context.Chart.Name }}
+app.kubernetes.io/instance: {{ .context.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- define "perdure.labels" -}}
+{{ include "perdure.selector" . }}
+app.kubernetes.io/version: {{ .context.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .context.Release.Service }}
+app.kubernetes.io/part-of: perdure
+helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" }}
+{{- with .context.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,84 @@
+{{/* What the pods of the chart have in common. */}}
+
+{{- define "perdure.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Where a pod goes: of the values of its component. */}}
+{{- define "perdure.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "perdure.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The token of the pod's account as a volume, so that only those containers have it that mount it. */}}
+{{- define "perdure.tokenVolume" -}}
+name: token
+projected:
+  defaultMode: 0440
+  sources:
+    - serviceAccountToken:
+        path: token
+        expirationSeconds: 3607
+    - configMap:
+        name: kube-root-ca.crt
+        items:
+          - {key: ca.crt, path: ca.crt}
+    - downwardAPI:
+        items:
+          - path: namespace
+            fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}
+{{- end -}}
+
+{{- define "perdure.tokenMount" -}}
+name: token
+mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+readOnly: true
+{{- end -}}
+
+{{/* A container that does one of the chores: of (dict "context" $ "chore" "passwords"). */}}
+{{- define "perdure.chore" -}}
+name: {{ .chore }}
+image: {{ include "perdure.image" .context }}
+imagePullPolicy: {{ .context.Values.image.pullPolicy }}
+command: [python3, /chores/chores.py, {{ .chore }}]
+securityContext:
+  {{- include "perdure.containerSecurity" .context | nindent 2 }}
+resources:
+  requests: {cpu: 100m, memory: 64Mi}
+  limits: {memory: 128Mi}
+terminationMessagePolicy: FallbackToLogsOnError
+volumeMounts:
+  - {name: chores, mountPath: /chores, readOnly: true}
+  - {{- include "perdure.tokenMount" .context | nindent 4 }}
+{{- end -}}
+
+{{- define "perdure.choresVolume" -}}
+name: chores
+configMap:
+  name: {{ include "perdure.chores" . }}
+{{- end -}}

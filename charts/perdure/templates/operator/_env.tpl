@@ -1,0 +1,41 @@
+{{/* What the operator is told, as its variables. */}}
+{{- define "perdure.operatorEnv" -}}
+{{- $settings := dict -}}
+{{- range $name, $value := .Values.operator.settings -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $_ := set $settings $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- if and (include "perdure.ownPostgres" .) (not (hasKey $settings "maxActiveRuns")) -}}
+{{/* Its 300 connections are enough for two for each pod. */}}
+{{- $_ := set $settings "maxActiveRuns" 100 -}}
+{{- end -}}
+{{- $_ := set $settings "leaderElectionNamespace" .Release.Namespace -}}
+{{- $_ := set $settings "leaderElectionName" (include "perdure.operator" .) -}}
+{{- $_ := set $settings "podDatabaseSecret" .Values.workflows.databaseSecret.name -}}
+{{- $_ := set $settings "runtimeImage" (include "perdure.image" .) -}}
+{{- with .Values.operator.namespaces -}}
+{{- $_ := set $settings "namespaces" (join "," .) -}}
+{{- end -}}
+{{- with .Values.workflows.imagePullPolicy -}}
+{{- $_ := set $settings "imagePullPolicy" . -}}
+{{- end -}}
+{{- with .Values.workflows.imagePullSecrets -}}
+{{- $_ := set $settings "imagePullSecrets" (join "," .) -}}
+{{- end -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {apiVersion: v1, fieldPath: metadata.name}
+{{- if .Values.database.directKey }}
+- name: PERDURE_DATABASE_DIRECT_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "perdure.databaseSecret" . }}
+      key: {{ .Values.database.directKey }}
+{{- end }}
+{{- range $name, $value := $settings }}
+- name: PERDURE_OPERATOR_{{ $name | snakecase | upper }}
+  {{- /* As JSON, where a large number is no 1e+06. */}}
+  value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
+{{- end }}
+{{- end -}}

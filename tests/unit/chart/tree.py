@@ -1,0 +1,8 @@
+"""Where the chart is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+CHART = ROOT / "charts" / "perdure"
