@@ -1,0 +1,136 @@
+"""The containers that write Secrets, with the rights that the chart gives them and no others, on a real API server."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from tests.cluster.api import Api, ApiException
+from tests.cluster.helm import CHART, Helm
+from tests.integration.operator.api_server import ApiServer
+
+SECRET = "perdure-pod-database"
+
+
+@pytest.fixture
+def own(api_server: ApiServer) -> str:
+    """The release's namespace."""
+    return namespace(api_server.api)
+
+
+def namespace(api: Api) -> str:
+    name = f"chart-{token_hex(4)}"
+    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    return name
+
+
+@pytest.fixture
+def chore(api_server: ApiServer, tmp_path: Path, own: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a chore as an account of the release; what it printed."""
+
+    def run(name: str, account: str, **told: str) -> subprocess.CompletedProcess[str]:
+        kubeconfig = yaml.safe_load(api_server.kubeconfig.read_text())
+        cluster = kubeconfig["clusters"][0]["cluster"]
+        path = f"/api/v1/namespaces/{own}/serviceaccounts/{account}/token"
+        token = api_server.api.create(path, {"spec": {}})
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        for file, text in {"token": token["status"]["token"], "ca.crt": authority, "namespace": own}.items():
+            (tmp_path / file).write_text(text)
+        server = urlsplit(cluster["server"])
+        env = {
+            "ACCOUNT": str(tmp_path),
+            "KUBERNETES_SERVICE_HOST": str(server.hostname),
+            "KUBERNETES_SERVICE_PORT": str(server.port),
+            **told,
+        }
+        script = CHART / "files" / "chores.py"
+        return subprocess.run([sys.executable, str(script), name], env=env, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def install(helm: Helm, api: Api, own: str, values: dict) -> None:
+    """The accounts and roles of a release, as it has them."""
+    roots = {
+        "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts/{}",
+        "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{}",
+        "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings/{}",
+    }
+    for body in helm.objects(values, "--skip-tests", namespace=own):
+        if body["kind"] in roots:
+            api.apply(roots[body["kind"]].format(body["metadata"]["namespace"], body["metadata"]["name"]), body)
+
+
+def secret(api: Api, where: str, name: str) -> dict[str, str]:
+    data = api.get(f"/api/v1/namespaces/{where}/secrets/{name}")["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+MAKE = {"OWNER_SECRET": "perdure-database", "POD_SECRET": SECRET, "HOST": "perdure-postgres.here.svc"}
+
+
+def test_passwords_are_made_once(helm: Helm, api_server: ApiServer, own: str, chore):
+    api = api_server.api
+    install(helm, api, own, {})
+    first = chore("passwords", "perdure-postgres", **MAKE)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == f"Secret perdure-database is new\nSecret {SECRET} is new\n"
+    made = {name: secret(api, own, name) for name in ("perdure-database", SECRET)}
+    for login, one in zip(("perdure", "perdure_pods"), made.values(), strict=True):
+        assert len(one["password"]) == 32
+        assert one["url"] == f"postgresql://{login}:{one['password']}@perdure-postgres.here.svc:5432/perdure"
+    assert made["perdure-database"]["password"] != made[SECRET]["password"]
+    again = chore("passwords", "perdure-postgres", **MAKE)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == f"Secret perdure-database is there\nSecret {SECRET} is there\n"
+    assert {name: secret(api, own, name) for name in made} == made
+
+
+def test_passwords_that_a_person_chose_stay(helm: Helm, api_server: ApiServer, own: str, chore):
+    api = api_server.api
+    install(helm, api, own, {})
+    chosen = {"url": "postgresql://perdure:chosen@elsewhere/perdure", "password": "chosen"}
+    api.create(f"/api/v1/namespaces/{own}/secrets", {"metadata": {"name": "perdure-database"}, "stringData": chosen})
+    done = chore("passwords", "perdure-postgres", **MAKE)
+    assert done.stdout == f"Secret perdure-database is there\nSecret {SECRET} is new\n", done.stderr
+    assert secret(api, own, "perdure-database") == chosen
+
+
+def test_the_pods_secret_is_kept_in_other_namespaces(helm: Helm, api_server: ApiServer, own: str, chore):
+    api = api_server.api
+    others = [namespace(api), namespace(api)]
+    install(helm, api, own, {"workflows": {"databaseSecret": {"namespaces": [own, *others]}}})
+    told = {"SECRET": SECRET, "NAMESPACES": ",".join([own, *others])}
+    for url in ("postgresql://one", "postgresql://two"):
+        done = chore("share", "perdure-operator", **told, DATABASE_URL=url)
+        assert done.returncode == 0, done.stderr
+        assert [secret(api, other, SECRET) for other in others] == [{"url": url}] * 2
+    with pytest.raises(ApiException, match="404"):
+        secret(api, own, SECRET)
+
+
+def test_no_other_secret_can_be_made(helm: Helm, api_server: ApiServer, own: str, chore):
+    install(helm, api_server.api, own, {})
+    done = chore("passwords", "perdure-postgres", **{**MAKE, "POD_SECRET": "another"})
+    assert done.returncode == 1
+    assert 'secrets "another" is forbidden' in done.stderr
+    assert "Traceback" not in done.stderr
+    done = chore("share", "perdure-operator", SECRET=SECRET, NAMESPACES="kube-system", DATABASE_URL="x")
+    assert done.returncode == 1
+    assert "is forbidden" in done.stderr
+
+
+def test_an_api_server_that_does_not_answer_is_told_in_a_line(helm: Helm, api_server: ApiServer, own: str, chore):
+    install(helm, api_server.api, own, {})
+    done = chore("passwords", "perdure-postgres", **{**MAKE, "KUBERNETES_SERVICE_PORT": "1"})
+    assert done.returncode == 1
+    assert done.stderr.startswith("passwords: <urlopen error")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,213 @@
+"""The chart over a matrix of values: what Helm makes of each, what must hold for all, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from perdure_operator.settings import Settings
+from tests.cluster.crds import workflow_crd
+from tests.cluster.helm import CHART, Helm, HelmFailed
+
+from .variants import VARIANTS
+
+each = pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())
+CLUSTERWIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+
+def pods(objects: list[Any]) -> Iterator[tuple[str, Any]]:
+    for one in objects:
+        if one["kind"] == "Pod":
+            yield one["metadata"]["name"], one["spec"]
+        elif "template" in one.get("spec", {}):
+            yield one["metadata"]["name"], one["spec"]["template"]["spec"]
+
+
+def rules(objects: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in objects:
+        if one["kind"] in ("Role", "ClusterRole"):
+            for rule in one["rules"]:
+                yield one["metadata"]["name"], rule
+
+
+@each
+def test_lint_has_no_warning(helm: Helm, values):
+    told = helm.run("lint", "--strict", str(CHART), helm.values(values))
+    assert "[WARNING]" not in told, told
+    assert "1 chart(s) linted, 0 chart(s) failed" in told
+
+
+@each
+def test_it_is_the_same_each_time_and_holds_no_secret(helm: Helm, values):
+    text = helm.text(values)
+    assert helm.text(values) == text
+    assert "kind: Secret" not in text
+
+
+@each
+def test_there_is_no_hook_but_those_of_the_test(helm: Helm, values):
+    hooks = {one["metadata"].get("annotations", {}).get("helm.sh/hook") for one in helm.objects(values)}
+    assert hooks == {None, "test"}
+    assert "helm.sh/hook:" not in helm.text(values, "--skip-tests")
+
+
+@each
+def test_every_object_says_where_it_is_and_whose(helm: Helm, values):
+    objects = helm.objects(values)
+    names = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in objects]
+    assert len(names) == len(set(names))
+    for one in objects:
+        metadata = one["metadata"]
+        assert ("namespace" in metadata) == (one["kind"] not in CLUSTERWIDE), metadata
+        assert metadata["labels"]["app.kubernetes.io/instance"] == "perdure"
+        assert metadata["labels"]["app.kubernetes.io/component"]
+
+
+@each
+def test_no_role_is_wider_than_it_says(helm: Helm, values):
+    for name, rule in rules(helm.objects(values)):
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], name
+        assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
+        if "secrets" in rule["resources"]:
+            assert rule["resources"] == ["secrets"]
+            assert set(rule["verbs"]) == {"create", "patch"}
+            assert rule["resourceNames"]
+        if {"leases", "namespaces"} & set(rule["resources"]):
+            assert len(rule["resourceNames"]) == 1
+            assert set(rule["verbs"]) <= {"get", "update"}
+
+
+@each
+def test_only_who_calls_the_api_has_a_token(helm: Helm, values):
+    for name, spec in pods(helm.objects(values)):
+        assert spec["automountServiceAccountToken"] is False, name
+        containers = [*spec.get("initContainers", []), *spec["containers"]]
+        have = {one["name"] for one in containers if any(m["name"] == "token" for m in one["volumeMounts"])}
+        assert have <= {"operator", "passwords", "share", "check"}, name
+        assert have
+
+
+@each
+def test_every_mount_has_a_volume_and_every_volume_a_mount(helm: Helm, values):
+    for name, spec in pods(helm.objects(values)):
+        containers = [*spec.get("initContainers", []), *spec["containers"]]
+        mounted = {mount["name"] for one in containers for mount in one["volumeMounts"]}
+        there = {volume["name"] for volume in spec["volumes"]}
+        assert mounted - there <= {"data"}, name  # which comes of a claim
+        assert there <= mounted, name
+
+
+def test_the_kind_is_the_one_of_the_models_and_stays(helm: Helm):
+    (kind,) = [one for one in helm.objects({}) if one["kind"] == "CustomResourceDefinition"]
+    assert kind["spec"] == workflow_crd()["spec"]
+    assert kind["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    (kind,) = [one for one in helm.objects({"crds": {"keep": False}}) if one["kind"] == "CustomResourceDefinition"]
+    assert "annotations" not in kind["metadata"]
+    kinds = {one["kind"] for one in helm.objects({"crds": {"enabled": False}})}
+    assert "CustomResourceDefinition" not in kinds
+
+
+def test_one_operator_has_no_budget_that_would_block_drains(helm: Helm):
+    for replicas, budgets in ((0, 0), (1, 0), (2, 1), (3, 1)):
+        objects = helm.objects({"operator": {"replicas": replicas}})
+        assert sum(one["kind"] == "PodDisruptionBudget" for one in objects) == budgets
+
+
+def test_in_some_namespaces_the_operator_has_no_rights_elsewhere(helm: Helm):
+    objects = helm.objects({"operator": {"namespaces": ["team-a"]}})
+    wide = [
+        rule
+        for one in objects
+        if one["kind"] == "ClusterRole"
+        and "-view" not in one["metadata"]["name"]
+        and "-edit" not in one["metadata"]["name"]
+        for rule in one["rules"]
+    ]
+    assert wide == [
+        {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}
+    ]
+    (role,) = [
+        one
+        for one in objects
+        if one["kind"] == "Role"
+        and one["metadata"]["namespace"] == "team-a"
+        and one["metadata"]["name"] != "perdure-test"
+    ]
+    (everywhere,) = [
+        one for one in helm.objects({}) if one["kind"] == "ClusterRole" and one["metadata"]["name"] == "perdure-here"
+    ]
+    assert role["rules"] == everywhere["rules"][1:]
+
+
+def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
+    values = {**VARIANTS["production"], "operator": {**VARIANTS["production"]["operator"], "namespaces": ["a", "b"]}}
+    (deployment,) = [one for one in helm.objects(values) if one["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one.get("value", "postgresql://from/secret") for one in container["env"]}
+    settings = Settings.parse([], told)
+    assert settings.max_active_runs == 2_000_000
+    assert settings.lease_seconds == 7.5
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "text")
+    assert settings.namespaces == ("a", "b")
+    assert settings.image_pull_secrets == ("pull", "more")
+    assert settings.runtime_image == f"registry.example/perdure@sha256:{'0' * 64}"
+    assert (settings.leader_election_namespace, settings.leader_election_name) == ("here", "perdure-operator")
+    assert {name for name in told if name.startswith("PG")} == {"PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"}
+
+
+def test_variants_name_every_value():
+    # So that none is without a test.
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def leaves(schema: dict[str, Any], given: list[dict[str, Any]], path: str) -> Iterator[str]:
+        for name, of in schema["properties"].items():
+            below = [values[name] for values in given if name in values]
+            if "properties" in of:
+                yield from leaves(of, below, f"{path}{name}.")
+            elif not below:
+                yield f"{path}{name}"
+
+    unnamed = set(leaves(schema, list(VARIANTS.values()), ""))
+    # One and the same loop hands these to the operator.
+    settings = {path for path in unnamed if path.startswith("operator.settings.")}
+    assert unnamed - settings == {
+        "global",
+        "image.pullPolicy",
+        "image.tag",
+        "networkPolicy.apiServerPorts",
+        "networkPolicy.databasePort",
+        "operator.nodeSelector",
+        "operator.resources",
+        "podSecurityContext.runAsNonRoot",
+        "podSecurityContext.seccompProfile.localhostProfile",
+        "podSecurityContext.seccompProfile.type",
+        "postgres.nodeSelector",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"replicas": 3}, "'replicas' not allowed"),
+        ({"operator": {"replica": 3}}, "'replica' not allowed"),
+        ({"operator": {"replicas": "two"}}, "got string, want integer"),
+        ({"operator": {"settings": {"workers": 0}}}, "minimum"),
+        ({"operator": {"resources": {"request": {}}}}, "'request' not allowed"),
+        ({"database": {"tls": {"mode": "on"}}}, "must be one of"),
+        ({"database": {"existingSecret": "Not A Name"}}, "does not match pattern"),
+        ({"podSecurityContext": {"runAsNonRoot": False}}, "value must be true"),
+        ({"podSecurityContext": {"runAsUser": 0}}, "minimum"),
+        ({"image": {"digest": "latest"}}, "does not match pattern"),
+        ({"workflows": {"databaseSecret": {"namespaces": ["a", "a"]}}}, "items at 0 and 1 are equal"),
+        (
+            {"database": {"existingSecret": "s", "tls": {"ca": {"secret": "a", "configMap": "b"}}}},
+            "database.tls.ca: give a secret or a configMap, not both",
+        ),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(helm: Helm, values, said):
+    with pytest.raises(HelmFailed, match=said):
+        helm.text(values)

@@ -1,0 +1,78 @@
+"""The values for which the chart is rendered: each switch in each position, at least once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "no values": {},
+    "production": {
+        "database": {
+            "existingSecret": "store",
+            "key": "uri",
+            "directKey": "direct-uri",
+            "migrateSecret": "store-owner",
+            "podRole": "runs",
+            "tls": {"mode": "verify-full", "ca": {"secret": "store-ca"}, "clientSecret": "store-client"},
+        },
+        "image": {"repository": "registry.example/perdure", "digest": f"sha256:{'0' * 64}", "pullSecrets": ["pull"]},
+        "operator": {
+            "settings": {"maxActiveRuns": 2_000_000, "leaseSeconds": 7.5, "logLevel": "DEBUG", "logFormat": "text"},
+            "podLabels": {"team": "platform"},
+            "podAnnotations": {"scrape": "true"},
+            "tolerations": [{"key": "infra", "operator": "Exists", "effect": "NoSchedule"}],
+            "affinity": {"podAntiAffinity": {}},
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "topology.kubernetes.io/zone",
+                    "whenUnsatisfiable": "DoNotSchedule",
+                    "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "operator"}},
+                }
+            ],
+            "priorityClassName": "platform",
+            "serviceAccount": {"name": "runner", "annotations": {"cloud.example/role": "none"}},
+        },
+        "workflows": {
+            "databaseSecret": {"name": "store", "namespaces": ["team-a", "team-b"]},
+            "imagePullPolicy": "Always",
+            "imagePullSecrets": ["pull", "more"],
+        },
+        "metrics": {"serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}}},
+        "networkPolicy": {
+            "enabled": True,
+            "metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "metrics"}}}],
+        },
+        "commonLabels": {"cost-centre": "17"},
+    },
+    "some namespaces": {
+        "operator": {"namespaces": ["team-a", "team-b"], "replicas": 1},
+        "crds": {"keep": False},
+        "networkPolicy": {"enabled": True},
+        "workflows": {"databaseSecret": {"namespaces": ["team-a", "team-b"]}},
+    },
+    "nothing of the cluster's": {
+        "crds": {"enabled": False},
+        "rbac": {"create": False, "aggregate": False},
+        "database": {
+            "existingSecret": "store",
+            "migrate": False,
+            "tls": {"ca": {"configMap": "ca", "key": "root.pem"}},
+        },
+        "fullnameOverride": "durable",
+    },
+    "users of the platform's": {
+        "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+        "postgres": {
+            "storage": {"size": "20Gi", "className": "fast"},
+            "resources": {"limits": {"memory": "2Gi"}},
+            "podLabels": {"tier": "store"},
+            "podAnnotations": {"backup": "no"},
+            "tolerations": [{"operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "priorityClassName": "platform",
+        },
+        "nameOverride": "store-of-runs",
+        "test": {"namespace": "team-a"},
+    },
+}
