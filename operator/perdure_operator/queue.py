@@ -23,6 +23,11 @@ _log = logging.getLogger("perdure.operator.queue")
 
 K = TypeVar("K", bound=Hashable)
 
+_HURRIED = 500.0
+"""Keys a second that come again at once after an outage."""
+
+_LONGEST_HURRY = 5.0
+
 
 class Meter(Protocol):
     """Who measures the queue."""
@@ -98,6 +103,12 @@ class WorkQueue(Generic[K]):
             return
         self._schedule.add_at(key, _now() + delay)
         self._set_timer()
+
+    def hurry(self) -> None:
+        """What they failed for is over: have the keys come again that failed, not all at the same moment."""
+        within = min(_LONGEST_HURRY, len(self._failures) / _HURRIED)
+        for key in self._failures:
+            self.add_after(key, self._backoff.uniform(0.0, within))
 
     async def run(self) -> None:
         """Work until `stop`, and then until what has begun has ended."""

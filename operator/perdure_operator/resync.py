@@ -106,8 +106,8 @@ class Resync:
                 delay = _RETRY[0]
                 sweep = not await self._asked_within(self._scope.every * random.uniform(*_SPREAD))
             else:
-                await asyncio.sleep(delay * random.uniform(*_SPREAD))
-                delay = min(_RETRY[1], delay * 2)
+                asked = await self._asked_within(delay * random.uniform(*_SPREAD))
+                delay = _RETRY[0] if asked else min(_RETRY[1], delay * 2)
 
     async def _asked_within(self, seconds: float) -> bool:
         """Wait for somebody to ask, and then for others to ask, too; False if nobody does in time."""

@@ -10,20 +10,22 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from perdure.errors import StoreError
+from perdure.errors import StoreError, StoreUnavailable
 
 from .api.names import POD_SELECTOR
 from .api.pod import PodSettings, SecretKey
 from .apply import Applier
 from .budget import StatusBudget
 from .capacity import Capacity, Places
+from .errors import Unavailable
 from .events import EventPoster
 from .handlers import EventSource
-from .kube import Kube
+from .kube import NAMESPACES, Kube
 from .listen import Listener
 from .liveness import Liveness
 from .metrics import Metrics
 from .observed import Key
+from .outage import Outage
 from .queue import WorkQueue
 from .reconcile import Reconciler
 from .resync import Resync, Scope
@@ -36,6 +38,7 @@ __all__ = ["Term"]
 _log = logging.getLogger("perdure.operator")
 
 _STORE_CHECK = 10.0
+_API_CHECK = 300.0
 _COUNT = 30.0
 _LAST_WORK = 1.2
 """Seconds that reconciles under way have to end when the operator is told to stop."""
@@ -49,11 +52,14 @@ class Term:
         self._store = OperatorStore(
             settings.database_url, owner, lease=settings.lease_seconds, connections=settings.database_connections
         )
-        self._store_problem: str | None = None
         self.views = Views()
         self.queue: WorkQueue[Key] = WorkQueue(self._reconcile, workers=settings.workers, meter=metrics)
         places = Places(settings.max_active_runs, settings.max_active_runs_per_namespace)
         self.capacity = Capacity(places, self.queue.add)
+        self._store_outage = Outage("the store", self._store.identity, self._back, _STORE_CHECK)
+        self._api_outage = Outage(
+            "the API server", lambda: kube.get(NAMESPACES, None, "kube-system"), self._back, _API_CHECK
+        )
         self._liveness = Liveness(settings.database_url, owner, self._heard_of, lease=settings.lease_seconds)
         direct = settings.database_direct_url or settings.database_url
         scope = Scope(
@@ -87,7 +93,8 @@ class Term:
         """Work until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._check_store(), name="check the store")
+                group.create_task(self._store_outage.run(), name="watch the store")
+                group.create_task(self._api_outage.run(), name="watch the API server")
                 group.create_task(self._liveness.run(), name="liveness")
                 group.create_task(self.resync.run(), name="resync")
                 await self.resync.first.wait()
@@ -106,7 +113,7 @@ class Term:
 
     def problems(self) -> Sequence[str]:
         """What keeps it from working."""
-        store = [] if self._store_problem is None else [f"the store: {self._store_problem}"]
+        store = [] if self._store_outage.problem is None else [f"the store: {self._store_outage.problem}"]
         return store if self.resync.problem is None else [*store, f"the comparison: {self.resync.problem}"]
 
     # The sink of events.
@@ -143,17 +150,19 @@ class Term:
                 self.queue.add(key)
 
     async def _reconcile(self, key: Key) -> None:
-        await self._reconciler.reconcile(key)
+        try:
+            await self._reconciler.reconcile(key)
+        except StoreUnavailable:
+            self._store_outage.suspect()
+            raise
+        except Unavailable:
+            self._api_outage.suspect()
+            raise
 
-    async def _check_store(self) -> None:
-        while True:
-            try:
-                await self._store.identity()
-            except StoreError as error:
-                self._store_problem = str(error)
-            else:
-                self._store_problem = None
-            await asyncio.sleep(_STORE_CHECK)
+    def _back(self) -> None:
+        """What was away answers again, and of what happened meanwhile not all was told."""
+        self.queue.hurry()
+        self.resync.soon()
 
     async def _count(self) -> None:
         while True:

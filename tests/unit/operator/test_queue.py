@@ -38,6 +38,31 @@ def queue_of(work, *, workers=4, longest=30.0):
 
 
 @in_jumping_time
+async def test_what_failed_comes_again_at_once_when_that_is_over_and_not_all_at_the_same_moment():
+    away, done = True, {}
+
+    async def work(key):
+        if away:
+            raise StoreUnavailable("away")
+        done[key] = asyncio.get_running_loop().time()
+
+    queue = WorkQueue(work, workers=4, meter=Measured())
+    running = asyncio.create_task(queue.run())
+    for key in range(1000):
+        queue.add(key)
+    await asyncio.sleep(600)
+    away, back = False, asyncio.get_running_loop().time()
+    queue.hurry()
+    await asyncio.sleep(2.0)
+    assert len(done) == 1000
+    times = sorted(at - back for at in done.values())
+    assert times[100] > 0.1, "they are spread"
+    assert queue.failing == 0
+    queue.stop()
+    await running
+
+
+@in_jumping_time
 async def test_a_key_is_never_worked_on_twice_at_once_and_none_is_lost():
     at_work: Counter[str] = Counter()
     done: Counter[str] = Counter()
