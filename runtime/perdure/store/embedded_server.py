@@ -18,11 +18,11 @@ from collections.abc import Callable
 
 from perdure.store.embedded_account import Account, AccountUnusable, die_with_parent, server_account
 from perdure.store.embedded_folder import DATABASE, POSTGRES_MAJOR, USER, Folder
+from perdure.store.embedded_options import INITDB, options_of
 
 __all__ = ["Server", "ServerFailed"]
 
-# For one person's machine: small, and losing nothing that it acknowledged. Given on the command line, they win over
-# the files in the data folder, and change with the version of Perdure instead of with the age of the folder.
+# For one person's machine: small, and losing nothing that it acknowledged.
 _SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -31,30 +31,20 @@ _SETTINGS = {
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "48MB",
-    "huge_pages": "off",
     "max_wal_size": "256MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_logical_replication_workers": "0",
     "io_method": "sync",
-    "jit": "off",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_checkpoints": "off",
     "logging_collector": "off",
 }
 _INITDB = [
+    *INITDB,
     f"--username={USER}",
-    "--encoding=UTF8",
-    # Postgres's own collation: the system's would change its order with the next C library.
-    "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
     # The socket lies in a folder that nobody else can enter: that is the authentication.
     "--auth-local=trust",
     "--auth-host=reject",
     "--no-sync",
-    "--no-instructions",
 ]
 _UNFINISHED = "new-"
 _LOG_LIMIT = 4 * 2**20  # bytes
@@ -148,8 +138,7 @@ class Server:
     def _command(self) -> list[str]:
         quoted = self.folder.socket_folder.replace('"', '""')
         settings = {**_SETTINGS, "unix_socket_directories": f'"{quoted}"'}
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [self._program("postgres"), "-D", self.folder.data, *options]
+        return [self._program("postgres"), "-D", self.folder.data, *options_of(settings)]
 
     def _choose_account(self) -> None:
         try:

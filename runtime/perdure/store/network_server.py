@@ -17,6 +17,7 @@ from types import FrameType
 
 from ..errors import StoreUnavailable, UsageError
 from .embedded import postgres_install
+from .embedded_options import INITDB, options_of
 
 __all__ = ["OWNER", "POD_ROLE", "NetworkServer"]
 
@@ -24,26 +25,13 @@ OWNER = "perdure"
 POD_ROLE = "perdure_pods"
 DATABASE = "perdure"
 
-_INITDB = [
-    f"--username={OWNER}",
-    "--encoding=UTF8",
-    "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
-    "--auth=scram-sha-256",
-    "--no-instructions",
-]
+_INITDB = [*INITDB, f"--username={OWNER}", "--auth=scram-sha-256"]
 _SETTINGS = {
     "listen_addresses": "*",
     "unix_socket_directories": "",
     "max_connections": "300",
     "shared_buffers": "64MB",
     "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm is small
-    "huge_pages": "off",
-    "jit": "off",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_checkpoints": "off",
 }
 _FROM_ANYWHERE = "host all all all scram-sha-256\n"
 
@@ -86,8 +74,7 @@ class NetworkServer:
             self._make()
         # Postgres wants it for itself, and a kubelet opens what is in a volume to the pod's `fsGroup`.
         self.data.chmod(0o700)
-        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port), *options]
+        command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port), *options_of(_SETTINGS)]
         with subprocess.Popen(command) as postgres:
 
             def stop(_number: int, _frame: FrameType | None) -> None:
