@@ -31,6 +31,9 @@ Row = dict[str, Any]
 OLDEST_SCHEMA = 2
 """The oldest schema that the operator's statements work with."""
 
+_PREPARE_AFTER = 5
+"""Uses of a statement on a connection after which the server keeps its plan: planning is a third of what it costs."""
+
 _Connection = psycopg.AsyncConnection[Row]
 
 
@@ -107,8 +110,8 @@ class Connections:
                     await self._put_back(connection)
                     raise
                 await _close(connection)
-                if used and fault is Fault.AWAY:
-                    # What broke it has broken the others, too.
+                if used and fault in (Fault.AWAY, Fault.STATEMENT_LOST):
+                    # What broke it, or changed the tables under what it has prepared, has done so to the others, too.
                     await self._drop_idle()
                     continue
                 raise
@@ -124,6 +127,10 @@ class Connections:
                 self._conninfo, autocommit=True, prepare_threshold=None, row_factory=dict_row
             )
         try:
+            [backend] = await within(connection, "SELECT pg_backend_pid() AS pid", {}, ends)
+            # A pooler makes up the number that it tells its clients, and may give what they prepare to others.
+            if backend["pid"] == connection.info.backend_pid:
+                connection.prepare_threshold = _PREPARE_AFTER
             rows = await within(connection, query("identity"), {}, ends)
             if not rows:
                 raise StoreUnavailable(f"{doing}: the store says nothing of its version: it is being migrated")
