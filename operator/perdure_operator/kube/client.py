@@ -156,7 +156,8 @@ class Kube:
 
     async def apply_status(self, resource: Resource, namespace: str, name: str, body: Json) -> Json:
         """Make `body` what this manager says of an object's status; Conflict if the object has another UID."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        # Server-side apply refuses unknown fields in any case, and looking for them before that takes a while.
+        query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Ignore"}
         path = resource.path(namespace, name, "status")
         return await self._call("apply", resource, "PATCH", path, body, query=query, content=_APPLY)
 

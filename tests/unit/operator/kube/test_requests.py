@@ -101,7 +101,7 @@ def test_a_status_is_applied_by_one_manager_who_wins(api: Served) -> None:
     api.run(api.kube.apply_status(WORKFLOWS, "shop", "one", {"status": {}}))
     [asked] = api.asked
     assert (asked.method, asked.path) == ("PATCH", "/apis/perdure.io/v1alpha1/namespaces/shop/workflows/one/status")
-    assert asked.query == {"fieldManager": "perdure", "force": "true"}
+    assert asked.query == {"fieldManager": "perdure", "force": "true", "fieldValidation": "Ignore"}
     assert asked.headers["Content-Type"] == "application/apply-patch+yaml"
     assert asked.body == {"status": {}}
     assert api.called == [("apply", "workflows", "200")]
