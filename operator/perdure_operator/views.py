@@ -158,6 +158,9 @@ class Views:
         known = self._workflows.get(seen.key)
         if known is not None:
             if not _newer(seen.version, known.version):
+                if known.workflow is None and (known.uid, known.version) == (seen.uid, seen.version):
+                    # The event of a write came before its answer, which is about to be needed: pods may be left.
+                    self._workflows[seen.key] = seen
                 return False
             if known.uid != seen.uid:
                 self._depart(known)

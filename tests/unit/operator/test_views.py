@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from perdure_operator.observed import Key, Spec, Workflow
-from perdure_operator.views import SeenPod, Views, read_pod, read_workflow
+from perdure_operator.views import SeenPod, Views, read_pod, read_whole_workflow, read_workflow
 
 KEY = Key("shop", "one")
 
@@ -153,3 +153,15 @@ def test_pods_of_nobody_are_not_remembered():
     body = pod(uuid4(), 1)
     del body["metadata"]["ownerReferences"]
     assert read_pod(body) is None
+
+
+def test_the_answer_to_the_write_that_finishes_a_workflow_counts_though_its_event_came_first() -> None:
+    uid = uuid4()
+    views = Views()
+    views.saw_workflow(read_workflow(workflow(uid, 1)))
+    views.saw_workflow(read_workflow(workflow(uid, 2, finished=True)))
+    assert views.workflow(KEY) is None
+    assert not views.saw_workflow(read_whole_workflow(workflow(uid, 2, finished=True)))
+    assert known(views).uid == uid
+    assert not views.saw_workflow(read_whole_workflow(workflow(uid, 1)))
+    assert known(views).resource_version == "2"
