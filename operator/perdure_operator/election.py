@@ -64,7 +64,6 @@ class Elector:
         self._record: Json = {}
         self._changed_at = 0.0
         self._renewed_at = 0.0
-        self.leading = False
         self.holder: str | None = None
         """Who holds it, as it was last seen."""
         self.problem: str | None = None
@@ -82,7 +81,6 @@ class Elector:
                 await self._lead(work)
                 _log.warning("no longer leading", extra={"identity": self.identity})
         finally:
-            self.leading = False
             with suppress(ApiError, TimeoutError):
                 async with asyncio.timeout(_RELEASE):
                     await self._release()
@@ -90,7 +88,6 @@ class Elector:
     async def _acquire(self) -> None:
         while not await self._try():  # noqa: ASYNC110 nobody tells when a Lease comes free
             await asyncio.sleep(self._times.retry * random.uniform(1.0, 1.2))
-        self.leading = True
 
     async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
         """Work until the Lease is lost."""
@@ -101,7 +98,6 @@ class Elector:
             if working in done:
                 working.result()
         finally:
-            self.leading = False
             for task in (working, keeping):
                 task.cancel()
             await asyncio.wait({working, keeping}, timeout=self._times.duration - self._times.renew)
