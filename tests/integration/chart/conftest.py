@@ -6,9 +6,9 @@ import pytest
 
 from tests.cluster.helm import Helm
 from tests.harness.workspace import Workspace
-from tests.integration.operator.conftest import api_server
+from tests.integration.operator.conftest import api_server, namespace, scene
 
-__all__ = ["api_server"]
+__all__ = ["api_server", "namespace", "scene"]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from secrets import token_hex
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,19 +16,15 @@ from tests.cluster.api import Api, ApiException
 from tests.cluster.helm import CHART, Helm
 from tests.integration.operator.api_server import ApiServer
 
+from .rights import give_rights, new_namespace, token
+
 SECRET = "perdure-pod-database"
 
 
 @pytest.fixture
 def own(api_server: ApiServer) -> str:
     """The release's namespace."""
-    return namespace(api_server.api)
-
-
-def namespace(api: Api) -> str:
-    name = f"chart-{token_hex(4)}"
-    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    return name
+    return new_namespace(api_server.api)
 
 
 @pytest.fixture
@@ -39,10 +34,8 @@ def chore(api_server: ApiServer, tmp_path: Path, own: str) -> Callable[..., subp
     def run(name: str, account: str, **told: str) -> subprocess.CompletedProcess[str]:
         kubeconfig = yaml.safe_load(api_server.kubeconfig.read_text())
         cluster = kubeconfig["clusters"][0]["cluster"]
-        path = f"/api/v1/namespaces/{own}/serviceaccounts/{account}/token"
-        token = api_server.api.create(path, {"spec": {}})
         authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        for file, text in {"token": token["status"]["token"], "ca.crt": authority, "namespace": own}.items():
+        for file, text in {"token": token(api_server.api, own, account), "ca.crt": authority, "namespace": own}.items():
             (tmp_path / file).write_text(text)
         server = urlsplit(cluster["server"])
         env = {
@@ -57,18 +50,6 @@ def chore(api_server: ApiServer, tmp_path: Path, own: str) -> Callable[..., subp
     return run
 
 
-def install(helm: Helm, api: Api, own: str, values: dict) -> None:
-    """The accounts and roles of a release, as it has them."""
-    roots = {
-        "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts/{}",
-        "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{}",
-        "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings/{}",
-    }
-    for body in helm.objects(values, "--skip-tests", namespace=own):
-        if body["kind"] in roots:
-            api.apply(roots[body["kind"]].format(body["metadata"]["namespace"], body["metadata"]["name"]), body)
-
-
 def secret(api: Api, where: str, name: str) -> dict[str, str]:
     data = api.get(f"/api/v1/namespaces/{where}/secrets/{name}")["data"]
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
@@ -79,7 +60,7 @@ MAKE = {"OWNER_SECRET": "perdure-database", "POD_SECRET": SECRET, "HOST": "perdu
 
 def test_passwords_are_made_once(helm: Helm, api_server: ApiServer, own: str, chore):
     api = api_server.api
-    install(helm, api, own, {})
+    give_rights(helm, api, own, {})
     first = chore("passwords", "perdure-postgres", **MAKE)
     assert first.returncode == 0, first.stderr
     assert first.stdout == f"Secret perdure-database is new\nSecret {SECRET} is new\n"
@@ -96,7 +77,7 @@ def test_passwords_are_made_once(helm: Helm, api_server: ApiServer, own: str, ch
 
 def test_passwords_that_a_person_chose_stay(helm: Helm, api_server: ApiServer, own: str, chore):
     api = api_server.api
-    install(helm, api, own, {})
+    give_rights(helm, api, own, {})
     chosen = {"url": "postgresql://perdure:chosen@elsewhere/perdure", "password": "chosen"}
     api.create(f"/api/v1/namespaces/{own}/secrets", {"metadata": {"name": "perdure-database"}, "stringData": chosen})
     done = chore("passwords", "perdure-postgres", **MAKE)
@@ -106,8 +87,8 @@ def test_passwords_that_a_person_chose_stay(helm: Helm, api_server: ApiServer, o
 
 def test_the_pods_secret_is_kept_in_other_namespaces(helm: Helm, api_server: ApiServer, own: str, chore):
     api = api_server.api
-    others = [namespace(api), namespace(api)]
-    install(helm, api, own, {"workflows": {"databaseSecret": {"namespaces": [own, *others]}}})
+    others = [new_namespace(api), new_namespace(api)]
+    give_rights(helm, api, own, {"workflows": {"databaseSecret": {"namespaces": [own, *others]}}})
     told = {"SECRET": SECRET, "NAMESPACES": ",".join([own, *others])}
     for url in ("postgresql://one", "postgresql://two"):
         done = chore("share", "perdure-operator", **told, DATABASE_URL=url)
@@ -118,7 +99,7 @@ def test_the_pods_secret_is_kept_in_other_namespaces(helm: Helm, api_server: Api
 
 
 def test_no_other_secret_can_be_made(helm: Helm, api_server: ApiServer, own: str, chore):
-    install(helm, api_server.api, own, {})
+    give_rights(helm, api_server.api, own, {})
     done = chore("passwords", "perdure-postgres", **{**MAKE, "POD_SECRET": "another"})
     assert done.returncode == 1
     assert 'secrets "another" is forbidden' in done.stderr
@@ -129,7 +110,7 @@ def test_no_other_secret_can_be_made(helm: Helm, api_server: ApiServer, own: str
 
 
 def test_an_api_server_that_does_not_answer_is_told_in_a_line(helm: Helm, api_server: ApiServer, own: str, chore):
-    install(helm, api_server.api, own, {})
+    give_rights(helm, api_server.api, own, {})
     done = chore("passwords", "perdure-postgres", **{**MAKE, "KUBERNETES_SERVICE_PORT": "1"})
     assert done.returncode == 1
     assert done.stderr.startswith("passwords: <urlopen error")
