@@ -23,6 +23,11 @@ _FAILED = pytest.StashKey[bool]()
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A real Kubernetes with two nodes; `provide` says which."""
+    yield from serve(request)
+
+
+def serve(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """What the fixture `cluster` does, for packages that want a cluster of their own."""
     reporter = request.config.pluginmanager.getplugin("terminalreporter")
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
