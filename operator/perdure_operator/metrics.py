@@ -38,6 +38,11 @@ class Metrics:
         self._begin = self._histogram(
             "claim_to_begin_seconds", "From the claim of an attempt to the begin of its process.", _SLOW
         )
+        self._step = self._histogram(
+            "claim_to_first_step_seconds",
+            "From the claim of an attempt to the start of its first step, measured once that step is finished.",
+            _SLOW,
+        )
         self._runs = self._gauge("runs", "Runs in the store, by state.", "namespace", "state")
         self._resync_seconds = self._histogram("resync_seconds", "How long resyncs took.", _SLOW)
         self._resyncs = self._counter("resyncs", "Resyncs that ended, by what they ended with.", "outcome")
@@ -88,6 +93,10 @@ class Metrics:
     def attempt_began(self, after: float) -> None:
         """An attempt's process began so many seconds after its claim."""
         self._begin.observe(after)
+
+    def attempt_stepped(self, after: float) -> None:
+        """An attempt's first step was begun so many seconds after its claim."""
+        self._step.observe(after)
 
     def count_runs(self, counted: Iterable[tuple[str, str, int]]) -> None:
         """How many runs there are, by namespace and state."""

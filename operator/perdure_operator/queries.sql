@@ -189,8 +189,13 @@ SELECT r.namespace, r.state, r.claim IS NOT NULL AS held, count(*) AS runs FROM 
 WHERE r.owner = %(owner)s AND r.owner LIKE 'cluster:%%' AND r.gone IS NULL GROUP BY 1, 2, 3
 
 -- name: run_attempts
-SELECT attempt, process, node, image, claimed, begun, ended, ending, code, signal, detail
-FROM perdure.attempts WHERE run_id = %(run)s ORDER BY attempt
+-- Those after one of them. A step's start is stored with its outcome; of one that is in flight nobody knows it but its process.
+SELECT a.attempt, a.ending, a.image, extract(epoch FROM a.begun - a.claimed)::double precision AS began_after,
+       extract(epoch FROM s.started - a.claimed)::double precision AS stepped_after
+FROM perdure.attempts a LEFT JOIN LATERAL (
+    SELECT min(s.started) AS started FROM perdure.steps s WHERE s.run_id = a.run_id AND s.attempt = a.attempt
+) s ON true
+WHERE a.run_id = %(run)s AND a.attempt > %(after)s ORDER BY a.attempt
 
 -- name: live_runs
 -- Runs that a process holds, with its counter. Their processes are read as one: 10,000 look-ups take three times as long.

@@ -23,10 +23,11 @@ from .decide import decide
 from .errors import NotFound
 from .kube import CONFIG_MAPS, PODS, WORKFLOWS
 from .logs import about
+from .measures import Measures
 from .observed import Key, Observed, Pod, Run, Workflow
 from .views import read_pod, read_whole_workflow, read_workflow
 
-__all__ = ["Reconciler", "RunMeter"]
+__all__ = ["Reconciler"]
 
 _log = logging.getLogger("perdure.operator.reconcile")
 
@@ -43,19 +44,6 @@ class Silences(Protocol):
 
     def judged(self, uid: UUID, run: Run) -> Run:
         """The run as observed, with what is known of its process."""
-
-
-class RunMeter(Protocol):
-    """Who measures runs."""
-
-    def attempt_ended(self, ending: str) -> None:
-        """An attempt was seen to have ended."""
-
-    def run_ended(self, state: str) -> None:
-        """A run was seen to have ended."""
-
-    def attempt_began(self, after: float) -> None:
-        """An attempt's process began so many seconds after its claim."""
 
 
 @dataclass(slots=True)
@@ -80,13 +68,11 @@ class Reconciler:
 
     applier: Applier
     silences: Silences
-    meter: RunMeter
+    measures: Measures
     look_after: Callable[[Key, float], None]
     preparation: float
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    counted: dict[UUID, int] = field(default_factory=dict)
-    """The newest ended attempt that was measured, of runs that were seen to be held."""
     met: dict[UUID, Claim] = field(default_factory=dict)
     """The claims of which a pod was seen, the newest of each run."""
 
@@ -160,7 +146,7 @@ class Reconciler:
             self.met[workflow.uid] = seen.run.claim
         run = None if seen.run is None else self.silences.judged(workflow.uid, seen.run)
         if run is not None:
-            await self._count(workflow.uid, run)
+            await self.measures.saw(workflow.uid, run)
         refusal = self.applier.refusals.get(workflow.uid)
         if refusal is not None and (run is None or run.attempt != refusal.attempt):
             self.applier.refusals.pop(workflow.uid)
@@ -259,24 +245,8 @@ class Reconciler:
             workflow.key, workflow.uid, held=held, wants=wants and spec is not None and not spec.suspend
         )
 
-    async def _count(self, uid: UUID, run: Run) -> None:
-        """Measure what has ended of a run since it was seen to be held."""
-        if run.claim is not None:
-            self.counted.setdefault(uid, run.attempt - 1)
-        counted = self.counted.get(uid)
-        if counted is None or run.last is None or run.last.attempt <= counted:
-            return
-        self.counted[uid] = run.last.attempt
-        self.meter.attempt_ended(run.last.ending)
-        if run.state.ended:
-            del self.counted[uid]
-            self.meter.run_ended(run.state.value)
-            for attempt in await self.applier.store.attempts(uid):
-                if attempt.begun is not None:
-                    self.meter.attempt_began((attempt.begun - attempt.claimed).total_seconds())
-
     def _forget(self, uid: UUID) -> None:
-        self.counted.pop(uid, None)
+        self.measures.forget(uid)
         self.met.pop(uid, None)
         self.applier.refusals.pop(uid, None)
         self.applier.budget.forget(uid)

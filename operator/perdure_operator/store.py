@@ -22,7 +22,7 @@ from perdure.pod.environment import DEFAULT_LEASE_SECONDS
 from perdure.store.checkpoints import LOCK_TIMEOUT, Answer
 from perdure.store.connection import storable
 from perdure.store.contention import execute_patiently
-from perdure.store.records import AttemptInfo, RunState
+from perdure.store.records import RunState
 
 from .ages import Ages
 from .connections import Connections, Identity, Row, RowLocked, query
@@ -30,7 +30,7 @@ from .observed import Limits, Run, Workflow
 from .store_rows import LONGEST_ERROR, LONGEST_RESULT, new_run, run_of_row
 from .together import Together
 
-__all__ = ["OWNER_PREFIX", "Identity", "OperatorStore", "RunCount", "RunListing", "Seen"]
+__all__ = ["OWNER_PREFIX", "AttemptCourse", "Identity", "OperatorStore", "RunCount", "RunListing", "Seen"]
 
 OWNER_PREFIX: Final = "cluster:"
 """How the owners of clusters' runs begin; the schema has indices for them."""
@@ -57,6 +57,24 @@ class Seen:
 
     store_id: UUID
     run: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCourse:
+    """How an attempt went, as far as it has.
+
+    Attributes:
+        ending: in the words of the table `attempts`; None before its end.
+        image: the id of its image, once that is noted.
+        began_after: seconds from its claim to the begin of its process.
+        stepped_after: seconds from its claim to the start of the first of its steps; None until one is finished.
+    """
+
+    attempt: int
+    ending: str | None
+    image: str | None
+    began_after: float | None
+    stepped_after: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,14 +278,14 @@ class OperatorStore:
         parameters = {"run": uid, "type": error_type, "message": storable(message)}
         return await self._write("end_run", parameters, f"end run {uid}") is not None
 
-    async def attempts(self, uid: UUID) -> list[AttemptInfo]:
-        """All attempts at a run, oldest first.
+    async def attempts(self, uid: UUID, *, after: int = 0) -> list[AttemptCourse]:
+        """The attempts at a run after the one of this number, oldest first.
 
         Raises:
             StoreUnavailable: no answer in time.
         """
-        rows = await self._read("run_attempts", {"run": uid}, f"read the attempts at run {uid}")
-        return [AttemptInfo(**row) for row in rows]
+        rows = await self._read("run_attempts", {"run": uid, "after": after}, f"read the attempts at run {uid}")
+        return [AttemptCourse(**row) for row in rows]
 
     # All runs of the owner.
 

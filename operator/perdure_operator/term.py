@@ -23,6 +23,7 @@ from .handlers import EventSource
 from .kube import NAMESPACES, Kube
 from .listen import Listener
 from .liveness import Liveness
+from .measures import Measures
 from .metrics import Metrics
 from .observed import Key
 from .outage import Outage
@@ -83,7 +84,7 @@ class Term:
         self._reconciler = Reconciler(
             applier=applier,
             silences=self._liveness,
-            meter=metrics,
+            measures=Measures(self._store, metrics),
             look_after=self.queue.add_after,
             preparation=settings.pod_preparation_seconds,
         )

@@ -55,6 +55,8 @@ def test_a_workflow_is_run_by_its_pod_and_ends(scene, start_operator):
     eventually(lambda: scene.events()[-1:] == ["Succeeded"])
     assert operator.metric('attempts_ended_total{ending="completed"}') == 1
     assert operator.metric("claim_to_begin_seconds_count") == 1
+    assert operator.metric("claim_to_first_step_seconds_count") == 1
+    assert 0 < operator.metric("claim_to_begin_seconds_sum") < operator.metric("claim_to_first_step_seconds_sum")
     assert operator.stop() == 0
 
 
@@ -124,3 +126,22 @@ def _writes(operator):
         and f'resource="{resource}"' in line
     ]
     return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+def test_an_attempt_is_measured_while_it_runs_and_not_again_by_the_next_operator(scene, start_operator, tmp_path):
+    first = start_operator()
+    tmp_path.chmod(0o777)
+    scene.apply(code=SLOW, input={"folder": str(tmp_path)})
+    pod = scene.until_pod()
+    process = scene.play(pod)
+    eventually(lambda: first.metric("claim_to_first_step_seconds_count") == 1, deadline=45)
+    assert first.metric("claim_to_begin_seconds_count") == 1
+    assert scene.phase() == "Running"
+    assert first.stop() == 0
+    second = start_operator()
+    second.until_leading()
+    (tmp_path / "go").touch()
+    scene.tell_end(pod, process.wait(20))
+    scene.until_phase("Succeeded")
+    assert second.metric("attempts_ended_total") == 1
+    assert second.metric("claim_to_begin_seconds_count") == second.metric("claim_to_first_step_seconds_count") == 0
