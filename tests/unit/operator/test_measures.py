@@ -1,4 +1,4 @@
-"""Each attempt is measured once, soon after there is something to measure; another operator's measures are left alone."""
+"""Each attempt is measured once, soon after there is something to measure; what others measured is left alone."""
 
 from __future__ import annotations
 
