@@ -7,7 +7,7 @@ import sys
 
 from tests.cluster import kind
 from tests.cluster.built import prerequisites
-from tests.cluster.built.binaries import HELM, KUBE_SCORE, KUBERNETES_VERSION, binaries, program
+from tests.cluster.built.binaries import HELM, KSTATUS, KUBE_SCORE, KUBERNETES_VERSION, binaries, program
 from tests.cluster.given import KUBECONFIG
 from tests.cluster.images import python_image
 from tests.cluster.progress import Failed
@@ -28,8 +28,8 @@ def build() -> int:
             binaries(_say)
             python_image(_say)
             _say(f"Kubernetes {KUBERNETES_VERSION} and the images for it are built")
-        for module in (HELM, KUBE_SCORE):
-            if prerequisites.go_lack(module.folder) is None:  # else the tests of the chart say so
+        for module in (HELM, KUBE_SCORE, KSTATUS):
+            if prerequisites.go_lack(module.folder) is None:  # else the tests that use it say so
                 program(module, _say)
     except prerequisites.Lacking as lacking:
         print(lacking, file=sys.stderr)

@@ -42,6 +42,7 @@ PHASES: Final = (
     "Starting",
     "Running",
     "BackingOff",
+    "Waiting",
     "Suspended",
     "Stalled",
     "Cancelling",
@@ -345,8 +346,8 @@ class WorkflowStatus(Closed):
 
     observed_generation: int | None = Field(
         default=None,
-        ge=0,
-        description="The generation of the spec that it knows.",
+        ge=-1,
+        description="The generation of the spec that it knows; -1 until the operator has seen the Workflow.",
         json_schema_extra={"format": "int64"},
     )
     store_id: str | None = Field(
@@ -394,4 +395,9 @@ class WorkflowObject(Closed):
     model_config = Closed.model_config | {"title": KIND}
 
     spec: WorkflowSpec = Field(description="What to run, and how.")
-    status: WorkflowStatus | None = Field(default=None, description="How the run stands; written by the operator.")
+    status: WorkflowStatus | None = Field(
+        default=None,
+        description="How the run stands; written by the operator.",
+        # Without it kstatus takes a Workflow that nobody has seen yet for one that is done.
+        json_schema_extra={"default": {"observedGeneration": -1}},
+    )

@@ -1,8 +1,8 @@
 """The programs that the cluster runs and its tests need, built from the Go modules in parts/, kept in the user's cache.
 
 All of Kubernetes is one program of many names, since its parts share nearly all of their code; CoreDNS is another.
-What reads the chart, Helm and kube-score, has entries of its own. The key is what goes into the build, so that a raised
-version is built anew and nothing else is.
+What reads the chart, Helm and kube-score, and what reads a status, kstatus, have entries of their own. The key is what
+goes into the build, so that a raised version is built anew and nothing else is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.cluster.progress import Failed, output, progress
 from tests.harness import cache
 from tests.harness.cache import Say
 
-__all__ = ["HELM", "KUBERNETES_VERSION", "KUBE_SCORE", "Module", "binaries", "build", "program"]
+__all__ = ["HELM", "KSTATUS", "KUBERNETES_VERSION", "KUBE_SCORE", "Module", "binaries", "build", "program"]
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
 
@@ -108,6 +108,12 @@ KUBE_SCORE = Module(
     version_of="github.com/zegl/kube-score",
     names=("kube-score",),
     package="github.com/zegl/kube-score/cmd/kube-score",
+)
+KSTATUS = Module(
+    title="kstatus",
+    folder=PARTS / "kstatus",
+    version_of="github.com/fluxcd/cli-utils",
+    names=("kstatus",),
 )
 
 

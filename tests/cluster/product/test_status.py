@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from perdure_operator.api.parse import parse_workflow
 from tests.cluster.api import Json
 from tests.harness.argocd import health
 from tests.harness.eventually import eventually
-from tests.unit.operator.decide.kstatus import kstatus
+from tests.harness.kstatus import kstatus
 
 from .installation import Installation
 from .stage import CRASHING, FAILING, HELD, QUICK, Stage
@@ -137,7 +136,7 @@ def test_every_ending_and_every_wait_is_told(stage: Stage, name: str) -> None:
     assert status["phase"] == case.phase
     for one in status["conditions"]:
         assert case.says in one["message"], one
-    assert kstatus(parse_workflow(body)) == kind
+    assert kstatus(body) == kind
     assert health(body) == (argo, f"{case.reason}: {status['conditions'][0]['message']}")
     assert ("completionTime" in status) is (conditions["Finished"] == "True")
     assert ("result" in status) is (name == "succeeds")
@@ -158,7 +157,7 @@ def test_a_change_is_seen_and_said_to_be_seen(stage: Stage) -> None:
         return body
 
     body = eventually(seen, 20, every=0.2)
-    assert kstatus(parse_workflow(body)) == "Current"
+    assert kstatus(body) == "Current"
     assert health(body)[0] == "Healthy"
 
 

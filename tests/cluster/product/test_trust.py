@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from perdure_operator.api.parse import parse_workflow
 from tests.harness.argocd import health
 from tests.harness.eventually import eventually
-from tests.unit.operator.decide.kstatus import kstatus
+from tests.harness.kstatus import kstatus
 
 from . import workflows
 from .installation import Installation
@@ -50,7 +49,7 @@ def test_a_run_that_its_store_has_forgotten_starts_again_only_when_a_person_says
     assert "is missing from the store" in message
     assert "perdure.io/restart" in message
     assert status["phase"] == "Stalled"
-    assert (kstatus(parse_workflow(body)), health(body)[0]) == ("Failed", "Degraded")
+    assert (kstatus(body), health(body)[0]) == ("Failed", "Degraded")
     time.sleep(3)
     assert [one["metadata"]["uid"] for one in stage.pods("forgotten")] == [pod["metadata"]["uid"]]
     assert stage.installation.store.run(uid) is None
