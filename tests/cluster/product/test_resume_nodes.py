@@ -88,6 +88,21 @@ def test_a_node_that_is_cut_off(runs, node, held):
     run.until_succeeded(RERUN, ["node lost"])
 
 
+@pytest.mark.capability(Capability.PARTITION)
+def test_a_node_that_is_cut_off_before_the_attempt_begins(runs, node):
+    with nodes.cut_off(runs.cluster, node):
+        began = time.time()
+        with only_on(runs.cluster, node):  # the scheduler takes it for well for most of a minute
+            run = runs.start("cut-off-early")
+            eventually(lambda: run.pod()["spec"].get("nodeName") == node, 30, every=0.2)
+        took = run.until_step(0, 2, deadline=100) - began
+        print(f"{run.name}: {took:.2f} s from the cut to the next attempt's first step")
+        assert took < 80, "the node controller takes more than five minutes"
+        assert run.pod(2)["spec"]["nodeName"] != node
+        run.release()
+        run.until_succeeded({2: [0, 1, 2, 3]}, ["node lost"])
+
+
 @pytest.mark.capability(Capability.NODE_PARTS)
 def test_a_node_whose_kubelet_has_stopped(runs, node, held):
     well, struck = held("kubelet-well", "kubelet-struck")
