@@ -23,7 +23,7 @@ class Outage:
 
     Args:
         what: is asked.
-        ask: raises while there is no answer.
+        ask: raises `away` while there is no answer. Another error is an answer, too.
         over: is called with the first answer after there was none.
         every: seconds from one question to the next while all is well.
 
@@ -31,8 +31,17 @@ class Outage:
         problem: why there is no answer; None while there is one.
     """
 
-    def __init__(self, what: str, ask: Callable[[], Awaitable[object]], over: Callable[[], None], every: float) -> None:
+    def __init__(
+        self,
+        what: str,
+        ask: Callable[[], Awaitable[object]],
+        over: Callable[[], None],
+        *,
+        every: float,
+        away: type[PerdureError],
+    ) -> None:
         self._what = what
+        self._away = away
         self._ask = ask
         self._over = over
         self._every = every
@@ -63,5 +72,5 @@ class Outage:
         try:
             await self._ask()
         except PerdureError as error:
-            return str(error)
+            return str(error) if isinstance(error, self._away) else None
         return None

@@ -57,9 +57,13 @@ class Term:
         self.queue: WorkQueue[Key] = WorkQueue(self._reconcile, workers=settings.workers, meter=metrics)
         places = Places(settings.max_active_runs, settings.max_active_runs_per_namespace)
         self.capacity = Capacity(places, self.queue.add)
-        self._store_outage = Outage("the store", self._store.identity, self._back, _STORE_CHECK)
+        self._store_outage = Outage("the store", self._store.identity, self._back, every=_STORE_CHECK, away=StoreError)
         self._api_outage = Outage(
-            "the API server", lambda: kube.get(NAMESPACES, None, "kube-system"), self._back, _API_CHECK
+            "the API server",
+            lambda: kube.get(NAMESPACES, None, "kube-system"),
+            self._back,
+            every=_API_CHECK,
+            away=Unavailable,
         )
         self._liveness = Liveness(settings.database_url, owner, self._heard_of, lease=settings.lease_seconds)
         direct = settings.database_direct_url or settings.database_url

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 
-from perdure.errors import StoreUnavailable
+from perdure.errors import StoreError, StoreUnavailable
 from perdure_operator.outage import Outage
 from tests.harness.jumping_time import in_jumping_time
 
@@ -14,15 +14,17 @@ class Asked:
     """Something that can be away."""
 
     def __init__(self):
-        self.away = False
+        self.away = self.refuses = False
         self.times: list[float] = []
         self.over: list[float] = []
-        self.outage = Outage("the store", self.ask, self.back, every=10.0)
+        self.outage = Outage("the store", self.ask, self.back, every=10.0, away=StoreUnavailable)
 
     async def ask(self):
         self.times.append(now())
         if self.away:
             raise StoreUnavailable("nobody answers")
+        if self.refuses:
+            raise StoreError("no")
 
     def back(self):
         self.over.append(now())
@@ -79,3 +81,12 @@ async def test_a_suspicion_without_cause_is_no_end_of_an_outage():
         asked.outage.suspect()
         await asyncio.sleep(1)
     assert (len(asked.times), asked.over) == (2, [])
+
+
+@in_jumping_time
+async def test_a_refusal_is_an_answer():
+    asked = Asked()
+    asked.refuses = True
+    async with asked.watched():
+        await asyncio.sleep(35)
+    assert (len(asked.times), asked.outage.problem, asked.over) == (4, None, [])
