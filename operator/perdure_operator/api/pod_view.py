@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from sys import intern
 from typing import Any, Final
 from uuid import UUID
 
@@ -79,7 +80,7 @@ def parse_pod(body: Mapping[str, Any]) -> Pod:
         finished_at=finished or (_last_change(status) if phase in (PodPhase.SUCCEEDED, PodPhase.FAILED) else None),
         stage=_stage(container, spec, status),
         progressed=_progressed(container, status),
-        image_id=text(container.get("imageID")) or None,
+        image_id=intern(text(container.get("imageID")) or "") or None,  # thousands of pods may run one
         generation=_number(mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION)),
     )
 

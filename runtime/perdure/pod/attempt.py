@@ -88,7 +88,6 @@ def _identity(environment: PodEnvironment) -> ProcessIdentity:
         pid=pid,
         pid_started=process_started(pid) or 0,
         node=environment.node_name,
-        image=environment.image_id,
     )
 
 

@@ -60,9 +60,6 @@ class PodEnvironment:
     node_name: str | None = None
     """`PERDURE_NODE_NAME`, for the record of the attempt."""
 
-    image_id: str | None = None
-    """`PERDURE_IMAGE_ID`, for the record of the attempt."""
-
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> PodEnvironment:
         """Read the `PERDURE_*` variables of `environ`. An empty optional variable is one that is not set.
@@ -82,7 +79,6 @@ class PodEnvironment:
             parent=reading.process("PERDURE_PARENT"),
             pod_name=reading.text("PERDURE_POD_NAME"),
             node_name=reading.text("PERDURE_NODE_NAME"),
-            image_id=reading.text("PERDURE_IMAGE_ID"),
         )
         reading.check()
         return environment

@@ -102,7 +102,7 @@ class AttemptStore:
                 b"%d" % process.pid,
                 b"%d" % process.pid_started,
                 _maybe(process.node),
-                _maybe(process.image),
+                None,  # which image it runs, no process knows of itself
             ),
             "begin the attempt",
         )[0]

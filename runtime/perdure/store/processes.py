@@ -29,7 +29,6 @@ class ProcessIdentity:
     pid: int
     pid_started: int
     node: str | None = None
-    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,6 @@ def test_what_is_needed_suffices():
         lease_seconds=6.0,
         pod_name=None,
         node_name=None,
-        image_id=None,
     )
 
 
@@ -40,13 +39,11 @@ def test_everything_is_read():
             "PERDURE_LEASE_SECONDS": " 1.5 ",
             "PERDURE_POD_NAME": "transfer-17-0a1b2c3d-1",
             "PERDURE_NODE_NAME": "node-3",
-            "PERDURE_IMAGE_ID": "bank@sha256:abc",
         }
     )
     assert (environment.grace_seconds, environment.lease_seconds) == (60.0, 1.5)
     assert environment.pod_name == "transfer-17-0a1b2c3d-1"
     assert environment.node_name == "node-3"
-    assert environment.image_id == "bank@sha256:abc"
 
 
 def test_an_empty_optional_variable_is_not_set():
