@@ -8,8 +8,8 @@ time.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-import random
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -18,13 +18,16 @@ from typing import Any, Protocol
 
 import kopf
 
+from perdure.pauses import Pauses
+
 from .kube import Credentials
 
 __all__ = ["EventSource", "Sink"]
 
 _log = logging.getLogger("perdure.operator.events")
 
-_RESTART = (1.0, 30.0)  # seconds: first and longest delay
+_RESTARTS = Pauses(1.0, 30.0, jitter=0.25)
+_TRIES = Pauses(0.5, 10.0)
 _JOIN = 1.0  # seconds
 
 
@@ -59,18 +62,18 @@ class EventSource:
     async def run(self) -> None:
         """Deliver events until cancelled."""
         self._loop = asyncio.get_running_loop()
-        delay = _RESTART[0]
+        failures = 0
         while True:
             began = self._loop.time()
             try:
                 await self._one_life()
             except Exception as error:  # noqa: BLE001 kopf ends by many errors, and is needed after each of them
                 _log.warning("watching ended and will begin again: %s", error)
-            if self._loop.time() - began > _RESTART[1]:
-                delay = _RESTART[0]
+            if self._loop.time() - began > _RESTARTS.longest:
+                failures = 0
+            failures += 1
             self._sink.listed()
-            await asyncio.sleep(delay * random.uniform(0.75, 1.0))
-            delay = min(_RESTART[1], delay * 2)
+            await asyncio.sleep(_RESTARTS.after(failures))
 
     async def _one_life(self) -> None:
         """Run kopf in a thread until it ends; it is told to when this is cancelled."""
@@ -200,10 +203,7 @@ class _Endless:
     """Delays in seconds between tries of a request: an API server that is away is waited for, however long."""
 
     def __iter__(self) -> Iterator[float]:
-        longest = 0.5
-        while True:
-            yield random.uniform(longest / 2, longest)
-            longest = min(10.0, longest * 2)
+        return map(_TRIES.after, itertools.count(1))
 
 
 def _settings(pods: str) -> kopf.OperatorSettings:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from perdure.pauses import Pauses
 from perdure.store.connection import conninfo, translated
 
 from .connections import query, within
@@ -26,8 +26,7 @@ __all__ = ["Listener"]
 
 _log = logging.getLogger(__name__)
 
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 5.0
+_PAUSES = Pauses(0.05, 5.0)
 
 _CHECK = 30.0
 """Seconds of silence after which a connection is tried, and its channels are compared with what they should be."""
@@ -65,20 +64,20 @@ class Listener:
 
     async def run(self) -> None:
         """Listen, until cancelled."""
-        pause = _FIRST_PAUSE
+        failures = 0
         while True:
             since = time.monotonic()
             try:
                 await self._listen()
             except (psycopg.Error, TimeoutError) as error:
-                if self.listening or pause == _FIRST_PAUSE:
+                if self.listening or failures == 0:
                     _log.warning("not notified of runs for now, only looking for them now and then: %s", _text(error))
             finally:
                 listened, self.listening = self.listening, False
-            if listened and time.monotonic() - since > _LONGEST_PAUSE:
-                pause = _FIRST_PAUSE
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            if listened and time.monotonic() - since > _PAUSES.longest:
+                failures = 0
+            failures += 1
+            await asyncio.sleep(_PAUSES.after(failures))
 
     async def _listen(self) -> None:
         async with asyncio.timeout(_LIMIT):

@@ -10,18 +10,20 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from perdure.errors import PerdureError
+from perdure.pauses import Pauses
 
 from .schedule import Schedule
 
-__all__ = ["Backoff", "Meter", "WorkQueue"]
+__all__ = ["Meter", "WorkQueue"]
 
 _log = logging.getLogger("perdure.operator.queue")
 
 K = TypeVar("K", bound=Hashable)
+
+_PAUSES = Pauses(0.1, 30.0, jitter=0.25)
 
 _HURRIED = 500.0
 """Keys a second that come again at once after an outage."""
@@ -40,20 +42,6 @@ class Meter(Protocol):
 
     def worked(self, seconds: float, error: str | None) -> None:
         """It has ended, with the name of what it raised."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Delays in seconds after work on a key failed: from `first` on, doubling to `longest`, cut by up to a quarter."""
-
-    first: float = 0.1
-    longest: float = 30.0
-    uniform: Callable[[float, float], float] = random.uniform
-
-    def delay(self, failures: int) -> float:
-        """The delay after so many failures in a row."""
-        grown: float = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
-        return grown * self.uniform(0.75, 1.0)
 
 
 class _Unsaid:
@@ -77,12 +65,12 @@ class WorkQueue(Generic[K]):
     """Add keys at any time; they are worked on while `run` runs."""
 
     def __init__(
-        self, work: Callable[[K], Awaitable[None]], *, workers: int, meter: Meter, backoff: Backoff | None = None
+        self, work: Callable[[K], Awaitable[None]], *, workers: int, meter: Meter, pauses: Pauses | None = None
     ) -> None:
         self._work = work
         self._workers = workers
         self._meter = meter
-        self._backoff = backoff or Backoff()
+        self._pauses = pauses or _PAUSES
         self._schedule: Schedule[K] = Schedule()
         self._failures: dict[K, int] = {}
         self._idle: list[asyncio.Future[None]] = []
@@ -108,7 +96,7 @@ class WorkQueue(Generic[K]):
         """What they failed for is over: have the keys come again that failed, not all at the same moment."""
         within = min(_LONGEST_HURRY, len(self._failures) / _HURRIED)
         for key in self._failures:
-            self.add_after(key, self._backoff.uniform(0.0, within))
+            self.add_after(key, random.uniform(0.0, within))
 
     async def run(self) -> None:
         """Work until `stop`, and then until what has begun has ended."""
@@ -174,7 +162,7 @@ class WorkQueue(Generic[K]):
 
     def _again(self, key: K, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = max(self._backoff.delay(failures), getattr(error, "retry_after", 0.0))
+        delay = max(self._pauses.after(failures), getattr(error, "retry_after", 0.0))
         self.add_after(key, delay)
         details = {"failures": failures, "retry_in": round(delay, 3)}
         if not isinstance(error, PerdureError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random as _random
 from dataclasses import dataclass
 
 from .errors import DefinitionError
+from .pauses import Pauses
 
 __all__ = ["Retry"]
 
@@ -59,9 +59,4 @@ class Retry:
 
     def pause(self, tries: int) -> float:
         """Seconds to wait after try number `tries` (from 1)."""
-        # A power that overflows is a delay past every limit.
-        try:
-            longest = min(self.max_delay, self.delay * self.factor ** (tries - 1))
-        except OverflowError:
-            longest = self.max_delay
-        return longest * (1 - self.jitter * _random.random())
+        return Pauses(self.delay, self.max_delay, self.factor, self.jitter).after(tries)

@@ -9,7 +9,6 @@ last statement, to COMMIT.
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -28,6 +27,7 @@ from ..errors import (
     UsageError,
     ValueNotStorable,
 )
+from ..pauses import Pauses
 from ..store.checkpoints import Answer, Settled
 from ..store.connection import Fault
 from ..store.opener import Backoff
@@ -65,6 +65,9 @@ _CONFLICTS = 20
 
 _LOSSES = 20
 """Times that a body whose connection broke is run again before that is the step's error: it may be what breaks it."""
+
+_AFTER_CONFLICTS = Pauses(0.004, 0.5, jitter=1.0)
+_AFTER_LOSSES = Pauses(0.04, 1.0)
 
 T = TypeVar("T")
 
@@ -197,14 +200,14 @@ class _Transaction:
         self._losses += 1
         if self._losses > _LOSSES:
             raise error or StoreUnavailable(f"step {self.step.name!r}: its connection broke {self._losses} times")
-        yield _Pause(min(1.0, 0.02 * 2**self._losses) * random.uniform(0.5, 1.0))
+        yield _Pause(_AFTER_LOSSES.after(self._losses))
 
     def _conflict(self, connection: Connection, error: BaseException) -> _Protocol[None]:
         yield from self._undo(connection)
         self._conflicts += 1
         if self._conflicts > _CONFLICTS:
             raise error
-        yield _Pause(min(0.5, 0.002 * 2**self._conflicts) * random.random())
+        yield _Pause(_AFTER_CONFLICTS.after(self._conflicts))
 
     def _store(self, connection: Connection, marker: str, text: str, value: object) -> _Protocol[Outcome | None]:
         from .outcome import Outcome

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from perdure.errors import StoreUnavailable
-from perdure.retry import Retry
+from perdure.pauses import Pauses
 
 from .channel import Progress
 from .reporting import ReportingThread, Verdict
 
-__all__ = ["RETRY", "Heartbeat"]
+__all__ = ["PAUSES", "Heartbeat"]
 
-RETRY = Retry(delay=0.05, max_delay=1.0)
-"""The pauses between tries at a store that is away; how many tries is up to others."""
+PAUSES = Pauses(0.05, 1.0, jitter=0.1)
+"""Between tries at a store that is away."""
 
 
 class Heartbeat:
@@ -70,4 +70,4 @@ class Heartbeat:
         if self._failures == 1:
             kind = "" if isinstance(error, StoreUnavailable) else f"{type(error).__name__}: "
             self._log(f"a heartbeat failed, trying again: {kind}{error}")
-        self._next = now + RETRY.pause(self._failures)
+        self._next = now + PAUSES.after(self._failures)

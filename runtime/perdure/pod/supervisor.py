@@ -29,7 +29,7 @@ from .child import run_child
 from .descendants import adopt_orphans, kill_descendants, kill_group_on_exit, reap
 from .environment import DEFAULT_GRACE_SECONDS, DEFAULT_LEASE_SECONDS
 from .exit_codes import ExitCode
-from .heartbeat import RETRY, Heartbeat
+from .heartbeat import PAUSES, Heartbeat
 from .reporting import Death, Reporter, ReportingThread, Verdict
 from .signals import StopSignals, hold_signals
 
@@ -267,7 +267,7 @@ class _Supervision:
             tries += 1
             if tries == 1:
                 _log(f"the store could not be told {what}, trying again: {error}")
-            again = time.monotonic() + RETRY.pause(tries)
+            again = time.monotonic() + PAUSES.after(tries)
             while time.monotonic() < again:
                 if not self._wait(since, again):
                     return _log(f"the store was not told {what}: {error}")

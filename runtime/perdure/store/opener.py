@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 
 from ..errors import StoreChanged
+from ..pauses import Pauses
 from .wire import Wire
 
 __all__ = ["Backoff", "Opener"]
 
+_PAUSES = Pauses(0.02, 1.0)
+
 
 class Backoff:
-    """Delays between tries while the store is away: short at first, a second at most, with jitter."""
+    """Pauses between tries while the store is away, as long as there is patience left."""
 
     def __init__(self, patience: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._until = None if patience is None else clock() + patience
-        self._delay = 0.02
+        self._failures = 0
 
     def next(self) -> float | None:
         """Seconds to wait before the next try; None when patience is over."""
         if self._until is not None and self._clock() >= self._until:
             return None
-        delay = self._delay * random.uniform(0.5, 1.0)
-        self._delay = min(1.0, self._delay * 2)
-        return delay
+        self._failures += 1
+        return _PAUSES.after(self._failures)
 
 
 class Opener:

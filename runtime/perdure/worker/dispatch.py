@@ -24,6 +24,7 @@ from ..definitions import WorkflowDefinition
 from ..errors import DeadlineExceeded, HandedBack, RunCancelled, StoreError, StoreUnavailable, Superseded
 from ..failures import Failure
 from ..names import Claim, RunId
+from ..pauses import Pauses
 from ..store.attempts import AttemptStore
 from ..store.checkpoints import Answer, Recorded
 from ..store.claims import ClaimedRun, Claims, Entrypoints
@@ -54,6 +55,7 @@ _FULL_SURVEY = 5.0
 _EARLY_SURVEY = 1.0
 """Shortest time between two surveys that notifications bring about."""
 
+_AWAY = Pauses(0.1, 1.0)
 _DRAIN_POLL = 0.05
 _LOAD_PATIENCE = 5.0
 _OVERTIME = 5.0
@@ -227,7 +229,7 @@ class Dispatcher:
         self._backlog.heard()
         now = time.monotonic()
         self._next_survey = now
-        self._retry_at = now + min(1.0, 0.05 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
+        self._retry_at = now + _AWAY.after(self._failures)
 
     # Claiming.
 

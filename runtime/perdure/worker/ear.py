@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,13 +10,14 @@ from contextvars import Context
 
 from ..errors import StoreError
 from ..names import RunId
+from ..pauses import Pauses
 from ..store.claims import WorkListener
 
 __all__ = ["Ear"]
 
 _log = logging.getLogger("perdure.worker")
 
-_LONGEST_PAUSE = 5.0
+_PAUSES = Pauses(0.05, 5.0)
 
 
 class Ear:
@@ -51,17 +51,17 @@ class Ear:
         self._thread.join(10.0)
 
     def _work(self) -> None:
-        pause = 0.05
+        failures = 0
         while not self._stopped.is_set():
             try:
                 listener = WorkListener(self._url, self._owner)
             except StoreError as error:
-                if pause <= 0.05:
+                failures += 1
+                if failures == 1:
                     _log.warning("not notified of new work for now, only looking for it now and then: %s", error)
-                self._stopped.wait(pause * random.uniform(0.5, 1.0))
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                self._stopped.wait(_PAUSES.after(failures))
                 continue
-            pause = 0.05
+            failures = 0
             with self._lock:
                 self._listener = listener
             try:

@@ -10,8 +10,9 @@ from collections import Counter
 import pytest
 
 from perdure.errors import StoreUnavailable
+from perdure.pauses import Pauses
 from perdure_operator.errors import TooManyRequests
-from perdure_operator.queue import Backoff, WorkQueue
+from perdure_operator.queue import WorkQueue
 from tests.harness.jumping_time import in_jumping_time
 
 
@@ -33,8 +34,8 @@ class Measured:
 
 def queue_of(work, *, workers=4, longest=30.0):
     measured = Measured()
-    backoff = Backoff(0.1, longest, uniform=lambda low, high: high)
-    return WorkQueue(work, workers=workers, meter=measured, backoff=backoff), measured
+    pauses = Pauses(0.1, longest, jitter=0.0)
+    return WorkQueue(work, workers=workers, meter=measured, pauses=pauses), measured
 
 
 @in_jumping_time
