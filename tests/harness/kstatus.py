@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.cluster.built.binaries import KSTATUS, program
 from tests.cluster.built.prerequisites import Lacking
-from tests.harness.unavailable import unavailable
+from tests.harness.unavailable import untested
 
 __all__ = ["kstatus", "statuses"]
 
@@ -19,7 +19,7 @@ def statuses(bodies: Sequence[dict[str, Any]]) -> list[str]:
     try:
         path = program(KSTATUS, print)
     except Lacking as lacking:
-        unavailable(str(lacking))
+        untested(str(lacking))
     text = "\n".join(json.dumps(body) for body in bodies)
     done = subprocess.run([path], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -30,6 +30,14 @@ def api_server(workspace: Workspace) -> Iterator[ApiServer]:
 
 
 @pytest.fixture
+def own_api_server(workspace: Workspace) -> Iterator[ApiServer]:
+    """An API server for one test, which may do to it what it likes."""
+    made = ApiServer(workspace)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def namespace(api_server: ApiServer) -> str:
     """A namespace for one test; nobody is there to delete it."""
     name = f"test-{token_hex(4)}"

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from tests.harness.databases import Databases
 from tests.harness.eventually import eventually
 
-from .api_server import ApiServer
 from .operators import Operator
 from .scene import Scene
 from .test_a_run import SLOW, times
-
-
-@pytest.fixture
-def own_api_server(workspace):
-    """An API server for one test, which may do to it what it likes."""
-    made = ApiServer(workspace)
-    yield made
-    made.close()
 
 
 def test_an_api_server_that_is_away_is_waited_for(own_api_server, database, children, tmp_path):
