@@ -42,16 +42,22 @@ class Attempts(Protocol):
 
 @dataclass(slots=True)
 class _Measured:
-    """The newest attempt that was measured in each way; `steps`: checkpoints before the next attempt's first one."""
+    """The newest attempt that was measured in each way.
+
+    Attributes:
+        steps: checkpoints before the first one of the next attempt.
+        over: the run's end was measured.
+    """
 
     begun: int
     stepped: int
     ended: int
     steps: int
+    over: bool = False
 
 
 class Measures:
-    """Is shown each run as often as it is looked at."""
+    """Is shown each run as often as it is looked at, until its Workflow has finished."""
 
     def __init__(self, store: Attempts, meter: RunMeter) -> None:
         self._store = store
@@ -66,7 +72,7 @@ class Measures:
         """
         measured = self._measured.get(uid)
         if measured is None:
-            if run.claim is None:
+            if run.claim is None and not run.state.ended:
                 return
             measured = self._measured[uid] = _first_sight(run)
         if _news(run, measured):
@@ -75,8 +81,8 @@ class Measures:
                 self._measure(course, measured)
         if not run.begun:
             measured.steps = run.steps
-        if run.state.ended:
-            del self._measured[uid]
+        if run.state.ended and not measured.over:
+            measured.over = True
             self._meter.run_ended(run.state.value)
 
     def forget(self, uid: UUID) -> None:
@@ -99,10 +105,11 @@ class Measures:
 
 
 def _first_sight(run: Run) -> _Measured:
-    before = run.attempt - 1
+    """What this process finds begun the one before it has measured; not so an end, which a status would tell."""
+    before, now = run.attempt - 1, run.attempt
     return _Measured(
-        begun=run.attempt if run.begun else before,
-        stepped=run.attempt if run.begun and run.steps else before,
+        begun=now if run.begun or run.state.ended else before,
+        stepped=now if (run.begun and run.steps) or run.state.ended else before,
         ended=before,
         steps=run.steps,
     )

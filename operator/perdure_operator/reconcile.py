@@ -145,7 +145,9 @@ class Reconciler:
         if seen.run is not None and seen.run.claim is not None and any(pod.claim == seen.run.claim for pod in pods):
             self.met[workflow.uid] = seen.run.claim
         run = None if seen.run is None else self.silences.judged(workflow.uid, seen.run)
-        if run is not None:
+        if workflow.status.finished:
+            self.measures.forget(workflow.uid)
+        elif run is not None:
             await self.measures.saw(workflow.uid, run)
         refusal = self.applier.refusals.get(workflow.uid)
         if refusal is not None and (run is None or run.attempt != refusal.attempt):

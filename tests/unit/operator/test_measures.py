@@ -136,8 +136,19 @@ def test_what_another_operator_has_measured_is_left_alone() -> None:
     assert scene.shows(held(steps=2), course(1, stepped=2.0)) == []
     ended = free(1, "completed", state=RunState.SUCCEEDED, steps=3)
     assert scene.shows(ended, course(1, "completed", stepped=2.0)) == [("ended", "completed"), ("run", "succeeded")]
-    scene.restart()
     assert scene.shows(ended, course(1, "completed", stepped=2.0)) == []
+
+
+def test_an_end_between_two_operators_is_measured_as_no_status_has_told_it() -> None:
+    scene = Scene()
+    ended = free(1, "completed", state=RunState.SUCCEEDED, steps=3)
+    assert scene.shows(ended, course(1, "completed", stepped=2.0)) == [("ended", "completed"), ("run", "succeeded")]
+    assert scene.shows(ended, course(1, "completed", stepped=2.0)) == []
+
+
+def test_a_run_that_is_cancelled_before_anybody_claims_it_has_ended() -> None:
+    never = Run(RunState.CANCELLED, 0, None, begun=False, limits=LIMITS)
+    assert Scene().shows(never) == [("run", "cancelled")]
 
 
 def test_a_store_that_is_away_is_asked_again() -> None:
