@@ -1,0 +1,1 @@
+"""The product as its users install it: the packaged chart, by Helm."""

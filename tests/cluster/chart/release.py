@@ -1,0 +1,79 @@
+"""A release of the packaged chart, as somebody has it who has Helm and the package and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from pathlib import Path
+from secrets import token_hex
+
+from tests.cluster.api import Json
+from tests.cluster.cluster import Cluster
+from tests.cluster.helm import CHART, Helm
+
+__all__ = ["Release"]
+
+_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+_PATIENCE = "--timeout=3m"
+
+
+class Release:
+    """The release `perdure` in a namespace that lets only restricted pods in."""
+
+    name = "perdure"
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster = cluster
+        self.namespace = f"perdure-{token_hex(3)}"
+        self.helm = Helm(folder, print, cluster.kubeconfig)
+        cluster.api.create("/api/v1/namespaces", {"metadata": {"name": self.namespace, "labels": _RESTRICTED}})
+        self.helm.run("package", str(CHART), f"--destination={folder}")
+        (self.package,) = folder.glob("*.tgz")
+
+    def run(self, command: str, *arguments: str) -> str:
+        """Run a command of Helm's on the release; errors as `Helm.run`."""
+        return self.helm.run(command, self.name, *arguments, f"--namespace={self.namespace}")
+
+    def install(self) -> str:
+        """Install it with no values; the notes."""
+        return self.run("install", str(self.package), "--wait", _PATIENCE)
+
+    def upgrade(self) -> str:
+        """Upgrade it to the same."""
+        return self.run("upgrade", str(self.package), "--wait", _PATIENCE)
+
+    def uninstall(self) -> str:
+        """Uninstall it."""
+        return self.run("uninstall", "--wait", _PATIENCE)
+
+    def manifests(self) -> str:
+        """What it consists of, without the cluster being asked."""
+        return self.run("template", str(self.package), "--skip-tests")
+
+    def kubectl(self, *arguments: str, given: str = "") -> str:
+        """Run kubectl in its namespace."""
+        command = [self.cluster.kubectl, f"--kubeconfig={self.cluster.kubeconfig}", f"--namespace={self.namespace}"]
+        done = subprocess.run([*command, *arguments], input=given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """The Secrets of its namespace that are not Helm's."""
+        found = self._listed("secrets")
+        return {
+            one["metadata"]["name"]: {key: base64.b64decode(value).decode() for key, value in one["data"].items()}
+            for one in found
+            if not one["type"].startswith("helm.sh/")
+        }
+
+    def pods(self, component: str) -> list[Json]:
+        """Its pods of a component."""
+        return self._listed("pods", labelSelector=f"app.kubernetes.io/component={component}")
+
+    def there(self, plural: str) -> set[str]:
+        """The names of objects in its namespace, of the core's kinds."""
+        return {one["metadata"]["name"] for one in self._listed(plural)}
+
+    def _listed(self, plural: str, **query: str) -> list[Json]:
+        items: list[Json] = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/{plural}", **query)["items"]
+        return items

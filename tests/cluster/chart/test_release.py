@@ -1,0 +1,143 @@
+"""The life of a release, in order: installed with no values, used, upgraded, uninstalled, applied without Helm.
+
+The tests follow one another on one release, as its users do; each says what must hold after its step.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.api import Json
+from tests.cluster.cluster import Capability
+from tests.cluster.crds import crd_path, workflow_crd
+from tests.cluster.product import workflows
+from tests.harness.eventually import eventually
+
+from .release import Release
+
+pytestmark = [pytest.mark.capability(Capability.NODE_COMMANDS), pytest.mark.timeout(300)]
+
+TRANSFER = Path(__file__).resolve().parents[3] / "examples" / "transfer" / "workflow.yaml"
+HELD = """
+import time
+from pathlib import Path
+
+from perdure import step, step_context, workflow
+
+@step
+def first() -> int:
+    return step_context().attempt
+
+@step
+def held() -> int:
+    while step_context().attempt == 1:
+        time.sleep(0.1)
+    return step_context().attempt
+
+@workflow
+def flow() -> list[int]:
+    return [first(), held()]
+"""
+OWN = {"perdure-database", "perdure-pod-database"}
+
+
+@pytest.fixture(scope="module")
+def installed(release: Release) -> Release:
+    """Installed, by `helm install --wait` with no values."""
+    notes = release.install()
+    assert "NOT FOR PRODUCTION" in notes
+    assert f"helm test perdure --namespace {release.namespace}" in notes
+    return release
+
+
+def uids(release: Release, *components: str) -> dict[str, str]:
+    """The pods of its components, by name."""
+    pods = [pod for component in components for pod in release.pods(component)]
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in pods}
+
+
+def test_once_installed_it_works(installed: Release) -> None:
+    # What --wait waits for is there, twice as the values have it, and nothing of it fell over on the way.
+    operators, postgres = installed.pods("operator"), installed.pods("postgres")
+    assert (len(operators), len(postgres)) == (2, 1)
+    assert len({pod["spec"]["nodeName"] for pod in operators}) == 2
+    for pod in [*operators, *postgres]:
+        assert [status["ready"] for status in pod["status"]["containerStatuses"]] == [True]
+        assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
+    made = installed.secrets()
+    assert set(made) == OWN
+    assert len({secret["password"] for secret in made.values()}) == 2
+
+
+def test_the_example_runs(installed: Release) -> None:
+    installed.kubectl("apply", f"--filename={TRANSFER}")
+    installed.kubectl("wait", "--for=condition=Finished", "workflow/transfer-17", "--timeout=90s")
+    done = workflows.get(installed.cluster, installed.namespace, "transfer-17")
+    assert workflows.condition(done, "Succeeded")["status"] == "True", done["status"]
+    assert done["status"]["result"]["amount"] == 100
+
+
+def test_the_notes_next_commands_work(installed: Release) -> None:
+    notes = installed.helm.run("get", "notes", installed.name, f"--namespace={installed.namespace}")
+    installed.kubectl("apply", "--filename=-", given=_between(notes, "<<'END'\n", "\nEND"))
+    installed.kubectl("wait", "--for=condition=Finished", "workflow/hello", "--timeout=60s")
+    assert workflows.get(installed.cluster, installed.namespace, "hello")["status"]["result"] == "Hello, world"
+
+
+def test_helm_test_runs_a_workflow_through_a_crash(installed: Release) -> None:
+    told = installed.run("test", "--logs")
+    assert "It was killed in its second step and went on from there" in told
+    assert not installed.pods("test")
+    names = {one["metadata"]["name"] for one in _workflows(installed)}
+    assert "perdure-test" not in names
+
+
+def test_an_upgrade_to_the_same_changes_no_password_and_restarts_nothing(installed: Release) -> None:
+    before, pods = installed.secrets(), uids(installed, "operator", "postgres")
+    installed.upgrade()
+    assert installed.secrets() == before
+    assert uids(installed, "operator", "postgres") == pods
+
+
+def test_uninstalled_it_leaves_what_is_the_users_and_applied_without_helm_goes_on_with_it(installed: Release) -> None:
+    cluster, namespace = installed.cluster, installed.namespace
+    workflows.create(cluster, namespace, workflows.workflow("held", HELD))
+    workflows.until(cluster, namespace, "held", lambda body: _current(body) == "held", deadline=60)
+    before = installed.secrets()
+
+    told = installed.uninstall()
+    assert "workflows.perdure.io" in told  # it says what it keeps
+    assert installed.secrets() == before
+    assert installed.there("persistentvolumeclaims") == {"data-perdure-postgres-0"}
+    assert cluster.api.get(crd_path(workflow_crd()))["status"]["conditions"]
+    assert {one["metadata"]["name"] for one in _workflows(installed)} == {"transfer-17", "hello", "held"}
+    assert not [one for one in _workflows(installed) if "deletionTimestamp" in one["metadata"]]
+    eventually(lambda: not uids(installed, "operator", "postgres"), deadline=60)
+
+    pods: dict[str, str] = {}
+    for _ in range(2):
+        installed.kubectl("apply", "--filename=-", given=installed.manifests())
+        installed.kubectl("rollout", "status", "deployment/perdure-operator", "--timeout=90s")
+        assert uids(installed, "operator", "postgres").items() >= pods.items()
+        pods = uids(installed, "operator", "postgres")
+    assert installed.secrets() == before
+    (pod, *_) = workflows.pods(cluster, namespace, "held")
+    cluster.api.delete(f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}", gracePeriodSeconds="0")
+    done = workflows.until_finished(cluster, namespace, "held", deadline=90)
+    first, held = done["status"]["result"]
+    assert (first, held > 1) == (1, True)
+
+
+def _current(body: Json) -> object:
+    return body.get("status", {}).get("steps", {}).get("current")
+
+
+def _workflows(release: Release) -> list[Json]:
+    items: list[Json] = release.cluster.api.get(workflows.path(release.namespace))["items"]
+    return items
+
+
+def _between(text: str, begin: str, end: str) -> str:
+    return text.partition(begin)[2].partition(end)[0]
