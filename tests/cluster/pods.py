@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from kubernetes.stream import stream
-from kubernetes.stream.ws_client import STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
+from kubernetes.stream.ws_client import STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL, WSClient
 
 from tests.harness.eventually import eventually
 
@@ -147,7 +147,7 @@ def run_in(
     """Run a command in a container to its end and return what it printed; `stdin` is what it reads.
 
     Raises:
-        RuntimeError: it failed; the message holds what it printed.
+        RuntimeError: it failed, and the message holds what it printed; or it did not run to its end.
     """
     # The client turns exec into a websocket by changing itself, so it gets a client of its own.
     api = cluster.another_api()
@@ -169,12 +169,20 @@ def run_in(
             opened.close_channel(STDIN_CHANNEL)
         opened.run_forever(timeout=_EXEC)
         printed = str(opened.read_channel(STDOUT_CHANNEL) + opened.read_channel(STDERR_CHANNEL))
-        if opened.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} ended with {opened.returncode} in {name}: {printed}")
+        if (code := _code(opened)) != 0:
+            raise RuntimeError(f"{' '.join(command)} ended with {code} in {name}: {printed}")
     finally:
         opened.sock.shutdown()  # once the other side has ended it, `close` leaves the socket open
         api.close()
     return printed
+
+
+def _code(opened: WSClient) -> object:
+    try:
+        return opened.returncode
+    except (TypeError, ValueError) as error:
+        # Where nothing ran, or its end was not told, the client finds no number.
+        raise RuntimeError(f"no command ran to its end: {error}") from error
 
 
 def _path(namespace: str, name: str) -> str:
