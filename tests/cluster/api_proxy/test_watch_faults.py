@@ -93,6 +93,7 @@ def test_kopf_lists_again_when_its_watch_is_gone(
     try:
         watches = Requests(verb="watch", resource="configmaps", user_agent="kopf")
         eventually(lambda: [e for e in proxy.seen_of(watches) if e.status == 200], 30)
+        eventually(lambda: "<None a>" in output.read_text(), 30)  # a handler runs beside the watch
         assert output.read_text().count("<None a>") == len(proxy.seen_of(lists)) == 1
         with proxy.fault(ErrorEvent(410), watches, times=1) as fault:
             eventually(lambda: output.read_text().count("<None a>") == 2, 30)
