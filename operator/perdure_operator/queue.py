@@ -162,7 +162,11 @@ class WorkQueue(Generic[K]):
 
     def _again(self, key: K, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = max(self._pauses.after(failures), getattr(error, "retry_after", 0.0))
+        delay, told = self._pauses.after(failures), getattr(error, "retry_after", 0.0)
+        if told >= delay:
+            delay = told
+            # What is heard about a key is no reason to ask a busy server for more before it wants to be asked.
+            self._schedule.hold(key, _now() + delay)
         self.add_after(key, delay)
         details = {"failures": failures, "retry_in": round(delay, 3)}
         if not isinstance(error, PerdureError):

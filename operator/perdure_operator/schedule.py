@@ -2,7 +2,8 @@
 
 As in client-go: a key is there at most once, however often it is added; one that is added while it is worked on comes
 once more afterwards; of several times at which it is to come again, the earliest counts. Beyond client-go: work on a
-key settles when it is looked at again, so taking a key forgets the time that was planned before.
+key settles when it is looked at again, so taking a key forgets the time that was planned before; and a key can be held
+back until a time, whoever adds it meanwhile.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ class Schedule(Generic[K]):
         self._since: dict[K, float] = {}  # of those that are due, those to come once more among them
         self._running: dict[K, float] = {}
         self._later: dict[K, float] = {}
+        self._held: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()
 
     def add(self, key: K, now: float) -> bool:
         """Have a key worked on; whether that is news."""
-        if key in self._since:
+        if key in self._since or self._held.get(key, now) > now:
             return False
         self._since[key] = now
         if key not in self._running:
@@ -40,9 +42,17 @@ class Schedule(Generic[K]):
 
     def add_at(self, key: K, at: float) -> None:
         """Have a key worked on from that time on."""
+        at = max(at, self._held.get(key, at))
         if at < self._later.get(key, float("inf")):
             self._later[key] = at
             heapq.heappush(self._heap, (at, next(self._order), key))
+
+    def hold(self, key: K, until: float) -> None:
+        """Have a key that is being worked on come again at that time, and not before."""
+        self._held[key] = until
+        self._since.pop(key, None)
+        self._later.pop(key, None)
+        self.add_at(key, until)
 
     def take(self, now: float) -> tuple[K, float] | None:
         """The next key and for how long it was due, or None; it is being worked on until it is `done`."""
@@ -53,6 +63,7 @@ class Schedule(Generic[K]):
         waited = now - self._since.pop(key)
         self._running[key] = now
         self._later.pop(key, None)
+        self._held.pop(key, None)
         return key, waited
 
     def done(self, key: K) -> None:

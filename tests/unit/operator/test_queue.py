@@ -142,12 +142,16 @@ async def test_a_busy_server_says_when_to_come_again():
     async def work(key):
         times.append(asyncio.get_running_loop().time())
         if len(times) == 1:
+            queue.add(key)  # it is heard of while it is worked on
             raise TooManyRequests("create pods", "busy", 7)
 
     queue, _ = queue_of(work)
     running = asyncio.create_task(queue.run())
     queue.add("a")
-    await asyncio.sleep(10)
+    await asyncio.sleep(3)
+    queue.add("a")
+    queue.hurry()
+    await asyncio.sleep(7)
     assert times == [0, 7]
     queue.stop()
     await running

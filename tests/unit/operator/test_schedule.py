@@ -30,6 +30,22 @@ def test_of_two_times_the_earlier_counts():
     assert schedule.next_at() is None
 
 
+def test_a_key_that_is_held_comes_at_its_time_whoever_adds_it():
+    schedule = Schedule[str]()
+    schedule.add("a", 0)
+    schedule.take(0)
+    schedule.add("a", 0)  # heard of while it was worked on
+    schedule.hold("a", 7)
+    schedule.done("a")
+    assert not schedule.add("a", 3)
+    schedule.add_at("a", 4)
+    assert schedule.take(6.9) is None
+    assert schedule.next_at() == 7
+    assert schedule.take(7) == ("a", 0)
+    schedule.done("a")
+    assert schedule.add("a", 8), "it is held no more"
+
+
 def test_a_key_says_how_long_it_was_due_also_when_it_waited_for_work_on_itself():
     schedule = Schedule[str]()
     schedule.add("a", 1)
