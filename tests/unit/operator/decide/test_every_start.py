@@ -87,6 +87,7 @@ def _rows() -> Mapping[str, Row | None]:
 
 ROWS = _rows()
 STATUSES = {"no status": None, "started": started(start_time=ago(50)), "running": started(attempts=1)}
+ENDS = (Reason.SUCCEEDED, Reason.FAILED, Reason.CANCELLED, Reason.BACKOFF_LIMIT_EXCEEDED)
 WISHES = {
     ", ".join(word for word, on in zip(("suspend", "cancel", "delete"), given, strict=True) if on) or "go on": given
     for given in product((False, True), repeat=3)
@@ -176,6 +177,13 @@ def combinations(row: str) -> Iterator[tuple[str, str, str, bool]]:
     yield from product(PODS, WISHES, STATUSES, (False, True))
 
 
+def lacks_something(row: str, pod: str, status: str) -> bool:
+    """Whether status or pod show that there was a run, or an attempt at it, that the store does not know."""
+    if row == "none":
+        return status != "no status" or PODS[pod] is not None
+    return row == "new" and (status == "running" or (status == "started" and PODS[pod] is not None))
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_to_an_end_or_a_named_wait(row: str) -> None:
     for pod, wish, status, asked in combinations(row):
@@ -186,17 +194,14 @@ def test_to_an_end_or_a_named_wait(row: str) -> None:
             assert world.store.id == STORE
             if delete:
                 assert rest == "gone"
-            elif rest == Reason.SUSPENDED:
-                assert suspend
-                assert not cancel
-            elif rest == Reason.CHECKPOINTS_MISSING:
-                # The store lacks a run, or an attempt at it, that the status or a pod shows to have been there.
-                assert row == "none" or (row == "new" and (status == "running" or PODS[pod] is not None))
-                assert not cancel
-            elif cancel or asked:
-                assert rest in (Reason.CANCELLED, Reason.SUCCEEDED, Reason.FAILED, Reason.BACKOFF_LIMIT_EXCEEDED)
+            elif cancel:
+                assert rest in ENDS
+            elif lacks_something(row, pod, status):
+                assert rest == Reason.CHECKPOINTS_MISSING
+            elif suspend:
+                assert rest in (Reason.SUSPENDED, *ENDS)
             else:
-                assert rest in (Reason.SUCCEEDED, Reason.FAILED, Reason.CANCELLED, Reason.BACKOFF_LIMIT_EXCEEDED)
+                assert rest in ENDS
         except AssertionError as error:
             raise AssertionError(f"run {row}; pod {pod}; asked: {wish}; {status}; told the store: {asked}") from error
 
