@@ -50,7 +50,7 @@ class Identity:
 
 
 def query(name: str) -> str:
-    """The operator's statement of this name."""
+    """The operator's statement of this name, else the library's."""
     return statement(name, __package__)
 
 

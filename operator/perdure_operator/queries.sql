@@ -1,4 +1,5 @@
 -- What the operator asks of the store, by name. A write that may meet somebody's lock waits for it no longer than it is told.
+-- It claims runs by the statements of the library, `claim_run` and `claimed_attempt`.
 --
 -- `owner LIKE 'cluster:%'` says nothing new: it is what the indices of clusters' runs say of themselves.
 
@@ -45,34 +46,6 @@ FROM perdure.meta m LEFT JOIN LATERAL (
     ) i ON true
     WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s
 ) o ON true
-
--- name: claim_run
--- Compare and set on the attempt that was observed, as the statement of this name in the library, whose notes hold here too.
-WITH shortly AS MATERIALIZED (
-    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
-), claimed AS (
-    UPDATE perdure.runs r
-    SET attempt = r.attempt + 1, claim = %(token)s, begun = false, process = NULL, state = 'pending'
-    FROM shortly
-    WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.attempt = %(observed)s AND r.state IN ('pending', 'running', 'waiting')
-      AND NOT r.cancel AND NOT r.suspend
-    RETURNING r.id, r.attempt
-), noted AS (
-    INSERT INTO perdure.attempts (run_id, attempt, claim, claimed) SELECT id, attempt, %(token)s, clock_timestamp() FROM claimed
-), ended AS (
-    UPDATE perdure.attempts a SET ended = clock_timestamp(), ending = 'superseded'
-    FROM claimed c WHERE a.run_id = c.id AND a.attempt = c.attempt - 1 AND a.ended IS NULL
-), gone AS (
-    DELETE FROM perdure.processes WHERE id IN (
-        SELECT p.id FROM perdure.processes p JOIN perdure.runs r ON r.process = p.id AND r.claim = p.claim JOIN claimed c ON c.id = r.id
-        FOR UPDATE OF p SKIP LOCKED
-    )
-)
-SELECT attempt FROM claimed
-
--- name: claimed_attempt
--- What `claim_run` did, where its answer was lost.
-SELECT attempt FROM perdure.runs WHERE id = %(run)s AND claim = %(token)s
 
 -- name: hand_back
 WITH shortly AS MATERIALIZED (

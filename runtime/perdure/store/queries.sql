@@ -25,14 +25,19 @@ ORDER BY created, id LIMIT 1
 SELECT pg_advisory_xact_lock(hashtextextended(concat_ws('/', %(owner)s::text, %(namespace)s::text, %(name)s::text), 0))
 
 -- name: claim_run
--- Compare and set, for one run, on the attempt that the claimer observed; a lost answer is found out by the token.
-WITH claimed AS (
-    UPDATE perdure.runs
-    SET attempt = attempt + 1, claim = %(token)s, begun = false, process = NULL, state = 'pending'
-    WHERE id = %(run)s AND attempt = %(observed)s AND state IN ('pending', 'running', 'waiting') AND NOT cancel
-    RETURNING id, attempt
+-- Compare and set, for one run of one owner or of whichever, on the attempt that the claimer observed; a lost answer is found out
+-- by the token. A row that somebody has locked is waited for no longer than told, or with '0' for as long as it takes.
+WITH shortly AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+), claimed AS (
+    UPDATE perdure.runs r
+    SET attempt = r.attempt + 1, claim = %(token)s, begun = false, process = NULL, state = 'pending'
+    FROM shortly
+    WHERE r.id = %(run)s AND r.owner = coalesce(%(owner)s, r.owner) AND r.attempt = %(observed)s
+      AND r.state IN ('pending', 'running', 'waiting') AND NOT r.cancel AND NOT r.suspend
+    RETURNING r.id, r.attempt
 ), noted AS (
-    INSERT INTO perdure.attempts (run_id, attempt, claim) SELECT id, attempt, %(token)s FROM claimed
+    INSERT INTO perdure.attempts (run_id, attempt, claim, claimed) SELECT id, attempt, %(token)s, clock_timestamp() FROM claimed
 ), ended AS (
     UPDATE perdure.attempts a SET ended = clock_timestamp(), ending = 'superseded'
     FROM claimed c WHERE a.run_id = c.id AND a.attempt = c.attempt - 1 AND a.ended IS NULL
@@ -54,6 +59,7 @@ WHERE datname = current_database()
   AND (regexp_match(application_name, '^perdure ' || %(run)s::text || ' ([0-9]{1,9})$'))[1]::integer < %(attempt)s::integer
 
 -- name: claimed_attempt
+-- What `claim_run` did, where its answer was lost.
 SELECT attempt FROM perdure.runs WHERE id = %(run)s AND claim = %(token)s
 
 -- name: claim_runs

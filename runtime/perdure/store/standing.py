@@ -66,7 +66,7 @@ class StandingStore(RunStore):
         token = Claim(uuid4())
 
         def work(cursor: psycopg.Cursor[dict[str, Any]]) -> bool:
-            parameters = {"run": run, "token": token, "observed": observed}
+            parameters = {"run": run, "token": token, "observed": observed, "owner": None, "lock_timeout": "0"}
             claimed = cursor.execute(statement("claim_run"), parameters).fetchone() is not None
             if not claimed:
                 # An earlier try of ours, whose answer was lost, may have been the one that did.

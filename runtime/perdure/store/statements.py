@@ -20,5 +20,5 @@ def _statements(package: str) -> dict[str, str]:
 
 
 def statement(name: str, package: str = _HERE) -> str:
-    """The SQL text of the statement with this name, with psycopg's named placeholders."""
-    return _statements(package)[name]
+    """The SQL text of a package's statement with this name, else of ours, with psycopg's named placeholders."""
+    return _statements(package).get(name) or _statements(_HERE)[name]

@@ -69,7 +69,7 @@ class Run:
         with psycopg.connect(self.url, autocommit=True) as connection:
             [(observed,)] = connection.execute("SELECT attempt FROM perdure.runs WHERE id = %s", [self.id]).fetchall()
             token = Claim(uuid4())
-            parameters = {"run": self.id, "token": token, "observed": observed}
+            parameters = {"run": self.id, "token": token, "observed": observed, "owner": None, "lock_timeout": "0"}
             assert connection.execute(statement("claim_run"), parameters).fetchall() == [(observed + 1,)]
         return token
 

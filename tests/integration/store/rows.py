@@ -68,7 +68,8 @@ class Session:
         """Claim a run for the attempt after the observed one (default: the newest); None where somebody else did."""
         token = uuid4()
         seen = self.run(run)["attempt"] if observed is None else observed
-        return Attempt(run, token) if self.named("claim_run", run=run, token=token, observed=seen) else None
+        told = {"run": run, "token": token, "observed": seen, "owner": None, "lock_timeout": "0"}
+        return Attempt(run, token) if self.named("claim_run", **told) else None
 
     def begin(self, attempt: Attempt, *, client: int = CLIENT_VERSION, process: UUID | None = None) -> dict[str, Any]:
         with self.connection.cursor(row_factory=dict_row) as cursor:
