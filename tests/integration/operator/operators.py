@@ -54,6 +54,11 @@ class Operator:
         """Wait until it works."""
         eventually(lambda: any(line["message"] == "compared" for line in self._log_or_fail()), deadline=30)
 
+    def until_compared(self, times: int) -> None:
+        """Wait until it has compared store and API server so many times more."""
+        before = self._comparisons()
+        eventually(lambda: self._comparisons() >= before + times, deadline=30)
+
     def stop(self) -> int:
         """End it in order; its exit code."""
         self.child.signal(signal.SIGTERM)
@@ -66,6 +71,9 @@ class Operator:
         assert "Traceback" not in "\n".join(
             line for line in self.child.errors.splitlines() if not line.startswith("{")
         ), self.child.errors
+
+    def _comparisons(self) -> int:
+        return sum(line["message"] == "compared" for line in self.log)
 
     def _log_or_fail(self) -> list[dict[str, Any]]:
         if not self.child.running():

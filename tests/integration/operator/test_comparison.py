@@ -29,10 +29,6 @@ def strand(scene, start_operator):
     return uid
 
 
-def until_compared(operator, times):
-    eventually(lambda: sum(line["message"] == "compared" for line in operator.log) >= times, deadline=20)
-
-
 def test_a_workflow_deleted_while_the_operator_was_down_has_its_run_cancelled(scene, start_operator):
     uid = strand(scene, start_operator)
     start_operator()

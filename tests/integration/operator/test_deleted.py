@@ -47,3 +47,23 @@ def test_a_run_whose_process_died_without_a_word(scene, start_operator, tmp_path
     scene.database.query("UPDATE perdure.runs SET gone = gone - interval '1 hour' WHERE id = %s", uid)
     start_operator()
     eventually(lambda: row(scene, uid) == ("cancelled", True), deadline=20)
+
+
+def test_what_is_stored_of_it_goes_in_its_time_and_of_no_other(scene, start_operator):
+    start_operator(retention_days="0", resync_seconds="1")
+    kept = scene.apply("kept")
+    gone = scene.apply("gone")
+    for name in ("kept", "gone"):
+        assert scene.play_to_the_end(scene.until_pod(of=name)) == 0
+        scene.until_phase("Succeeded", name)
+    assert rows(scene, gone) == (1, 1, 1)
+    scene.delete("gone")
+    eventually(lambda: rows(scene, gone) == (0, 0, 0), deadline=20)
+    assert rows(scene, kept) == (1, 1, 1)
+
+
+def rows(scene, uid):
+    [(runs,)] = scene.database.query("SELECT count(*) FROM perdure.runs WHERE id = %s", uid)
+    [(attempts,)] = scene.database.query("SELECT count(*) FROM perdure.attempts WHERE run_id = %s", uid)
+    [(steps,)] = scene.database.query("SELECT count(*) FROM perdure.steps WHERE run_id = %s", uid)
+    return runs, attempts, steps
