@@ -7,7 +7,7 @@ from tests.harness.eventually import eventually
 
 from . import postgres
 
-__all__ = ["NAME", "install_operator", "remove_operator", "scale", "until_available"]
+__all__ = ["NAME", "containers", "install_operator", "remove_operator", "scale", "until_available"]
 
 NAME = "perdure-operator"
 _RULES: list[Json] = [
@@ -60,6 +60,16 @@ def until_available(api: Api, namespace: str, replicas: int) -> None:
         return True
 
     eventually(available, deadline=90, every=0.2)
+
+
+def containers(api: Api, namespace: str) -> dict[str, tuple[str, int]]:
+    """Its containers by pod: which they are, and how often they were restarted."""
+    pods = api.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"app={NAME}")["items"]
+    return {
+        pod["metadata"]["uid"]: (status["containerID"], status["restartCount"])
+        for pod in pods
+        for status in pod["status"]["containerStatuses"]
+    }
 
 
 def _deployment(image: str, replicas: int, settings: dict[str, str]) -> Json:

@@ -13,7 +13,7 @@ from tests.cluster.cluster import Capability
 from tests.cluster.faults import control_plane
 from tests.harness.eventually import eventually
 
-from . import pod_faults, postgres
+from . import operator, pod_faults, postgres
 from .held_runs import HELD, HeldRun, HeldRuns
 from .installation import Installation
 
@@ -28,6 +28,15 @@ A_MINUTE = 60.0
 def runs(perdure: Installation):
     with HeldRuns.on(perdure) as runs:
         yield runs
+
+
+@pytest.fixture(autouse=True)
+def the_operator_is_the_same(runs: HeldRuns) -> Iterator[None]:
+    """An outage is waited out: nobody restarts the operator, nor does it end itself."""
+    api, namespace = runs.cluster.api, runs.installation.namespace
+    before = operator.containers(api, namespace)
+    yield
+    assert operator.containers(api, namespace) == before
 
 
 def started(runs: HeldRuns, *names: str) -> list[HeldRun]:
