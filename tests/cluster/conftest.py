@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from secrets import token_hex
 
 import pytest
@@ -40,7 +39,7 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
     opened = a_cluster(say)
     try:
-        with _off_the_clock(request._pyfuncitem):
+        with off_the_clock(request):
             cluster = opened.__enter__()
     except Lacking as lacking:
         untested(str(lacking))
@@ -104,15 +103,3 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if folder := Evidence.folder_of(terminalreporter.config):
         terminalreporter.write_line(f"What the cluster says of the tests that failed is in {folder}")
-
-
-@contextmanager
-def _off_the_clock(item: pytest.Item) -> Iterator[None]:
-    """Stop the clock of a test: to build the cluster takes minutes, which are not those of the first that uses it."""
-    item.ihook.pytest_timeout_cancel_timer(item=item)
-    try:
-        yield
-    finally:
-        settings = item.config.pluginmanager.getplugin("timeout")._get_item_settings(item)
-        if settings.timeout:
-            item.ihook.pytest_timeout_set_timer(item=item, settings=settings)

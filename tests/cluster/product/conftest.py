@@ -9,6 +9,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.evidence import Evidence
 from tests.cluster.images import Image
+from tests.cluster.off_the_clock import off_the_clock
 
 from .image import perdure_image
 from .installation import Installation
@@ -17,8 +18,9 @@ from .installation import Installation
 @pytest.fixture(scope="session")
 def product_image(cluster: Cluster, request: pytest.FixtureRequest) -> Image:
     """The product's image, on every node."""
-    image = perdure_image(print)
-    cluster.load(image)
+    with off_the_clock(request):
+        image = perdure_image(print)
+        cluster.load(image)
     return image
 
 
