@@ -14,6 +14,7 @@ from tests.harness.workspace import Workspace
 from .built.prerequisites import Lacking, check
 from .cluster import Cluster
 from .evidence import Evidence
+from .off_the_clock import off_the_clock
 from .provide import a_cluster
 
 _FAILED = pytest.StashKey[bool]()
