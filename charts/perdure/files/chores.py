@@ -1,7 +1,8 @@
 """What the chart does in a cluster besides running the operator; each command is the whole work of one container.
 
-`passwords` makes the Secrets of the chart's own Postgres where there are none, `share` writes the pods' Secret into
-namespaces with Workflows, `check` is `helm test`. It reads no Secret: what it writes it writes by server-side apply.
+`passwords` makes the Secrets of the chart's own Postgres where there are none, `wait` lets the operator wait for it,
+`share` writes the pods' Secret into namespaces with Workflows, `check` is `helm test`. Nothing here reads a Secret;
+Secrets are written by server-side apply.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import json
 import os
 import secrets
+import socket
 import ssl
 import sys
 import time
@@ -104,6 +106,17 @@ def passwords(environ: Mapping[str, str]) -> None:
             print(f"Secret {name} is new")
 
 
+def wait(environ: Mapping[str, str]) -> None:
+    """Wait, however long, until the chart's own Postgres takes connections: then its passwords are there, too.
+
+    What comes next would fail meanwhile, and be tried again after ever longer pauses.
+    """
+    while True:
+        with suppress(OSError), socket.create_connection((environ["HOST"], int(environ["PORT"])), timeout=2):
+            return
+        time.sleep(LOOK_AGAIN / 4)
+
+
 def share(environ: Mapping[str, str]) -> None:
     """Write the pods' Secret into other namespaces, whatever was there."""
     name, data = environ["SECRET"], {"url": environ["DATABASE_URL"]}
@@ -174,6 +187,6 @@ def remove(path: str) -> None:
 
 if __name__ == "__main__":
     try:
-        {"passwords": passwords, "share": share, "check": check}[sys.argv[1]](os.environ)
+        {"passwords": passwords, "wait": wait, "share": share, "check": check}[sys.argv[1]](os.environ)
     except (Refused, OSError) as error:
         raise SystemExit(f"{sys.argv[1]}: {error}") from error

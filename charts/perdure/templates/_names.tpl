@@ -14,6 +14,11 @@
 {{ include "perdure.fullname" . }}-postgres
 {{- end -}}
 
+{{/* Where pods of any namespace find it. */}}
+{{- define "perdure.postgresHost" -}}
+{{ include "perdure.postgres" . }}.{{ .Release.Namespace }}.svc
+{{- end -}}
+
 {{- define "perdure.chores" -}}
 {{ include "perdure.fullname" . }}-chores
 {{- end -}}

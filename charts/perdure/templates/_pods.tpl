@@ -74,7 +74,9 @@ resources:
 terminationMessagePolicy: FallbackToLogsOnError
 volumeMounts:
   - {name: chores, mountPath: /chores, readOnly: true}
+  {{- if ne .chore "wait" }}
   - {{- include "perdure.tokenMount" .context | nindent 4 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "perdure.choresVolume" -}}

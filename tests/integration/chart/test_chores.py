@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -115,3 +116,15 @@ def test_an_api_server_that_does_not_answer_is_told_in_a_line(helm: Helm, api_se
     assert done.returncode == 1
     assert done.stderr.startswith("passwords: <urlopen error")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_operator_waits_for_a_postgres_that_is_not_there_yet():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = str(CHART / "files" / "chores.py")
+    env = {"HOST": "127.0.0.1", "PORT": str(port)}
+    with subprocess.Popen([sys.executable, script, "wait"], env=env) as waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(2)
+        with socket.create_server(("127.0.0.1", port)):
+            assert waiting.wait(10) == 0
