@@ -14,10 +14,33 @@ from .channel import ChildChannel
 from .descendants import die_with_parent
 from .signals import HANDLED
 
-__all__ = ["run_child"]
+__all__ = ["Gate", "run_child"]
 
 
-def run_child(child: Callable[[ChildChannel], int], take_side: Callable[[], ChildChannel], supervisor: int) -> NoReturn:
+class Gate:
+    """Holds the child until the supervisor has seen to it that its children die with them both. Made before the fork."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+
+    def open(self) -> None:
+        """Let the child go; in the supervisor."""
+        os.close(self._reading)
+        with suppress(BrokenPipeError):  # it has died already
+            os.write(self._writing, b".")
+        os.close(self._writing)
+
+    def wait(self) -> None:
+        """Wait for that; in the child. Ends the process if the supervisor has gone."""
+        os.close(self._writing)
+        if not os.read(self._reading, 1):
+            os._exit(1)
+        os.close(self._reading)
+
+
+def run_child(
+    child: Callable[[ChildChannel], int], take_side: Callable[[], ChildChannel], supervisor: int, gate: Gate
+) -> NoReturn:
     """Be the child: a session of its own, an empty standard input, signals as Python has them, then `child`.
 
     Leaves with the exit code that `child` returns, or with the one that Python has for what it raises, and never
@@ -30,6 +53,7 @@ def run_child(child: Callable[[ChildChannel], int], take_side: Callable[[], Chil
         os.setsid()
         _empty_standard_input()
         _default_signals()
+        gate.wait()
         code = child(take_side())
     except SystemExit as exit_:
         code = _exit_status(exit_)

@@ -25,7 +25,7 @@ from perdure.errors import StoreUnavailable
 
 from .cgroup import out_of_memory_kills
 from .channel import Channel, ChildChannel, Request, SupervisorChannel, WakePipe
-from .child import run_child
+from .child import Gate, run_child
 from .descendants import adopt_orphans, kill_descendants, kill_group_on_exit, reap
 from .environment import DEFAULT_GRACE_SECONDS, DEFAULT_LEASE_SECONDS
 from .exit_codes import ExitCode
@@ -96,10 +96,12 @@ def supervise(
         # What stands in a buffer now would be written by both.
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()
+    gate = Gate()
     pid = os.fork()
     if pid == 0:
-        run_child(child, channel.child_side, supervisor)
+        run_child(child, channel.child_side, supervisor, gate)
     kill_group_on_exit(pid)
+    gate.open()
     reports = ReportingThread(reporter, wake.wake)
     code = _Supervision(pid, channel.supervisor_side(), wake, reports, settings, memory_kills).run()
     reports.close(_GOODBYE)
