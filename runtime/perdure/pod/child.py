@@ -18,7 +18,7 @@ __all__ = ["Gate", "run_child"]
 
 
 class Gate:
-    """Holds the child until the supervisor has seen to it that its children die with them both. Made before the fork."""
+    """Holds the child until the supervisor has made sure that its children die with it. Made before the fork."""
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
