@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from tests.cluster import pods
@@ -33,6 +33,8 @@ class Scene:
     installation: Installation
     namespace: str
     random: Random
+    held: set[str] = field(default_factory=set)
+    """The names of pods that are held: nothing else strikes them, or hardly one would ever go on."""
 
     @property
     def cluster(self) -> Cluster:
@@ -48,7 +50,12 @@ class Scene:
 
     def _any(self, fields: str) -> Json:
         found = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/pods", fieldSelector=fields)["items"]
-        if not (there := [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]):
+        there = [
+            pod
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"] and pod["metadata"]["name"] not in self.held
+        ]
+        if not there:
             raise Missed("no such pod")
         return dict(self.random.choice(there))
 
@@ -122,7 +129,8 @@ def _container_held(scene: Scene) -> None:
 
 
 def _hold(scene: Scene, pod: Json, *, everything: bool = False) -> None:
-    held = False
+    name, held = pod["metadata"]["name"], False
+    scene.held.add(name)
     try:
         with pod_faults.paused(scene.cluster, pod, everything=everything):
             held = True
@@ -132,6 +140,8 @@ def _hold(scene: Scene, pod: Json, *, everything: bool = False) -> None:
         # It has ended meanwhile, or was never there.
         if not held:
             raise
+    finally:
+        scene.held.discard(name)
 
 
 def _connection(scene: Scene) -> None:
