@@ -75,7 +75,7 @@ terminationMessagePolicy: FallbackToLogsOnError
 volumeMounts:
   - {name: chores, mountPath: /chores, readOnly: true}
   {{- if ne .chore "wait" }}
-  - {{- include "perdure.tokenMount" .context | nindent 4 }}
+  - {{ include "perdure.tokenMount" .context | nindent 4 | trim }}
   {{- end }}
 {{- end -}}
 

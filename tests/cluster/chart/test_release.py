@@ -94,6 +94,31 @@ def test_helm_test_runs_a_workflow_through_a_crash(installed: Release) -> None:
     assert "perdure-test" not in names
 
 
+@pytest.mark.parametrize(
+    ("role", "verbs"), [("view", {"get"}), ("edit", {"get", "create"}), ("admin", {"get", "create"})]
+)
+def test_who_has_a_role_of_kubernetes_may_do_as_much_with_workflows(
+    installed: Release, role: str, verbs: set[str]
+) -> None:
+    api, rbac = installed.cluster.api, "/apis/rbac.authorization.k8s.io/v1"
+    group = "rbac.authorization.k8s.io"
+    binding: Json = {
+        "metadata": {"name": f"has-{role}"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": f"has-{role}"}],
+    }
+    api.create(f"{rbac}/namespaces/{installed.namespace}/rolebindings", binding)
+
+    def may(verb: str, subresource: str = "") -> bool:
+        asked = {"namespace": installed.namespace, "verb": verb, "group": "perdure.io", "resource": "workflows"}
+        spec = {"user": f"has-{role}", "resourceAttributes": {**asked, "subresource": subresource}}
+        answer = api.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
+        return bool(answer["status"]["allowed"])
+
+    eventually(lambda: {verb for verb in ("get", "create") if may(verb)} == verbs, deadline=20, every=0.2)
+    assert not may("patch", "status")  # which is the operator's
+
+
 def test_an_upgrade_to_the_same_changes_no_password_and_restarts_nothing(installed: Release) -> None:
     before, pods = installed.secrets(), uids(installed, "operator", "postgres")
     installed.upgrade()
