@@ -42,7 +42,7 @@ lint: $(VENV)/installed ## Style, types, import contracts, and what the reposito
 unit: $(VENV)/installed ## Tests of single modules: no server, seconds
 	$(PYTEST) tests/unit
 
-integration: $(VENV)/installed system ## Tests against real servers and processes
+integration: $(VENV)/installed system cluster-build ## Tests against real servers and processes
 	$(PYTEST) tests/integration
 
 cluster: $(VENV)/installed system cluster-build ## Tests on a real Kubernetes
