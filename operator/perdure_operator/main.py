@@ -17,7 +17,7 @@ from .health import Health
 from .kube import NAMESPACES, Kube
 from .metrics import Metrics
 from .settings import Settings
-from .store import OWNER_PREFIX
+from .store_calls import OWNER_PREFIX
 from .term import Term
 
 __all__ = ["main"]

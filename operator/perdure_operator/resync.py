@@ -23,7 +23,8 @@ from .errors import NotFound
 from .kube import PODS, WORKFLOWS, Json, Kube, Resource
 from .metrics import Metrics
 from .observed import Key
-from .store import OperatorStore, RunListing
+from .store import OperatorStore
+from .store_runs import RunListing
 from .views import Views, read_pod, read_workflow
 
 __all__ = ["Resync", "Scope"]

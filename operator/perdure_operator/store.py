@@ -1,54 +1,37 @@
 """All that the operator asks of the store, but for what it watches (`liveness`) and hears (`listen`).
 
-Every call has a time limit, is idempotent, and may be repeated whatever became of the one before. A row that somebody
-has locked is waited for aside from the others, for as long as a lease; then its holder's backend is ended.
+Every call is idempotent. Here are those about one run, besides those about all of them, which `store_runs` has.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
-from perdure.errors import StoreError, StoreUnavailable, UsageError
+from perdure.errors import StoreError, StoreUnavailable
 from perdure.names import Claim
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
-from perdure.store.checkpoints import LOCK_TIMEOUT, Answer
+from perdure.store.checkpoints import Answer
 from perdure.store.connection import storable
-from perdure.store.contention import execute_patiently
 from perdure.store.records import RunState
 
 from .ages import Ages
-from .connections import Connections, Identity, Row, RowLocked, query
 from .observed import Limits, Run, Workflow
+from .store_calls import answering_store
 from .store_rows import LONGEST_ERROR, LONGEST_RESULT, new_run, run_of_row
+from .store_runs import AllRuns
 from .together import Together
 
-__all__ = ["OWNER_PREFIX", "AttemptCourse", "Identity", "OperatorStore", "RunCount", "RunListing", "Seen"]
-
-OWNER_PREFIX: Final = "cluster:"
-"""How the owners of clusters' runs begin; the schema has indices for them."""
+__all__ = ["AttemptCourse", "OperatorStore", "Seen"]
 
 GONE_PATIENCE: Final = 60.0
 """Seconds that the process of a run has to end once its Workflow is gone; most pods have a shorter grace period."""
 
-RETENTION: Final = timedelta(days=7)
-"""How long what is stored of a run is kept after its Workflow is gone."""
-
-_CALL_LIMIT = 10.0
+_LIMIT: Final = 10.0
 """Seconds that one call may take."""
-
-_BULK_LIMIT = 30.0
-"""Seconds that a call about many runs may take."""
-
-_MARKS = 10_000
-"""Runs in a statement that only marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +60,7 @@ class AttemptCourse:
     stepped_after: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunListing:
-    """What a resync looks at of each run; `held`: it is claimed."""
-
-    uid: UUID
-    namespace: str
-    name: str
-    state: RunState
-    attempt: int
-    held: bool
-    cancel: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunCount:
-    """How many runs of a namespace are in a state; `held`: claimed, so that there is a pod of each, or will be."""
-
-    namespace: str
-    state: RunState
-    held: bool
-    runs: int
-
-
-class OperatorStore:
+class OperatorStore(AllRuns):
     """The runs of one owner.
 
     Args:
@@ -122,36 +82,16 @@ class OperatorStore:
         *,
         lease: float = DEFAULT_LEASE_SECONDS,
         connections: int = 4,
-        limit: float = _CALL_LIMIT,
+        limit: float = _LIMIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not owner.startswith(OWNER_PREFIX):
-            raise UsageError(f"{owner!r} is no cluster's owner: it begins with {OWNER_PREFIX!r}")
-        self._url = url
-        self._owner = owner
-        self._lease = lease
-        self._limit = limit
-        self._connections = Connections(url, size=connections)
-        self._aside = ThreadPoolExecutor(4, "perdure-locked")
+        super().__init__(url, owner, lease=lease, connections=connections, limit=limit)
         self._ages = Ages(clock)
         self._observations = Together(self._observe_together)
 
     async def close(self) -> None:
-        """End all connections."""
         await self._observations.close()
-        self._aside.shutdown(wait=False, cancel_futures=True)
-        await self._connections.close()
-
-    async def identity(self) -> Identity:
-        """Which store this is.
-
-        Raises:
-            StoreUnavailable, SchemaMismatch, StoreError
-        """
-        [row] = await self._read("identity", {}, "ask the store who it is")
-        return Identity(row["store_id"], row["system"])
-
-    # One run.
+        await super().close()
 
     async def insert(self, workflow: Workflow, source: Mapping[str, str] | None = None) -> bool:
         """Insert the run of a Workflow, with the files of its source; whether it was not there before.
@@ -184,7 +124,7 @@ class OperatorStore:
         doing = f"look at run {uids[0]}" + (f" and {len(uids) - 1} others" if len(uids) > 1 else "")
         parameters = {"runs": uids, "longest_result": LONGEST_RESULT, "longest_error": LONGEST_ERROR}
         rows = await self._read("observe", parameters, doing)
-        store_id = _store_id(rows, doing)
+        store_id = answering_store(rows, doing)
         runs = {row["id"]: run_of_row(row, self._ages) for row in rows if row["id"] is not None}
         for uid in uids:
             if uid not in runs:
@@ -286,106 +226,3 @@ class OperatorStore:
         """
         rows = await self._read("run_attempts", {"run": uid, "after": after}, f"read the attempts at run {uid}")
         return [AttemptCourse(**row) for row in rows]
-
-    # All runs of the owner.
-
-    async def active_runs(self) -> tuple[UUID, list[RunListing]]:
-        """All runs that have not ended, and the store that has them. Read these before the Workflows are listed.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        doing = "list active runs"
-        rows = await self._read("active_runs", {}, doing, _BULK_LIMIT)
-        return _store_id(rows, doing), [_listing(row) for row in rows if row["id"] is not None]
-
-    async def ended_runs(self) -> list[RunListing]:
-        """All runs that have ended and whose Workflow is there, as far as is known: one is found gone by comparing.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        return [_listing(row) for row in await self._read("ended_runs", {}, "list ended runs", _BULK_LIMIT)]
-
-    async def count(self) -> list[RunCount]:
-        """How many runs there are, without those whose Workflow is gone.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        rows = await self._read("count_runs", {}, "count runs", _BULK_LIMIT)
-        return [RunCount(r["namespace"], RunState(r["state"]), r["held"], r["runs"]) for r in rows]
-
-    # Retention.
-
-    async def mark_gone(self, uids: Collection[UUID]) -> int:
-        """Note that the Workflows of these runs are known to be gone: from now on, where it was not known before.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        wanted, marked = list(uids), 0
-        doing = "note which Workflows are gone"
-        for start in range(0, len(wanted), _MARKS):
-            marked += len(await self._read("mark_gone", {"runs": wanted[start : start + _MARKS]}, doing, _BULK_LIMIT))
-        return marked
-
-    async def delete_runs_of_gone_workflows(self, older_than: timedelta = RETENTION, *, batch: int = 200) -> int:
-        """Delete what is stored of runs that ended, and whose Workflow was known to be gone, longer ago than that.
-
-        Each batch is a statement of its own; an interrupted call has done what it did.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        doing = "delete runs of Workflows that are gone"
-        deleted = 0
-        while True:
-            parameters = {"seconds": older_than.total_seconds(), "batch": batch}
-            rows = await self._read("delete_gone", parameters, doing, _BULK_LIMIT)
-            deleted += len(rows)
-            if len(rows) < batch:
-                break
-        await self._read("sweep_processes", {}, doing, _BULK_LIMIT)
-        return deleted
-
-    # How it is asked.
-
-    async def _read(
-        self, name: str, parameters: Mapping[str, object], doing: str, limit: float | None = None
-    ) -> Sequence[Row]:
-        return await self._connections.rows(name, {"owner": self._owner, **parameters}, doing, limit or self._limit)
-
-    async def _write(self, name: str, parameters: Mapping[str, object], doing: str) -> Any:
-        """Change one run's row. Returns the first column of the first row that the statement returns."""
-        try:
-            rows = await self._read(name, {**parameters, "lock_timeout": f"{LOCK_TIMEOUT}ms"}, doing)
-        except RowLocked:
-            return await self._write_patiently(name, parameters, doing)
-        return next(iter(rows[0].values())) if rows else None
-
-    async def _write_patiently(self, name: str, parameters: Mapping[str, object], doing: str) -> Any:
-        patience = {"lock_timeout": f"{int(self._lease * 3000)}ms", "owner": self._owner}
-        call = partial(
-            execute_patiently, self._url, query(name), {**parameters, **patience}, lease=self._lease, doing=doing
-        )
-        limit = 4 * self._lease + self._limit
-        try:
-            async with asyncio.timeout(limit):
-                rows = await asyncio.get_running_loop().run_in_executor(self._aside, call)
-        except TimeoutError:
-            raise StoreUnavailable(f"{doing}: the row was locked, and nothing came of it in {limit:g} s") from None
-        return rows[0][0] if rows else None
-
-
-def _store_id(rows: Sequence[Row], doing: str) -> UUID:
-    if not rows:
-        raise StoreUnavailable(f"{doing}: the store says nothing of itself: it is being migrated")
-    store_id: UUID = rows[0]["store_id"]
-    return store_id
-
-
-def _listing(row: Row) -> RunListing:
-    return RunListing(
-        row["id"], row["namespace"], row["name"], RunState(row["state"]), row["attempt"], row["held"], row["cancel"]
-    )

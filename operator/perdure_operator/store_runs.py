@@ -1,0 +1,119 @@
+"""What the operator asks of all its runs at a time: which there are, and what may go.
+
+Each call is idempotent. One run at a time is `store`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from perdure.store.records import RunState
+
+from .connections import Row
+from .store_calls import StoreCalls, answering_store
+
+__all__ = ["AllRuns", "RunCount", "RunListing"]
+
+RETENTION: Final = timedelta(days=7)
+"""How long what is stored of a run is kept after its Workflow is gone."""
+
+_LIMIT: Final = 30.0
+"""Seconds that a call about many runs may take."""
+
+_MARKS: Final = 10_000
+"""Runs in a statement that only marks."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunListing:
+    """What a resync looks at of each run; `held`: it is claimed."""
+
+    uid: UUID
+    namespace: str
+    name: str
+    state: RunState
+    attempt: int
+    held: bool
+    cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunCount:
+    """How many runs of a namespace are in a state; `held`: claimed, so that there is a pod of each, or will be."""
+
+    namespace: str
+    state: RunState
+    held: bool
+    runs: int
+
+
+class AllRuns(StoreCalls):
+    """Calls about all runs of the owner."""
+
+    async def active_runs(self) -> tuple[UUID, list[RunListing]]:
+        """All runs that have not ended, and the store that has them. Read these before the Workflows are listed.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        doing = "list active runs"
+        rows = await self._read("active_runs", {}, doing, _LIMIT)
+        return answering_store(rows, doing), [_listing(row) for row in rows if row["id"] is not None]
+
+    async def ended_runs(self) -> list[RunListing]:
+        """All runs that have ended and whose Workflow is there, as far as is known: one is found gone by comparing.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        return [_listing(row) for row in await self._read("ended_runs", {}, "list ended runs", _LIMIT)]
+
+    async def count(self) -> list[RunCount]:
+        """How many runs there are, without those whose Workflow is gone.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        rows = await self._read("count_runs", {}, "count runs", _LIMIT)
+        return [RunCount(r["namespace"], RunState(r["state"]), r["held"], r["runs"]) for r in rows]
+
+    async def mark_gone(self, uids: Collection[UUID]) -> int:
+        """Note that the Workflows of these runs are known to be gone: from now on, where it was not known before.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        wanted, marked = list(uids), 0
+        doing = "note which Workflows are gone"
+        for start in range(0, len(wanted), _MARKS):
+            marked += len(await self._read("mark_gone", {"runs": wanted[start : start + _MARKS]}, doing, _LIMIT))
+        return marked
+
+    async def delete_runs_of_gone_workflows(self, older_than: timedelta = RETENTION, *, batch: int = 200) -> int:
+        """Delete what is stored of runs that ended, and whose Workflow was known to be gone, longer ago than that.
+
+        Each batch is a statement of its own; an interrupted call has done what it did.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        doing = "delete runs of Workflows that are gone"
+        deleted = 0
+        while True:
+            parameters = {"seconds": older_than.total_seconds(), "batch": batch}
+            rows = await self._read("delete_gone", parameters, doing, _LIMIT)
+            deleted += len(rows)
+            if len(rows) < batch:
+                break
+        await self._read("sweep_processes", {}, doing, _LIMIT)
+        return deleted
+
+
+def _listing(row: Row) -> RunListing:
+    return RunListing(
+        row["id"], row["namespace"], row["name"], RunState(row["state"]), row["attempt"], row["held"], row["cancel"]
+    )
