@@ -24,6 +24,7 @@ def test_an_api_server_that_is_away_is_waited_for(own_api_server, database, chil
 
     own_api_server.kill()
     eventually(lambda: operator.get("/readyz")[0] == 503, deadline=30)
+    assert "Cannot connect to host" in operator.get("/readyz")[1]
     assert operator.get("/livez") == (200, "ok\n")
     (tmp_path / "go").touch()
     assert process.wait(10) == 0  # the run goes on all the same
