@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from benchmarks.cluster.ground import ClusterGround
 from benchmarks.table import Row
 
-from . import cut_off, first_checkpoint, hundred, kills, leader, next_attempt, writes
+from . import burst, cut_off, first_checkpoint, hundred, kills, leader, next_attempt, rest, writes
 
 ROWS: dict[str, Callable[[ClusterGround, int], Iterable[Row]]] = {
     "first-checkpoint": first_checkpoint.rows,
@@ -16,5 +16,7 @@ ROWS: dict[str, Callable[[ClusterGround, int], Iterable[Row]]] = {
     "cut-off": cut_off.rows,
     "leader": leader.rows,
     "writes": writes.rows,
+    "burst": burst.rows,
+    "rest": rest.rows,
     "kills": kills.rows,
 }

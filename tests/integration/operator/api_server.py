@@ -42,6 +42,11 @@ class ApiServer:
         eventually(self._ready, deadline=_STARTS, every=0.1)
         install_crd(self.api, workflow_crd())
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes, by the names of their programs."""
+        return {name: process.pid for name, process in self._processes.items()}
+
     def start(self) -> None:
         """Start both."""
         self._start("etcd", self._etcd())
