@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 import pytest
@@ -101,3 +103,25 @@ def test_an_operator_that_is_narrowed_to_one_namespace(
     assert other.attempts(uid) == [(1, "completed")]
     for one in (wide, narrow, again):
         one.check()
+
+
+def test_runs_of_the_library_on_the_same_store(
+    start_operator: Any, scene: Scene, database: Any, children: Any, folder: Any
+) -> None:
+    (folder / "slow.py").write_text(SLOW)
+    given = json.dumps({"folder": str(folder)})
+    command = [sys.executable, "-P", "-m", "perdure.cli", "run", "slow.py:main", "--input", given]
+    process = children.start(command, cwd=folder, env={"PERDURE_DATABASE_URL": database.url})
+    eventually(lambda: times(folder, "second") == 1, deadline=20)
+    [(uid,)] = database.query("SELECT id::text FROM perdure.runs")
+
+    operator = start_operator(resync_seconds="1")
+    scene.apply()
+    assert scene.play_to_the_end(scene.until_pod()) == 0
+    scene.until_phase("Succeeded")
+    operator.until_compared(2)
+    assert state(database, uid) == ("running", False)
+    (folder / "go").touch()
+    assert process.wait(20) == 0
+    assert scene.attempts(uid) == [(1, "completed")]
+    assert len(scene.pods()) == 1
