@@ -12,7 +12,7 @@ from perdure.errors import UsageError
 from perdure.pod.source import problem_with_files
 
 from ..api.crd import crd
-from ..api.models import ENTRYPOINT, FILE_NAME, MAX_BYTES
+from ..api.models import FILE_NAME, MAX_BYTES
 from ..api.parse import parse_workflow
 from ..api.refusals import refusals
 from ..observed import Workflow
@@ -186,10 +186,10 @@ def _rules(spec: Mapping[str, Any]) -> Iterator[str]:
     def words(field: Mapping[str, Any], rule: int = 0) -> str:
         return str(field[_RULES][rule]["message"])
 
-    if not re.fullmatch(ENTRYPOINT.strip("^$"), spec["entrypoint"]):
-        yield f'spec.entrypoint: Invalid value: "{spec["entrypoint"]}": {words(fields["entrypoint"])}'
-    if spec.get("image") is not None and re.search(r"\s", spec["image"]):
-        yield f'spec.image: Invalid value: "{spec["image"]}": {words(fields["image"])}'
+    for field in ("entrypoint", "image"):
+        value = spec.get(field)
+        if value is not None and not re.fullmatch(_pattern(fields[field]), value):
+            yield f'spec.{field}: Invalid value: "{value}": {words(fields[field])}'
     source = spec.get("source")
     if source is not None:
         inline = source.get("inline")
@@ -203,3 +203,11 @@ def _rules(spec: Mapping[str, Any]) -> Iterator[str]:
                 yield f"spec.source.inline: Invalid value: {words(schema, 1)}"
     if spec.get("podTemplate") is not None:
         yield from (f"spec.{refusal}" for refusal in refusals(spec["podTemplate"]))
+
+
+def _pattern(field: Mapping[str, Any]) -> str:
+    """What the rule of a field has its value match, whole."""
+    [rule] = field[_RULES]
+    found = re.fullmatch(r"self\.matches\('\^(.*)\$'\)", rule["rule"])
+    assert found is not None, f"a pattern is all that is expected of {rule['rule']}"
+    return found[1]

@@ -1,4 +1,7 @@
-"""Which manifests the API server takes, and with which words it refuses the others. All are dry runs."""
+"""Which manifests the API server takes, and with which words it refuses the others, as is done without a server.
+
+All are dry runs.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ import pytest
 import yaml
 
 from perdure_operator.api.parse import parse_workflow
+from perdure_operator.local.admission import problems
 from tests.cluster.api import ApiException, Json
 from tests.cluster.cluster import Cluster
 from tests.unit.operator.api.manifests import REFUSED, TAKEN
 
-from .manifests import CONFIG_MAP, INLINE, LEAST, STRICT, manifest, refusal
+from .manifests import CONFIG_MAP, INLINE, LEAST, STRICT, manifest, refusal, sentence
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted([*ROOT.glob("crds/examples/*.yaml"), *ROOT.glob("examples/*/workflow.yaml")])
@@ -111,7 +115,26 @@ BAD: list[tuple[str, Any, str]] = [
 def test_bad_manifests_are_refused_with_their_words(cluster: Cluster, here: str, spec: Any, words: str) -> None:
     with pytest.raises(ApiException) as error:
         cluster.api.create(f"{here}?{STRICT}", manifest(spec))
-    assert words in refusal(error)
+    said = refusal(error)
+    assert words in said
+    for problem in problems(manifest(spec)):
+        assert sentence(problem) in said
+
+
+BORDERLINE: dict[str, Json] = {
+    "letters and digits": {"entrypoint": "_a1.B:_c2"},
+    "an image with what is no blank": {**LEAST, "image": "a\rb\u2003c"},
+    "a long name of a file": {**LEAST, "source": {"inline": {"x" * 253: ""}}},
+    "dots in a file's name": {**LEAST, "source": {"inline": {"_a/b.c-d/e..py": ""}}},
+    "as much code as may be": {**LEAST, "source": {"inline": {"a.py": "é" * 65_536, "b.py": "x" * 65_536}}},
+    "least numbers": {**LEAST, "backoffLimit": 0, "activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 0},
+    "numbers without a fraction": {**LEAST, "backoffLimit": 3.0},
+}
+
+
+@pytest.mark.parametrize("spec", BORDERLINE.values(), ids=BORDERLINE)
+def test_what_is_just_good_enough_is_accepted(cluster: Cluster, here: str, spec: Json) -> None:
+    cluster.api.create(f"{here}?{STRICT}", manifest(spec))
 
 
 @pytest.mark.parametrize("template", TAKEN.values(), ids=TAKEN)

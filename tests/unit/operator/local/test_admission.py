@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from perdure.errors import UsageError
+from perdure_operator.api.crd import crd
 from perdure_operator.local.admission import admit, immutable_words, problems
 from perdure_operator.local.manifest import read_manifest
-from tests.cluster.crd.manifests import CONFIG_MAP, INLINE, LEAST, manifest
-from tests.cluster.crd.test_manifests import BAD
+from tests.cluster.crd.manifests import CONFIG_MAP, INLINE, LEAST, manifest, rules, sentence
+from tests.cluster.crd.test_manifests import BAD, BORDERLINE
 from tests.unit.operator.api.manifests import TAKEN
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -24,6 +25,19 @@ def test_bad_manifests_are_refused_with_the_servers_words(spec: Any, words: str)
 
     assert words in "; ".join(said)
     assert len(said) == 1
+
+
+def test_every_rule_for_new_manifests_has_a_bad_one_that_breaks_it() -> None:
+    schema = crd()["spec"]["versions"][0]["schema"]
+    for_new = {rule["message"] for rule in rules(schema) if "oldSelf" not in rule["rule"]}
+    said = {sentence(problem) for _, spec, _ in BAD for problem in problems(manifest(spec))}
+    assert len(for_new) > 15
+    assert for_new <= said
+
+
+@pytest.mark.parametrize("spec", BORDERLINE.values(), ids=BORDERLINE)
+def test_what_is_just_good_enough_is_taken(spec: dict[str, Any]) -> None:
+    assert problems(manifest(spec)) == []
 
 
 @pytest.mark.parametrize("template", TAKEN.values(), ids=TAKEN)
