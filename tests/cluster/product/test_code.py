@@ -9,11 +9,14 @@ import pytest
 import yaml
 
 from tests.cluster.api import Json
+from tests.cluster.cluster import Cluster
+from tests.cluster.images import Image
+from tests.cluster.off_the_clock import off_the_clock
 from tests.harness.eventually import eventually
 
 from . import workflows
+from .image import own_image
 from .installation import Installation
-from .postgres import LOCKED
 from .stage import HELD, Stage
 
 pytestmark = pytest.mark.timeout(300)
@@ -34,7 +37,16 @@ VERSIONED = HELD.replace('return "after"', "return VERSION") + "\nfrom version i
 
 
 @pytest.fixture(scope="module")
-def stage(perdure: Installation) -> Iterator[Stage]:
+def own_code(cluster: Cluster, request: pytest.FixtureRequest) -> Image:
+    """The image of a user, on every node."""
+    with off_the_clock(request):
+        image = own_image(print)
+        cluster.load(image)
+    return image
+
+
+@pytest.fixture(scope="module")
+def stage(perdure: Installation, own_code: Image) -> Iterator[Stage]:
     """Everything that these tests run, started at once."""
     with Stage.on(perdure) as stage:
         files = {"shop/__init__.py": "", "shop/prices.py": "PRICE = 7", "shop/orders.py": ORDERS}
@@ -42,7 +54,8 @@ def stage(perdure: Installation) -> Iterator[Stage]:
         for name in ("edited", "deleted"):
             config_map(stage, name, {"flow.py": VERSIONED, "version.py": "VERSION = 'first'"})
             stage.start(name, source={"configMap": {"name": name}})
-        stage.start("from-image", **from_image(perdure.image.name))
+        own: Json = {"image": own_code.name, "source": None, "input": {"loaves": 2}}
+        stage.start("from-own-image", entrypoint="bakery.orders:order", **own)
         user = {"spec": {"securityContext": {"runAsUser": 10001}}}
         stage.start("without-perdure", image=stage.cluster.image, backoffLimit=0, podTemplate=user)
         stage.start("waits", source={"configMap": {"name": "later"}}, entrypoint="later:later")
@@ -58,37 +71,21 @@ def config_map(stage: Stage, name: str, data: dict[str, str]) -> None:
     stage.cluster.api.apply(path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 
 
-def from_image(image: str) -> Json:
-    """A spec with an image that has its code where Python finds it: an init container stands in for who built it."""
-    code = "from perdure import workflow\n\n@workflow\ndef flow() -> str:\n    return __file__\n"
-    write = f"import pathlib; pathlib.Path('/code/baked.py').write_text({code!r})"
-    mount = {"name": "code", "mountPath": "/code"}
-    maker = {
-        "name": "make",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", write],
-        "securityContext": LOCKED,
-        "volumeMounts": [mount],
-    }
-    container = {
-        "name": "workflow",
-        "env": [{"name": "PYTHONPATH", "value": "/code"}],
-        "volumeMounts": [mount],
-        "imagePullPolicy": "IfNotPresent",
-    }
-    template = {"initContainers": [maker], "containers": [container], "volumes": [{"name": "code", "emptyDir": {}}]}
-    return {"image": image, "source": None, "entrypoint": "baked:flow", "podTemplate": {"spec": template}}
-
-
 def test_code_in_the_workflow_itself_may_be_a_package(stage: Stage) -> None:
     assert stage.until_finished("in-files")["result"] == 42
 
 
-def test_code_from_an_image(stage: Stage) -> None:
-    assert stage.until_finished("from-image")["result"] == "/code/baked.py"
-    attempt = stage.installation.store.attempts(stage.uid("from-image"))[0]
-    assert attempt["ending"] == "completed"
+def test_code_from_an_image_of_ones_own(stage: Stage) -> None:
+    uid = stage.uid("from-own-image")
+    assert stage.until_finished("from-own-image")["result"] == {
+        "flour": 1000,
+        "loaves": ["bread", "bread"],
+        "file": "/app/bakery/orders.py",
+        "python": "/venv",
+        "user": 2000,
+    }
+    assert stage.endings(uid) == ["crashed", "completed"]
+    assert [row["attempt"] for row in stage.installation.store.steps(uid)] == [1, 2]
 
 
 def test_an_image_without_perdure_is_told(stage: Stage) -> None:

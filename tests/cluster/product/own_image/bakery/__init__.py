@@ -1,0 +1,1 @@
+"""Code that is in an image, and in no Workflow."""
