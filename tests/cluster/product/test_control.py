@@ -59,6 +59,7 @@ GOING: dict[str, tuple[str | None, Json]] = {
     "Running": (HELD, {}),
     "Unschedulable": (QUICK, {"podTemplate": NOWHERE}),
     "ImagePullFailed": (QUICK, {"image": "perdure.test/missing:1"}),
+    "PodRefused": (QUICK, {"podTemplate": {"spec": {"priorityClassName": "nobody-has-it"}}}),
     "BackingOff": (CRASHING, {"backoffLimit": 100}),
     "Suspended": (QUICK, {"suspend": True}),
     "SourceMissing": (None, {"source": {"configMap": {"name": "missing"}}}),
