@@ -56,14 +56,15 @@ def test_a_tag_that_moves_between_two_attempts(perdure: Installation, tmp_path: 
     with Stage.on(perdure) as stage:
         uid = stage.start("moved", HELD, image=NAME)
         stage.until_held("moved")
-        eventually(lambda: perdure.store.attempts(uid)[0]["image"], 30, every=0.5)
+        eventually(lambda: len(images(stage, uid)) == 1, 30, every=0.5)
         assert "ImageChanged" not in conditions(stage)
 
         cluster.load(relabelled(perdure.image, "two", tmp_path))
         pod_faults.kill_user_process(cluster, stage.until_pod("moved"))
         stage.until_pod("moved", 2)
         warning = eventually(lambda: conditions(stage).get("ImageChanged", {}), 60, every=0.5)
-        first, second = (attempt["image"] for attempt in perdure.store.attempts(uid))
+        eventually(lambda: len(images(stage, uid)) == 2, 30, every=0.5)
+        first, second = images(stage, uid)
         assert first != second
         assert (warning["status"], warning["reason"]) == ("True", "TagMoved")
         assert first.rpartition("@")[2] in warning["message"]
@@ -78,6 +79,11 @@ def test_a_tag_that_moves_between_two_attempts(perdure: Installation, tmp_path: 
         told = stage.kubectl("describe", "workflow", "moved")
         assert "ImageChanged" in told.partition("Events:")[2]
         assert stage.endings(uid) == ["crashed", "completed"]
+
+
+def images(stage: Stage, uid: str) -> list[str]:
+    """Of the attempts of a run, as far as they are noted, in order."""
+    return [attempt["image"] for attempt in stage.installation.store.attempts(uid) if attempt["image"] is not None]
 
 
 def conditions(stage: Stage) -> dict[str, dict[str, str]]:
