@@ -83,7 +83,6 @@ class Killer:
         except _MISSED as missed:
             with self._lock:
                 self.missed[f"{kind.title}: {type(missed).__name__}"] += 1
-            self._say(f"missed: {kind.title}: {str(missed)[:200]}")
             return
         with self._lock:
             self.struck[kind.title] += 1
