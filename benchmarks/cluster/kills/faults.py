@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from random import Random
 
@@ -121,18 +122,19 @@ def _eviction(scene: Scene) -> None:
 
 
 def _supervisor_held(scene: Scene) -> None:
-    _hold(scene, scene.running())
+    _hold(scene, pod_faults.paused)
 
 
 def _container_held(scene: Scene) -> None:
-    _hold(scene, scene.running(), everything=True)
+    _hold(scene, pod_faults.all_paused)
 
 
-def _hold(scene: Scene, pod: Json, *, everything: bool = False) -> None:
-    name, held = pod["metadata"]["name"], False
+def _hold(scene: Scene, paused: Callable[[Cluster, Json], AbstractContextManager[None]]) -> None:
+    pod, held = scene.running(), False
+    name = pod["metadata"]["name"]
     scene.held.add(name)
     try:
-        with pod_faults.paused(scene.cluster, pod, everything=everything):
+        with paused(scene.cluster, pod):
             held = True
             # The lease is 6 s; now and then it is a close thing.
             time.sleep(scene.random.uniform(5.5, 14))

@@ -27,7 +27,7 @@ from tests.cluster.product.installation import Installation
 from tests.harness.eventually import eventually
 
 _IN_FLIGHT = 16
-_PACE = Pace(runs=0.62, rest=22)
+_PACE = Pace(runs=0.55, rest=18)
 _SETTLED = 300.0  # seconds within which all must have ended that was alive at the last kill
 _SHOWN = 20
 _CUT = 2000

@@ -9,7 +9,7 @@ from tests.cluster import pods
 from tests.cluster.api import Json
 from tests.cluster.cluster import Cluster
 
-__all__ = ["kill_container", "kill_supervisor", "kill_user_process", "paused", "touch"]
+__all__ = ["all_paused", "kill_container", "kill_supervisor", "kill_user_process", "paused", "touch"]
 
 _CONTAINER = "workflow"
 
@@ -48,14 +48,26 @@ def kill_container(cluster: Cluster, pod: Json, container: str = _CONTAINER) -> 
 
 
 @contextmanager
-def paused(cluster: Cluster, pod: Json, container: str = _CONTAINER, *, everything: bool = False) -> Iterator[None]:
-    """Hold a container's first process by SIGSTOP until the block ends, or all of its processes."""
-    which = ["--all"] if everything else []
-    _ctr(cluster, pod, "tasks", "kill", "--signal=SIGSTOP", *which, container=container)
+def paused(cluster: Cluster, pod: Json, container: str = _CONTAINER) -> Iterator[None]:
+    """Hold a container's first process by SIGSTOP until the block ends."""
+    _ctr(cluster, pod, "tasks", "kill", "--signal=SIGSTOP", container=container)
     try:
         yield
     finally:
-        _ctr(cluster, pod, "tasks", "kill", "--signal=SIGCONT", *which, container=container)
+        _ctr(cluster, pod, "tasks", "kill", "--signal=SIGCONT", container=container)
+
+
+@contextmanager
+def all_paused(cluster: Cluster, pod: Json) -> Iterator[None]:
+    """Hold all processes of the workflow's container by SIGSTOP until the block ends."""
+    # `ctr tasks kill --all` freezes the container for a moment, and where its processes are held that may last.
+    node, listed = pod["spec"]["nodeName"], _ctr(cluster, pod, "tasks", "ps")
+    pids = [line.split()[0] for line in listed.splitlines() if line[:1].isdigit()]
+    cluster.run_on(node, "kill", "-STOP", *pids)
+    try:
+        yield
+    finally:
+        cluster.run_on(node, "kill", "-CONT", *pids)
 
 
 def touch(cluster: Cluster, pod: Json, path: str) -> None:
