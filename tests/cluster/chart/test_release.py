@@ -32,6 +32,7 @@ def first() -> int:
 
 @step
 def held() -> int:
+    print("first is stored", flush=True)
     while step_context().attempt == 1:
         time.sleep(0.1)
     return step_context().attempt
@@ -129,7 +130,8 @@ def test_an_upgrade_to_the_same_changes_no_password_and_restarts_nothing(install
 def test_uninstalled_it_leaves_what_is_the_users_and_applied_without_helm_goes_on_with_it(installed: Release) -> None:
     cluster, namespace = installed.cluster, installed.namespace
     workflows.create(cluster, namespace, workflows.workflow("held", HELD))
-    workflows.until(cluster, namespace, "held", lambda body: _current(body) == "held", deadline=60)
+    pod = workflows.until_pod(cluster, namespace, "held", 1, deadline=30)["metadata"]["name"]
+    eventually(lambda: "first is stored" in installed.kubectl("logs", pod), deadline=30, every=0.2)
     before = installed.secrets()
 
     told = installed.uninstall()
@@ -148,15 +150,10 @@ def test_uninstalled_it_leaves_what_is_the_users_and_applied_without_helm_goes_o
         assert uids(installed, "operator", "postgres").items() >= pods.items()
         pods = uids(installed, "operator", "postgres")
     assert installed.secrets() == before
-    (pod, *_) = workflows.pods(cluster, namespace, "held")
-    cluster.api.delete(f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}", gracePeriodSeconds="0")
+    installed.kubectl("delete", "pod", pod, "--now", "--ignore-not-found")
     done = workflows.until_finished(cluster, namespace, "held", deadline=90)
     first, held = done["status"]["result"]
     assert (first, held > 1) == (1, True)
-
-
-def _current(body: Json) -> object:
-    return body.get("status", {}).get("steps", {}).get("current")
 
 
 def _workflows(release: Release) -> list[Json]:
