@@ -54,6 +54,8 @@ def rows(ground: ClusterGround, rounds: int) -> Iterable[Row]:
 def _counted(ground: ClusterGround, act: Callable[[str], None]) -> Requests:
     """What is written while something happens in a namespace of its own."""
     with ground.installation.workspace() as namespace:
+        # The end of a namespace is written, too, and that of an earlier one may still be under way.
+        eventually(lambda: not _ending_namespaces(ground), 120, every=0.5)
         before = _settled(ground)
         act(namespace)
         after = _settled(ground)
@@ -75,6 +77,11 @@ def _run(ground: ClusterGround, namespace: str, steps: int, seconds: float) -> N
 
 def _until_over(ground: ClusterGround, pod: str) -> None:
     eventually(lambda: ended(ground.cluster.api.get(pod)), 60, every=0.25)
+
+
+def _ending_namespaces(ground: ClusterGround) -> list[str]:
+    namespaces = ground.cluster.api.get("/api/v1/namespaces")["items"]
+    return [one["metadata"]["name"] for one in namespaces if "deletionTimestamp" in one["metadata"]]
 
 
 def _settled(ground: ClusterGround) -> Requests:
