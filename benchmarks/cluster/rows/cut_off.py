@@ -11,6 +11,7 @@ from benchmarks.cluster.runs import HELD, Run
 from benchmarks.table import Row, paired
 from tests.cluster.cluster import Capability
 from tests.cluster.faults import nodes
+from tests.cluster.product import workflows
 from tests.cluster.product.placement import free_node, only_on
 
 _AIM = 12.0
@@ -43,6 +44,13 @@ def _cut_off(ground: ClusterGround, namespace: str, node: str) -> dict[str, floa
     with only_on(ground.cluster, node):
         run = Run.start(ground, namespace, HELD)
         run.until_step(1)
+        # A moment before, nobody has told the operator that the attempt runs, and it hears of its silence later.
+        workflows.until(
+            ground.cluster,
+            namespace,
+            run.name,
+            lambda body: workflows.condition(body, "Finished")["reason"] == "Running",
+        )
     with run.gone_after():
         began = time.time()
         with nodes.cut_off(ground.cluster, node):
