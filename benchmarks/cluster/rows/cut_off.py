@@ -9,6 +9,7 @@ from benchmarks.cluster.bare import pod_start
 from benchmarks.cluster.ground import ClusterGround
 from benchmarks.cluster.runs import HELD, Run
 from benchmarks.table import Row, paired
+from tests.cluster.api import Json
 from tests.cluster.cluster import Capability
 from tests.cluster.faults import nodes
 from tests.cluster.product import workflows
@@ -45,15 +46,14 @@ def _cut_off(ground: ClusterGround, namespace: str, node: str) -> dict[str, floa
         run = Run.start(ground, namespace, HELD)
         run.until_step(1)
         # A moment before, nobody has told the operator that the attempt runs, and it hears of its silence later.
-        workflows.until(
-            ground.cluster,
-            namespace,
-            run.name,
-            lambda body: workflows.condition(body, "Finished")["reason"] == "Running",
-        )
+        workflows.until(ground.cluster, namespace, run.name, _runs)
     with run.gone_after():
         began = time.time()
         with nodes.cut_off(ground.cluster, node):
             _, committed = run.until_step(2)
             assert run.pod()["spec"]["nodeName"] != node
     return {"seconds": committed - began}
+
+
+def _runs(body: Json) -> bool:
+    return workflows.condition(body, "Finished").get("reason") == "Running"
