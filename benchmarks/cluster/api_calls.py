@@ -64,6 +64,7 @@ class Connection:
 
     def watch(self, path: str, **query: str) -> Iterator[bytes]:
         """The lines of a watch, until the server ends it."""
+        self._http.timeout = None  # for long there may be nothing to tell
         self._http.request("GET", f"{path}?{urlencode({'watch': '1', **query})}", headers=self._headers)
         response = self._http.getresponse()
         if response.status >= 400:
