@@ -43,8 +43,8 @@ class Death:
     exit_code: int | None = None
     signal: int | None = None
     dumped_core: bool = False
-    out_of_memory: bool = False
-    """Suspected: the kernel counted an out-of-memory kill, or it does not say and a SIGKILL came from elsewhere."""
+    out_of_memory: bool | None = False
+    """Whether the kernel counted an out-of-memory kill meanwhile; None where it does not tell."""
 
     def __str__(self) -> str:
         if self.signal is None:
@@ -52,6 +52,8 @@ class Death:
         name = f"signal {self.signal}"
         with suppress(ValueError):
             name = signal.Signals(self.signal).name
+        if self.out_of_memory is None and self.signal == signal.SIGKILL:
+            return f"killed by {name}: it was out of memory, or somebody killed it"
         return f"killed by {name}" + (", probably out of memory" if self.out_of_memory else "")
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -247,10 +246,7 @@ class _Supervision:
         end = self._end
         if end is None or end.si_code == os.CLD_EXITED:
             return Death(exit_code=end.si_status if end else None)
-        if kills is None or self._memory_kills is None:
-            suspected = end.si_status == signal.SIGKILL
-        else:
-            suspected = kills > self._memory_kills
+        suspected = None if kills is None or self._memory_kills is None else kills > self._memory_kills
         return Death(signal=end.si_status, dumped_core=end.si_code == os.CLD_DUMPED, out_of_memory=suspected)
 
     def _tell(self, what: str, call: Callable[[Reporter], None]) -> None:

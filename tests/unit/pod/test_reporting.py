@@ -77,6 +77,9 @@ def test_nobody_waits_for_a_call_that_does_not_come_back():
         (Death(exit_code=3), "exited with code 3 and left no outcome"),
         (Death(signal=11), "killed by SIGSEGV"),
         (Death(signal=9, out_of_memory=True), "killed by SIGKILL, probably out of memory"),
+        (Death(signal=9, out_of_memory=None), "killed by SIGKILL: it was out of memory, or somebody killed it"),
+        (Death(signal=9), "killed by SIGKILL"),
+        (Death(signal=15, out_of_memory=None), "killed by SIGTERM"),
         (Death(signal=40), "killed by signal 40"),
     ],
 )
