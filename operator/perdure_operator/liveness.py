@@ -29,7 +29,10 @@ _log = logging.getLogger(__name__)
 _READS_PER_LEASE = 4
 
 _IDLE = 30.0
-"""Seconds between reads while nothing is known to run."""
+"""Seconds between reads while nothing is known to run, or about to."""
+
+_EXPECTED = 60.0
+"""Seconds for which a claimed run is about to begin; while it has not, it is looked at more often than that."""
 
 
 class Liveness:
@@ -40,7 +43,7 @@ class Liveness:
         owner: whose runs.
         newly_silent: is given runs whose processes were just seen dead; each once, unless what was seen is taken back.
         lease: seconds for which a counter must have stood still.
-        idle: seconds between reads while nothing is known to run.
+        idle: seconds between reads while nothing is known to run, or about to.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Liveness:
         self._observer = CounterObserver[str](lease, lease / 2)
         self._watched: Collection[str] = ()
         self._silent: set[str] = set()
+        self._expected_until = float("-inf")
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -70,7 +74,7 @@ class Liveness:
             while True:
                 # Cleared before the read: what begins while it is under way asks for another.
                 self._wake.clear()
-                if await self._look():
+                if await self._look() or time.monotonic() < self._expected_until:
                     await asyncio.sleep(self._lease / _READS_PER_LEASE)
                 else:
                     with suppress(TimeoutError):
@@ -88,7 +92,12 @@ class Liveness:
 
     def judged(self, uid: UUID, run: Run) -> Run:
         """The run as observed, with what is known of its process."""
-        if run.claim is None or not run.begun:
+        if run.claim is None:
+            return run
+        if not run.begun:
+            # Nobody tells of a begin, and the node may be gone a moment later: it is watched for from now on.
+            self._expected_until = time.monotonic() + _EXPECTED
+            self._wake.set()
             return run
         return replace(run, silent=self.silent(uid, run.claim))
 

@@ -246,6 +246,18 @@ async def test_at_rest_the_store_is_left_alone_until_a_run_that_begins_is_looked
         assert watch.liveness.silent(uuid4(), Claim(uuid4())) is None
 
 
+@asynchronous
+async def test_a_process_that_dies_just_after_its_begin_is_seen_dead_though_nobody_looked_at_its_run_since(
+    database: Database, pod: Session
+) -> None:
+    async with opened(database.url) as store, watching(database.url, idle=60.0) as watch:
+        uid = await inserted(store)
+        claim = await claimed(store, uid)
+        watch.liveness.judged(uid, await run_of(store, uid))
+        begin(pod, uid, claim)
+        await watch.told_of(uid)
+
+
 @pytest.fixture
 def attempts(children: Children, database: Database, workspace: Workspace, pod: Session) -> Attempts:
     """Real pods' processes."""
