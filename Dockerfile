@@ -30,6 +30,10 @@ COPY --from=installed /opt/perdure /opt/perdure
 COPY --from=build /build/perdure /opt/perdure
 # Programs that ask who they are, as Postgres's initdb does, want a name for the number.
 RUN echo "perdure:x:10001:10001:Perdure:/tmp:/usr/sbin/nologin" >>/etc/passwd && echo "perdure:x:10001:" >>/etc/group
+# Official Python images have no compiled standard library, and a pod's file system is read-only: each start would compile
+# what it imports.
+RUN python3 -m compileall -q -x '/(test|idlelib|turtledemo|ensurepip|lib2to3|site-packages|dist-packages)/' \
+    "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 ENV PATH=/opt/perdure/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
