@@ -34,13 +34,17 @@ def store_of_all(databases: Databases) -> Iterator[Session]:
     databases.drop(database)
 
 
-def end(store: Session, run: UUID, ending: str, *, progress: bool = False) -> tuple[str, int, int, float]:
-    """One attempt, and what the run's row says then: state, crashes, disruptions, delay."""
+def end(
+    store: Session, run: UUID, ending: str, *, progress: bool = False, suspended: bool = False
+) -> tuple[str, int, int, float]:
+    """One attempt, suspended in the middle or not, and what the row says then: state, crashes, disruptions, delay."""
     attempt = store.begun(run)
+    store.execute("UPDATE perdure.runs SET suspend = %s", suspended)
     if progress:
         number = store.run(run)["attempt"]
         assert store.checkpoint(attempt, f"step-{number}", number) == 0
     assert store.hand_back(attempt, ending, "what happened") == 0
+    store.execute("UPDATE perdure.runs SET suspend = false")
     row = store.run(run)
     return row["state"], row["crashes"], row["disruptions"], row["delay"]
 
@@ -83,11 +87,9 @@ def test_a_new_checkpoint_counts_disruptions_anew(store: Session) -> None:
 def test_a_suspended_runs_hand_back_is_no_disruption_but_its_checkpoints_count(store: Session) -> None:
     run = store.insert(owner=CLUSTER)
     assert [end(store, run, "evicted")[2] for _ in range(3)] == [1, 2, 3]
-    store.execute("UPDATE perdure.runs SET suspend = true")
-    assert end(store, run, "handed back")[1:] == (0, 3, 0)
-    assert end(store, run, "evicted")[2:] == (4, 4), "which eviction still is"
-    assert end(store, run, "handed back", progress=True)[2:] == (0, 0)
-    store.execute("UPDATE perdure.runs SET suspend = false")
+    assert end(store, run, "handed back", suspended=True)[1:] == (0, 3, 0)
+    assert end(store, run, "evicted", suspended=True)[2:] == (4, 4), "which eviction still is"
+    assert end(store, run, "handed back", progress=True, suspended=True)[2:] == (0, 0)
     assert end(store, run, "evicted")[2:] == (1, 0)
 
 
@@ -127,7 +129,6 @@ def test_any_story_counts_as_the_rules_say(
     crashes = disruptions = 0
     since_crash = since_disruption = False
     for ending, progress, suspended in story:
-        store.execute("UPDATE perdure.runs SET suspend = %s", suspended)
         since_crash, since_disruption = since_crash or progress, since_disruption or progress
         count = 0
         if ending in CRASHES:
@@ -138,7 +139,7 @@ def test_any_story_counts_as_the_rules_say(
             since_disruption = False
             if not (suspended and ending == "handed back"):
                 count = disruptions = disruptions + 1
-        state, *counted, delay = end(store, run, ending, progress=progress)
+        state, *counted, delay = end(store, run, ending, progress=progress, suspended=suspended)
         assert counted == [crashes, disruptions]
         assert delay == (0 if count < 2 else min(300, 2 ** (count - 2)))
         over = ending in CRASHES and crashes > limit
