@@ -27,10 +27,14 @@ _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 
 
 class _TwoProcesses(LoadScopeScheduling):
-    """Tests on the cluster have a process to themselves: they wait more than they work."""
+    """Tests on the cluster stay in one process, which wait more than they work; others go by folder to whoever is free.
+
+    So no cluster is started twice, and servers that the tests of a folder share hardly ever.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "cluster" if nodeid.startswith("tests/cluster/") else "machine"
+        folder = nodeid.partition("::")[0].split("/")[:-1]
+        return "cluster" if folder[:2] == ["tests", "cluster"] else "/".join(folder[:3])
 
 
 @pytest.hookimpl(optionalhook=True)
