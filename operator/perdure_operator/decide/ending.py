@@ -12,7 +12,10 @@ from perdure.pod.exit_codes import ExitCode
 from ..actions import HandBack
 from ..observed import ContainerEnd, Observed, Pod, Run
 
-__all__ = ["disruption", "ending_of_pod", "ending_of_silence"]
+__all__ = ["BEGUN", "disruption", "ending_of_pod", "ending_of_silence"]
+
+BEGUN: Final = frozenset({"completed", "crashed", "lost"})
+"""Endings that only an attempt has that has begun."""
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _NODE: Final = "node"

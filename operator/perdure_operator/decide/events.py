@@ -10,6 +10,7 @@ from typing import Final
 from ..actions import PostEvent
 from ..observed import Ended, Observed, Status
 from .course import Kind, Reason, Situation
+from .ending import BEGUN
 from .status import IMAGE_CHANGED, is_stalled, reason_of
 
 __all__ = ["events", "warnings"]
@@ -17,9 +18,6 @@ __all__ = ["events", "warnings"]
 _CRASHES: Final = frozenset({"crashed", "lost", "never begun"})
 _DISRUPTIONS: Final = frozenset({"evicted", "node lost", "handed back"})
 _ENDED_THE_RUN: Final = "completed"
-_BEGUN: Final = frozenset({_ENDED_THE_RUN, "crashed", "lost"})
-"""Endings that only an attempt has that has begun."""
-
 _WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING})
 _BETWEEN_ATTEMPTS: Final = frozenset(
     {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
@@ -89,7 +87,7 @@ def _ending_unseen(last: Ended | None, old: Status, new: Status) -> list[PostEve
 
 def _unseen(last: Ended, old: Status, pod: str | None) -> list[PostEvent]:
     """The begin of an attempt that ended between two looks: no status has told that it ran."""
-    if last.ending not in _BEGUN or (old.attempts == last.attempt and reason_of(old) in _WHILE_RUNNING):
+    if last.ending not in BEGUN or (old.attempts == last.attempt and reason_of(old) in _WHILE_RUNNING):
         return []
     where = "" if pod is None else f" in pod {pod}"
     return [PostEvent("Started" if last.attempt <= 1 else "Resumed", f"attempt {last.attempt} ran{where}")]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from ..actions import DeletePod
 from ..observed import Observed, Pod, PodPhase, Run
 from .control import seconds_since
+from .ending import BEGUN
 from .times import KEPT_PODS, LINGER, SUCCEEDED_PODS
 
 __all__ = ["pods_to_delete"]
-
-_BEGUN: Final = frozenset({"completed", "crashed", "lost"})
-"""Endings that only an attempt has that has begun."""
 
 
 def pods_to_delete(
@@ -56,7 +53,7 @@ def _of_ended_attempt(pod: Pod, run: Run | None) -> bool:
 def _never_began(pod: Pod, run: Run | None) -> bool:
     """Whether it has no logs to wait for. The store hears of a short attempt before the kubelet tells of its begin."""
     last = None if run is None else run.last
-    began = last is not None and last.attempt == pod.attempt and last.ending in _BEGUN
+    began = last is not None and last.attempt == pod.attempt and last.ending in BEGUN
     return pod.phase is PodPhase.PENDING and pod.end is None and not began
 
 
