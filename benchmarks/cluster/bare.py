@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Mapping
 from secrets import token_hex
 from uuid import uuid4
 
 from benchmarks.cluster.ground import ClusterGround
+from benchmarks.table import Result, Row, paired
 from perdure.names import Claim
 from perdure_operator.actions import CreatePod
 from perdure_operator.api.parse import parse_workflow
@@ -15,7 +17,7 @@ from tests.cluster.api import Json
 from tests.cluster.product import postgres, workflows
 from tests.harness.eventually import eventually
 
-__all__ = ["bare_pod", "ended", "pod_start", "until_no_pods"]
+__all__ = ["bare_pod", "beyond_a_pod", "ended", "pod_start", "until_no_pods"]
 
 _FIRST_LINE = "import time; at = time.time(); open('/dev/termination-log', 'w').write(str(at))"
 _LOOK = 0.25  # seconds: who looks more often takes time from what he looks at
@@ -47,6 +49,40 @@ def pod_start(ground: ClusterGround, namespace: str) -> float:
     api.delete(f"{path}/{name}")
     until_no_pods(ground, namespace)
     return float(last["message"]) - created
+
+
+def beyond_a_pod(
+    ground: ClusterGround,
+    rounds: int,
+    work: str,
+    measure: Callable[[str], Result],
+    *,
+    aim: float,
+    parts: Mapping[str, str],
+) -> Iterable[Row]:
+    """How much longer a work takes than a bare pod to its first line of Python.
+
+    `measure` does it in a namespace, and says how many `seconds` it took in all and each of the `parts`.
+    """
+    with ground.installation.workspace() as namespace:
+        pod_start(ground, namespace)  # what happens only once
+        measure(namespace)
+        taken = paired(
+            rounds,
+            bare=lambda: {"seconds": pod_start(ground, namespace)},
+            ours=lambda: measure(namespace),
+        )
+    ours, bare = taken["ours"], taken["bare"]["seconds"]
+    more = ours["seconds"].minus(bare)
+    yield Row(
+        work,
+        ours["seconds"].text("s", 2),
+        f"a bare pod created to its first line of Python {bare.text('s', 2)}",
+        f"{more.text('s', 2)} more",
+        f"{aim} s more",
+        more.median <= aim,
+    )
+    yield Row("of which", ", ".join(f"{what} {ours[name].text('s', 3)}" for name, what in parts.items()))
 
 
 def ended(pod: Json) -> Json | None:

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmarks.cluster.bare import pod_start
+from benchmarks.cluster.bare import beyond_a_pod
 from benchmarks.cluster.ground import ClusterGround
 from benchmarks.cluster.runs import STEPS, Run
-from benchmarks.table import Row, paired
-
-_AIM = 0.3
+from benchmarks.table import Row
 
 
 def rows(ground: ClusterGround, rounds: int) -> Iterable[Row]:
-    with ground.installation.workspace() as namespace:
-        pod_start(ground, namespace)  # what happens only once
-        _run(ground, namespace)
-        taken = paired(
-            rounds,
-            bare=lambda: {"seconds": pod_start(ground, namespace)},
-            ours=lambda: _run(ground, namespace),
-        )
-    ours, bare = taken["ours"], taken["bare"]["seconds"]
-    more = ours["seconds"].minus(bare)
-    yield Row(
+    return beyond_a_pod(
+        ground,
+        rounds,
         "a Workflow created to its first checkpoint committed",
-        ours["seconds"].text("s", 2),
-        f"a bare pod created to its first line of Python {bare.text('s', 2)}",
-        f"{more.text('s', 2)} more",
-        f"{_AIM} s more",
-        more.median <= _AIM,
-    )
-    parts = ", ".join(
-        f"{what} {ours[name].text('s', 3)}"
-        for name, what in {
+        lambda namespace: _run(ground, namespace),
+        aim=0.3,
+        parts={
             "inserted": "to the run's row",
             "claimed": "to its claim",
             "begun": "to the process's first statement",
             "checkpoint": "to the checkpoint",
-        }.items()
+        },
     )
-    yield Row("of which", parts)
 
 
 def _run(ground: ClusterGround, namespace: str) -> dict[str, float]:
