@@ -3,13 +3,16 @@
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
+AUDIT := .venv-audit
 LOCKER := .venv-lock
 UV_VERSION := 0.13.9
 
 # Wheels alone: building a source distribution would fetch build tools that no lock names.
 PIP_LOCKED := -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary=:all:
 PIP_PROJECT := -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable
-CODE := runtime operator $(wildcard examples benchmarks charts) tests
+CODE := runtime operator $(wildcard examples benchmarks charts docs) tests
+LOCKS := $(wildcard requirements/*.txt)
+DOCKERFILES := Dockerfile tests/cluster/product/own_image/Dockerfile $(wildcard tests/cluster/parts/images/*.Dockerfile)
 
 # More arguments for pytest: make unit ARGS="-k retry"
 ARGS :=
@@ -19,7 +22,7 @@ CLUSTER := $(BIN)/python -m tests.cluster
 CAMPAIGN := tests/cluster/product/test_control.py $(wildcard tests/cluster/product/test_resume_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration chaos bench chart lock system clean
+.PHONY: help demo test lint unit integration chaos bench audit chart docs lock system clean
 .PHONY: bench-cluster cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell
 .DELETE_ON_ERROR:
 
@@ -32,11 +35,12 @@ demo: $(VENV)/installed ## A money transfer that is killed in the middle and fin
 test: $(VENV)/installed system cluster-build ## All tests but for the campaigns (chaos, cluster-faults)
 	$(PYTEST) --numprocesses=2 $(CAMPAIGN:%=--ignore=%) tests/unit tests/integration tests/cluster
 
-lint: $(VENV)/installed ## Style, types, import contracts, and what the repository must not hold
+lint: $(VENV)/installed ## Style, types, import contracts, Dockerfiles, and what the repository must not hold
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports
+	$(BIN)/hadolint $(DOCKERFILES)
 	$(PYTEST) -q tests/unit/repository
 
 unit: $(VENV)/installed ## Tests of single modules: no server, seconds
@@ -72,8 +76,14 @@ bench: $(BENCH)/installed ## Measure against the floor and against peers
 bench-cluster: $(VENV)/installed system cluster-build ## Measure the operator against bare pods and the bare API
 	$(BIN)/python benchmarks/cluster/run.py $(ARGS)
 
+audit: $(AUDIT)/locked ## Ask PyPI for advisories against any of the versions in requirements/
+	$(AUDIT)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes $(LOCKS:%=--requirement %)
+
 chart: $(VENV)/installed ## Write what of the Helm chart is made from other files
 	$(BIN)/python charts/generate.py
+
+docs: $(VENV)/installed ## Write what of the documentation is made from other files
+	$(BIN)/python -m docs.generate
 
 lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(call compile,dev,pyproject.toml --extra local --extra operator --group dev)
@@ -81,12 +91,13 @@ lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRA
 	$(call compile,bench,pyproject.toml --extra local --group bench)
 	$(call compile,image,pyproject.toml --extra local --extra operator --constraints requirements/dev.txt)
 	$(call compile,build,--group build --constraints requirements/dev.txt)
+	$(call compile,audit,--group audit --constraints requirements/dev.txt)
 
 system: # The Debian packages that some tests need
 	@.ci/system-packages
 
 clean: ## Remove environments, caches and builds
-	rm -rf $(VENV) $(BENCH) $(LOCKER) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(BENCH) $(AUDIT) $(LOCKER) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call compile,<file>,<what>): locked with hashes, for every platform, naming no index.
@@ -102,6 +113,7 @@ compile = $(LOCKER)/bin/uv pip compile $(2) --output-file requirements/$(1).txt 
 
 $(VENV)/locked: requirements/dev.txt
 $(BENCH)/locked: requirements/bench.txt
+$(AUDIT)/locked: requirements/audit.txt
 
 %/installed: %/locked pyproject.toml
 	$*/bin/python $(PIP_PROJECT) .
