@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 
 from ..errors import UsageError
@@ -19,14 +20,18 @@ def execute_attempt() -> int:
     hold_signals()
     try:
         environment = PodEnvironment.parse(os.environ)
+        if environment.parent is not None:
+            from ..pod.descendants import die_with_parent
+
+            die_with_parent(environment.parent)
+        # All is imported before the fork, so that both sides share it.
+        from ..store.connection import with_defaults
+
+        url = with_defaults(environment.database_url, environment.database_tls)
     except UsageError as error:
         sys.stderr.write(f"perdure exec: {error}\n")
         return ExitCode.USAGE
-    if environment.parent is not None:
-        from ..pod.descendants import die_with_parent
-
-        die_with_parent(environment.parent)
-    # Imported before the fork, so that both sides share it.
+    environment = replace(environment, database_url=url)
     from ..pod.attempt import run_attempt
     from ..pod.reporter import StoreReporter
     from ..pod.supervisor import SupervisorSettings, supervise

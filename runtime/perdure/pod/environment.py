@@ -23,6 +23,7 @@ DEFAULT_GRACE_SECONDS: Final = 30.0
 DEFAULT_LEASE_SECONDS: Final = 6.0
 """A process whose heartbeat rests for this long is taken for dead."""
 
+_TLS: Final = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 _URL_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -32,6 +33,9 @@ class PodEnvironment:
 
     database_url: str = field(repr=False)
     """`PERDURE_DATABASE_URL`: the store, as a libpq URL."""
+
+    database_tls: Mapping[str, str] = field(default_factory=dict)
+    """`PERDURE_DATABASE_SSLMODE`, `_SSLROOTCERT`, `_SSLCERT` and `_SSLKEY`, by libpq's names: the URL counts before."""
 
     run_id: RunId
     """`PERDURE_RUN_ID`: the run."""
@@ -70,6 +74,7 @@ class PodEnvironment:
         reading = _Reading(environ)
         environment = cls(
             database_url=reading.url("PERDURE_DATABASE_URL"),
+            database_tls=reading.texts({f"PERDURE_DATABASE_{name.upper()}": name for name in _TLS}),
             run_id=RunId(reading.uuid("PERDURE_RUN_ID", "the run's id")),
             claim=Claim(reading.uuid("PERDURE_CLAIM", "the claim token")),
             grace_seconds=reading.seconds("PERDURE_GRACE_SECONDS", DEFAULT_GRACE_SECONDS),
@@ -152,6 +157,11 @@ class _Reading:
             self.problems.append(f"{variable} holds characters that are not printable")
             return None
         return value or None
+
+    def texts(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Of those variables that are set, the texts, by the names that they are given here."""
+        found = {name: self.text(variable) for variable, name in variables.items()}
+        return {name: text for name, text in found.items() if text is not None}
 
     def _required(self, variable: str, meaning: str) -> str:
         value = self._environ.get(variable, "").strip()

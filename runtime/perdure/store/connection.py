@@ -6,6 +6,7 @@ Nothing here needs a session of its own behind a pooler: no advisory lock, no se
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 
 import psycopg
@@ -13,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
 
-__all__ = ["Fault", "classify", "connect", "conninfo", "database_url", "storable", "translated"]
+__all__ = ["Fault", "classify", "connect", "conninfo", "database_url", "storable", "translated", "with_defaults"]
 
 _TIMEOUTS = {
     "connect_timeout": "5",
@@ -105,11 +106,19 @@ def conninfo(url: str, application_name: str = "perdure") -> str:
     Raises:
         UsageError: it is no Postgres URL.
     """
+    # Parameters are written as UTF-8, whatever a role or an environment has for its default.
+    return with_defaults(url, {"application_name": application_name, **_TIMEOUTS}, client_encoding="UTF8")
+
+
+def with_defaults(url: str, defaults: Mapping[str, str], **fixed: str) -> str:
+    """What libpq takes in place of the URL: with `fixed`, and with those of `defaults` that it says nothing of.
+
+    Raises:
+        UsageError: it is no Postgres URL.
+    """
     try:
         given = psycopg.conninfo.conninfo_to_dict(url)
-        defaults = {"application_name": application_name, **_TIMEOUTS}
-        # Parameters are written as UTF-8, whatever a role or an environment has for its default.
-        return make_conninfo(url, client_encoding="UTF8", **{k: v for k, v in defaults.items() if k not in given})
+        return make_conninfo(url, **fixed, **{name: value for name, value in defaults.items() if name not in given})
     except psycopg.Error as error:
         raise UsageError(f"the database URL cannot be read: {str(error).strip()}") from error
 

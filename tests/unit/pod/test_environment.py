@@ -46,6 +46,13 @@ def test_everything_is_read():
     assert environment.node_name == "node-3"
 
 
+def test_tls_is_told_in_libpqs_words():
+    told = {"PERDURE_DATABASE_SSLMODE": "verify-full", "PERDURE_DATABASE_SSLROOTCERT": "/ca", "PGSSLMODE": "disable"}
+    environment = PodEnvironment.parse({**NEEDED, **told, "PERDURE_DATABASE_SSLKEY": ""})
+    assert environment.database_tls == {"sslmode": "verify-full", "sslrootcert": "/ca"}
+    assert PodEnvironment.parse(NEEDED).database_tls == {}
+
+
 def test_an_empty_optional_variable_is_not_set():
     environment = PodEnvironment.parse(NEEDED | {"PERDURE_GRACE_SECONDS": "", "PERDURE_POD_NAME": " "})
     assert environment.grace_seconds == 30.0
