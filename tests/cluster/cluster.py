@@ -24,6 +24,7 @@ class Capability(StrEnum):
     NODE_PARTS = "killing and pausing a kubelet or containerd"
     PARTITION = "cutting a node off"
     CONTROL_PLANE = "killing and pausing API server, etcd, controller manager and scheduler"
+    AUDIT = "what the API server was asked"
 
 
 class Part(Protocol):
@@ -99,6 +100,10 @@ class Cluster(abc.ABC):
         Needs `NODE_PARTS` or `CONTROL_PLANE`.
         """
         raise self._lacking(Capability.NODE_PARTS if node else Capability.CONTROL_PLANE)
+
+    def audit_log(self) -> Path:
+        """What the API server notes of what accounts ask, as `AuditLog` reads it. Needs `AUDIT`."""
+        raise self._lacking(Capability.AUDIT)
 
     def cut_off(self, node: str) -> AbstractContextManager[None]:
         """Cut a node off from everything for a block; what runs on it runs on. Needs `PARTITION`."""

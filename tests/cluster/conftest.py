@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from secrets import token_hex
 
@@ -11,13 +12,15 @@ from tests.harness.processes import Children
 from tests.harness.unavailable import untested
 from tests.harness.workspace import Workspace
 
+from .audit import AuditLog
 from .built.prerequisites import Lacking, check
-from .cluster import Cluster
+from .cluster import Capability, Cluster
 from .evidence import Evidence
 from .off_the_clock import off_the_clock
 from .provide import a_cluster
 
 _FAILED = pytest.StashKey[bool]()
+_OUR_ACCOUNTS = re.compile(r"[^/]+/perdure-.*")
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +53,25 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         yield cluster
         if request.session.testsfailed:
             Evidence.of(request.config).keep_parts(cluster)
+        if Capability.AUDIT in cluster.capabilities:
+            _check_what_was_asked(cluster)
     finally:
         opened.__exit__(None, None, None)
+
+
+def _check_what_was_asked(cluster: Cluster) -> None:
+    """Fail unless our accounts had the rights for all that they did, and from the chart alone, and read no Secret."""
+    with cluster.audit_log().open() as lines:
+        log = AuditLog(lines)
+    deeds = log.of(_OUR_ACCOUNTS)
+    wrong = {
+        "was refused to them": log.wrongly_refused(deeds),
+        "a binding for others allowed": [deed for deed in deeds if deed.by_others],
+        "read Secrets": [deed for deed in deeds if deed.resource == "secrets" and deed.verb != "patch"],
+    }
+    told = [f"what {what}:\n{chr(10).join(map(str, found))}" for what, found in wrong.items() if found]
+    if told:
+        pytest.fail("\n".join(["Of what Perdure's accounts did on this cluster,", *told]), pytrace=False)
 
 
 @pytest.fixture(scope="session")

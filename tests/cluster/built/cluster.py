@@ -89,6 +89,9 @@ class BuiltCluster(Cluster):
         parts = self._nodes[node].parts if node else self._control_plane.parts
         return next(part for part in parts if part.name == (f"{name} of {node}" if node else name))
 
+    def audit_log(self) -> Path:
+        return self._control_plane.audit_log
+
     @contextmanager
     def cut_off(self, node: str) -> Iterator[None]:
         network.cut(self.enclosure, node)

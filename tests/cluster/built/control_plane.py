@@ -5,7 +5,10 @@ It runs in the enclosure's own network namespace, beside the bridge to which the
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+from tests.cluster.audit import POLICY
 
 from . import network
 from .certificates import Authority
@@ -54,6 +57,7 @@ class ControlPlane:
             "api-server", [network.CONTROL_PLANE, server, "127.0.0.1", _SERVICES_FIRST, *_NAMES]
         )
         self._token_keys = authority.token_keys()
+        self.audit_log = enclosure.folder / "logs" / "audit.log"
         self.etcd = self._part("etcd", self._etcd())
         self.api_server = self._part("kube-apiserver", self._api_server())
         self.controller_manager = self._part("kube-controller-manager", self._controller_manager())
@@ -84,6 +88,8 @@ class ControlPlane:
         certificate, key = self._serving
         client_certificate, client_key = self._kubelet_client
         public, private = self._token_keys
+        policy = self._enclosure.folder / "audit-policy.yaml"
+        policy.write_text(json.dumps(POLICY))  # which is YAML, too
         return {
             "etcd-servers": "http://127.0.0.1:2379",
             "advertise-address": network.CONTROL_PLANE,
@@ -101,6 +107,11 @@ class ControlPlane:
             # By name, logs and exec would ask a DNS server for the node.
             "kubelet-preferred-address-types": "InternalIP",
             "allow-privileged": "true",
+            "audit-policy-file": str(policy),
+            "audit-log-path": str(self.audit_log),
+            # A cluster that stays up for days keeps no more than two of these; in megabytes.
+            "audit-log-maxsize": "200",
+            "audit-log-maxbackup": "1",
         }
 
     def _controller_manager(self) -> dict[str, str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 
 from tests.cluster.api import Api, ApiException, Json
 from tests.cluster.cluster import Cluster
 from tests.cluster.crds import install_crd, workflow_crd
+from tests.cluster.helm import Helm
 from tests.cluster.images import Image
 
 from . import operator, postgres
@@ -39,16 +42,18 @@ class Installation:
         install_crd(api, workflow_crd())
         api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": _RESTRICTED}})
         store = Store(cluster, namespace, postgres.NAME, password)
-        try:
-            postgres.install_postgres(api, namespace, image.name, password, pod_password)
-            operator.install_operator(api, namespace, image.name, replicas, **settings)
-            postgres.until_ready(api, namespace)
-            operator.until_available(api, namespace, replicas)
-            yield cls(cluster, image, namespace, store, pod_password)
-        finally:
-            store.close()
-            operator.remove_operator(api, namespace)
-            api.delete(f"/api/v1/namespaces/{namespace}")
+        with TemporaryDirectory() as folder:
+            helm = Helm(Path(folder), print)
+            try:
+                postgres.install_postgres(api, namespace, image.name, password, pod_password)
+                operator.install_operator(helm, api, namespace, image.name, replicas, **settings)
+                postgres.until_ready(api, namespace)
+                operator.until_available(api, namespace, replicas)
+                yield cls(cluster, image, namespace, store, pod_password)
+            finally:
+                store.close()
+                operator.remove_operator(helm, api, namespace)
+                api.delete(f"/api/v1/namespaces/{namespace}")
 
     @contextmanager
     def workspace(self) -> Iterator[str]:

@@ -1,8 +1,10 @@
-"""The operator of an installation: its rights, its Deployment, and the schema that it brings the store to."""
+"""The operator of an installation: the chart's rights, its Deployment, and the schema that it brings the store to."""
 
 from __future__ import annotations
 
 from tests.cluster.api import Api, Json
+from tests.cluster.helm import Helm
+from tests.cluster.rights import give_rights, take_rights
 from tests.harness.eventually import eventually
 
 from . import postgres
@@ -10,36 +12,18 @@ from . import postgres
 __all__ = ["NAME", "containers", "install_operator", "remove_operator", "scale", "until_available"]
 
 NAME = "perdure-operator"
-_RULES: list[Json] = [
-    {"apiGroups": ["perdure.io"], "resources": ["workflows"], "verbs": ["get", "list", "watch", "delete"]},
-    {"apiGroups": ["perdure.io"], "resources": ["workflows/status"], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]},
-    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["get", "create", "patch"]},
-    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
-]
+_VALUES = {"database": {"existingSecret": postgres.SECRET}, "rbac": {"aggregate": False}}
 
 
-def install_operator(api: Api, namespace: str, image: str, replicas: int = 1, **settings: str) -> None:
-    """Create it; `settings` are its variables, without PERDURE_OPERATOR_."""
-    name = f"{NAME}-{namespace}"
-    api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": NAME}})
-    role: Json = {"metadata": {"name": name}, "rules": _RULES}
-    api.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", role)
-    binding: Json = {
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}],
-    }
-    api.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+def install_operator(helm: Helm, api: Api, namespace: str, image: str, replicas: int = 1, **settings: str) -> None:
+    """Create it, with the rights of the chart; `settings` are its variables, without PERDURE_OPERATOR_."""
+    give_rights(helm, api, namespace, _VALUES)
     api.create(f"/apis/apps/v1/namespaces/{namespace}/deployments", _deployment(image, replicas, settings))
 
 
-def remove_operator(api: Api, namespace: str) -> None:
+def remove_operator(helm: Helm, api: Api, namespace: str) -> None:
     """Delete what does not go with its namespace."""
-    for kind in ("clusterrolebindings", "clusterroles"):
-        api.delete(f"/apis/rbac.authorization.k8s.io/v1/{kind}/{NAME}-{namespace}")
+    take_rights(helm, api, namespace, _VALUES)
 
 
 def scale(api: Api, namespace: str, replicas: int) -> None:
@@ -107,6 +91,7 @@ def _deployment(image: str, replicas: int, settings: dict[str, str]) -> Json:
         "metadata": {"labels": {"app": NAME}},
         "spec": {
             "serviceAccountName": NAME,
+            "automountServiceAccountToken": True,
             "enableServiceLinks": False,
             "securityContext": postgres.RESTRICTED,
             "terminationGracePeriodSeconds": 10,

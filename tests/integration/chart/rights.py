@@ -1,28 +1,16 @@
-"""Accounts and roles of a release on a real API server, and what it takes to be one of them."""
+"""Accounts of a release on a real API server, and what it takes to be one of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 import yaml
 
 from tests.cluster.api import Api
-from tests.cluster.helm import Helm
 from tests.integration.operator.api_server import ApiServer
 
-__all__ = ["give_rights", "new_namespace", "token", "token_kubeconfig"]
-
-_RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_PATHS = {
-    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts/{name}",
-    "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}",
-    "Role": _RBAC + "/namespaces/{namespace}/roles/{name}",
-    "RoleBinding": _RBAC + "/namespaces/{namespace}/rolebindings/{name}",
-    "ClusterRole": _RBAC + "/clusterroles/{name}",
-    "ClusterRoleBinding": _RBAC + "/clusterrolebindings/{name}",
-}
+__all__ = ["new_namespace", "token", "token_kubeconfig"]
 
 
 def new_namespace(api: Api) -> str:
@@ -30,13 +18,6 @@ def new_namespace(api: Api) -> str:
     name = f"chart-{token_hex(4)}"
     api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     return name
-
-
-def give_rights(helm: Helm, api: Api, namespace: str, values: dict[str, Any]) -> None:
-    """What of a release in a namespace says who may do what, and the Lease."""
-    for body in helm.objects(values, "--skip-tests", namespace=namespace):
-        if path := _PATHS.get(body["kind"]):
-            api.apply(path.format(**{"namespace": None, **body["metadata"]}), body)
 
 
 def token(api: Api, namespace: str, account: str) -> str:

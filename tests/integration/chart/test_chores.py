@@ -15,9 +15,10 @@ import yaml
 
 from tests.cluster.api import Api, ApiException
 from tests.cluster.helm import CHART, Helm
+from tests.cluster.rights import give_rights
 from tests.integration.operator.api_server import ApiServer
 
-from .rights import give_rights, new_namespace, token
+from .rights import new_namespace, token
 
 SECRET = "perdure-pod-database"
 

@@ -7,11 +7,12 @@ import pytest
 from perdure_operator.settings import Settings
 from tests.cluster.api import Api
 from tests.cluster.helm import Helm
+from tests.cluster.rights import give_rights
 from tests.harness.eventually import eventually
 from tests.integration.operator.operators import Operator
 from tests.integration.operator.scene import Scene
 
-from .rights import give_rights, new_namespace, token_kubeconfig
+from .rights import new_namespace, token_kubeconfig
 
 
 @pytest.fixture(params=["all namespaces", "some namespaces"])
