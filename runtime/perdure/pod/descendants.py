@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,11 @@ from perdure.errors import UsageError
 __all__ = [
     "Process",
     "adopt_orphans",
-    "descendants",
+    "below",
     "die_with_parent",
     "kill_descendants",
     "kill_group_on_exit",
+    "processes",
     "reap",
 ]
 
@@ -93,18 +94,25 @@ def reap() -> list[os.waitid_result]:
     return changes
 
 
-def descendants(root: int) -> list[Process]:
-    """Every process below `root`, by a walk over /proc; one that is orphaned during the walk may be missing from it."""
-    children: dict[int, list[Process]] = {}
+def processes(besides: Collection[int] = ()) -> list[Process]:
+    """The process table as /proc has it, but for the processes of these numbers."""
+    names: list[str] = []
     with suppress(FileNotFoundError):
-        for entry in _PROC.iterdir():
-            if entry.name.isdecimal() and (process := _process(entry)):
-                children.setdefault(process.parent, []).append(process)
+        names = os.listdir(_PROC)
+    read = (_process(name) for name in names if name.isdecimal() and int(name) not in besides)
+    return [process for process in read if process]
+
+
+def below(root: int, table: Iterable[Process]) -> list[Process]:
+    """Every process below `root`; one that was orphaned while the table was read may be missing."""
+    children: dict[int, list[Process]] = {}
+    for process in table:
+        children.setdefault(process.parent, []).append(process)
     found, unvisited = [], [root]
     while unvisited:
-        below = children.pop(unvisited.pop(), [])
-        found += below
-        unvisited += (process.pid for process in below)
+        next_ones = children.pop(unvisited.pop(), [])
+        found += next_ones
+        unvisited += (process.pid for process in next_ones)
     return found
 
 
@@ -123,16 +131,22 @@ def kill_descendants(pause: Callable[[float], object], limit: float) -> list[Pro
         reap()
         if not _has_children():
             return []
-        left = descendants(os.getpid())
+        table = processes()
+        left = below(os.getpid(), table)
         if time.monotonic() >= end:
             return left
         _kill(left)
         # Each of them that ends cuts a pause short; only the whole time without an end to it is worth another walk.
+        # What forks and ends faster than one can walk is met by a look at the new processes alone, which is quick.
+        seen = {process.pid for process in table}
         again = time.monotonic() + seconds
         while (remaining := again - time.monotonic()) > 0:
             reap()
             if not _has_children():
                 return []
+            new = below(os.getpid(), processes(besides=seen))
+            _kill(new)
+            seen |= {process.pid for process in new}
             pause(remaining)
         seconds = min(_LONGEST_PAUSE, seconds * 2)
 
@@ -156,13 +170,13 @@ def _has_children() -> bool:
     return True
 
 
-def _process(folder: Path) -> Process | None:
+def _process(pid: str) -> Process | None:
     # proc_pid_stat(5): pid (comm) state ppid pgrp ...; comm may hold anything, parentheses too.
     try:
-        _state, parent, group, *_ = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+        _state, parent, group, *_ = (_PROC / pid / "stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return Process(int(folder.name), int(parent), int(group))
+    return Process(int(pid), int(parent), int(group))
 
 
 def _prctl(option: int, argument: int) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import LiteralString
 
 import pytest
+from psycopg.rows import DictRow
 
 from tests.cluster import pods
 from tests.cluster.api import Json
@@ -103,6 +104,23 @@ def test_a_node_that_is_cut_off_before_the_attempt_begins(runs, node):
         run.until_succeeded({2: [0, 1, 2, 3]}, ["node lost"])
 
 
+@pytest.mark.capability(Capability.PARTITION)
+def test_a_node_that_is_cut_off_as_soon_as_the_attempt_has_begun(runs, node):
+    # The operator has heard of nothing but the claim: neither that a step began nor that the pod runs.
+    with only_on(runs.cluster, node):
+        run = runs.start("cut-off-at-begin", held=(0,))
+        eventually(lambda: [attempt for attempt in attempts(run) if attempt["begun"]], 30)
+    began = time.time()
+    with nodes.cut_off(runs.cluster, node):
+        took = run.until_step(0, 2, deadline=60) - began
+        print(f"{run.name}: {took:.2f} s from the cut to the next attempt's first step")
+        assert took < 20
+        assert run.pod(2)["spec"]["nodeName"] != node
+    first = {1: [0]} if 1 in run.went else {}
+    run.release(0)
+    run.until_succeeded({**first, 2: [0, 1, 2, 3]}, ["node lost"])
+
+
 @pytest.mark.capability(Capability.NODE_PARTS)
 def test_a_node_whose_kubelet_has_stopped(runs, node, held):
     well, struck = held("kubelet-well", "kubelet-struck")
@@ -121,7 +139,7 @@ def everything_is_refused(run: HeldRun) -> None:
     """Whatever else somebody writes who has the claim of the first attempt."""
     store = run.runs.installation.store
     before = (run.row, run.kept, run.endings)
-    claim = store.attempts(run.uid)[0]["claim"]
+    claim = attempts(run)[0]["claim"]
     calls: list[LiteralString] = [
         "perdure.checkpoint(%s, %s, 'work#3', 3, 'work', 1, 1, 1, '4', NULL)",
         "perdure.finish(%s, %s, 'succeeded', '5', NULL)",
@@ -133,6 +151,11 @@ def everything_is_refused(run: HeldRun) -> None:
         (answer,) = store.rows("SELECT " + call + " AS code", run.uid, claim)
         assert answer["code"] == REFUSED, call
     assert (run.row, run.kept, run.endings) == before
+
+
+def attempts(run: HeldRun) -> list[DictRow]:
+    """The rows of its attempts, in order."""
+    return run.runs.installation.store.attempts(run.uid)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from perdure.errors import StoreUnavailable
 from perdure.pod import ChildChannel, Death, Progress, Request, SupervisorSettings, Verdict, hold_signals, supervise
-from perdure.pod.descendants import descendants
+from perdure.pod.descendants import below, processes
 
 FOLDER = Path(sys.argv[1])
 
@@ -56,7 +56,7 @@ class FolderStore:
         if (FOLDER / "away").exists():
             record("failed", call=event)
             raise StoreUnavailable("the folder is away")
-        record(event, left=[process.pid for process in descendants(os.getpid())], **details)
+        record(event, left=[process.pid for process in below(os.getpid(), processes())], **details)
 
 
 # Children. Each begins, says so, and does one thing.
@@ -339,5 +339,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
-    record("left", left=[process.pid for process in descendants(os.getpid())])
+    record("left", left=[process.pid for process in below(os.getpid(), processes())])
     sys.exit(code)

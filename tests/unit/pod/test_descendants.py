@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perdure.pod import descendants as module
-from perdure.pod.descendants import Process, descendants
+from perdure.pod.descendants import Process, below, processes
 
 
 def _table(folder: Path, *rows: tuple[int, str, int, int]) -> None:
@@ -31,7 +31,8 @@ def test_everything_below_is_found_whatever_it_calls_itself(tmp_path: Path, monk
     (tmp_path / "meminfo").touch()
     (tmp_path / "30").mkdir()  # ended while the walk was on
     monkeypatch.setattr(module, "_PROC", tmp_path)
-    assert sorted(descendants(10), key=lambda process: process.pid) == [
+    assert {process.pid for process in processes(besides={10, 12})} == {1, 11, 13, 20, 21}
+    assert sorted(below(10, processes()), key=lambda process: process.pid) == [
         Process(11, 10, 11),
         Process(12, 11, 12),
         Process(13, 11, 11),
@@ -40,4 +41,4 @@ def test_everything_below_is_found_whatever_it_calls_itself(tmp_path: Path, monk
 
 def test_without_a_process_table_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "_PROC", tmp_path / "none")
-    assert descendants(os.getpid()) == []
+    assert below(os.getpid(), processes()) == []
