@@ -178,9 +178,15 @@ class _AttemptProcess:
             Context().run(listener.start)
             return made
 
-        if not definition.is_async:
+        # From begin to end there is one connection, not one for each that asks: a pod's count in Postgres's limit.
+        if definition.is_async:
+            return self._run_loop(definition, attempt)
+        store = self._store  # at the deadline another one may stand there
+        committer.adopt(store.release())
+        try:
             return execute(definition, attempt())
-        return self._run_loop(definition, attempt)
+        finally:
+            store.adopt(committer.release())
 
     def _find_code(self) -> None:
         """Put the workflow's code on the import path: the run's own source before all else."""
@@ -194,7 +200,11 @@ class _AttemptProcess:
         loop = RunLoop()
         committer = LoopCommitter(self._opener, loop, ThreadPoolExecutor(4, "perdure-aside"))
         committer.runs = 1
-        return loop.run_until_complete(execute_async(definition, attempt(loop, committer)))
+        committer.adopt(self._store.release())
+        try:
+            return loop.run_until_complete(execute_async(definition, attempt(loop, committer)))
+        finally:
+            committer.close()
 
     # What others ask of it, in a thread of its own.
 

@@ -76,6 +76,16 @@ class AttemptStore:
         self._opener = opener
         self._wire: Wire | None = None
 
+    def adopt(self, wire: Wire | None) -> None:
+        """Ask on a connection that is open already."""
+        self.close()
+        self._wire = wire
+
+    def release(self) -> Wire | None:
+        """Leave the connection to whoever goes on with it; the next call opens another."""
+        wire, self._wire = self._wire, None
+        return wire
+
     def close(self) -> None:
         """End the connection; the next call opens another."""
         if self._wire is not None:

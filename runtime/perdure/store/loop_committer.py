@@ -41,6 +41,18 @@ class LoopCommitter:
         self.runs = 0
         """Runs in flight that commit here: with one, there is nobody to wait for."""
 
+    def adopt(self, wire: Wire | None) -> None:
+        """Commit on a connection that is open already; before the first commit."""
+        if wire is None:
+            return
+        try:
+            if not wire.pooled:
+                wire.set_lock_timeout(LOCK_TIMEOUT)
+        except WireError:
+            wire.close()
+        else:
+            self._lanes[0].adopt(wire)
+
     def submit(self, checkpoint: Checkpoint, callback: Callback) -> None:
         """Store a checkpoint; `callback` learns in the loop what became of it."""
         self._queue.append((checkpoint, callback))
@@ -120,14 +132,22 @@ class _BatchLane:
 
     def __init__(self, committer: LoopCommitter) -> None:
         self._committer = committer
+        self._adopted: Wire | None = None
         self._wire: LoopWire | None = None
         self._batch: list[tuple[Checkpoint, Callback]] = []
         self._singly = False
         self._backoff: Backoff | None = None
         self.busy = False
 
+    def adopt(self, wire: Wire) -> None:
+        """Take over a connection, which the loop watches from its first call on."""
+        self._adopted = wire
+
     def close(self) -> None:
         self.busy = True
+        if self._adopted is not None:
+            self._adopted.close()
+            self._adopted = None
         if self._wire is not None:
             self._wire.close()
             self._wire = None
@@ -135,7 +155,10 @@ class _BatchLane:
     def send(self, batch: list[tuple[Checkpoint, Callback]]) -> None:
         self.busy = True
         self._batch = batch
-        if self._wire is None:
+        if self._adopted is not None:
+            adopted, self._adopted = self._adopted, None
+            self._opened(adopted)
+        elif self._wire is None:
             self._open(None)
         else:
             self._send()

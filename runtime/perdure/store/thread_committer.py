@@ -48,6 +48,17 @@ class ThreadCommitter:
         self._wire: Wire | None = None
         self._closed = False
 
+    def adopt(self, wire: Wire | None) -> None:
+        """Commit on a connection that is open already; before the first commit."""
+        self._wire = wire
+
+    def release(self) -> Wire | None:
+        """As `close`, but leave the connection to whoever goes on with it, if nobody holds it."""
+        with self._lock:
+            self._closed = True
+            wire, self._wire = (None, self._wire) if self._held else (self._wire, None)
+            return wire
+
     def close(self) -> None:
         """End the connection, once nobody holds it."""
         with self._lock:

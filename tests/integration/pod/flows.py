@@ -142,6 +142,18 @@ async def asleep() -> str:
     return "slept"
 
 
+@step(database=True)
+def book() -> int:
+    row = step_context().connection.execute("SELECT 1").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@workflow
+def booking() -> list[int]:
+    return [book(), hold(), book()]
+
+
 @step(retry=Retry(attempts=5, delay=600, jitter=False))
 def failing() -> int:
     log(f"failing {step_context().attempt}")
