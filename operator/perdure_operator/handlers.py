@@ -28,6 +28,8 @@ _log = logging.getLogger("perdure.operator.events")
 
 _RESTARTS = Pauses(1.0, 30.0, jitter=0.25)
 _TRIES = Pauses(0.5, 10.0)
+_IDENTITY = "perdure"
+"""It has no peers to tell itself from. Without, it asks for its user's name, and a user of a platform's has none."""
 _JOIN = 1.0  # seconds
 
 
@@ -115,6 +117,7 @@ class EventSource:
         await kopf.operator(
             registry=self._registry(),
             settings=_settings(self._pods),
+            identity=_IDENTITY,  # type: ignore[arg-type]  # a NewType that is not public
             clusterwide=not self._namespaces,
             namespaces=list(self._namespaces),
             stop_flag=stop,

@@ -92,6 +92,9 @@ class Operator:
 
     async def _identify(self) -> str:
         """Whose runs these are: this cluster's."""
+        if self._settings.cluster_id is not None:
+            self._problem = None
+            return f"{OWNER_PREFIX}{self._settings.cluster_id}"
         while True:
             try:
                 namespace = await self._kube.get(NAMESPACES, None, "kube-system")

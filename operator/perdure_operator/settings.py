@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
 
+from .api.names import RUNTIME_USER
 from .errors import Misconfigured
 
 __all__ = ["Settings"]
@@ -25,6 +26,7 @@ _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SHORTEST_RESYNC = 1.0
 
 _Names = Annotated[tuple[str, ...], Field(default=())]
+_SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
 def _own_namespace() -> str:
@@ -54,13 +56,34 @@ class Settings(BaseModel):
     """Connections for statements; two more watch and listen."""
 
     pod_database_secret: str | None = None
-    """The Secret in each Workflow's namespace whose key `url` is the store for its pods."""
+    """The Secret in each Workflow's namespace that has the URL of the store for its pods."""
+
+    pod_database_secret_key: str = "url"
+    """The key of that Secret."""
 
     pod_database_url: str | None = Field(default=None, repr=False)
     """The store for pods, written into them for everybody to read who may read pods: for tests."""
 
+    pod_database_tls_mode: _SslMode | None = None
+    """How pods reach the store, as libpq's sslmode; what the URL itself says counts before."""
+
+    pod_database_ca_secret: str | None = None
+    """The Secret in each Workflow's namespace with the authority that signed the store's certificate."""
+
+    pod_database_ca_config_map: str | None = None
+    """The ConfigMap that has it instead."""
+
+    pod_database_ca_key: str = "ca.crt"
+    """The key of either."""
+
+    pod_database_client_secret: str | None = None
+    """The Secret of type kubernetes.io/tls in each Workflow's namespace with a certificate by which its pods log in."""
+
     runtime_image: str = "perdure"
     """Runs Workflows that name no image."""
+
+    pod_user: int | None = Field(default=RUNTIME_USER, ge=1)
+    """The user and group, by number, of pods that run that image; `platform`: the platform gives them one."""
 
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     """Of pods; without, as Kubernetes has it."""
@@ -76,6 +99,9 @@ class Settings(BaseModel):
 
     namespaces: _Names
     """Those that are watched; none: all."""
+
+    cluster_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
+    """Tells this cluster's runs from those of others in the same store, for ever; none: the UID of kube-system."""
 
     max_active_runs: int | None = Field(default=None, ge=1)
     """How many runs may be active at once; the others wait."""
@@ -121,6 +147,11 @@ class Settings(BaseModel):
     def _separated(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("pod_user", mode="before")
+    @classmethod
+    def _user(cls, value: Any) -> Any:
+        return None if value == "platform" else value
+
     @classmethod
     def parse(cls, arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         """Read flags and variables.
@@ -140,6 +171,8 @@ class Settings(BaseModel):
             raise Misconfigured("; ".join(problems)) from None  # its own text shows the values, secrets among them
         if (settings.pod_database_secret is None) == (settings.pod_database_url is None):
             raise Misconfigured("--pod-database-secret: pods need to know the store; name the Secret that has its URL")
+        if settings.pod_database_ca_secret and settings.pod_database_ca_config_map:
+            raise Misconfigured("--pod-database-ca-secret: name a Secret or a ConfigMap, not both")
         return settings
 
 

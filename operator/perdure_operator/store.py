@@ -65,7 +65,7 @@ class OperatorStore(AllRuns):
 
     Args:
         url: of the store.
-        owner: whose runs: `cluster:<UID of the namespace kube-system>`.
+        owner: whose runs: `cluster:<UID of the namespace kube-system, or the id that was given>`.
         lease: seconds for which a lock on a run's row is waited for.
         connections: how many calls are made at a time.
         limit: seconds that a call about one run may take.

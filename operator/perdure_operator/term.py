@@ -12,6 +12,7 @@ from uuid import UUID
 
 from perdure.errors import StoreError, StoreUnavailable
 
+from .api.database_tls import DatabaseTls
 from .api.names import POD_SELECTOR
 from .api.pod import PodSettings, SecretKey
 from .apply import Applier
@@ -20,7 +21,7 @@ from .capacity import Capacity, Places
 from .errors import Unavailable
 from .events import EventPoster
 from .handlers import EventSource
-from .kube import NAMESPACES, Kube
+from .kube import WORKFLOWS, Kube
 from .listen import Listener
 from .liveness import Liveness
 from .measures import Measures
@@ -34,7 +35,7 @@ from .settings import Settings
 from .store import OperatorStore
 from .views import SeenPod, SeenWorkflow, Views, read_pod
 
-__all__ = ["Term"]
+__all__ = ["Term", "pod_settings"]
 
 _log = logging.getLogger("perdure.operator")
 
@@ -60,7 +61,7 @@ class Term:
         self._store_outage = Outage("the store", self._store.identity, self._back, every=_STORE_CHECK, away=StoreError)
         self._api_outage = Outage(
             "the API server",
-            lambda: kube.get(NAMESPACES, None, "kube-system"),
+            lambda: kube.ask(WORKFLOWS, next(iter(settings.namespaces), None)),
             self._back,
             every=_API_CHECK,
             away=Unavailable,
@@ -83,7 +84,7 @@ class Term:
             budget=StatusBudget(time.monotonic),
             events=EventPoster(kube, settings.identity),
             refusals={},
-            pods=_pod_settings(settings),
+            pods=pod_settings(settings),
         )
         self._reconciler = Reconciler(
             applier=applier,
@@ -180,12 +181,20 @@ class Term:
             await asyncio.sleep(_COUNT)
 
 
-def _pod_settings(settings: Settings) -> PodSettings:
-    secret = settings.pod_database_secret
-    database = settings.pod_database_url or "" if secret is None else SecretKey(secret)
+def pod_settings(settings: Settings) -> PodSettings:
+    """What of the settings is about the pods of Workflows."""
+    secret, key = settings.pod_database_secret, settings.pod_database_secret_key
     return PodSettings(
-        database=database,
+        database=settings.pod_database_url or "" if secret is None else SecretKey(secret, key),
+        tls=DatabaseTls(
+            mode=settings.pod_database_tls_mode,
+            ca_secret=settings.pod_database_ca_secret,
+            ca_config_map=settings.pod_database_ca_config_map,
+            ca_key=settings.pod_database_ca_key,
+            client_secret=settings.pod_database_client_secret,
+        ),
         runtime_image=settings.runtime_image,
+        runtime_user=settings.pod_user,
         lease_seconds=settings.lease_seconds,
         image_pull_policy=settings.image_pull_policy,
         image_pull_secrets=settings.image_pull_secrets,

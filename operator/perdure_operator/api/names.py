@@ -24,6 +24,7 @@ __all__ = [
     "PLURAL",
     "POD_SELECTOR",
     "RESTART_ANNOTATION",
+    "RUNTIME_USER",
     "VERSION",
     "pod_labels",
     "pod_name",
@@ -40,6 +41,9 @@ FIELD_MANAGER: Final = "perdure"
 
 CONTAINER: Final = "workflow"
 """The container of a pod that runs the attempt."""
+
+RUNTIME_USER: Final = 10001
+"""The user, and the group, that the runtime image has."""
 
 OURS: Final = f"{GROUP}/"
 """Labels and annotations that begin so belong to the operator."""

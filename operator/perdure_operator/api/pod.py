@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from ..actions import CreatePod
 from ..observed import Spec, Workflow
-from .names import API_VERSION, CONTAINER, GENERATION_ANNOTATION, KIND, pod_labels, pod_name
+from .database_tls import DatabaseTls
+from .names import API_VERSION, CONTAINER, GENERATION_ANNOTATION, KIND, RUNTIME_USER, pod_labels, pod_name
 from .pod_template import lay_over
 
 __all__ = ["PodSettings", "SecretKey", "build_pod"]
@@ -40,8 +41,10 @@ class PodSettings:
 
     Attributes:
         database: the store's URL: where a Secret has it, or the URL itself, which is then there to read in every pod.
+        tls: what it takes to reach the store by TLS.
         runtime_image: what runs Workflows that name no image.
-        runtime_user: the user, and the group, of that image's processes. Other images have users of their own.
+        runtime_user: the user, and the group, of that image's processes; None: the platform's own. Other images have
+            users of their own.
         lease_seconds: an attempt whose heartbeat rests for this long is taken for dead.
         grace_seconds: from SIGTERM to SIGKILL, where a podTemplate says nothing else.
         image_pull_policy: None for Kubernetes' own.
@@ -50,8 +53,9 @@ class PodSettings:
     """
 
     database: SecretKey | str = field(repr=False)
+    tls: DatabaseTls = field(default_factory=DatabaseTls)
     runtime_image: str
-    runtime_user: int = 10001
+    runtime_user: int | None = RUNTIME_USER
     lease_seconds: float = 6.0
     grace_seconds: int = 30
     image_pull_policy: str | None = None
@@ -76,6 +80,8 @@ def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> di
     grace = laid_spec.setdefault("terminationGracePeriodSeconds", settings.grace_seconds)
     container["env"] = [*_environment(workflow, claim, settings, grace), *container.get("env", [])]
     _drop_unused_scratch(laid_spec)
+    _add(container, "volumeMounts", settings.tls.mounts())
+    _add(laid_spec, "volumes", settings.tls.volumes())
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -120,11 +126,14 @@ def _pod_spec(spec: Spec, settings: PodSettings) -> dict[str, Any]:
         "volumeMounts": [{"name": _SCRATCH, "mountPath": _SCRATCH_PATH}],
     }
     security: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    user = settings.runtime_user
     if spec.image is None:
-        user = settings.runtime_user
-        security |= {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
-        # That user has no home of its own in the image, and could not write there.
-        container["env"] = [{"name": "HOME", "value": _SCRATCH_PATH}]
+        security |= {} if user is None else {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
+        # That user has no home of its own in the image, and could not write there; a platform's has no name, either.
+        container["env"] = [{"name": "HOME", "value": _SCRATCH_PATH}, {"name": "USER", "value": "perdure"}]
+    elif settings.tls.client_secret is not None and user is not None:
+        # Whoever the image's user is, its group is to read the key.
+        security["fsGroup"] = user
     if settings.image_pull_policy is not None:
         container["imagePullPolicy"] = settings.image_pull_policy
     made: dict[str, Any] = {
@@ -162,6 +171,7 @@ def _environment(workflow: Workflow, claim: CreatePod, settings: PodSettings, gr
         database = {"value": settings.database.replace("$(", "$$(")}  # which Kubernetes would take for a variable
     return [
         {"name": "PERDURE_DATABASE_URL", **database},
+        *settings.tls.variables(),
         {"name": "PERDURE_RUN_ID", "value": str(workflow.uid)},
         {"name": "PERDURE_CLAIM", "value": str(claim.claim)},
         {"name": "PERDURE_GRACE_SECONDS", "value": str(grace)},
@@ -173,6 +183,13 @@ def _environment(workflow: Workflow, claim: CreatePod, settings: PodSettings, gr
 
 def _field(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _add(to: dict[str, Any], field: str, ours: Sequence[Mapping[str, Any]]) -> None:
+    """Add what no template takes the place of: two of a name, the API server refuses."""
+    given = to.get(field, [])
+    if ours and isinstance(given, list):
+        to[field] = [*given, *ours]
 
 
 def _drop_unused_scratch(spec: dict[str, Any]) -> None:

@@ -109,6 +109,10 @@ class Kube:
         """An object as it is now."""
         return await self._call("get", resource, "GET", resource.path(namespace, name))
 
+    async def ask(self, resource: Resource, namespace: str | None) -> None:
+        """Have a list of one object, to see whether the API server answers."""
+        await self._call("list", resource, "GET", resource.path(namespace), query={"limit": "1"})
+
     async def listed(
         self, resource: Resource, read: Callable[[Json], T], *, namespace: str | None = None, selector: str = ""
     ) -> tuple[list[T], str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,20 @@ _HTTP = urllib3.PoolManager(retries=False)
 
 
 class Operator:
-    """Started with its Lease and its watches in one namespace; `options` are its settings by name."""
+    """Started with its Lease and its watches in one namespace; `options` are its settings by name.
 
-    def __init__(self, children: Children, kubeconfig: Path, url: str, namespace: str, options: dict[str, str]) -> None:
+    `before` is what stands before its command.
+    """
+
+    def __init__(
+        self,
+        children: Children,
+        kubeconfig: Path,
+        url: str,
+        namespace: str,
+        options: dict[str, str],
+        before: Sequence[str] = (),
+    ) -> None:
         settings = {
             "kubeconfig": str(kubeconfig),
             "namespaces": namespace,
@@ -28,8 +41,10 @@ class Operator:
             "lease_seconds": "2",
             **options,
         }
-        env = {f"PERDURE_OPERATOR_{name.upper()}": value for name, value in settings.items()}
-        self.child: Child = children.module("perdure_operator", env={**env, "PERDURE_DATABASE_URL": url})
+        env: dict[str, str | None] = {f"PERDURE_OPERATOR_{name.upper()}": value for name, value in settings.items()}
+        # Who runs the tests is nobody's business.
+        env |= {"PERDURE_DATABASE_URL": url, "USER": None, "LOGNAME": None}
+        self.child: Child = children.start([*before, sys.executable, "-u", "-m", "perdure_operator"], env=env)
 
     @property
     def log(self) -> list[dict[str, Any]]:

@@ -21,6 +21,17 @@ def test_an_empty_variable_is_one_that_is_not_set():
     assert Settings.parse([], {**ENOUGH, "PERDURE_OPERATOR_MAX_ACTIVE_RUNS": ""}).max_active_runs is None
 
 
+def test_the_user_of_pods_is_a_number_or_the_platforms():
+    assert Settings.parse([], ENOUGH).pod_user == 10001
+    assert Settings.parse(["--pod-user=20000"], ENOUGH).pod_user == 20000
+    assert Settings.parse(["--pod-user=platform"], ENOUGH).pod_user is None
+
+
+@pytest.mark.parametrize("name", ["a", "prod-eu.2", "6dbd2eb9-0f6e-4b0f-a2d6-6e7b2f1a7e01"])
+def test_a_cluster_can_have_a_name_or_the_uid_that_it_would_have_anyway(name):
+    assert Settings.parse(["--cluster-id", name], ENOUGH).cluster_id == name
+
+
 def test_two_processes_of_one_pod_are_two():
     assert Settings.parse([], ENOUGH).identity != Settings.parse([], ENOUGH).identity
 
@@ -33,6 +44,19 @@ def test_two_processes_of_one_pod_are_two():
         ({**ENOUGH, "PERDURE_OPERATOR_LOG_LEVEL": "LOUD"}, "--log-level"),
         ({"PERDURE_DATABASE_URL": "postgresql://store/perdure"}, "--pod-database-secret"),
         ({**ENOUGH, "PERDURE_OPERATOR_POD_DATABASE_URL": "postgresql://x:secret@y/z"}, "--pod-database-secret"),
+        ({**ENOUGH, "PERDURE_OPERATOR_POD_USER": "somebody"}, "--pod-user"),
+        ({**ENOUGH, "PERDURE_OPERATOR_POD_USER": "0"}, "--pod-user"),
+        ({**ENOUGH, "PERDURE_OPERATOR_CLUSTER_ID": "my cluster"}, "--cluster-id"),
+        ({**ENOUGH, "PERDURE_OPERATOR_CLUSTER_ID": "a" * 64}, "--cluster-id"),
+        ({**ENOUGH, "PERDURE_OPERATOR_POD_DATABASE_TLS_MODE": "on"}, "--pod-database-tls-mode"),
+        (
+            {
+                **ENOUGH,
+                "PERDURE_OPERATOR_POD_DATABASE_CA_SECRET": "a",
+                "PERDURE_OPERATOR_POD_DATABASE_CA_CONFIG_MAP": "b",
+            },
+            "--pod-database-ca-secret",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(environ, said):
