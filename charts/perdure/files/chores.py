@@ -1,8 +1,8 @@
 """What the chart does in a cluster besides running the operator; each command is the whole work of one container.
 
-`passwords` makes the Secrets of the chart's own Postgres where there are none, `wait` lets the operator wait for it,
-`share` writes the pods' Secret into namespaces with Workflows, `check` is `helm test`. Nothing here reads a Secret;
-Secrets are written by server-side apply.
+`passwords` makes the Secrets of the chart's own Postgres where there are none, `name` gives its user a name, `wait` lets
+the operator wait for it, `share` writes the pods' Secret into namespaces with Workflows, `check` is `helm test`. Nothing
+here reads a Secret; Secrets are written by server-side apply.
 """
 
 from __future__ import annotations
@@ -91,19 +91,30 @@ def call(method: str, path: str, body: Json | None = None, content: str = "appli
 def passwords(environ: Mapping[str, str]) -> None:
     """Make the Secrets of the store's owner and of pods, each with a password of its own, where there are none."""
     own = (ACCOUNT / "namespace").read_text()
-    for name, login in ((environ["OWNER_SECRET"], "perdure"), (environ["POD_SECRET"], "perdure_pods")):
+    for secret, key, login in (
+        (environ["OWNER_SECRET"], "url", "perdure"),
+        (environ["POD_SECRET"], environ["POD_KEY"], "perdure_pods"),
+    ):
         password = secrets.token_urlsafe(24)
         url = f"postgresql://{login}:{password}@{environ['HOST']}:5432/perdure"
         # Whoever wrote it before owns its fields, as another manager than this: then nothing is changed.
         manager = f"perdure-passwords-{secrets.token_hex(8)}"
         try:
-            apply(own, name, {"url": url, "password": password}, f"fieldManager={manager}&force=false")
+            apply(own, secret, {key: url, "password": password}, f"fieldManager={manager}&force=false")
         except Refused as refused:
             if refused.status != 409:
                 raise
-            print(f"Secret {name} is there")
+            print(f"Secret {secret} is there")
         else:
-            print(f"Secret {name} is new")
+            print(f"Secret {secret} is new")
+
+
+def name(environ: Mapping[str, str]) -> None:
+    """Write the image's list of users, with the one of this pod: one that a platform gives has no entry in it."""
+    users, user = Path("/etc/passwd").read_text().splitlines(), os.getuid()
+    if not any(line.split(":")[2:3] == [str(user)] for line in users):
+        users.append(f"user-{user}:x:{user}:{os.getgid()}::/tmp:/usr/sbin/nologin")
+    Path(environ["FILE"]).write_text("".join(f"{line}\n" for line in users))
 
 
 def wait(environ: Mapping[str, str]) -> None:
@@ -119,22 +130,22 @@ def wait(environ: Mapping[str, str]) -> None:
 
 def share(environ: Mapping[str, str]) -> None:
     """Write the pods' Secret into other namespaces, whatever was there."""
-    name, data = environ["SECRET"], {"url": environ["DATABASE_URL"]}
+    secret, data = environ["SECRET"], {environ["KEY"]: environ["DATABASE_URL"]}
     for namespace in environ["NAMESPACES"].split(","):
         if namespace != (ACCOUNT / "namespace").read_text():  # it comes from there
-            apply(namespace, name, data, "fieldManager=perdure&force=true")
-            print(f"Secret {name} is in namespace {namespace}")
+            apply(namespace, secret, data, "fieldManager=perdure&force=true")
+            print(f"Secret {secret} is in namespace {namespace}")
 
 
-def apply(namespace: str, name: str, data: Mapping[str, str], how: str) -> None:
+def apply(namespace: str, secret: str, data: Mapping[str, str], how: str) -> None:
     """Apply a Secret; raises as `call`."""
     body = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "perdure"}},
+        "metadata": {"name": secret, "labels": {"app.kubernetes.io/part-of": "perdure"}},
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
     }
-    call("PATCH", f"/api/v1/namespaces/{namespace}/secrets/{name}?{how}", body, APPLY)
+    call("PATCH", f"/api/v1/namespaces/{namespace}/secrets/{secret}?{how}", body, APPLY)
 
 
 def check(environ: Mapping[str, str]) -> None:
@@ -143,14 +154,14 @@ def check(environ: Mapping[str, str]) -> None:
     Raises:
         SystemExit: it did not; the Workflow is left to look at.
     """
-    name = environ["WORKFLOW"]
+    workflow = environ["WORKFLOW"]
     every = f"/apis/perdure.io/v1alpha1/namespaces/{environ['NAMESPACE']}/workflows"
-    one = f"{every}/{name}"
+    one = f"{every}/{workflow}"
     remove(one)
     body: Json = {
         "apiVersion": "perdure.io/v1alpha1",
         "kind": "Workflow",
-        "metadata": {"name": name},
+        "metadata": {"name": workflow},
         "spec": {"entrypoint": "crashing:survive", "source": {"inline": {"crashing.py": CRASHING}}},
     }
     call("POST", every, body)
@@ -187,6 +198,7 @@ def remove(path: str) -> None:
 
 if __name__ == "__main__":
     try:
-        {"passwords": passwords, "wait": wait, "share": share, "check": check}[sys.argv[1]](os.environ)
+        chores = {"passwords": passwords, "name": name, "wait": wait, "share": share, "check": check}
+        chores[sys.argv[1]](os.environ)
     except (Refused, OSError) as error:
         raise SystemExit(f"{sys.argv[1]}: {error}") from error

@@ -35,11 +35,16 @@
 {{- end }}
 {{- end -}}
 
+{{/* Of (dict "of" "database.tls.ca" "ca" .Values.database.tls.ca). */}}
+{{- define "perdure.onlyOneAuthority" -}}
+{{- if and .ca.secret .ca.configMap -}}
+{{- fail (printf "%s: give a secret or a configMap, not both" .of) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "perdure.databaseVolumes" -}}
 {{- $tls := .Values.database.tls -}}
-{{- if and $tls.ca.secret $tls.ca.configMap -}}
-{{- fail "database.tls.ca: give a secret or a configMap, not both" -}}
-{{- end -}}
+{{- include "perdure.onlyOneAuthority" (dict "of" "database.tls.ca" "ca" $tls.ca) -}}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
 {{- with $tls.ca.secret }}

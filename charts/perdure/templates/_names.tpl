@@ -46,6 +46,11 @@
 {{ if not .Values.database.existingSecret }}true{{ end }}
 {{- end -}}
 
+{{/* "true", or nothing: whether the release is to make do without ClusterRoles. */}}
+{{- define "perdure.namespaced" -}}
+{{ if and .Values.operator.namespaces .Values.operator.clusterId }}true{{ end }}
+{{- end -}}
+
 {{/* Where `helm test` has its Workflow. */}}
 {{- define "perdure.testNamespace" -}}
 {{- $watched := .Values.operator.namespaces -}}

@@ -7,6 +7,11 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
+{{/* "true", or nothing: whether the image may not know the user of its pods by name. Postgres does not begin without. */}}
+{{- define "perdure.namelessUser" -}}
+{{ if ne (toString .Values.podSecurityContext.runAsUser) "10001" }}true{{ end }}
+{{- end -}}
+
 {{/* Where a pod goes: of the values of its component. */}}
 {{- define "perdure.placement" -}}
 {{- with .nodeSelector }}
@@ -74,7 +79,9 @@ resources:
 terminationMessagePolicy: FallbackToLogsOnError
 volumeMounts:
   - {name: chores, mountPath: /chores, readOnly: true}
-  {{- if ne .chore "wait" }}
+  {{- if eq .chore "name" }}
+  - {name: user, mountPath: /user}
+  {{- else if ne .chore "wait" }}
   - {{ include "perdure.tokenMount" .context | nindent 4 | trim }}
   {{- end }}
 {{- end -}}

@@ -57,7 +57,12 @@ def secret(api: Api, where: str, name: str) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-MAKE = {"OWNER_SECRET": "perdure-database", "POD_SECRET": SECRET, "HOST": "perdure-postgres.here.svc"}
+MAKE = {
+    "OWNER_SECRET": "perdure-database",
+    "POD_SECRET": SECRET,
+    "POD_KEY": "url",
+    "HOST": "perdure-postgres.here.svc",
+}
 
 
 def test_passwords_are_made_once(helm: Helm, api_server: ApiServer, own: str, chore):
@@ -77,6 +82,19 @@ def test_passwords_are_made_once(helm: Helm, api_server: ApiServer, own: str, ch
     assert {name: secret(api, own, name) for name in made} == made
 
 
+def test_the_key_of_the_pods_url_can_be_another(helm: Helm, api_server: ApiServer, own: str, chore):
+    api = api_server.api
+    give_rights(helm, api, own, {})
+    done = chore("passwords", "perdure-postgres", **{**MAKE, "POD_KEY": "uri"})
+    assert done.returncode == 0, done.stderr
+    made = secret(api, own, SECRET)
+    assert made == {
+        "uri": f"postgresql://perdure_pods:{made['password']}@perdure-postgres.here.svc:5432/perdure",
+        "password": made["password"],
+    }
+    assert secret(api, own, "perdure-database").keys() == {"url", "password"}
+
+
 def test_passwords_that_a_person_chose_stay(helm: Helm, api_server: ApiServer, own: str, chore):
     api = api_server.api
     give_rights(helm, api, own, {})
@@ -91,11 +109,11 @@ def test_the_pods_secret_is_kept_in_other_namespaces(helm: Helm, api_server: Api
     api = api_server.api
     others = [new_namespace(api), new_namespace(api)]
     give_rights(helm, api, own, {"workflows": {"databaseSecret": {"namespaces": [own, *others]}}})
-    told = {"SECRET": SECRET, "NAMESPACES": ",".join([own, *others])}
+    told = {"SECRET": SECRET, "KEY": "uri", "NAMESPACES": ",".join([own, *others])}
     for url in ("postgresql://one", "postgresql://two"):
         done = chore("share", "perdure-operator", **told, DATABASE_URL=url)
         assert done.returncode == 0, done.stderr
-        assert [secret(api, other, SECRET) for other in others] == [{"url": url}] * 2
+        assert [secret(api, other, SECRET) for other in others] == [{"uri": url}] * 2
     with pytest.raises(ApiException, match="404"):
         secret(api, own, SECRET)
 
@@ -106,7 +124,7 @@ def test_no_other_secret_can_be_made(helm: Helm, api_server: ApiServer, own: str
     assert done.returncode == 1
     assert 'secrets "another" is forbidden' in done.stderr
     assert "Traceback" not in done.stderr
-    done = chore("share", "perdure-operator", SECRET=SECRET, NAMESPACES="kube-system", DATABASE_URL="x")
+    done = chore("share", "perdure-operator", SECRET=SECRET, KEY="url", NAMESPACES="kube-system", DATABASE_URL="x")
     assert done.returncode == 1
     assert "is forbidden" in done.stderr
 

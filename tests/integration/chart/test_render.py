@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from perdure_operator.settings import Settings
 from tests.cluster.crds import workflow_crd
 from tests.cluster.helm import CHART, Helm, HelmFailed
+from tests.unit.chart.settings import ELSEWHERE, WITHOUT
 
 from .variants import VARIANTS
 
@@ -142,6 +145,67 @@ def test_in_some_namespaces_the_operator_has_no_rights_elsewhere(helm: Helm):
     assert role["rules"] == everywhere["rules"][1:]
 
 
+def test_with_an_id_of_the_cluster_some_namespaces_take_no_right_of_the_clusters(helm: Helm):
+    values = {"operator": {"namespaces": ["team-a"], "clusterId": "eu-1"}}
+    assert {one["kind"] for one in helm.objects(values)} & CLUSTERWIDE == {"CustomResourceDefinition"}
+    # Who asks for the roles of Kubernetes to know of Workflows gets that.
+    aggregated = helm.objects({**values, "rbac": {"aggregate": True}})
+    assert {one["metadata"]["name"] for one in aggregated if one["kind"] == "ClusterRole"} == {
+        "perdure-here-view",
+        "perdure-here-edit",
+    }
+
+
+def test_with_an_id_of_the_cluster_no_namespace_is_looked_at(helm: Helm):
+    ruled = [
+        resource
+        for _, rule in rules(helm.objects({"operator": {"clusterId": "eu-1"}}))
+        for resource in rule["resources"]
+    ]
+    assert "pods" in ruled
+    assert "namespaces" not in ruled
+
+
+def test_a_user_that_the_image_does_not_know_gets_a_name_where_postgres_asks_for_one(helm: Helm):
+    def postgres(user: int | None) -> Any:
+        objects = helm.objects({"podSecurityContext": {"runAsUser": user}})
+        return dict(pods(objects))["perdure-postgres"]
+
+    def names(spec: Any) -> list[str]:
+        return [one["name"] for one in spec["initContainers"]]
+
+    assert names(postgres(10001)) == ["passwords"]
+    for user in (None, 1_000_650_000):
+        spec = postgres(user)
+        assert names(spec) == ["passwords", "name"]
+        assert spec["securityContext"].get("runAsUser") == user
+        (mount,) = [one for one in spec["containers"][0]["volumeMounts"] if one["mountPath"] == "/etc/passwd"]
+        assert mount == {"name": "user", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True}
+
+
+def test_the_key_of_the_pods_secret_is_one_for_all(helm: Helm):
+    values = {"workflows": {"databaseSecret": {"key": "uri", "namespaces": ["team-a"]}}}
+    specs = dict(pods(helm.objects(values)))
+    containers = [one for spec in specs.values() for one in [*spec.get("initContainers", []), *spec["containers"]]]
+    told = {(one["name"], variable["name"]): variable for one in containers for variable in one.get("env", [])}
+    assert told["operator", "PERDURE_OPERATOR_POD_DATABASE_SECRET_KEY"]["value"] == "uri"
+    assert told["passwords", "POD_KEY"]["value"] == "uri"
+    assert told["share", "KEY"]["value"] == "uri"
+    assert told["share", "DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"] == "uri"
+
+
+def test_the_operator_can_be_told_each_setting_that_has_a_value(helm: Helm):
+    told: set[str] = set()
+    for values in VARIANTS.values():
+        (deployment,) = [one for one in helm.objects(values) if one["kind"] == "Deployment"]
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        told |= {one["name"] for one in container["env"]}
+    settings = {name.removeprefix("PERDURE_OPERATOR_").removeprefix("PERDURE_").lower() for name in told}
+    assert set(ELSEWHERE) <= settings
+    # What these are is in the pod, or the chart's alone to say.
+    assert settings & set(WITHOUT) == {"leader_election_namespace", "leader_election_name"}
+
+
 def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
     values = {**VARIANTS["production"], "operator": {**VARIANTS["production"]["operator"], "namespaces": ["a", "b"]}}
     (deployment,) = [one for one in helm.objects(values) if one["kind"] == "Deployment"]
@@ -155,7 +219,22 @@ def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
     assert settings.image_pull_secrets == ("pull", "more")
     assert settings.runtime_image == f"registry.example/perdure@sha256:{'0' * 64}"
     assert (settings.leader_election_namespace, settings.leader_election_name) == ("here", "perdure-operator")
+    assert (settings.pod_database_secret, settings.pod_database_secret_key) == ("store", "uri")
+    assert (settings.pod_database_tls_mode, settings.pod_database_client_secret) == ("verify-full", "runs-client")
+    assert (settings.pod_database_ca_secret, settings.pod_database_ca_config_map) == (None, "store-ca")
+    assert settings.pod_database_ca_key == "root.pem"
+    assert settings.cluster_id == "eu-1"
+    assert settings.pod_user == 10001
     assert {name for name in told if name.startswith("PG")} == {"PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"}
+
+
+def test_the_values_of_the_production_checklist_are_taken(helm: Helm):
+    page = (CHART.parents[1] / "docs" / "production.md").read_text()
+    (block,) = re.findall(r"(?ms)^```yaml\n(# production.yaml\n.*?)^```$", page)
+    objects = helm.objects(yaml.safe_load(block.replace("sha256:...", f"sha256:{'0' * 64}")))
+    kinds = {one["kind"] for one in objects}
+    assert "StatefulSet" not in kinds
+    assert {"NetworkPolicy", "ServiceMonitor", "PodDisruptionBudget"} <= kinds
 
 
 def test_variants_name_every_value():
@@ -202,6 +281,17 @@ def test_variants_name_every_value():
         ({"podSecurityContext": {"runAsUser": 0}}, "minimum"),
         ({"image": {"digest": "latest"}}, "does not match pattern"),
         ({"workflows": {"databaseSecret": {"namespaces": ["a", "a"]}}}, "items at 0 and 1 are equal"),
+        ({"workflows": {"databaseSecret": {"key": "password"}}}, "'not' failed"),
+        ({"workflows": {"databaseTls": {"mode": "on"}}}, "must be one of"),
+        ({"workflows": {"databaseTls": {"certificate": "a"}}}, "'certificate' not allowed"),
+        ({"workflows": {"user": 0}}, "minimum"),
+        ({"workflows": {"user": "platform"}}, "got string, want"),
+        ({"operator": {"clusterId": "my cluster"}}, "does not match pattern"),
+        ({"operator": {"clusterId": 1}}, "got number, want string"),
+        (
+            {"workflows": {"databaseTls": {"ca": {"secret": "a", "configMap": "b"}}}},
+            "workflows.databaseTls.ca: give a secret or a configMap, not both",
+        ),
         (
             {"database": {"existingSecret": "s", "tls": {"ca": {"secret": "a", "configMap": "b"}}}},
             "database.tls.ca: give a secret or a configMap, not both",

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from perdure_operator.settings import Settings
+from tests.unit.chart.settings import ELSEWHERE, WITHOUT
 from tests.unit.chart.tree import CHART
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -16,23 +17,6 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
 # Maps that others define: what a chart above this one says, and what Kubernetes checks itself.
 OPEN = {"global", "ofKubernetes"}
-# What the chart tells the operator by other values, or what no pod needs.
-NOT_SETTINGS = {
-    "database_url": "a Secret has it",
-    "database_direct_url": "a Secret has it",
-    "pod_database_secret": "workflows.databaseSecret.name",
-    "pod_database_url": "for tests",
-    "runtime_image": "image",
-    "image_pull_policy": "workflows.imagePullPolicy",
-    "image_pull_secrets": "workflows.imagePullSecrets",
-    "namespaces": "operator.namespaces",
-    "kubeconfig": "a pod has an account",
-    "leader_election": "there may always be two for a moment",
-    "leader_election_namespace": "the release's",
-    "leader_election_name": "the Lease of the chart",
-    "identity": "the pod's name",
-    "http_port": "nobody else is in the pod",
-}
 
 
 def schemas(schema: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -81,8 +65,10 @@ def test_every_setting_of_the_operator_can_be_set():
         return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
     settings = {snake(name) for name in VALUES["operator"]["settings"]}
-    assert settings & set(NOT_SETTINGS) == set()
-    assert settings | set(NOT_SETTINGS) == set(Settings.model_fields)
+    ways = [*settings, *ELSEWHERE, *WITHOUT]
+    assert len(ways) == len(set(ways))
+    assert set(ways) == set(Settings.model_fields)
+    assert set(ELSEWHERE.values()) <= set(paths(VALUES))
 
 
 def test_nothing_secret_has_a_value():

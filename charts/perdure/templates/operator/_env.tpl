@@ -13,6 +13,27 @@
 {{- $_ := set $settings "leaderElectionNamespace" .Release.Namespace -}}
 {{- $_ := set $settings "leaderElectionName" (include "perdure.operator" .) -}}
 {{- $_ := set $settings "podDatabaseSecret" .Values.workflows.databaseSecret.name -}}
+{{- $_ := set $settings "podDatabaseSecretKey" .Values.workflows.databaseSecret.key -}}
+{{- include "perdure.onlyOneAuthority" (dict "of" "workflows.databaseTls.ca" "ca" .Values.workflows.databaseTls.ca) -}}
+{{- with .Values.workflows.databaseTls -}}
+{{- with .mode -}}
+{{- $_ := set $settings "podDatabaseTlsMode" . -}}
+{{- end -}}
+{{- with .ca.secret -}}
+{{- $_ := set $settings "podDatabaseCaSecret" . -}}
+{{- end -}}
+{{- with .ca.configMap -}}
+{{- $_ := set $settings "podDatabaseCaConfigMap" . -}}
+{{- end -}}
+{{- $_ := set $settings "podDatabaseCaKey" .ca.key -}}
+{{- with .clientSecret -}}
+{{- $_ := set $settings "podDatabaseClientSecret" . -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $settings "podUser" (ternary "platform" .Values.workflows.user (kindIs "invalid" .Values.workflows.user)) -}}
+{{- with .Values.operator.clusterId -}}
+{{- $_ := set $settings "clusterId" . -}}
+{{- end -}}
 {{- $_ := set $settings "runtimeImage" (include "perdure.image" .) -}}
 {{- with .Values.operator.namespaces -}}
 {{- $_ := set $settings "namespaces" (join "," .) -}}
