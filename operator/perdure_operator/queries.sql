@@ -186,6 +186,12 @@ UPDATE perdure.runs SET gone = clock_timestamp() WHERE id IN (
     FOR NO KEY UPDATE SKIP LOCKED
 ) RETURNING id
 
+-- name: mark_back
+UPDATE perdure.runs SET gone = NULL WHERE id IN (
+    SELECT r.id FROM perdure.runs r WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s AND r.gone IS NOT NULL
+    FOR NO KEY UPDATE SKIP LOCKED
+) RETURNING id
+
 -- name: delete_gone
 -- Nobody holds a run that has ended, so no checkpoint of it is under way.
 WITH old AS MATERIALIZED (

@@ -186,7 +186,9 @@ class Resync:
         return read_workflow(body).uid != row.uid
 
     async def _sweep(self) -> None:
-        """Let go of what is stored of runs whose Workflows are long gone, and count the others."""
+        """Let go of what is stored of runs whose Workflows are long gone, and of no Workflow that is there."""
+        if back := await self._store.mark_back(self._views.known().workflows):
+            _log.warning("%s Workflows that were gone are back; their runs stay as they are", back)
         ended = await self._store.ended_runs()
         gone = [row.uid for row in ended if self._scope.holds(row.namespace) and self._views.key_of(row.uid) is None]
         if gone:

@@ -87,11 +87,17 @@ class AllRuns(StoreCalls):
         Raises:
             StoreUnavailable: no answer in time.
         """
-        wanted, marked = list(uids), 0
-        doing = "note which Workflows are gone"
-        for start in range(0, len(wanted), _MARKS):
-            marked += len(await self._read("mark_gone", {"runs": wanted[start : start + _MARKS]}, doing, _LIMIT))
-        return marked
+        return await self._mark("mark_gone", uids, "note which Workflows are gone")
+
+    async def mark_back(self, uids: Collection[UUID]) -> int:
+        """Note that the Workflows of these runs are there, of whichever it was noted that they are gone.
+
+        A Workflow comes back with its UID where the cluster was restored from a backup. What became of its run stays.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        return await self._mark("mark_back", uids, "note which Workflows are back")
 
     async def delete_runs_of_gone_workflows(self, older_than: timedelta = RETENTION, *, batch: int = 200) -> int:
         """Delete what is stored of runs that ended, and whose Workflow was known to be gone, longer ago than that.
@@ -111,6 +117,12 @@ class AllRuns(StoreCalls):
                 break
         await self._read("sweep_processes", {}, doing, _LIMIT)
         return deleted
+
+    async def _mark(self, name: str, uids: Collection[UUID], doing: str) -> int:
+        wanted, marked = list(uids), 0
+        for start in range(0, len(wanted), _MARKS):
+            marked += len(await self._read(name, {"runs": wanted[start : start + _MARKS]}, doing, _LIMIT))
+        return marked
 
 
 def _listing(row: Row) -> RunListing:

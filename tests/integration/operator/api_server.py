@@ -5,10 +5,13 @@ It takes no tokens: whoever comes with the administrator's certificate may do ev
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
+import time
 from contextlib import suppress
+from pathlib import Path
 
 from urllib3.exceptions import HTTPError
 
@@ -58,6 +61,23 @@ class ApiServer:
             process.kill()
             process.wait()
 
+    def back_up(self) -> Path:
+        """A copy of all that is stored; it is away meanwhile."""
+        backup = self.folder / f"backup-{time.monotonic_ns()}"
+        self.kill()
+        shutil.copytree(self._stored, backup)
+        self.start()
+        self.until_ready()
+        return backup
+
+    def restore(self, backup: Path) -> None:
+        """Have what was stored then, and nothing that came later."""
+        self.kill()
+        shutil.rmtree(self._stored)
+        shutil.copytree(backup, self._stored)
+        self.start()
+        self.until_ready()
+
     def pause(self) -> None:
         """Hold the API server by SIGSTOP: it takes connections and answers nothing."""
         self._processes["kube-apiserver"].send_signal(signal.SIGSTOP)
@@ -85,10 +105,14 @@ class ApiServer:
                 cwd=self.folder,
             )
 
+    @property
+    def _stored(self) -> Path:
+        return self.folder / "etcd"
+
     def _etcd(self) -> dict[str, str]:
         clients = f"http://127.0.0.1:{self._ports[0]}"
         return {
-            "data-dir": str(self.folder / "etcd"),
+            "data-dir": str(self._stored),
             "listen-client-urls": clients,
             "advertise-client-urls": clients,
             "listen-peer-urls": f"http://127.0.0.1:{self._ports[1]}",

@@ -110,4 +110,6 @@ async def every_call(url: str, pod: Session) -> None:
         assert await store.count()
         assert len(await store.attempts(uid)) == 2
         assert await store.mark_gone([uid]) == 1
+        assert await store.mark_back([uid, other]) == 1
+        assert await store.mark_gone([uid]) == 1
         assert await store.delete_runs_of_gone_workflows(timedelta(0)) == 1

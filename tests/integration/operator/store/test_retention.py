@@ -61,6 +61,18 @@ async def test_the_time_counts_from_when_it_was_first_known(database: Database) 
 
 
 @asynchronous
+async def test_what_is_stored_of_a_workflow_that_came_back_stays(database: Database) -> None:
+    async with opened(database.url) as store:
+        uids = [await inserted(store, name) for name in ("back", "gone", "there")]
+        for uid in uids:
+            await store.request_cancel(uid)
+        await store.mark_gone(uids[:2])
+        assert [await store.mark_back([uids[0], uids[2]]) for _ in range(2)] == [1, 0]
+        assert await store.delete_runs_of_gone_workflows(timedelta(0)) == 1
+        assert {run for (run,) in database.query("SELECT id FROM perdure.runs")} == {uids[0], uids[2]}
+
+
+@asynchronous
 async def test_many_are_deleted_in_batches(database: Database) -> None:
     async with opened(database.url) as store:
         uids = [await inserted(store, str(n)) for n in range(25)]
