@@ -1,8 +1,9 @@
 """The embedded Postgres as a server on the network, for trying out a cluster that has no Postgres yet.
 
 It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_pods`, to
-which `perdure migrate --pod-role perdure_pods` grants what pods may do, and which may make schemas of its own. Then it
-runs Postgres until it is told to stop. No backup, no replica, no TLS: nothing for production.
+which `perdure migrate --pod-role perdure_pods` grants what pods may do, and which may make schemas of its own. At each
+start both get the passwords that it is told. Then it runs Postgres until it is told to stop. No backup, no replica, no
+TLS: nothing for production.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _SETTINGS = {
     "listen_addresses": "*",
     "unix_socket_directories": "",
     "max_connections": "300",
+    # Pods cannot take those of operator and migration, whose login is the server's administrator.
+    "superuser_reserved_connections": "50",
     "shared_buffers": "64MB",
     "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm is small
 }
@@ -60,6 +63,8 @@ class NetworkServer:
             wrong = [] if port.isdecimal() else [f"PERDURE_POSTGRES_LISTEN is {port!r}: a port's number"]
             raise UsageError("; ".join([*(f"{name} is not set" for name in missing), *wrong]))
         data, password, pod_password = (environ[name] for name in names)
+        if broken := [name for name in names[1:] if environ[name].splitlines() != [environ[name]]]:
+            raise UsageError("; ".join(f"{name} is not one line" for name in broken))
         return cls(Path(data), int(port), password, pod_password)
 
     def run(self) -> int:
@@ -74,6 +79,7 @@ class NetworkServer:
             self._make()
         # Postgres wants it for itself, and a kubelet opens what is in a volume to the pod's `fsGroup`.
         self.data.chmod(0o700)
+        self._set_passwords()
         command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port), *options_of(_SETTINGS)]
         with subprocess.Popen(command) as postgres:
 
@@ -100,21 +106,28 @@ class NetworkServer:
             secret.unlink()
         with (new / "pg_hba.conf").open("a") as file:
             file.write(_FROM_ANYWHERE)
-        password = self.pod_password.replace("'", "''")
         _execute(new, "template1", f"CREATE DATABASE {DATABASE}")
-        _execute(new, DATABASE, f"CREATE ROLE {POD_ROLE} LOGIN PASSWORD '{password}'")
+        _execute(new, DATABASE, f"CREATE ROLE {POD_ROLE} LOGIN")
         # Database steps of workflows book in schemas of their own.
         _execute(new, DATABASE, f"GRANT CREATE ON DATABASE {DATABASE} TO {POD_ROLE}")
         new.rename(self.data)
+
+    def _set_passwords(self) -> None:
+        """Whoever has lost or changed them need not know the old ones."""
+        passwords = {OWNER: self.password, POD_ROLE: self.pod_password}
+        quoted = {role: password.replace("'", "''") for role, password in passwords.items()}
+        # Not in `DATABASE`, which is not there while a backup is restored.
+        _execute(self.data, "template1", *(f"ALTER ROLE {role} PASSWORD '{text}'" for role, text in quoted.items()))
 
 
 def _program(name: str) -> str:
     return os.path.join(postgres_install(), "bin", name)
 
 
-def _execute(data: Path, database: str, statement: str) -> None:
-    """Have a Postgres without a server execute one statement, which is one line."""
-    _run([_program("postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", database], f"{statement}\n")
+def _execute(data: Path, database: str, *statements: str) -> None:
+    """Have a Postgres without a server execute statements, each of which is one line."""
+    lines = "".join(f"{statement}\n" for statement in statements)
+    _run([_program("postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", database], lines)
 
 
 def _run(command: list[str], given: str = "") -> None:

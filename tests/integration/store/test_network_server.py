@@ -73,10 +73,10 @@ def url(port: int, user: str = "perdure", password: str = "owner's") -> str:
     )
 
 
-def until_up(port: int) -> None:
+def until_up(port: int, password: str = "owner's") -> None:
     def answers() -> bool:
         try:
-            psycopg.connect(url(port)).close()
+            psycopg.connect(url(port, password=password)).close()
         except psycopg.OperationalError as error:
             raise AssertionError(str(error)) from error
         return True
@@ -109,11 +109,27 @@ def test_told_to_stop_it_stops_in_order_whoever_is_connected(serve: Serve, port:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
-    # What the environment says of passwords counts when the data is made, and only then.
-    serve(PERDURE_POSTGRES_PASSWORD="changed")
+    serve()
     until_up(port)
     with psycopg.connect(url(port)) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_each_start_sets_the_passwords_that_it_is_told(serve: Serve, port: int, home: Path, *, crash: bool) -> None:
+    process = serve()
+    until_up(port)
+    if crash:
+        os.kill(int((home / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    else:
+        process.terminate()
+    process.communicate(timeout=15)
+    serve(PERDURE_POSTGRES_PASSWORD="o'ther \\", PERDURE_POSTGRES_POD_PASSWORD="pods' new")
+    until_up(port, password="o'ther \\")
+    psycopg.connect(url(port, "perdure_pods", "pods' new")).close()
+    for user, old in (("perdure", "owner's"), ("perdure_pods", "pods'")):
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(url(port, user, old))
 
 
 def test_killed_while_it_makes_its_data_it_makes_them_anew(serve: Serve, port: int, home: Path) -> None:
@@ -142,6 +158,13 @@ def test_what_is_missing_is_named(serve: Serve) -> None:
     assert process.returncode == 64
     assert "PERDURE_POSTGRES_PASSWORD is not set" in said
     assert "PERDURE_POSTGRES_LISTEN is 'five'" in said
+
+
+def test_a_password_of_two_lines_is_refused(serve: Serve) -> None:
+    process = serve(PERDURE_POSTGRES_POD_PASSWORD="one\n")
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 64
+    assert "PERDURE_POSTGRES_POD_PASSWORD is not one line" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root")
