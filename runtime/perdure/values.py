@@ -26,11 +26,18 @@ from .survival import Flaw, difference, find_flaw, locate, shorten
 __all__ = ["MAX_VALUE_BYTES", "ValueCodec", "explain", "placed"]
 
 
+_STORED_BYTES: Final = 60_000_000
+"""More than this the store does not take: it counts in its own way, and up to 64 MiB."""
+
+
 def _max_value_bytes(text: str | None) -> int:
     if text is None:
         return 1 << 20
-    if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
-        raise UsageError(f"PERDURE_MAX_VALUE_BYTES={text!r}: the most bytes that a value may have, such as 1048576")
+    if not re.fullmatch(r"[1-9][0-9]{0,7}", text) or int(text) > _STORED_BYTES:
+        raise UsageError(
+            f"PERDURE_MAX_VALUE_BYTES={text!r}: the most bytes that a value may have, such as 1048576, and no more than"
+            f" {_STORED_BYTES}"
+        )
     return int(text)
 
 

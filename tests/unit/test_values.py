@@ -338,7 +338,7 @@ def test_the_limit_names_both_sizes_and_a_way_out(monkeypatch: pytest.MonkeyPatc
     assert "are the most" in refused(Any, ["ä" * 4])
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1e6", "a"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1e6", "a", "60000001", "1" * 10])
 def test_a_limit_that_is_no_size_is_refused(text: str) -> None:
     assert _max_value_bytes("2048") == 2048
     with pytest.raises(UsageError, match="PERDURE_MAX_VALUE_BYTES"):

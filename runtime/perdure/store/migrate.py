@@ -1,6 +1,6 @@
 """Bring a database to this release's schema, and say what the role of pods may do in it.
 
-Everything happens in one transaction under one advisory lock: several migrations at once queue up, and the later ones
+Everything happens in one transaction under one lock: several migrations at once queue up, and the later ones
 find nothing left to do. Migrations only add what older clients can ignore; running clients notice nothing.
 """
 
@@ -29,7 +29,7 @@ POD_FUNCTIONS = ("begin", "load", "checkpoint", "checkpoints", "heartbeat", "fin
 OLDEST_POSTGRES = 14
 
 LOCK_KEY = 0x70657264757265
-"""Key of the advisory lock: 'perdure' in ASCII."""
+"""Key of the advisory lock under which the first schema is made: 'perdure' in ASCII."""
 
 LOCK_WAIT = 60.0
 """Longest wait for another migration, in seconds."""
@@ -161,14 +161,22 @@ def _check_server(connection: Connection) -> None:
 
 
 def _lock(connection: Connection) -> None:
+    """Wait for other migrations. An advisory lock is anybody's to take, so it counts only before there can be pods."""
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'")
+    held = f"advisory lock {LOCK_KEY}"
+    # Not to_regclass: what it has not found once it does not find before the next lock on a table.
+    there = "SELECT EXISTS (SELECT FROM pg_tables WHERE (schemaname, tablename) = ('perdure', 'alembic_version'))"
     try:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+        if not connection.exec_driver_sql(there).scalar_one():
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+        if connection.exec_driver_sql(there).scalar_one():
+            held = "of perdure.alembic_version"
+            connection.exec_driver_sql("LOCK TABLE perdure.alembic_version IN SHARE ROW EXCLUSIVE MODE")
     except exc.OperationalError as error:
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise StoreUnavailable(
-                f"another session has held the migration lock (advisory lock {LOCK_KEY}) for {LOCK_WAIT:g} s; let it"
-                " end, or find it in pg_locks, and migrate again"
+                f"another session has held the migration lock ({held}) for {LOCK_WAIT:g} s; let it end, or find it in"
+                " pg_locks, and migrate again"
             ) from error
         raise
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DDL_WAIT}s'")

@@ -191,6 +191,18 @@ def test_a_held_lock_is_named_after_a_while(empty: Database, monkeypatch: pytest
             migrate(empty.url)
 
 
+def test_once_there_is_a_schema_its_lock_is_of_a_table_that_pods_cannot_lock(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_WAIT", 0.1)
+    with closing(database.connect()) as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
+        assert migrate(database.url) == MigrationReport(SCHEMA_VERSION, SCHEMA_VERSION)
+        connection.execute("LOCK TABLE perdure.alembic_version IN SHARE ROW EXCLUSIVE MODE")
+        with pytest.raises(StoreUnavailable, match=r"held the migration lock \(of perdure.alembic_version\) for 0.1 s"):
+            migrate(database.url)
+
+
 def test_a_server_that_is_away_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable, match="not available"):
         migrate("postgresql://postgres@/postgres?host=/nonexistent")

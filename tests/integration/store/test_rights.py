@@ -227,6 +227,41 @@ def test_it_holds_no_lock_on_a_run_that_is_not_its_own(
         assert admin.execute(processes, victim.process) == [(victim.process,)]
 
 
+# --- too much of its own
+
+
+HUGE = "to_json(repeat('x', 64 * 1024 * 1024))"
+CHECKPOINT = "SELECT perdure.checkpoint(%s, %s, 'k', 9, {}, 1, 0, 0, {}, {})"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        CHECKPOINT.format("'k'", HUGE, "NULL"),
+        CHECKPOINT.format("'k'", "NULL", HUGE),
+        CHECKPOINT.format("repeat('k', 4097)", "'1'", "NULL"),
+        f"SELECT perdure.finish(%s, %s, 'succeeded', {HUGE}, NULL)",
+        f"SELECT perdure.finish(%s, %s, 'failed', NULL, {HUGE})",
+    ],
+)
+def test_what_it_stores_has_a_bound(pod: Session, own: Attempt, call: str) -> None:
+    with pytest.raises(errors.CheckViolation, match="_sizes"):
+        pod.execute(call, own.run, own.token)
+    assert pod.execute(call.replace("64 *", "16 *").replace("4097", "4096"), own.run, own.token) == [(0,)]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_what_it_says_of_itself_has_a_bound(admin: Session, pod: Session, place: int) -> None:
+    attempt = admin.claim(admin.insert("talkative"))
+    assert attempt is not None
+    said = ["'host'", "'node'", "'image'"]
+    begin = "SELECT answer FROM perdure.begin(%s, %s, %s, 1, {}, 1, 1, {}, {})"
+    wordy = [*said[:place], "repeat('x', 5000)", *said[place + 1 :]]
+    with pytest.raises(errors.CheckViolation, match="_sizes"):
+        pod.execute(begin.format(*wordy), attempt.run, attempt.token, attempt.process)
+    assert pod.execute(begin.format(*said), attempt.run, attempt.token, attempt.process) == [(0,)]
+
+
 # --- other functions, other roles
 
 
