@@ -1,7 +1,8 @@
 """Bring a database to this release's schema, and say what the role of pods may do in it.
 
 Everything happens in one transaction under one lock: several migrations at once queue up, and the later ones
-find nothing left to do. Migrations only add what older clients can ignore; running clients notice nothing.
+find nothing left to do. Migrations only add what older clients can ignore; running clients notice nothing. So a newer
+release's schema serves this one, too, as long as it says so: after a release was rolled back nothing is to be done.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, create_engine, exc, text
 from sqlalchemy.pool import NullPool
 
-from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
+from ..errors import StoreError, StoreUnavailable, UsageError
 from .connection import conninfo
-from .versions import SCHEMA_VERSION
+from .versions import SCHEMA_VERSION, check_versions
 
 __all__ = ["POD_FUNCTIONS", "MigrationReport", "grants_sql", "migrate", "operator_grants_sql", "store_engine"]
 
@@ -58,6 +59,11 @@ class MigrationReport:
         """Whether there was something to do."""
         return self.from_version != self.to_version
 
+    @property
+    def newer(self) -> bool:
+        """Whether the schema is of a newer release, which was left as it is."""
+        return self.to_version > SCHEMA_VERSION
+
 
 def store_engine(url: str) -> Engine:
     """SQLAlchemy on psycopg, for any libpq connection URL, one connection at a time."""
@@ -71,11 +77,11 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
     Args:
         url: libpq URL of the database, with a role that may create there.
         pod_role: the role whose members pods log in as; created (without login) where it is missing, and granted
-            exactly what `grants_sql` prints.
+            exactly what `grants_sql` prints. In a newer schema it keeps what the newer release has granted.
 
     Raises:
         StoreUnavailable: no connection, or another migration or transaction held a lock for too long.
-        SchemaMismatch: the schema is newer than this release.
+        SchemaMismatch: the schema is of a newer release, and does not serve this one any more.
         StoreError: the server is too old, or the role of `url` may not do this.
     """
     if pod_role is not None:
@@ -87,18 +93,16 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
             connection.execution_options(no_parameters=True)
             _check_server(connection)
             _lock(connection)
-            found = _schema_version(connection)
+            found, oldest_client = _versions(connection)
             if found > SCHEMA_VERSION:
-                raise SchemaMismatch(
-                    f"the schema of this database has version {found}, this release knows {SCHEMA_VERSION}: it was"
-                    " migrated by a newer release; upgrade this one, e.g. 'pip install --upgrade perdure'"
-                )
+                check_versions(found, oldest_client)
+                return MigrationReport(found, found)
             _create_schema(connection)
             _upgrade(connection)
             if pod_role is not None:
                 _create_role(connection, pod_role)
                 connection.exec_driver_sql(grants_sql(pod_role))
-            return MigrationReport(found, _schema_version(connection))
+            return MigrationReport(found, _versions(connection)[0])
     except exc.DBAPIError as error:
         raise _translated(error) from error
 
@@ -182,10 +186,12 @@ def _lock(connection: Connection) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DDL_WAIT}s'")
 
 
-def _schema_version(connection: Connection) -> int:
+def _versions(connection: Connection) -> tuple[int, int]:
+    """The version of the schema, and the oldest client that it serves; 0 where there is none."""
     if connection.exec_driver_sql("SELECT to_regclass('perdure.meta')").scalar_one() is None:
-        return 0
-    return int(connection.exec_driver_sql("SELECT schema_version FROM perdure.meta").scalar_one())
+        return 0, 0
+    version, oldest = connection.exec_driver_sql("SELECT schema_version, oldest_client FROM perdure.meta").one()
+    return int(version), int(oldest)
 
 
 def _create_schema(connection: Connection) -> None:

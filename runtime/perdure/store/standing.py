@@ -114,7 +114,9 @@ def _claimer(text: str | None) -> ProcessIdentity | None:
 
 
 def schema_is_current(url: str) -> bool:
-    """Whether a database has this release's schema, found out without what migrating needs.
+    """Whether a database has this release's schema or one of a newer release that serves this one, too.
+
+    It is found out without what migrating needs.
 
     Raises:
         StoreUnavailable: no connection.
@@ -128,4 +130,4 @@ def schema_is_current(url: str) -> bool:
         if isinstance(raised := translated(error, "look at the schema"), SchemaMismatch):
             return False
         raise raised from error
-    return row is not None and row[0] == SCHEMA_VERSION
+    return row is not None and isinstance(row[0], int) and row[0] >= SCHEMA_VERSION

@@ -13,6 +13,7 @@ from alembic import command
 from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
 from perdure.store import migrate as module
 from perdure.store.migrate import LOCK_KEY, POD_FUNCTIONS, MigrationReport, grants_sql, migrate
+from perdure.store.standing import schema_is_current
 from perdure.store.versions import CLIENT_VERSION, SCHEMA_VERSION
 from tests.harness.databases import Database, Databases
 
@@ -170,10 +171,36 @@ def test_a_schema_made_by_an_administrator_needs_no_right_on_the_database(databa
         databases.server.query("DROP ROLE schema_owner")
 
 
-def test_a_newer_schema_is_left_alone(database: Database) -> None:
-    database.query("UPDATE perdure.meta SET schema_version = %s", SCHEMA_VERSION + 1)
-    with pytest.raises(SchemaMismatch, match="migrated by a newer release"):
-        migrate(database.url)
+@pytest.fixture
+def newer(empty: Database, role: str) -> Database:
+    """A database as a newer release has left it, with a function for pods that this one does not know."""
+    migrate(empty.url, pod_role=role)
+    quoted = '"' + role.replace('"', '""') + '"'
+    empty.query("ALTER TABLE perdure.runs ADD later text")
+    empty.query("CREATE FUNCTION perdure.later() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+    empty.query(f"GRANT EXECUTE ON FUNCTION perdure.later TO {quoted}")
+    empty.query("UPDATE perdure.meta SET schema_version = %s", SCHEMA_VERSION + 1)
+    empty.query("UPDATE perdure.alembic_version SET version_num = %s", f"{SCHEMA_VERSION + 1:04}")
+    return empty
+
+
+def test_a_newer_schema_that_serves_this_release_is_left_as_it_is(newer: Database, role: str) -> None:
+    report = migrate(newer.url, pod_role=role)
+    assert report == MigrationReport(SCHEMA_VERSION + 1, SCHEMA_VERSION + 1)
+    assert report.newer
+    assert schema_is_current(newer.url)
+    may = "SELECT has_function_privilege(%s, oid, 'execute') FROM pg_proc WHERE proname IN ('later', 'finish')"
+    assert newer.query(may, role) == [(True,), (True,)]
+    with closing(newer.connect()) as connection:
+        session = Session(connection)
+        assert session.finish(session.begun(session.insert())) == 0
+
+
+def test_a_newer_schema_that_does_not_serve_this_release_any_more_is_refused(newer: Database, role: str) -> None:
+    newer.query("UPDATE perdure.meta SET oldest_client = %s", CLIENT_VERSION + 1)
+    with pytest.raises(SchemaMismatch, match="this client is too old for the database"):
+        migrate(newer.url, pod_role=role)
+    assert not schema_is_current(newer.url)
 
 
 def test_an_old_server_is_refused(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
