@@ -25,7 +25,7 @@ def doubt(observed: Observed) -> str | None:
     if status.store_id is not None and status.store_id != observed.store_id:
         return (
             f"the run is in the store {status.store_id}, and the operator is connected to the store"
-            f" {observed.store_id}: connect it to the right database"
+            f" {observed.store_id}, another one or a backup of it: connect it to the right database"
         )
     if run is None:
         if status.store_id is not None:

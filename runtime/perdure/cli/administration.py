@@ -1,4 +1,4 @@
-"""`perdure cancel`, `delete`, `prune` and `migrate`."""
+"""`perdure cancel`, `delete`, `prune`, `migrate` and `restored`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import UsageError
 from .moments import age
 from .place import open_place
 
-__all__ = ["cancel", "delete", "migrate", "prune"]
+__all__ = ["cancel", "delete", "migrate", "prune", "restored"]
 
 
 def cancel(arguments: Namespace) -> int:
@@ -69,6 +69,20 @@ def migrate(arguments: Namespace) -> int:
         report = migrate_database(place.url, pod_role=arguments.pod_role)
     if report.changed:
         print(f"migrated from version {report.from_version} to {report.to_version}")
+    elif report.newer:
+        print(f"the schema has version {report.to_version}, of a newer release, which serves this one, too")
     else:
         print(f"the schema has version {report.to_version} already")
+    return 0
+
+
+def restored(arguments: Namespace) -> int:
+    """Tell a database that it was restored from a backup."""
+    from ..store.restored import mark_restored
+
+    with open_place(arguments.database_url) as place:
+        report = mark_restored(place.url)
+    print(
+        f"this is the store {report.store_id} from now on; attempts that held a run in it: {report.superseded}, ended"
+    )
     return 0

@@ -162,6 +162,8 @@ def _add_changes(add: _Add) -> None:
     parser.add_argument("--pod-role", metavar="ROLE", help="a role that may do what pods need, and nothing else")
     parser.add_argument("--sql", action="store_true", help="print the grants for --pod-role instead of doing anything")
     _add_database(parser)
+    parser = add("restored", "tell a database that it was restored from a backup: Workflows wait for you", _restored)
+    _add_database(parser)
 
 
 def _add_queue(parser: _Parser, default: str | None = "default") -> None:
@@ -246,6 +248,12 @@ def _migrate(arguments: argparse.Namespace) -> int:
     from .administration import migrate
 
     return migrate(arguments)
+
+
+def _restored(arguments: argparse.Namespace) -> int:
+    from .administration import restored
+
+    return restored(arguments)
 
 
 def _postgres(_: argparse.Namespace) -> int:

@@ -315,3 +315,10 @@ WHERE r.id = %(run)s
 -- name: note_claimer
 -- Who will start the claimed attempt's process, until that begins and writes its own name there.
 UPDATE perdure.attempts SET process = %(claimer)s WHERE run_id = %(run)s AND claim = %(token)s AND begun IS NULL
+
+-- name: renew_store_id
+UPDATE perdure.meta SET store_id = gen_random_uuid() RETURNING store_id
+
+-- name: supersede_all
+SELECT perdure.hand_back(id, claim, 'superseded', NULL, NULL, 'the store was restored from a backup') FROM perdure.runs
+WHERE claim IS NOT NULL

@@ -1,4 +1,4 @@
-"""`perdure list`, `show`, `delete`, `prune`, `migrate` and `exec` on the command line."""
+"""`perdure list`, `show`, `delete`, `prune`, `migrate`, `restored` and `exec` on the command line."""
 
 from __future__ import annotations
 
@@ -61,6 +61,15 @@ def test_migrates(cli: Cli, databases: Databases) -> None:
     assert "migrated from version 0" in cli("migrate", "--database-url", url).output
     assert "already" in cli("migrate", "--database-url", url).output
     assert "GRANT EXECUTE" in cli("migrate", "--sql", "--pod-role", "pods").output
+
+
+def test_a_restored_database_is_told_so(cli: Cli) -> None:
+    cli("run", "flows.py:counting", "--id", "a", "--input", '{"n": 0}')
+    [(before,)] = cli.query("SELECT store_id::text FROM perdure.meta")
+    said = cli("restored").output
+    [(after,)] = cli.query("SELECT store_id::text FROM perdure.meta")
+    assert after != before
+    assert f"this is the store {after} from now on" in said
 
 
 def test_a_reader_that_has_read_enough_is_no_error(cli: Cli) -> None:
