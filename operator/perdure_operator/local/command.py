@@ -30,8 +30,9 @@ from ..api.status_document import status_document
 from ..decide.control import grace_of
 from ..observed import Spec, Status, Workflow
 from .admission import admit, immutable_words
+from .apply import AnotherRun
 from .manifest import Manifest, read_manifest
-from .run import AnotherRun, Code, LocalWorkflow
+from .run import Code, LocalWorkflow
 from .template import LocalTemplate, local_template
 
 __all__ = ["run"]

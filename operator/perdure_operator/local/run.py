@@ -19,39 +19,22 @@ from perdure.cli.display import Display
 from perdure.cli.foreground import ASK, LOOK, PATIENCE, Interrupted, wait
 from perdure.cli.place import Place
 from perdure.cli.process import StopRequests
-from perdure.errors import RunNotFound, StoreError, StoreUnavailable
-from perdure.names import Claim
+from perdure.errors import RunNotFound, StoreUnavailable
 from perdure.pod.environment import lease_seconds
 from perdure.store.manifest_runs import ManifestRunStore
 from perdure.store.records import MANIFEST_OWNER, RunDetail
-from perdure.worker.host import this_process
 
-from ..actions import (
-    Action,
-    ClaimRun,
-    CreatePod,
-    DeletePod,
-    DeleteWorkflow,
-    EndRun,
-    HandBack,
-    InsertRun,
-    LookAgain,
-    NoteImage,
-    PostEvent,
-    RequestCancel,
-    SetLimits,
-    WriteStatus,
-)
+from ..actions import Action, DeletePod, DeleteWorkflow, LookAgain, NoteImage, PostEvent, WriteStatus
 from ..api.names import pod_name
 from ..api.status_document import canonical
 from ..decide import decide
 from ..observed import Observed, Pod, Run, Status, Workflow
 from ..store import OperatorStore
-from ..store_rows import new_run
+from .apply import LocalApplier
 from .elsewhere import Elsewhere
 from .processes import LocalPods
 
-__all__ = ["AnotherRun", "Code", "LocalWorkflow"]
+__all__ = ["Code", "LocalWorkflow"]
 
 T = TypeVar("T")
 
@@ -63,10 +46,6 @@ _ROUNDS: Final = 20
 
 _OF_OTHERS: Final = frozenset({"Started", "Resumed", "Succeeded", "Failed", "Cancelled", "Crashed", "Disrupted"})
 """Events that the person sees in another way."""
-
-
-class AnotherRun(Exception):
-    """Somebody else has started a run of this name a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +81,6 @@ class LocalWorkflow:
     ) -> None:
         self.workflow = workflow
         self._code = code
-        self._variables = variables
-        self._grace = grace
         self._place = place
         self._display = display
         self._stops = stops
@@ -113,11 +90,23 @@ class LocalWorkflow:
         self._loop = asyncio.Runner()
         self._pods = LocalPods(display, stops, grace, _now)
         self._elsewhere = Elsewhere(lease, _now)
+        self._applier = LocalApplier(
+            store=self._store,
+            runs=self._runs,
+            ask=self._ask,
+            pods=self._pods,
+            variables={
+                **variables,
+                "PERDURE_DATABASE_URL": place.url,
+                "PERDURE_GRACE_SECONDS": str(grace),
+                "PERDURE_PATIENCE_SECONDS": str(PATIENCE),
+            },
+            display=display,
+            stops=stops,
+        )
         self._look = LOOK
         self._applied = False
-        self._claimed: Claim | None = None
-        self._known = False
-        self._working = False
+        self._greeted = False
 
     def settle(self) -> RunDetail | None:
         """Bring the Workflow to its end, or to where it waits for a person. Returns its run, if there is one.
@@ -186,7 +175,7 @@ class LocalWorkflow:
             if self._applied:
                 self._follow(run)
             run, pods = self._with_pod_elsewhere(run, pods)
-            if not self._working and run.last is not None and run.last.ending == "handed back":
+            if not self._applier.started and run.last is not None and run.last.ending == "handed back":
                 # A person stopped it, and a person asks for it now: that is no disruption to recover from.
                 run = replace(run, due_in=0.0)
         return Observed(
@@ -201,8 +190,10 @@ class LocalWorkflow:
 
     def _greet(self, run: Run) -> None:
         """Show once what a run that was there before has done."""
-        if not self._known and (detail := self._runs.detail(self.workflow.uid)) is not None:
-            self._known = True
+        if self._greeted or self._applier.inserted:
+            return
+        if (detail := self._runs.detail(self.workflow.uid)) is not None:
+            self._greeted = True
             if run.state.ended:
                 self._display.note(f"it has ended already, {run.state}; this is its outcome")
             else:
@@ -223,7 +214,8 @@ class LocalWorkflow:
 
     def _with_pod_elsewhere(self, run: Run, pods: list[Pod]) -> tuple[Run, list[Pod]]:
         claim = run.claim
-        if claim is None or run.state.ended or claim == self._claimed or any(pod.claim == claim for pod in pods):
+        ours = claim == self._applier.claimed or any(pod.claim == claim for pod in pods)
+        if claim is None or run.state.ended or ours:
             return run, pods
         uid = self.workflow.uid
         run, pod = self._elsewhere.look(
@@ -257,80 +249,10 @@ class LocalWorkflow:
                 case DeleteWorkflow() | NoteImage():
                     pass  # a file is not ours to delete, and a process has no image
                 case _:
-                    if not self._change(observed, action):
+                    if not self._applier.change(observed, action):
                         return False
                     again = True
         return again
-
-    def _change(
-        self,
-        observed: Observed,
-        action: InsertRun | ClaimRun | CreatePod | HandBack | SetLimits | RequestCancel | EndRun,
-    ) -> bool:
-        """Do what calls for a new look; whether it could be done."""
-        uid = self.workflow.uid
-        match action:
-            case InsertRun():
-                self._insert(observed)
-                return True
-            case ClaimRun(attempt):
-                return self._claim(attempt)
-            case CreatePod(attempt, claim):
-                self._start(attempt, claim)
-                return True
-            case HandBack(claim, ending, detail, code, signal):
-                attempt = observed.run.attempt if observed.run is not None else 0
-                self._display.note(f"attempt {attempt} ended ({ending}): {detail}")
-                return self._ask(self._store.hand_back(uid, claim, ending, detail=detail, code=code, signal=signal))
-            case SetLimits(limits):
-                self._ask(self._store.set_limits(uid, limits))
-                return True
-            case RequestCancel():
-                self._ask(self._store.request_cancel(uid))
-                return True
-            case EndRun(error_type, message):
-                return self._ask(self._store.end_run(uid, error_type, message))
-
-    def _insert(self, observed: Observed) -> None:
-        stored = self._runs.insert_manifest(new_run(self.workflow, MANIFEST_OWNER, observed.source))
-        if stored.run_id != self.workflow.uid:
-            raise AnotherRun
-        self._known = True
-
-    def _claim(self, attempt: int) -> bool:
-        if self._stops.count:
-            raise Interrupted
-        if self._pods.alive:
-            return False  # the process of an attempt that was taken from us is about to leave
-        uid = self.workflow.uid
-        claim = self._ask(self._store.claim(uid, attempt))
-        if claim is None:
-            return False
-        self._claimed = claim
-        self._runs.note_claimer(uid, claim, this_process())
-        return True
-
-    def _start(self, attempt: int, claim: Claim) -> None:
-        if self._stops.count:
-            raise Interrupted
-        self._claimed, self._working = None, True
-        name = pod_name(self.workflow.key.name, self.workflow.uid, attempt)
-        try:
-            self._pods.start(name, attempt, claim, self._environment(name, claim))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"the process of attempt {attempt} cannot be started: {error}") from error
-        self._display.waiting("", None)
-
-    def _environment(self, name: str, claim: Claim) -> dict[str, str]:
-        return {
-            **self._variables,
-            "PERDURE_DATABASE_URL": self._place.url,
-            "PERDURE_RUN_ID": str(self.workflow.uid),
-            "PERDURE_CLAIM": str(claim),
-            "PERDURE_GRACE_SECONDS": str(self._grace),
-            "PERDURE_PATIENCE_SECONDS": str(PATIENCE),
-            "PERDURE_POD_NAME": name,
-        }
 
     def _write(self, status: Status) -> None:
         self.workflow = replace(self.workflow, status=canonical(status))
