@@ -1,10 +1,12 @@
-"""The values for which the chart is rendered: each switch in each position, at least once."""
+"""The values for which the chart is rendered: some as people have them, and the matrix of the switches."""
 
 from __future__ import annotations
 
 from typing import Any
 
-VARIANTS: dict[str, dict[str, Any]] = {
+from .matrix import SWITCHES, meeting, values_of
+
+_PEOPLES: dict[str, dict[str, Any]] = {
     "no values": {},
     "production": {
         "database": {
@@ -17,6 +19,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         },
         "image": {"repository": "registry.example/perdure", "digest": f"sha256:{'0' * 64}", "pullSecrets": ["pull"]},
         "operator": {
+            "clusterId": "eu-1",
             "settings": {"maxActiveRuns": 2_000_000, "leaseSeconds": 7.5, "logLevel": "DEBUG", "logFormat": "text"},
             "podLabels": {"team": "platform"},
             "podAnnotations": {"scrape": "true"},
@@ -34,7 +37,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "serviceAccount": {"name": "runner", "annotations": {"cloud.example/role": "none"}},
         },
         "workflows": {
-            "databaseSecret": {"name": "store", "namespaces": ["team-a", "team-b"]},
+            "databaseSecret": {"name": "store", "key": "uri", "namespaces": ["team-a", "team-b"]},
+            "databaseTls": {
+                "mode": "verify-full",
+                "ca": {"configMap": "store-ca", "key": "root.pem"},
+                "clientSecret": "runs-client",
+            },
             "imagePullPolicy": "Always",
             "imagePullSecrets": ["pull", "more"],
         },
@@ -42,13 +50,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "networkPolicy": {
             "enabled": True,
             "metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "metrics"}}}],
+            "workflows": {"namespaces": ["team-a", "team-b"], "egress": [{"ports": [{"port": 443}]}]},
         },
         "commonLabels": {"cost-centre": "17"},
     },
     "some namespaces": {
         "operator": {"namespaces": ["team-a", "team-b"], "replicas": 1},
         "crds": {"keep": False},
-        "networkPolicy": {"enabled": True},
+        "networkPolicy": {"enabled": True, "workflows": {"namespaces": ["team-a"]}},
         "workflows": {"databaseSecret": {"namespaces": ["team-a", "team-b"]}},
     },
     "nothing of the cluster's": {
@@ -59,6 +68,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "migrate": False,
             "tls": {"ca": {"configMap": "ca", "key": "root.pem"}},
         },
+        "workflows": {"databaseTls": {"ca": {"secret": "ca"}}},
         "fullnameOverride": "durable",
     },
     "users of the platform's": {
@@ -73,6 +83,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "priorityClassName": "platform",
         },
         "nameOverride": "store-of-runs",
+        "workflows": {"user": None},
         "test": {"namespace": "team-a"},
     },
+}
+
+VARIANTS = {
+    **_PEOPLES,
+    **{f"matrix {number}": values_of(row) for number, row in enumerate(meeting(SWITCHES), start=1)},
 }
