@@ -14,9 +14,12 @@ COPY requirements/build.txt requirements/image.txt requirements/
 RUN python3 -m venv tools \
     && tools/bin/pip install --quiet --require-hashes --requirement requirements/build.txt \
     && python3 -m venv --without-pip /opt/perdure \
-    && tools/bin/pip --python /opt/perdure install --quiet --require-hashes --requirement requirements/image.txt
+    && tools/bin/pip --python /opt/perdure install --quiet --no-compile --require-hashes --requirement requirements/image.txt \
+    # Not the thousands of classes of Kubernetes's client, of which hardly any is imported.
+    && python3 -m compileall -q -x '/kubernetes/(aio/)?client/(api|models)/' /opt/perdure/lib
 
 FROM ${DEPENDENCIES} AS build
+WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY runtime runtime
 COPY operator operator
