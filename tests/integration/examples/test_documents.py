@@ -7,8 +7,6 @@ import subprocess
 import sys
 import types
 
-import pytest
-
 from tests.harness.eventually import eventually
 
 from .conftest import PERDURE, ROOT
@@ -58,12 +56,6 @@ def test_the_guides_code_runs(monkeypatch):
     code = "\n".join(blocks("docs/guide.md"))
     assert code.count("assert ") > 10
     exec(compile(code, "docs/guide.md", "exec"), module.__dict__)
-
-
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/guarantees.md"])
-def test_links_lead_somewhere(document):
-    links = re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text())
-    assert [one for one in links if not ((ROOT / document).parent / one).exists()] == []
 
 
 def test_the_guarantees_name_tests_that_exist():
