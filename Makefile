@@ -12,7 +12,7 @@ PIP_LOCKED := -m pip --disable-pip-version-check install --quiet --require-hashe
 PIP_PROJECT := -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable
 CODE := runtime operator $(wildcard examples benchmarks charts docs) tests
 LOCKS := $(wildcard requirements/*.txt)
-DOCKERFILES := Dockerfile tests/cluster/product/own_image/Dockerfile $(wildcard tests/cluster/parts/images/*.Dockerfile)
+DOCKERFILES := $(shell git ls-files --cached --others --exclude-standard '*Dockerfile')
 
 # More arguments for pytest: make unit ARGS="-k retry"
 ARGS :=
