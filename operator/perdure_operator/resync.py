@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from perdure.errors import PerdureError
+from perdure.pauses import Pauses
 
 from .api.names import POD_SELECTOR
 from .capacity import Capacity
@@ -39,7 +40,7 @@ _SOON = (1.0, 2.0)
 _SHORTEST = 5.0
 """Seconds between two comparisons that were asked for."""
 
-_RETRY = (1.0, 30.0)
+_RETRIES = Pauses(1.0, 30.0, jitter=0.25)
 _SPREAD = (0.75, 1.25)
 
 
@@ -99,16 +100,17 @@ class Resync:
 
     async def run(self) -> None:
         """Compare now and then, until cancelled."""
-        delay = _RETRY[0]
+        failures = 0
         sweep = True
         while True:
             self._asked.clear()
             if await self._compare_once(sweep=sweep):
-                delay = _RETRY[0]
+                failures = 0
                 sweep = not await self._asked_within(self._scope.every * random.uniform(*_SPREAD))
             else:
-                asked = await self._asked_within(delay * random.uniform(*_SPREAD))
-                delay = _RETRY[0] if asked else min(_RETRY[1], delay * 2)
+                failures += 1
+                if await self._asked_within(_RETRIES.after(failures)):
+                    failures = 0
 
     async def _asked_within(self, seconds: float) -> bool:
         """Wait for somebody to ask, and then for others to ask, too; False if nobody does in time."""
