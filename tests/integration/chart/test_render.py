@@ -18,6 +18,7 @@ from tests.unit.chart.settings import ELSEWHERE, WITHOUT
 from .variants import VARIANTS
 
 each = pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())
+RESOURCES = ("workflows/status", "workflows", "pods", "configmaps", "events", "namespaces", "leases", "secrets")
 CLUSTERWIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
@@ -226,6 +227,29 @@ def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
     assert settings.cluster_id == "eu-1"
     assert settings.pod_user == 10001
     assert {name for name in told if name.startswith("PG")} == {"PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"}
+
+
+def test_every_permission_stands_in_the_readme_with_its_reason(helm: Helm):
+    told: set[tuple[str, str, str]] = set()
+    who = ""
+    section = (CHART / "README.md").read_text().partition("## Permissions")[2].partition("## Values")[0]
+    for named, may, why in re.findall(r"(?m)^\|([^|]*)\|([^|]+)\|([^|]+)\|$", section)[2:]:
+        who = next((one for one in ("operator", "postgres", "test") if one in named.lower()), who)
+        *verbs, last = may.strip().split(", ")
+        verb, _, things = last.partition(" ")
+        thing = next(thing for thing in RESOURCES if thing.removesuffix("s") in things.lower())
+        told |= {(who, one, thing) for one in [*verbs, verb]}
+        assert why.strip()
+    values = {"workflows": {"databaseSecret": {"namespaces": ["team-a"]}}}
+    given = {
+        (one["metadata"]["labels"]["app.kubernetes.io/component"], verb, resource)
+        for one in helm.objects(values)
+        if one["kind"] in ("Role", "ClusterRole")
+        for rule in one["rules"]
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+    }
+    assert {one for one in given if one[0] != "user-roles"} == told
 
 
 def test_the_values_of_the_production_checklist_are_taken(helm: Helm):
