@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from secrets import token_hex
 
 import psycopg
 
+from perdure.store.migrate import migrate
 from tests.harness.databases import Database
 from tests.harness.pgbouncer import PgBouncer
+from tests.harness.postgres import Server
 
 from .fleet import Fleet
 
@@ -20,6 +23,17 @@ def test_thousands_of_steps_of_every_kind_of_run(database: Database, pgbouncer: 
     made.wait()
     made.check()
     assert len(made.stored()) == 2400
+
+
+def test_the_schema_is_made_through_it(postgres: Server, pgbouncer: PgBouncer) -> None:
+    name = f"pooled_{token_hex(3)}"
+    postgres.create_database(name)
+    try:
+        assert migrate(pgbouncer.url(name), pod_role=name).changed
+        assert not migrate(pgbouncer.url(name), pod_role=name).changed
+    finally:
+        postgres.query(f"DROP DATABASE {name} WITH (FORCE)")
+        postgres.query(f"DROP ROLE {name}")
 
 
 def test_locked_rows_hold_nobody_else(database: Database, pgbouncer: PgBouncer, fleet: MakeFleet) -> None:
