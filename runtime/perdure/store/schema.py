@@ -5,8 +5,6 @@ The migrations create the tables, never this metadata. What these tables hold is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import (
     JSON,
     UUID,
@@ -29,13 +27,6 @@ __all__ = ["attempts", "meta", "metadata", "processes", "runs", "steps"]
 metadata = MetaData(schema="perdure")
 
 _moment = TIMESTAMP(timezone=True)
-
-
-def _bounded(table: str, texts: Sequence[str] = (), values: Sequence[str] = ()) -> CheckConstraint:
-    conditions = [f"length({text}) <= 4096" for text in texts]
-    conditions += [f"pg_column_size({value}) <= 67108864" for value in values]
-    return CheckConstraint(" AND ".join(conditions), name=f"{table}_sizes")
-
 
 meta = Table(
     "meta",
@@ -80,7 +71,6 @@ runs = Table(
     CheckConstraint(
         "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
     ),
-    _bounded("runs", values=("result", "error")),
 )
 Index(
     "runs_name",
@@ -115,7 +105,6 @@ steps = Table(
     Column("error", JSON),
     Column("started", _moment, nullable=False),
     Column("finished", _moment, nullable=False),
-    _bounded("steps", texts=("name",), values=("result", "error")),
 )
 
 attempts = Table(
@@ -134,7 +123,6 @@ attempts = Table(
     Column("code", Integer),
     Column("signal", Integer),
     Column("detail", Text),
-    _bounded("attempts", texts=("process", "node", "image")),
 )
 
 processes = Table(
@@ -149,6 +137,5 @@ processes = Table(
     Column("counter", BigInteger, nullable=False, server_default=text("0")),
     Column("steps_done", BigInteger, nullable=False, server_default=text("0")),
     Column("current_step", Text),
-    _bounded("processes", texts=("host",)),
     postgresql_with={"fillfactor": 50},
 )

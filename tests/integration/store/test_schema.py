@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -23,19 +22,15 @@ _INDEXES = """
     SELECT indexdef FROM pg_indexes WHERE schemaname = 'perdure' AND tablename <> 'alembic_version' ORDER BY indexdef
 """
 _CONSTRAINTS = """
-    SELECT c.conrelid::regclass::text, c.conname, replace(pg_get_constraintdef(c.oid), ' NOT VALID', '')
-    FROM pg_constraint c
+    SELECT c.conrelid::regclass::text, c.conname, pg_get_constraintdef(c.oid) FROM pg_constraint c
     WHERE c.connamespace = 'perdure'::regnamespace AND c.contype <> 'n'
       AND c.conrelid <> 'perdure.alembic_version'::regclass ORDER BY 1, 2
 """
-# What is not valid for the rows that are there is so for those of a table that is made with it.
 _OPTIONS = (
     "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'perdure'::regnamespace AND reloptions IS NOT NULL"
 )
 
 
-# SQLAlchemy does not take back what it tells of a constraint that is NOT VALID.
-@pytest.mark.filterwarnings("ignore:Can't validate argument 'dialect_options'")
 def test_alembic_would_add_nothing(database: Database) -> None:
     options = {
         "compare_type": True,

@@ -1,4 +1,4 @@
-"""What one row may hold has a bound, which pods cannot do without."""
+"""What pods may hand to the functions has a bound."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add constraints."""
+    """Replace `checkpoint`, `checkpoints`, `begin` and `finish`."""
     text = files("perdure.store").joinpath("migrations", "0003_sizes.sql").read_text(encoding="utf-8")
     op.get_bind().exec_driver_sql(text)
