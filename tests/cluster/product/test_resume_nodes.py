@@ -110,13 +110,16 @@ def test_a_node_that_is_cut_off_as_soon_as_the_attempt_has_begun(runs, node):
     with only_on(runs.cluster, node):
         run = runs.start("cut-off-at-begin", held=(0,))
         eventually(lambda: [attempt for attempt in attempts(run) if attempt["begun"]], 30)
+    old = run.pod()
     began = time.time()
-    with nodes.cut_off(runs.cluster, node):
-        took = run.until_step(0, 2, deadline=60) - began
-        print(f"{run.name}: {took:.2f} s from the cut to the next attempt's first step")
-        assert took < 20
-        assert run.pod(2)["spec"]["nodeName"] != node
-    first = {1: [0]} if 1 in run.went else {}
+    with kept(runs, old):
+        with nodes.cut_off(runs.cluster, node):
+            took = run.until_step(0, 2, deadline=60) - began
+            print(f"{run.name}: {took:.2f} s from the cut to the next attempt's first step")
+            assert took < 20
+            assert run.pod(2)["spec"]["nodeName"] != node
+        eventually(lambda: exit_code(runs, old), 60, every=0.5)
+    first = {1: [0]} if 1 in run.went else {}  # whether it had come so far
     run.release(0)
     run.until_succeeded({**first, 2: [0, 1, 2, 3]}, ["node lost"])
 

@@ -27,7 +27,7 @@ from .placement import free_node, only_on
 pytestmark = [pytest.mark.timeout(240), pytest.mark.capability(Capability.NODE_COMMANDS)]
 
 RERUN = {1: [0, 1, 2], 2: [2, 3]}
-SHORT_GRACE = {"spec": {"terminationGracePeriodSeconds": 4}}
+SHORT_GRACE = {"spec": {"terminationGracePeriodSeconds": 8}}  # of which 3 s are kept for the hand-back
 
 
 def goes_on(run: HeldRun, ending: str, since: float, attempt: int = 2) -> None:
