@@ -5,6 +5,10 @@ The tests follow one another on one release, as its users do; each says what mus
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +23,9 @@ from .release import Release
 
 pytestmark = [pytest.mark.capability(Capability.NODE_COMMANDS), pytest.mark.timeout(300)]
 
-TRANSFER = Path(__file__).resolve().parents[3] / "examples" / "transfer" / "workflow.yaml"
+ROOT = Path(__file__).resolve().parents[3]
+TRANSFER = ROOT / "examples" / "transfer" / "workflow.yaml"
+QUICK_START = ROOT / "docs" / "quick-start.md"
 HELD = """
 import time
 from pathlib import Path
@@ -87,6 +93,37 @@ def test_the_notes_next_commands_work(installed: Release) -> None:
     assert workflows.get(installed.cluster, installed.namespace, "hello")["status"]["result"] == "Hello, world"
 
 
+def test_the_quick_start_does_what_it_says(installed: Release) -> None:
+    section = QUICK_START.read_text().partition("## 3. ")[2].partition("## 4. ")[0]
+    (manifest,) = re.findall(r"(?ms)^```yaml\n(.*?)^```$", section)
+    commands = [shlex.split(line, comments=True) for line in re.findall(r"(?m)^\$ kubectl (.*)$", section)]
+    told = {}
+    for command in commands:
+        # Everything as it stands there, but for the namespace and the person who looks at the log.
+        said = [word for word in command if word not in ("--namespace", "perdure", "--follow")]
+        name, given = (command[0], "")
+        if name == "apply":
+            said[said.index("countdown.yaml")], given = "-", manifest
+        if name == "logs":
+            eventually(partial(_has_lines, installed, said, 3), deadline=20, every=0.2)
+        told[name] = installed.kubectl(*said, given=given)
+    assert list(told) == ["apply", "wait", "logs", "delete", "get", "describe"]
+    result = json.loads(told["get"])
+    assert [int(line.partition(":")[0]) for line in result] == list(range(15, 0, -1))
+    attempts = [int(line.rpartition(" ")[2]) for line in result]
+    assert (attempts[0], attempts[-1], attempts) == (1, 2, sorted(attempts))
+    for event in ("Started", "Disrupted", "Resumed", "Succeeded"):
+        assert f" {event} " in told["describe"]
+
+
+def test_the_operators_pod_shows_what_the_store_has_of_a_run(installed: Release) -> None:
+    # As docs/troubleshooting.md has it.
+    uid = installed.kubectl("get", "workflow", "countdown", "--output=jsonpath={.metadata.uid}")
+    shown = installed.kubectl("exec", "deployment/perdure-operator", "--", "perdure", "show", uid)
+    assert "rocket:countdown" in shown
+    assert "count#15" in shown
+
+
 def test_helm_test_runs_a_workflow_through_a_crash(installed: Release) -> None:
     told = installed.run("test", "--logs")
     assert "It was killed in its second step and went on from there" in told
@@ -139,7 +176,12 @@ def test_uninstalled_it_leaves_what_is_the_users_and_applied_without_helm_goes_o
     assert installed.secrets() == before
     assert installed.there("persistentvolumeclaims") == {"data-perdure-postgres-0"}
     assert cluster.api.get(crd_path(workflow_crd()))["status"]["conditions"]
-    assert {one["metadata"]["name"] for one in _workflows(installed)} == {"transfer-17", "hello", "held"}
+    assert {one["metadata"]["name"] for one in _workflows(installed)} == {
+        "transfer-17",
+        "hello",
+        "countdown",
+        "held",
+    }
     assert not [one for one in _workflows(installed) if "deletionTimestamp" in one["metadata"]]
     eventually(lambda: not uids(installed, "operator", "postgres"), deadline=60)
 
@@ -154,6 +196,10 @@ def test_uninstalled_it_leaves_what_is_the_users_and_applied_without_helm_goes_o
     done = workflows.until_finished(cluster, namespace, "held", deadline=90)
     first, held = done["status"]["result"]
     assert (first, held > 1) == (1, True)
+
+
+def _has_lines(release: Release, command: list[str], count: int) -> bool:
+    return len(release.kubectl(*command).splitlines()) >= count
 
 
 def _workflows(release: Release) -> list[Json]:
