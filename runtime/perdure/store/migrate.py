@@ -82,7 +82,7 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
     Raises:
         StoreUnavailable: no connection, or another migration or transaction held a lock for too long.
         SchemaMismatch: the schema is of a newer release, and does not serve this one any more.
-        StoreError: the server is too old, or the role of `url` may not do this.
+        StoreError: the server is too old, the role of `url` may not do this, or pods could have it do what they like.
     """
     if pod_role is not None:
         _identifier(pod_role)
@@ -101,6 +101,7 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
             _upgrade(connection)
             if pod_role is not None:
                 _create_role(connection, pod_role)
+                _check_search_path(connection, pod_role)
                 connection.exec_driver_sql(grants_sql(pod_role))
             return MigrationReport(found, _versions(connection)[0])
     except exc.DBAPIError as error:
@@ -225,6 +226,21 @@ def _create_role(connection: Connection, role: str) -> None:
             ) from error
         if not isinstance(error.orig, psycopg.errors.DuplicateObject):
             raise
+
+
+def _check_search_path(connection: Connection, pod_role: str) -> None:
+    """See that pods can put nothing where this login finds functions and operators that it does not name in full.
+
+    Up to Postgres 14 everybody may create in `public`, and what is upgraded from there stays so.
+    """
+    theirs = "SELECT s FROM unnest(current_schemas(false)) s WHERE has_schema_privilege(:role, s, 'CREATE')"
+    if found := connection.execute(text(theirs), {"role": pod_role}).scalars().all():
+        schema = sql.Identifier(found[0]).as_string(None)
+        raise StoreError(
+            f"pods may create in the schema {schema}, where this login looks names up: a function of theirs would run"
+            f" with its rights; have an administrator run REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC,"
+            f" {_identifier(pod_role)} in this database, then migrate again"
+        )
 
 
 def _translated(error: exc.DBAPIError) -> StoreError:

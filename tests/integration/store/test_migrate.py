@@ -230,6 +230,19 @@ def test_once_there_is_a_schema_its_lock_is_of_a_table_that_pods_cannot_lock(
             migrate(database.url)
 
 
+def test_pods_that_could_put_functions_in_the_owners_way_are_refused(empty: Database, role: str) -> None:
+    empty.query("GRANT CREATE ON SCHEMA public TO PUBLIC")  # as up to Postgres 14
+    assert migrate(empty.url).changed  # without pods there is nobody whom it matters to
+    with pytest.raises(StoreError, match="pods may create in the schema") as refused:
+        migrate(empty.url, pod_role=role)
+    quoted = '"' + role.replace('"', '""') + '"'
+    advised = f'REVOKE CREATE ON SCHEMA "public" FROM PUBLIC, {quoted}'
+    assert advised in str(refused.value)
+    empty.query(f"CREATE ROLE {quoted} NOLOGIN")
+    empty.query(advised)
+    migrate(empty.url, pod_role=role)
+
+
 def test_a_server_that_is_away_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable, match="not available"):
         migrate("postgresql://postgres@/postgres?host=/nonexistent")
