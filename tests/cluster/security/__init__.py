@@ -1,0 +1,1 @@
+"""What the product may do on a cluster, and what a workflow may not."""

@@ -1,0 +1,284 @@
+"""A hostile workflow, in its own pod and with what is there, gets nothing but its own run; what it may do is bounded.
+
+It tells how each of its attempts ended (hostile/), and knows more than it could: where everything is, whose run to
+attack, and where the operator listens. Its own steps are the control: they were stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster import pods
+from tests.cluster.api import Json
+from tests.cluster.chart.release import Release
+from tests.cluster.cluster import Capability
+from tests.cluster.product import workflows
+from tests.cluster.product.database import Store
+from tests.harness.eventually import eventually
+
+pytestmark = [pytest.mark.capability(Capability.NODE_COMMANDS), pytest.mark.timeout(300)]
+
+HOSTILE = Path(__file__).with_name("hostile")
+SECRET = "secret-of-the-victim"
+VICTIM = """
+import time
+from pathlib import Path
+from perdure import step, workflow
+
+@step
+def learn(secret: str) -> str:
+    return secret
+
+@step
+def wait() -> str:
+    while not Path("/tmp/go").exists():
+        time.sleep(0.05)
+    return "done"
+
+@workflow
+def flow(secret: str) -> list[str]:
+    return [learn(secret), wait()]
+"""
+NO_RIGHT, NOT_OURS = "refused: 42501", "done: 3"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the attack was told, and what it told."""
+
+    release: Release
+    store: Store
+    team: str
+    run: str
+    told: dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def store(installed: Release) -> Iterator[Store]:
+    """The release's own, for an administrator."""
+    password = installed.secrets()["perdure-database"]["password"]
+    made = Store(installed.cluster, installed.namespace, "perdure-postgres", password)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def scene(installed: Release, store: Store, team: str) -> Scene:
+    """The attack is over, and its victim has gone on to its end as if nothing had happened."""
+    cluster, namespace = installed.cluster, installed.namespace
+    body = workflows.workflow("victim", VICTIM, input={"secret": SECRET})
+    victim = workflows.create(cluster, namespace, body)["metadata"]["uid"]
+    eventually(lambda: [row["step_key"] for row in store.steps(victim)] == ["learn"], deadline=60, every=0.2)
+    eventually(lambda: store.attempts(victim)[0]["image"], deadline=30, every=0.2)  # the operator's last word for now
+    before = rows_of(store, victim)
+
+    run = attack(installed, store, team, victim)
+    eventually(lambda: (store.run(run) or {}).get("finished"), deadline=150, every=0.5)
+    done = store.run(run)
+    assert done is not None
+    assert done["state"] == "succeeded", (done["error"], store.attempts(run))
+
+    assert rows_of(store, victim) == before
+    pod = workflows.until_pod(cluster, namespace, "victim", 1, deadline=5)["metadata"]["name"]
+    pods.run_in(cluster, namespace, pod, ["touch", "/tmp/go"], container="workflow")
+    finished = workflows.until_finished(cluster, namespace, "victim")
+    assert finished["status"]["result"] == [SECRET, "done"]
+    assert [row["ending"] for row in store.attempts(victim)] == ["completed"]
+    return Scene(installed, store, team, run, done["result"])
+
+
+def attack(release: Release, store: Store, team: str, victim: str) -> str:
+    """Begin it; its run."""
+    cluster = release.cluster
+    [row] = store.rows(
+        "SELECT perdure.channel('work', owner) AS work, perdure.channel('done', owner) AS done FROM perdure.runs"
+        " WHERE id = %s",
+        victim,
+    )
+    nodes = [
+        address["address"]
+        for node in cluster.api.get("/api/v1/nodes")["items"]
+        for address in node["status"]["addresses"]
+        if address["type"] == "InternalIP"
+    ]
+    given = {
+        "victim": victim,
+        "channels": [row["work"], row["done"]],
+        "store": f"perdure-postgres.{release.namespace}.svc:5432",
+        "namespace": release.namespace,
+        "operator": release.pods("operator")[0]["status"]["podIP"],
+        "nodes": nodes,
+    }
+    files = {f"hostile/{file.name}": file.read_text() for file in HOSTILE.glob("*.py")}
+    body = workflows.workflow("hostile", "", "hostile.flow:attack", source={"inline": files}, input={"given": given})
+    return str(workflows.create(cluster, team, body)["metadata"]["uid"])
+
+
+def rows_of(store: Store, run: str) -> list[Any]:
+    """All that the store has of a run, but for its heart, which beats."""
+    of_runs = "SELECT to_json(r)::text AS row FROM perdure.{} r WHERE r.{} = %s"
+    found = []
+    for table, key in (("runs", "id"), ("steps", "run_id"), ("attempts", "run_id")):
+        found += store.rows(of_runs.format(table, key), run)
+    assert len(found) == 3
+    return found
+
+
+def test_its_own_steps_are_stored(scene: Scene) -> None:
+    keys = [row["step_key"] for row in scene.store.steps(scene.run)]
+    assert keys == [
+        "tables",
+        "schema_and_server",
+        "functions",
+        "bounds",
+        "many_sessions",
+        "notifications",
+        "logins",
+        "kubernetes",
+        "network",
+        "metrics",
+        "host",
+        "sessions_of_others",
+    ]
+    assert scene.told["functions"]["heartbeat of our own"] == "done: 0"
+
+
+def test_no_table_is_open_to_it(scene: Scene) -> None:
+    told = scene.told["tables"]
+    assert len(told) == 80
+    assert {what: how for what, how in told.items() if how != NO_RIGHT} == {}
+
+
+def test_neither_schema_nor_roles_nor_server_are_its_to_change(scene: Scene) -> None:
+    told = scene.told["schema and server"]
+    assert len(told) == 42
+    assert {what: how for what, how in told.items() if how != NO_RIGHT} == {}
+
+
+def test_no_function_serves_it_for_another_run_or_attempt(scene: Scene) -> None:
+    told = scene.told["functions"]
+    of_victim = {what: how for what, how in told.items() if "the victim's run" in what}
+    assert len(of_victim) == 18
+    loads = {what: how for what, how in of_victim.items() if what.startswith("load")}
+    assert set(loads.values()) == {"refused: PD003"}  # superseded
+    assert {how for what, how in of_victim.items() if what not in loads} == {NOT_OURS}
+    assert told["begin our run in a second process"] == "done: 7"
+    assert told["begin our run as a client of the past"] == "done: 8"
+    assert told["begin our run with a guess"] == NOT_OURS
+    assert [row["attempt"] for row in scene.store.attempts(scene.run)] == [1]
+
+
+def test_what_it_stores_is_bounded(scene: Scene) -> None:
+    assert scene.told["bounds"] == {
+        "a huge result of a step": "refused: 54000",
+        "a huge error of a step": "refused: 54000",
+        "a long name of a step": "refused: 54000",
+        "a huge result of the run": "refused: 54000",
+        "a huge error of the run": "refused: 54000",
+    }
+
+
+def test_connections_are_left_for_the_operator(scene: Scene) -> None:
+    told = scene.told["many sessions"]
+    assert "remaining connection slots are reserved" in told["the last of many"]
+    assert 200 <= int(told["before"]) <= 250
+
+
+def test_of_the_operators_sessions_it_neither_reads_nor_ends_any(scene: Scene) -> None:
+    assert scene.told["sessions"] == {
+        "query texts of the operator": "done: <insufficient privilege>",
+        "end the operator's": NO_RIGHT,
+        "cancel the operator's": NO_RIGHT,
+        # Of its own login it may: the victim connected anew.
+        "end those with our login": "done: True",
+    }
+
+
+def test_what_it_makes_the_operator_hear_changes_nothing(scene: Scene) -> None:
+    assert scene.told["notifications"] == {"the operator's channels": "done: "}
+    for pod in scene.release.pods("operator"):
+        assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
+
+
+def test_no_other_login_is_open_to_it(scene: Scene) -> None:
+    assert scene.told["logins"] == {
+        "the owner without a password": "refused: fe_sendauth: no password supplied",
+        "the owner with our password": 'refused: password authentication failed for user "perdure"',
+        "an administrator with our password": 'refused: password authentication failed for user "postgres"',
+        "ours without a password": "refused: fe_sendauth: no password supplied",
+        "a copy of everything": "refused: permission denied to start WAL sender",
+    }
+
+
+def test_to_the_api_server_and_to_kubelets_it_is_nobody(scene: Scene) -> None:
+    told = scene.told["kubernetes"]
+    assert told.pop("a token") == "refused: ENOENT"
+    of_kubelets = {what: told.pop(what) for what in list(told) if "of kubelet" in what}
+    assert len(of_kubelets) == 4 * len(scene.release.cluster.api.get("/api/v1/nodes")["items"])
+    assert set(of_kubelets.values()) == {"refused: HTTP 401"}
+    assert len(told) == 13
+    assert set(told.values()) == {"refused: HTTP 403"}
+
+
+def test_the_operators_port_tells_figures_and_changes_nothing(scene: Scene) -> None:
+    told = scene.told["network"]
+    assert told.pop("the node's metadata") in {"refused: TimeoutError", "refused: ENETUNREACH", "refused: EHOSTUNREACH"}
+    assert (told.pop("GET /livez"), told.pop("GET /readyz")) == ("done: ok\n", "done: ok\n")
+    assert {what: how for what, how in told.items() if not what.startswith("GET")} == {
+        f"{method} {path}": "refused: HTTP 405"
+        for method in ("POST", "PUT", "PATCH", "DELETE")
+        for path in ("/metrics", "/readyz")
+    }
+    assert {how for what, how in told.items() if what.startswith("GET")} == {"refused: HTTP 404"}
+
+
+def test_metrics_hold_no_secret(scene: Scene) -> None:
+    text = scene.told["metrics"][""]
+    assert "perdure_operator_leading" in text
+    secrets = [secret["password"] for secret in scene.release.secrets().values()]
+    claims = [str(row["claim"]) for row in scene.store.rows("SELECT claim FROM perdure.attempts")]
+    assert secrets
+    assert claims
+    assert [one for one in (SECRET, scene.run, *secrets, *claims) if one in text] == []
+    # What everybody in the cluster can read there beside figures.
+    assert set(re.findall(r'namespace="([^"]+)"', text)) <= {scene.release.namespace, scene.team}
+
+
+def test_the_node_is_out_of_its_reach(scene: Scene) -> None:
+    told = scene.told["host"]
+    assert told == {
+        "processes of others": "[]",
+        "sockets": "[]",
+        "user": "10001:10001",
+        "CapEff": "0" * 16,
+        "CapBnd": "0" * 16,
+        "NoNewPrivs": "1",
+        "Seccomp": "2",
+        "become root": "refused: EPERM",
+        "a user namespace": "refused: EPERM",
+        "mount": "refused: EPERM",
+        "a device": "refused: EPERM",
+        "write to the image": "refused: EROFS",
+        "write to the kernel": "refused: EROFS",
+        "the image's passwords": "refused: EACCES",
+        "raw packets": "refused: EPERM",
+    }
+
+
+def test_it_keeps_no_migration_from_going_on(scene: Scene) -> None:
+    release = scene.release
+    files = {f"hostile/{file.name}": file.read_text() for file in HOSTILE.glob("*.py")}
+    body: Json = workflows.workflow("obstructs", "", "hostile.flow:obstruct", source={"inline": files})
+    run = workflows.create(release.cluster, scene.team, body)["metadata"]["uid"]
+    eventually(lambda: [row["step_key"] for row in scene.store.steps(run)] == ["obstruct"], deadline=60, every=0.2)
+    release.kubectl("rollout", "restart", "deployment/perdure-operator")
+    release.kubectl("rollout", "status", "deployment/perdure-operator", "--timeout=50s")
+    locks = "SELECT pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted"
+    assert scene.store.rows(f"{locks} AND a.usename = 'perdure_pods'")  # it still held it
+    release.cluster.api.delete(workflows.path(scene.team, "obstructs"))
