@@ -1,8 +1,8 @@
 """What the chart does in a cluster besides running the operator; each command is the whole work of one container.
 
-`passwords` makes the Secrets of the chart's own Postgres where there are none, `name` gives its user a name, `wait` lets
-the operator wait for it, `share` writes the pods' Secret into namespaces with Workflows, `check` is `helm test`. Nothing
-here reads a Secret; Secrets are written by server-side apply.
+`passwords` makes the Secrets of the chart's own Postgres where there are none, `name` gives its user a name, `wait`
+lets the operator wait for it, `share` writes the pods' Secret into namespaces with Workflows, `check` is `helm test`.
+Nothing here reads a Secret; Secrets are written by server-side apply.
 """
 
 from __future__ import annotations
