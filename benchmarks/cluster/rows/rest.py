@@ -28,7 +28,7 @@ _NEAR_NONE = 5.0
 """A second, with a hundred runs to be watched."""
 
 _AT_A_TIME = 8
-_SETTLES = 10.0  # seconds from in sync to at rest
+_SETTLES = 30.0  # seconds from in sync to at rest: everything is compared once more meanwhile
 _RESTS = 60.0
 _LONGEST = 600.0
 
