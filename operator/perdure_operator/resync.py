@@ -26,7 +26,7 @@ from .metrics import Metrics
 from .observed import Key
 from .store import OperatorStore
 from .store_runs import RunListing
-from .views import Views, read_pod, read_workflow
+from .views import Views, read_pod, read_whole_workflow, read_workflow
 
 __all__ = ["Resync", "Scope"]
 
@@ -154,6 +154,8 @@ class Resync:
         for row in rows:
             if row.uid not in listed and self._scope.holds(row.namespace):
                 await self._orphan(row)
+            elif self._views.settled(row.uid):
+                await self._take_up(row)
         # What the store notified of while nobody listened is found by looking at all that go on.
         for key in changed.union(self._views.going_on()):
             self._add(key)
@@ -179,6 +181,15 @@ class Resync:
             "a run's Workflow is gone, so it is told to end",
             extra={"workflow": f"{row.namespace}/{row.name}", "run": str(row.uid)},
         )
+
+    async def _take_up(self, row: RunListing) -> None:
+        """Have a Workflow looked at that has finished, and whose run has not: the store may be an older one."""
+        try:
+            body = await self._kube.get(WORKFLOWS, row.namespace, row.name)
+        except NotFound:
+            return
+        self._views.take_up(read_whole_workflow(body))
+        self._add(Key(row.namespace, row.name))
 
     async def _gone(self, row: RunListing) -> bool:
         try:

@@ -120,6 +120,11 @@ class Views:
         """The name of the Workflow with this UID."""
         return self._keys.get(uid)
 
+    def settled(self, uid: UUID) -> bool:
+        """Whether a Workflow is there about which nothing is to be done any more."""
+        key = self._keys.get(uid)
+        return key is not None and self._workflows[key].workflow is None
+
     def going_on(self) -> list[Key]:
         """All that have not finished."""
         return [

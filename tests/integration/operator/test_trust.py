@@ -136,6 +136,23 @@ def test_a_finished_workflow_stays_finished_whatever_the_store_says(scene, start
     assert scene.status()["result"] == "hello you"
 
 
+def test_the_run_of_a_workflow_that_has_finished_does_not_go_on_in_an_older_store(scene, start_operator, folder):
+    operator = start_operator()
+    uid, pod, process = begin(scene, folder)
+    back_up(scene.database)
+    (folder / "go").touch()
+    scene.tell_end(pod, process.wait(20))
+    scene.until_phase("Succeeded")
+    operator.stop()
+    restore(scene.database)
+    start_operator()
+    state = "SELECT state, claim IS NULL FROM perdure.runs WHERE id = %s"
+    eventually(lambda: scene.database.query(state, uid) == [("cancelled", True)], deadline=20)
+    nothing_begins(scene, [pod])
+    assert scene.status()["result"] == ["first", "second"]
+    assert times(folder, "second") == 1
+
+
 def test_an_operator_with_another_store_starts_nothing(
     scene, start_operator, folder, databases: Databases, children, api_server, namespace
 ):
