@@ -20,9 +20,7 @@ from ..errors import (
 )
 from ..names import Claim, RunId
 from ..store.checkpoints import Answer, Checkpoint, Settled
-from ..store.loop_committer import LoopCommitter
-from ..store.thread_committer import ThreadCommitter
-from ..store.transactions import IdleConnections
+from ..store.idle_connections import IdleConnections
 from .flag import Flag
 from .foreign import watch
 from .journal import Journal, Recorded
@@ -30,6 +28,8 @@ from .lane import Lane
 from .threads import ThreadPoolExecutor, ThreadWatch
 
 if TYPE_CHECKING:
+    from ..store.loop_committer import LoopCommitter
+    from ..store.thread_committer import ThreadCommitter
     from .loop import BranchTask, RunLoop
     from .outcome import Outcome
 

@@ -15,7 +15,6 @@ from ..context import CURRENT, StepContext
 from ..errors import ControlSignal, StepTimeout, UsageError, ValueNotStorable
 from ..failures import Failure
 from .foreign import end_fork
-from .transaction import async_transaction, transaction
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
@@ -73,6 +72,8 @@ def run_body(
             context.tries += 1
             try:
                 if place is not None:
+                    from .transaction import transaction  # which other steps do without
+
                     return transaction(step, context, lambda: _value(step, context, args, kwargs), place)
                 value = _value(step, context, args, kwargs)
                 return _result(step, value, context)
@@ -114,6 +115,8 @@ async def run_async_body(
             context.tries += 1
             try:
                 if place is not None:
+                    from .transaction import async_transaction
+
                     return await async_transaction(step, context, lambda: _async_value(step, args, kwargs), place)
                 value = await _async_value(step, args, kwargs)
                 if attempt.forked:

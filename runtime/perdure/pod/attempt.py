@@ -18,7 +18,6 @@ from uuid import uuid4
 
 from perdure.engine.attempt import Attempt, Facts, Observer
 from perdure.engine.execute import Ending, execute, execute_async
-from perdure.engine.loop import RunLoop
 from perdure.entrypoints import load
 from perdure.errors import (
     DeadlineExceeded,
@@ -33,10 +32,10 @@ from perdure.errors import (
     ValueNotStorable,
 )
 from perdure.failures import Failure
-from perdure.store.attempts import AttemptStore, Begun, ProcessIdentity, SecondStart
+from perdure.store.attempts import AttemptStore, Begun, SecondStart
 from perdure.store.checkpoints import Answer
-from perdure.store.loop_committer import LoopCommitter
 from perdure.store.opener import Opener
+from perdure.store.process_identity import ProcessIdentity
 from perdure.store.thread_committer import ThreadCommitter
 from perdure.worker.host import host_identity, process_started
 
@@ -48,6 +47,8 @@ from .source import SourceFolder, files_of_source
 
 if TYPE_CHECKING:
     from perdure.definitions import WorkflowDefinition
+    from perdure.engine.loop import RunLoop
+    from perdure.store.loop_committer import LoopCommitter
 
 __all__ = ["run_attempt"]
 
@@ -197,6 +198,10 @@ class _AttemptProcess:
             sys.path[:0] = [self._source.path, os.getcwd()]
 
     def _run_loop(self, definition: WorkflowDefinition, attempt: Callable[[RunLoop, LoopCommitter], Attempt]) -> Ending:
+        # Sync workflows, which start no slower for these, have no use for them.
+        from perdure.engine.loop import RunLoop
+        from perdure.store.loop_committer import LoopCommitter
+
         loop = RunLoop()
         committer = LoopCommitter(self._opener, loop, ThreadPoolExecutor(4, "perdure-aside"))
         committer.runs = 1

@@ -15,11 +15,11 @@ from ..names import Claim, RunId
 from .checkpoints import Answer, Recorded
 from .connection import Fault, storable
 from .opener import Backoff, Opener
-from .processes import ProcessIdentity
+from .process_identity import ProcessIdentity
 from .versions import CLIENT_VERSION, check_versions
 from .wire import BEGIN, FINISH, HAND_BACK, HEARTBEAT, LOAD, Call, Parameters, Wire, WireError
 
-__all__ = ["AttemptStore", "Begun", "ProcessIdentity", "SecondStart", "Verdict"]
+__all__ = ["AttemptStore", "Begun", "SecondStart", "Verdict"]
 
 
 _NOT_OURS = "PD003"

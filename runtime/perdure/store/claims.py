@@ -21,7 +21,8 @@ from psycopg.rows import dict_row
 from ..errors import StoreUnavailable
 from ..names import Claim, RunId
 from .connection import connect, translated
-from .processes import ProcessIdentity, Watched, identity_parameters
+from .process_identity import ProcessIdentity
+from .processes import Watched, identity_parameters
 from .statements import statement
 from .versions import check_versions
 

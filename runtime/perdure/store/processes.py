@@ -15,20 +15,10 @@ import psycopg
 from .connection import translated
 from .contention import execute_patiently
 from .kept import KeptConnection
+from .process_identity import ProcessIdentity
 from .statements import statement
 
-__all__ = ["ProcessIdentity", "ProcessStore", "Watched", "identity_parameters"]
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessIdentity:
-    """A process, so that others can tell whether it still lives."""
-
-    id: UUID
-    host: str
-    pid: int
-    pid_started: int
-    node: str | None = None
+__all__ = ["ProcessStore", "Watched", "identity_parameters"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import psycopg
 from ..errors import SchemaMismatch
 from ..names import Claim
 from .connection import translated
-from .processes import ProcessIdentity, Watched
+from .process_identity import ProcessIdentity
+from .processes import Watched
 from .records import RunState
 from .runs import RunStore, open_checked
 from .statements import statement

@@ -29,7 +29,8 @@ from ..store.attempts import AttemptStore
 from ..store.checkpoints import Answer, Recorded
 from ..store.claims import ClaimedRun, Claims, Entrypoints
 from ..store.opener import Opener
-from ..store.processes import ProcessIdentity, ProcessStore
+from ..store.process_identity import ProcessIdentity
+from ..store.processes import ProcessStore
 from ..store.run_endings import RunEnding, RunEndingStore
 from .backlog import Backlog, Kind
 from .ear import Ear

@@ -20,7 +20,8 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import StoreError, StoreUnavailable
-from ..store.processes import ProcessIdentity, ProcessStore
+from ..store.process_identity import ProcessIdentity
+from ..store.processes import ProcessStore
 from .host import is_stopped, process_started
 
 __all__ = ["BEATS_PER_LEASE", "HeartbeatOrder", "main"]

@@ -8,7 +8,7 @@ import subprocess
 from uuid import uuid4
 
 from perdure import Client
-from perdure.store.processes import ProcessIdentity
+from perdure.store.process_identity import ProcessIdentity
 from perdure.store.standing import StandingStore
 from perdure.worker.host import host_identity, process_started
 from tests.harness.databases import Database

@@ -13,7 +13,7 @@ from perdure.names import Claim, RunId
 from perdure.store.attempts import AttemptStore
 from perdure.store.manifest_runs import ManifestRunStore
 from perdure.store.opener import Opener
-from perdure.store.processes import ProcessIdentity
+from perdure.store.process_identity import ProcessIdentity
 from perdure.store.records import MANIFEST_OWNER
 from perdure.store.runs import NewRun
 from perdure.worker.host import host_identity, process_started, this_process

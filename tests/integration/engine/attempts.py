@@ -17,10 +17,11 @@ from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.execute import Ending, execute, execute_async
 from perdure.engine.loop import RunLoop
 from perdure.names import Claim, RunId
-from perdure.store.attempts import AttemptStore, ProcessIdentity
+from perdure.store.attempts import AttemptStore
 from perdure.store.checkpoints import Recorded
 from perdure.store.loop_committer import LoopCommitter
 from perdure.store.opener import Opener
+from perdure.store.process_identity import ProcessIdentity
 from perdure.store.statements import statement
 from perdure.store.thread_committer import ThreadCommitter
 
