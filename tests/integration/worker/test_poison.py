@@ -18,10 +18,11 @@ def test_poison_among_innocents(fleet: Fleet) -> None:
     workers = [fleet.worker()]
 
     def failed() -> bool:
-        # What restarts a worker that died.
+        ended = fleet.states()["failed"] == 1
+        # What restarts a worker that died: also the last one that did.
         if not workers[-1].running():
             workers.append(fleet.worker())
-        return fleet.states()["failed"] == 1
+        return ended
 
     eventually(failed, deadline=40, every=0.05)
     for innocent in innocents:
