@@ -19,7 +19,8 @@ ARGS :=
 PYTEST := $(BIN)/python -m pytest $(ARGS)
 CLUSTER := $(BIN)/python -m tests.cluster
 
-CAMPAIGN := tests/cluster/product/test_control.py $(wildcard tests/cluster/product/test_resume_*.py)
+CAMPAIGN := tests/cluster/chart/in_use/test_passwords.py \
+	tests/cluster/product/test_control.py $(wildcard tests/cluster/product/test_resume_*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit integration chaos bench audit chart docs lock system clean

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import serve
 from tests.cluster.evidence import Evidence
-from tests.cluster.helm import CHART
+from tests.cluster.images import Image
+from tests.cluster.off_the_clock import off_the_clock
 from tests.cluster.product.image import perdure_image
 
-from .release import Release
+from .release import VERSION, Release
 
 
 @pytest.fixture(scope="package")
@@ -24,21 +23,27 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="package")
+def chart_image(cluster: Cluster, request: pytest.FixtureRequest) -> Image:
+    """The product's image, on all nodes under the name by which the chart knows it."""
+    with off_the_clock(request):
+        image = perdure_image(print)
+        on_all_nodes(cluster, image, VERSION)
+    return image
+
+
+def on_all_nodes(cluster: Cluster, image: Image, version: str) -> None:
+    """Bring an image to all nodes as that of a version."""
+    cluster.load(image)
+    for node in cluster.nodes:
+        cluster.ctr(node, "images", "tag", image.name, f"docker.io/library/perdure:{version}")
+
+
+@pytest.fixture(scope="package")
 def release(
-    cluster: Cluster, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster, chart_image: Image, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Release]:
     """A release that is installed by whoever asks first; what its pods said is kept if a test fails."""
-    image = perdure_image(print)
-    cluster.load(image)
-    # Under the name by which the chart knows it.
-    named = f"docker.io/library/perdure:{_version()}"
-    for node in cluster.nodes:
-        cluster.ctr(node, "images", "tag", image.name, named)
     made = Release(cluster, tmp_path_factory.mktemp("helm"))
     yield made
     if request.session.testsfailed:
         Evidence.of(request.config).keep_namespace(cluster, made.namespace, "the release")
-
-
-def _version() -> str:
-    return str(yaml.safe_load(Path(CHART, "Chart.yaml").read_text())["appVersion"])

@@ -7,13 +7,20 @@ import subprocess
 from pathlib import Path
 from secrets import token_hex
 
+import yaml
+
 from tests.cluster.api import Json
 from tests.cluster.cluster import Cluster
 from tests.cluster.helm import CHART, Helm
 
-__all__ = ["Release"]
+__all__ = ["RESTRICTED", "VERSION", "Release"]
 
-_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+VERSION = str(yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"])
+"""That of the chart, and of the image that it names."""
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+"""Labels of a namespace that lets only restricted pods in."""
+
 _PATIENCE = "--timeout=3m"
 
 
@@ -26,21 +33,31 @@ class Release:
         self.cluster = cluster
         self.namespace = f"perdure-{token_hex(3)}"
         self.helm = Helm(folder, print, cluster.kubeconfig)
-        cluster.api.create("/api/v1/namespaces", {"metadata": {"name": self.namespace, "labels": _RESTRICTED}})
-        self.helm.run("package", str(CHART), f"--destination={folder}")
-        (self.package,) = folder.glob("*.tgz")
+        cluster.api.create("/api/v1/namespaces", {"metadata": {"name": self.namespace, "labels": RESTRICTED}})
+        self._folder = folder
+        self.package = self.packaged(VERSION)
+
+    def packaged(self, version: str) -> Path:
+        """The chart as the package of a version, which names the image of that version."""
+        self.helm.run("package", str(CHART), f"--destination={self._folder}", *_versions(version))
+        return self._folder / f"perdure-{version}.tgz"
+
+    def image(self, version: str = VERSION) -> str:
+        """The name that a version has for its image."""
+        return f"perdure:{version}"
 
     def run(self, command: str, *arguments: str) -> str:
         """Run a command of Helm's on the release; errors as `Helm.run`."""
         return self.helm.run(command, self.name, *arguments, f"--namespace={self.namespace}")
 
-    def install(self) -> str:
-        """Install it with no values; the notes."""
-        return self.run("install", str(self.package), "--wait", _PATIENCE)
+    def install(self, *arguments: str) -> str:
+        """Install it, if nothing else is said with no values; the notes."""
+        return self.run("install", str(self.package), "--wait", _PATIENCE, *arguments)
 
-    def upgrade(self) -> str:
-        """Upgrade it to the same."""
-        return self.run("upgrade", str(self.package), "--wait", _PATIENCE)
+    def upgrade(self, package: Path | None = None, *arguments: str) -> str:
+        """Upgrade it, if nothing else is said to the same, with the values that it was given before."""
+        asked = ("--reset-then-reuse-values", "--wait", _PATIENCE, *arguments)
+        return self.run("upgrade", str(package or self.package), *asked)
 
     def uninstall(self) -> str:
         """Uninstall it."""
@@ -77,3 +94,7 @@ class Release:
     def _listed(self, plural: str, **query: str) -> list[Json]:
         items: list[Json] = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/{plural}", **query)["items"]
         return items
+
+
+def _versions(version: str) -> tuple[str, str]:
+    return f"--version={version}", f"--app-version={version}"

@@ -28,6 +28,10 @@ class Store:
         self._forward = _Forward(*self._way)
         self._password = password
 
+    def log_in(self, password: str) -> None:
+        """Use another password from now on."""
+        self._password = password
+
     def rows(self, sql: LiteralString, *parameters: Any) -> list[DictRow]:
         """The rows of a statement, which is asked again for as long as there is no connection."""
         ends = time.monotonic() + _PATIENCE
