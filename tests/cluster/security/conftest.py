@@ -7,7 +7,7 @@ from secrets import token_hex
 import pytest
 
 from tests.cluster.chart.conftest import chart_image, cluster, release
-from tests.cluster.chart.release import Release
+from tests.cluster.chart.release import RESTRICTED, Release
 from tests.cluster.cluster import Cluster
 
 __all__ = ["chart_image", "cluster", "release"]
@@ -29,6 +29,5 @@ def installed(release: Release, team: str) -> Release:
 def restricted_namespace(cluster: Cluster, kind: str) -> str:
     """A namespace that lets only restricted pods in, and stays as long as the cluster."""
     name = f"{kind}-{token_hex(3)}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": RESTRICTED}})
     return name
