@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from perdure.store.restored import mark_restored
 from tests.harness.databases import Databases
 from tests.harness.eventually import eventually
 from tests.harness.processes import signal_all
@@ -250,6 +251,29 @@ def test_a_backup_from_before_the_last_step_starts_nothing(scene, start_operator
     assert "it has 0 checkpoints, and there were 1" in until_missing(scene)
     nothing_begins(scene, [p for p in scene.pods() if claim(p) in (claim(pod), claim(second))])
     assert times(folder, "first") == 1
+
+
+def test_a_backup_that_looks_whole_starts_nothing_once_it_is_said_to_be_one(scene, start_operator, folder):
+    operator = start_operator()
+    uid, pod, process = begin(scene, folder)
+    before = scene.status()["storeId"]
+    operator.stop()
+    report = mark_restored(scene.database.url)
+    assert process.wait(30) == 76  # its claim is void
+    scene.tell_end(pod, 76)
+    start_operator()
+    said = until_missing(scene)
+    assert before in said
+    assert str(report.store_id) in said
+    assert "a backup of it" in said
+    nothing_begins(scene, [pod])
+
+    (folder / "go").touch()
+    restart(scene, "1")
+    assert scene.play_to_the_end(scene.until_pod(2)) == 0
+    assert scene.until_phase("Succeeded")["storeId"] == str(report.store_id)
+    assert (times(folder, "first"), times(folder, "second")) == (1, 2)
+    assert scene.attempts(uid) == [(1, "superseded"), (2, "completed")]
 
 
 def test_a_run_whose_checkpoints_are_missing_can_be_cancelled_and_deleted(scene, start_operator, folder):
