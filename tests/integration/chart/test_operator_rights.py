@@ -15,12 +15,13 @@ from tests.integration.operator.scene import Scene
 from .rights import new_namespace, token_kubeconfig
 
 
-@pytest.fixture(params=["all namespaces", "some namespaces"])
+@pytest.fixture(params=["all namespaces", "some namespaces", "some namespaces, and no right of the cluster's"])
 def operator(request, helm: Helm, api_server, database, children, namespace, tmp_path):
     """One that watches the test's namespace, and lives in another."""
     own = new_namespace(api_server.api)
-    watched = [namespace, new_namespace(api_server.api)] if request.param == "some namespaces" else []
-    values = {"operator": {"namespaces": watched}}
+    watched = [] if request.param == "all namespaces" else [namespace, new_namespace(api_server.api)]
+    cluster = own if "no right" in request.param else ""
+    values = {"operator": {"namespaces": watched, "clusterId": cluster}}
     give_rights(helm, api_server.api, own, values)
     (deployment,) = [one for one in helm.objects(values, namespace=own) if one["kind"] == "Deployment"]
     told = {one["name"]: one.get("value", "") for one in deployment["spec"]["template"]["spec"]["containers"][0]["env"]}
