@@ -278,7 +278,7 @@ def test_it_keeps_no_migration_from_going_on(scene: Scene) -> None:
     run = workflows.create(release.cluster, scene.team, body)["metadata"]["uid"]
     eventually(lambda: [row["step_key"] for row in scene.store.steps(run)] == ["obstruct"], deadline=60, every=0.2)
     release.kubectl("rollout", "restart", "deployment/perdure-operator")
-    release.kubectl("rollout", "status", "deployment/perdure-operator", "--timeout=50s")
+    release.kubectl("rollout", "status", "deployment/perdure-operator", "--timeout=120s")
     locks = "SELECT pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted"
     assert scene.store.rows(f"{locks} AND a.usename = 'perdure_pods'")  # it still held it
     release.cluster.api.delete(workflows.path(scene.team, "obstructs"))
