@@ -10,11 +10,15 @@ from tests.cluster.crds import crd_path, workflow_crd
 from tests.cluster.product import workflows
 from tests.harness.eventually import eventually
 
-from .used import Used
+from .used import HELD_TWICE, SOON, Used
 
 pytestmark = [pytest.mark.capability(Capability.NODE_COMMANDS), pytest.mark.timeout(300)]
 
 PATIENCE = 60.0  # seconds
+
+
+def held(name: str) -> Json:
+    return workflows.workflow(name, HELD_TWICE, podTemplate=SOON)
 
 
 def until_gone(cluster: Cluster, path: str) -> None:
@@ -29,7 +33,7 @@ def until_gone(cluster: Cluster, path: str) -> None:
 def test_without_an_operator_namespaces_and_the_kind_can_be_deleted(used: Used) -> None:
     cluster, release, team = used.stage.cluster, used.release, used.stage.namespace
     uid = used.start("left")
-    made = workflows.create(cluster, release.namespace, workflows.workflow("here", LASTING))
+    made = workflows.create(cluster, release.namespace, held("here"))
     here = made["metadata"]["uid"]
     workflows.until_reason(cluster, release.namespace, "here", "Running", PATIENCE)
     used.until_steps(uid, 1)
@@ -55,7 +59,7 @@ def test_installed_again_it_goes_on_with_its_volume_and_takes_the_kind_with_it_i
     notes = release.install("--set=crds.keep=false")
     assert "the kind Workflow with all Workflows" not in notes  # among what an uninstall leaves
     assert release.secrets() == before
-    workflows.create(cluster, release.namespace, workflows.workflow("again", LASTING))
+    workflows.create(cluster, release.namespace, held("again"))
     workflows.until_reason(cluster, release.namespace, "again", "Running", PATIENCE)
     # The runs whose Workflows went while nobody was there.
     active = "SELECT name FROM perdure.runs WHERE state IN ('pending', 'running', 'waiting') AND NOT cancel"
@@ -67,18 +71,3 @@ def test_installed_again_it_goes_on_with_its_volume_and_takes_the_kind_with_it_i
     assert release.there("persistentvolumeclaims") == {"data-perdure-postgres-0"}
     cluster.api.delete(f"/api/v1/namespaces/{release.namespace}")
     until_gone(cluster, f"/api/v1/namespaces/{release.namespace}")
-
-
-LASTING = """
-import time
-
-from perdure import step, workflow
-
-@step
-def last() -> None:
-    time.sleep(3600)
-
-@workflow
-def flow() -> None:
-    last()
-"""

@@ -21,7 +21,7 @@ from tests.harness.eventually import eventually
 
 from ..release import RESTRICTED, Release
 
-__all__ = ["HELD_TWICE", "Used"]
+__all__ = ["HELD_TWICE", "SOON", "Used"]
 
 PATIENCE = 90.0  # seconds
 
@@ -64,7 +64,8 @@ async def flow() -> list[int]:
 """
 """The attempt of each step; the second and the fourth are held until there is a file."""
 
-_SOON = {"spec": {"terminationGracePeriodSeconds": 4}}
+SOON = {"spec": {"terminationGracePeriodSeconds": 4}}
+"""A podTemplate for pods that can be deleted soon, though a step is held in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Used:
 
     def start(self, name: str, **spec: Any) -> str:
         """Start a run of `HELD_TWICE` whose pod can be deleted soon; its UID."""
-        return self.stage.start(name, HELD_TWICE, podTemplate=_SOON, **spec)
+        return self.stage.start(name, HELD_TWICE, podTemplate=SOON, **spec)
 
     def until_steps(self, uid: str, steps: int) -> None:
         """Wait until a run has so many checkpoints, and its attempt is in the next step, or about to begin it."""
