@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +29,7 @@ __all__ = [
     "until_ended",
     "until_gone",
     "until_running",
+    "until_told_to_end",
 ]
 
 _EXEC = 60.0  # seconds
@@ -94,6 +97,18 @@ def status(pod: Json, container: str = "main") -> Json:
     statuses = [one for one in pod["status"].get("containerStatuses") or [] if one["name"] == container]
     assert statuses, pod["status"]
     return statuses[0]
+
+
+def until_told_to_end(cluster: Cluster, namespace: str, name: str) -> None:
+    """Wait until the kubelet has sent SIGTERM to a pod: it says so just before it does."""
+
+    def told() -> bool:
+        selector = f"involvedObject.name={name},reason=Killing"
+        events = cluster.api.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector)["items"]
+        assert events, name
+        return time.time() - datetime.fromisoformat(events[0]["firstTimestamp"]).timestamp() > 2
+
+    eventually(told, 30, every=0.5)
 
 
 def until_gone(cluster: Cluster, namespace: str, name: str, deadline: float = 30) -> None:

@@ -16,6 +16,7 @@ from typing import Any, LiteralString
 
 from psycopg.rows import DictRow
 
+from tests.cluster import pods
 from tests.cluster.api import Json
 from tests.cluster.cluster import Cluster
 from tests.harness.eventually import eventually
@@ -180,6 +181,16 @@ class HeldRun:
     def pod(self, attempt: int = 1, deadline: float = 60) -> Json:
         """Wait until the pod of an attempt is there."""
         return workflows.until_pod(self.runs.cluster, self.runs.namespace, self.name, attempt, deadline, every=0.5)
+
+    def running_pod(self, attempt: int = 1, deadline: float = 60) -> Json:
+        """Wait until the kubelet has told of the container of an attempt's pod, which a fault may strike then."""
+
+        def told() -> Json:
+            pod = self.pod(attempt)
+            assert "running" in pods.status(pod, "workflow")["state"], pod["status"]
+            return pod
+
+        return eventually(told, deadline, every=0.2)
 
     def until_step(self, step: int = HELD, attempt: int = 1, deadline: float = 60) -> float:
         """Wait until a step has begun in an attempt; when that was, in seconds since the epoch."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster import pods
 from tests.cluster.api import ApiException, Json
 from tests.harness.eventually import eventually
 
@@ -129,6 +130,8 @@ def test_a_suspended_run_ends_its_pod_after_the_step_in_flight_and_goes_on_from_
     stage.until_held("to-suspend")
     stage.change("to-suspend", suspend=True)
     assert stage.until_reason("to-suspend", "Suspending", 20)["phase"] == "Running"
+    (pod,) = stage.pods("to-suspend")
+    pods.until_told_to_end(stage.cluster, stage.namespace, pod["metadata"]["name"])
     stage.release("to-suspend")
     status = stage.until_reason("to-suspend", "Suspended", 30)
     assert {one["type"]: one["status"] for one in status["conditions"]} == {"Finished": "False", "Succeeded": "Unknown"}

@@ -46,13 +46,13 @@ def test_a_leader_that_is_paused_past_its_lease_and_goes_on(two: Installation, r
     before = holder(two)
     began = time.time()
     with pod_faults.paused(two.cluster, leader(two), "operator"):
-        died = pod_faults.kill_user_process(two.cluster, run.pod())
+        died = pod_faults.kill_user_process(two.cluster, run.running_pod())
         until_another_leads(two, before, began)
         took = run.until_step(HELD, 2) - died
         print(f"{run.name}: {took:.2f} s from the fault to the next attempt's first step")
         assert took < TAKEN_OVER + 10
     # The old leader still believes in its lease when it wakes; what it does then does no harm.
-    pod_faults.kill_user_process(two.cluster, after.pod())
+    pod_faults.kill_user_process(two.cluster, after.running_pod())
     after.until_step(HELD, 2)
     for one in (run, after):
         one.release()
@@ -67,7 +67,7 @@ def test_a_leader_that_is_killed(two: Installation, runs: HeldRuns):
     pod = leader(two)
     began = time.time()
     pod_faults.kill_container(two.cluster, pod, "operator")
-    died = pod_faults.kill_user_process(two.cluster, run.pod())
+    died = pod_faults.kill_user_process(two.cluster, run.running_pod())
     until_another_leads(two, before, began)
     took = run.until_step(HELD, 2) - died
     print(f"{run.name}: {took:.2f} s from the fault to the next attempt's first step")

@@ -74,7 +74,7 @@ def test_a_drained_node(runs, node, held):
 @pytest.mark.capability(Capability.PARTITION)
 def test_a_node_that_is_cut_off(runs, node, held):
     (run,) = held("cut-off")
-    old = run.pod()
+    old = run.running_pod()
     with kept(runs, old):
         began = time.time()
         with nodes.cut_off(runs.cluster, node):
@@ -127,7 +127,7 @@ def test_a_node_that_is_cut_off_as_soon_as_the_attempt_has_begun(runs, node):
 @pytest.mark.capability(Capability.NODE_PARTS)
 def test_a_node_whose_kubelet_has_stopped(runs, node, held):
     well, struck = held("kubelet-well", "kubelet-struck")
-    pod = struck.pod()
+    pod = struck.running_pod()
     with nodes.gone(runs.cluster, node, "kubelet"):
         began = time.time()
         pod_faults.kill_container(runs.cluster, pod)

@@ -33,8 +33,8 @@ def left_alone(perdure: Installation) -> Iterator[list[HeldRun]]:
         try:
             operator.scale(perdure.cluster.api, perdure.namespace, 0)
             killed, lost, well = made
-            pod_faults.kill_user_process(runs.cluster, killed.pod())
-            pod_faults.kill_container(runs.cluster, lost.pod())
+            pod_faults.kill_user_process(runs.cluster, killed.running_pod())
+            pod_faults.kill_container(runs.cluster, lost.running_pod())
             well.release()
             yield made
         finally:
@@ -92,7 +92,7 @@ def test_an_operator_that_is_killed_at_every_point(perdure: Installation, points
             run = made[point]
             run.until_step()
             at = outer.to_die_at(pod_of(point), done=pods == 2)
-            pod_faults.kill_user_process(perdure.cluster, run.pod())
+            pod_faults.kill_user_process(perdure.cluster, run.running_pod())
             outer.die(at)
             assert (run.row["attempt"], run.row["claim"] is None, pods_of(run)) == (2, False, pods)
             outer.start()

@@ -49,8 +49,8 @@ def started(runs: HeldRuns, *names: str) -> list[HeldRun]:
 @pytest.mark.capability(Capability.CONTROL_PLANE)
 def test_api_server_and_etcd_that_restart(runs: HeldRuns):
     well, killed, lost = started(runs, "api-well", "api-killed", "api-lost")
-    pod = lost.pod()
-    died = pod_faults.kill_user_process(runs.cluster, killed.pod())
+    pod = lost.running_pod()
+    died = pod_faults.kill_user_process(runs.cluster, killed.running_pod())
     with control_plane.gone(runs.cluster, "kube-apiserver"):
         runs.cluster.part("etcd").restart()
         pod_faults.kill_container(runs.cluster, pod)
@@ -67,7 +67,7 @@ def test_api_server_and_etcd_that_restart(runs: HeldRuns):
 
 def test_a_postgres_that_restarts_in_mid_run_and_one_that_is_gone_for_a_minute(runs: HeldRuns):
     well, ends, killed, lost = started(runs, "store-well", "store-ends", "store-killed", "store-lost")
-    pods = {run: run.pod() for run in (ends, killed, lost)}
+    pods = {run: run.running_pod() for run in (ends, killed, lost)}
     restart(runs.installation)
     # All are where they were.
     assert [run.went for run in (well, ends, killed, lost)] == [{1: [0, 1, 2]}] * 4

@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
 
 import pytest
 
+from tests.cluster import pods
 from tests.cluster.api import Json
 from tests.cluster.cluster import Capability
 from tests.cluster.faults import nodes
 from tests.cluster.faults.pods import delete, evict, fill_memory
-from tests.harness.eventually import eventually
 
 from . import pod_faults, workflows
 from .held_runs import HELD, HeldRun, HeldRuns
@@ -41,7 +40,7 @@ def goes_on(run: HeldRun, ending: str, since: float, attempt: int = 2) -> None:
 def a_killed_user_process(runs: HeldRuns) -> None:
     run = runs.start("user-process")
     run.until_step()
-    died = pod_faults.kill_user_process(runs.cluster, run.pod())
+    died = pod_faults.kill_user_process(runs.cluster, run.running_pod())
     goes_on(run, "crashed", died)
     (attempt, _) = runs.installation.store.attempts(run.uid)
     assert attempt["signal"] == 9
@@ -53,7 +52,7 @@ def a_killed_supervisor(runs: HeldRuns) -> None:
     run = runs.start("supervisor")
     run.until_step()
     died = time.time()
-    pod_faults.kill_supervisor(runs.cluster, run.pod())
+    pod_faults.kill_supervisor(runs.cluster, run.running_pod())
     goes_on(run, "crashed", died)
 
 
@@ -61,7 +60,7 @@ def a_killed_container(runs: HeldRuns) -> None:
     run = runs.start("container")
     run.until_step()
     died = time.time()
-    pod_faults.kill_container(runs.cluster, run.pod())
+    pod_faults.kill_container(runs.cluster, run.running_pod())
     goes_on(run, "crashed", died)
 
 
@@ -86,7 +85,7 @@ def a_deleted_pod_whose_step_ends_in_time(runs: HeldRuns) -> None:
     run.until_step()
     name = run.pod()["metadata"]["name"]
     delete(runs.cluster, runs.namespace, name)
-    until_told_to_end(runs, name)
+    pods.until_told_to_end(runs.cluster, runs.namespace, name)
     run.release()
     # It has ended within its grace period, so it does not begin again.
     run.until_succeeded({1: [0, 1, 2], 2: [3]}, ["handed back"])
@@ -123,7 +122,7 @@ def an_image_that_is_missing_at_first(runs: HeldRuns) -> None:
     assert workflows.condition(stalled, "Stalled")["status"] == "True"
     with tagged(runs, image):
         run.until_step(deadline=90)
-    pod_faults.kill_user_process(runs.cluster, run.pod())
+    pod_faults.kill_user_process(runs.cluster, run.running_pod())
     run.until_reason("ImagePullFailed")
     with tagged(runs, image):
         run.until_step(attempt=2, deadline=90)
@@ -181,18 +180,6 @@ def limited(memory: str) -> Json:
     """A podTemplate with a limit of memory."""
     resources = {"requests": {"memory": "64Mi"}, "limits": {"memory": memory}}
     return {"spec": {"containers": [{"name": "workflow", "resources": resources}]}}
-
-
-def until_told_to_end(runs: HeldRuns, pod: str) -> None:
-    """Wait until the kubelet has sent SIGTERM: it says so just before it does."""
-
-    def told() -> bool:
-        selector = f"involvedObject.name={pod},reason=Killing"
-        events = runs.cluster.api.get(f"/api/v1/namespaces/{runs.namespace}/events", fieldSelector=selector)["items"]
-        assert events, pod
-        return time.time() - datetime.fromisoformat(events[0]["firstTimestamp"]).timestamp() > 2
-
-    eventually(told, 30, every=0.5)
 
 
 @contextmanager
