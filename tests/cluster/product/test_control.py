@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import pods
 from tests.cluster.api import ApiException, Json
 from tests.harness.eventually import eventually
 
@@ -130,8 +129,7 @@ def test_a_suspended_run_ends_its_pod_after_the_step_in_flight_and_goes_on_from_
     stage.until_held("to-suspend")
     stage.change("to-suspend", suspend=True)
     assert stage.until_reason("to-suspend", "Suspending", 20)["phase"] == "Running"
-    (pod,) = stage.pods("to-suspend")
-    pods.until_told_to_end(stage.cluster, stage.namespace, pod["metadata"]["name"])
+    until_heard(stage, uid)
     stage.release("to-suspend")
     status = stage.until_reason("to-suspend", "Suspended", 30)
     assert {one["type"]: one["status"] for one in status["conditions"]} == {"Finished": "False", "Succeeded": "Unknown"}
@@ -149,6 +147,18 @@ def test_a_suspended_run_ends_its_pod_after_the_step_in_flight_and_goes_on_from_
         "Resuming",
         "Succeeded",
     ]
+
+
+def until_heard(stage: Stage, uid: str) -> None:
+    """Wait until the process of a run has heard what was asked of the run: the answer to a heartbeat tells it."""
+
+    def heartbeats() -> int:
+        query = "SELECT p.counter FROM perdure.processes p JOIN perdure.runs r ON p.claim = r.claim WHERE r.id = %s"
+        return int(stage.installation.store.rows(query, uid)[0]["counter"])
+
+    before = heartbeats()
+    # One may have been under way; whoever sends the next has heard the answer to it.
+    eventually(lambda: heartbeats() >= before + 2, 30, every=0.3)
 
 
 def test_a_run_that_sleeps_from_the_start_has_no_pod_and_can_be_cancelled(stage: Stage) -> None:
