@@ -218,10 +218,12 @@ class RunStore:
                 with self._lock, self._cursor() as cursor:
                     return work(cursor)
             except psycopg.Error as error:
-                with self._lock:
-                    self._drop_broken()
+                fault = classify(error.sqlstate)
+                if fault is Fault.AWAY:
+                    with self._lock:
+                        self._drop()
                 delay = backoff.next()
-                if classify(error.sqlstate) in (Fault.UNUSABLE, Fault.REFUSED) or delay is None:
+                if fault in (Fault.UNUSABLE, Fault.REFUSED) or delay is None:
                     raise translated(error, doing) from error
             time.sleep(delay)
 
@@ -229,10 +231,6 @@ class RunStore:
         if self._connection is None:
             self._connection = open_checked(self._url)
         return self._connection.cursor(row_factory=dict_row)
-
-    def _drop_broken(self) -> None:
-        if self._connection is not None and (self._connection.broken or self._connection.closed):
-            self._drop()
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -6,6 +6,7 @@ All settings are local to a transaction, so that nothing here needs a session of
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -224,6 +225,9 @@ class _Guard:
             return
         if error is not None:
             self._failure = error
+            if not self.lost and _hung_up(self.pgconn.socket):
+                # psycopg saw it before libpq did, which believes in a connection with a statement under way.
+                self.pgconn.finish()
         if self.pgconn.transaction_status == _Status.IDLE:
             self._ended(error)
             assert self.violation is not None
@@ -257,6 +261,13 @@ class _Guard:
     def _shut_down(self) -> None:
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as end:
             end.shutdown(socket.SHUT_RDWR)
+
+
+def _hung_up(socket_number: int) -> bool:
+    """Whether a connection has ended in both directions."""
+    poll = select.poll()
+    poll.register(socket_number, 0)  # for POLLHUP and POLLERR, which need not be asked for
+    return bool(poll.poll(0))
 
 
 def _is_fatal(error: psycopg.Error) -> bool:

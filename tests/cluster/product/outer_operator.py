@@ -84,4 +84,6 @@ class OuterOperator:
         eventually(lambda: at.struck, 60)
         self.now.check()
         self.now.child.kill()
+        # What is held goes on when the fault ends: by then its client must be known to have gone.
+        eventually(lambda: not any(exchange.open for exchange in self.proxy.seen_of(at.on) if exchange.struck))
         at.end()

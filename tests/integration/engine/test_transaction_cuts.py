@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import socket
 from collections import Counter
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import waiting
 
 from perdure import ThreadPoolExecutor, step, step_context, to_thread, workflow
 from tests.harness.databases import Database
@@ -128,6 +132,42 @@ def test_before_commit_nothing_stands_and_the_body_runs_again(
     assert ledger.query("SELECT tries FROM perdure.steps") == [(1,)], "the user's tries are not used up by it"
 
 
+@pytest.mark.parametrize("entries", [entries, entries_async])
+def test_an_end_that_the_driver_sees_before_libpq_does_is_no_error_of_the_step(
+    ledger: Database, entries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where poll(2) tells of an error and of nothing to read, psycopg raises and libpq has noticed nothing."""
+    ends: list[int] = []
+
+    def end(sending: Any, number: int) -> None:
+        next(sending)
+        sending.close()
+        with socket.socket(fileno=os.dup(number)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+        ends.append(number)
+        raise psycopg.OperationalError("connection socket closed")
+
+    def ends_now() -> bool:
+        """With the first statement of the first body."""
+        return bodies.total() == 1 and not ends
+
+    wait, wait_async = waiting.wait, waiting.wait_async
+
+    def wait_or_end(sending: Any, number: int, **named: Any) -> Any:
+        return end(sending, number) if ends_now() else wait(sending, number, **named)
+
+    async def wait_async_or_end(sending: Any, number: int, **named: Any) -> Any:
+        return end(sending, number) if ends_now() else await wait_async(sending, number, **named)
+
+    monkeypatch.setattr(waiting, "wait", wait_or_end)
+    monkeypatch.setattr(waiting, "wait_async", wait_async_or_end)
+    run = Run(ledger.url, entries, 1)
+    ending = run.attempt()
+    assert (ending.state, ending.raised, len(ends)) == ("succeeded", None, 1)
+    check(ledger, run)
+    assert list(bodies.values()) == [2]
+
+
 @pytest.mark.parametrize(
     ("entries", "seed"),
     [(entries, 1), (entries_async, 2), (entries_gathered, 3), (entries_in_threads, 4), (entries_mixed, 5)],
@@ -159,8 +199,6 @@ def test_hundreds_of_cuts_in_the_middle_of_commit(ledger: Database, proxy: Proxy
 
 
 def replayed(run: Run) -> str | None:
-    import psycopg
-
     with psycopg.connect(run.url, autocommit=True) as connection:
         connection.execute("UPDATE perdure.runs SET state = 'pending', claim = NULL, process = NULL, begun = false")
     return run.attempt().state
