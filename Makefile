@@ -22,9 +22,12 @@ CLUSTER := $(BIN)/python -m tests.cluster
 CAMPAIGN := tests/cluster/chart/in_use/test_passwords.py \
 	tests/cluster/product/test_control.py $(wildcard tests/cluster/product/test_resume_*.py)
 
+# These are of the cluster that is built here, and of which cluster serves.
+NOT_ON_KIND := $(patsubst %,tests/cluster/test_%.py,build enclosure leaves_nothing provide up)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit integration chaos bench audit chart docs lock system clean
-.PHONY: bench-cluster cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell
+.PHONY: bench-cluster cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell test-kind
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -55,6 +58,10 @@ cluster: $(VENV)/installed system cluster-build ## Tests on a real Kubernetes
 
 cluster-faults: $(VENV)/installed system cluster-build ## Whatever dies under Workflows on that Kubernetes: ten minutes
 	$(PYTEST) $(CAMPAIGN)
+
+test-kind: $(VENV)/installed ## The quick start and the tests of the cluster on a fresh kind cluster of three nodes
+	@.ci/system-packages kind
+	PERDURE_TEST_KIND=true $(PYTEST) $(NOT_ON_KIND:%=--ignore=%) tests/cluster/kind tests/cluster
 
 cluster-build: $(VENV)/installed system ## Build what that Kubernetes is made of: minutes the first time, then kept
 	@$(CLUSTER) build

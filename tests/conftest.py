@@ -18,9 +18,12 @@ from tests.harness.unavailable import untested
 settings.register_profile("perdure", deadline=None)
 settings.load_profile("perdure")
 
-# Started in the background, this process may have been told to ignore Ctrl-C; what the tests start must not be.
+# Started in the background, this process may have been told to ignore Ctrl-C, and by nohup the terminal's end. What the
+# tests start must not be; it does not inherit handlers.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 # Where Debian keeps servers, which is not on everybody's PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])

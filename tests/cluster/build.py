@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from tests.cluster import kind
 from tests.cluster.built import prerequisites
 from tests.cluster.built.binaries import HELM, KSTATUS, KUBE_SCORE, KUBERNETES_VERSION, binaries, program
 from tests.cluster.given import KUBECONFIG
 from tests.cluster.images import python_image
+from tests.cluster.kind.cluster import engine
 from tests.cluster.progress import Failed
 
 __all__ = ["build"]
@@ -20,7 +20,7 @@ def build() -> int:
     try:
         if given := os.environ.get(KUBECONFIG):
             _say(f"The tests use the cluster of {given}: nothing to build for it")
-        elif kind.engine():
+        elif engine():
             python_image(_say)
             _say("The tests use kind; the images for it are built")
         else:

@@ -15,7 +15,7 @@ from tests.harness.processes import Child, Children
 __all__ = ["ChildPytest"]
 
 _TREE = Path(__file__).resolve().parents[2]
-_UNSET = {"PERDURE_TEST_KUBECONFIG": None, "PYTEST_ADDOPTS": None, "CI": None}
+_UNSET = {"PERDURE_TEST_KIND": None, "PERDURE_TEST_KUBECONFIG": None, "PYTEST_ADDOPTS": None, "CI": None}
 _SILENT = "#!/bin/sh\nexit 1\n"
 
 

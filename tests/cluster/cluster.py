@@ -22,6 +22,7 @@ class Capability(StrEnum):
 
     NODE_COMMANDS = "commands on its nodes"
     NODE_PARTS = "killing and pausing a kubelet or containerd"
+    NODE_POWER = "killing, pausing and starting whole nodes"
     PARTITION = "cutting a node off"
     CONTROL_PLANE = "killing and pausing API server, etcd, controller manager and scheduler"
     AUDIT = "what the API server was asked"
@@ -75,6 +76,12 @@ class Cluster(abc.ABC):
         nodes = [node["metadata"] for node in self.api.get("/api/v1/nodes")["items"]]
         return sorted(node["name"] for node in nodes if _CONTROL_PLANE not in node["labels"])
 
+    @property
+    def control_plane_node(self) -> str:
+        """The name of the node of the control plane, where that is one."""
+        [node] = self.api.get("/api/v1/nodes", labelSelector=_CONTROL_PLANE)["items"]
+        return str(node["metadata"]["name"])
+
     def reclaim_volumes(self) -> None:  # noqa: B027 - most clusters see to it themselves
         """Make volumes whose claims are gone available again, where nothing else does."""
 
@@ -100,6 +107,10 @@ class Cluster(abc.ABC):
         Needs `NODE_PARTS` or `CONTROL_PLANE`.
         """
         raise self._lacking(Capability.NODE_PARTS if node else Capability.CONTROL_PLANE)
+
+    def machine(self, node: str) -> Part:
+        """A whole node, as a machine of which the power fails. Needs `NODE_POWER`."""
+        raise self._lacking(Capability.NODE_POWER)
 
     def audit_log(self) -> Path:
         """What the API server notes of what accounts ask, as `AuditLog` reads it. Needs `AUDIT`."""

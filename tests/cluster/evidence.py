@@ -20,7 +20,7 @@ from tests.harness import cache
 from .api import Api, ApiException, Json
 from .built.cluster import BuiltCluster
 from .cluster import Cluster
-from .kind import KindCluster
+from .kind.cluster import KindCluster
 
 __all__ = ["Evidence"]
 

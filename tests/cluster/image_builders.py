@@ -42,9 +42,12 @@ class Builder(Protocol):
 
 def builder(work: Path) -> Builder | None:
     """What builds images here, keeping what it needs in the folder `work`; None if nothing does."""
-    if name := engine():
+    name = engine()
+    buildah = shutil.which("buildah") is not None
+    # Podman would run each step in a container, for which it may lack rights that buildah needs not.
+    if name is not None and not (name == "podman" and buildah and os.geteuid() == 0):
         return _Engine(name)
-    return _Buildah(work) if shutil.which("buildah") else None
+    return _Buildah(work) if buildah else None
 
 
 def engine() -> str | None:

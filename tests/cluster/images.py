@@ -21,13 +21,13 @@ from tests.cluster.progress import Failed, run
 from tests.harness import cache
 from tests.harness.cache import Say
 
-__all__ = ["Image", "build", "python_image"]
+__all__ = ["Image", "bootstrap", "build", "cached", "packages", "python_image"]
 
 _PARTS = Path(__file__).resolve().parent / "parts" / "images"
 _REGISTRY = "perdure.test"  # there is none: nobody can pull these images from anywhere
 
 
-_Make = Callable[[str, Path, Path], None]  # an image's name, its archive, a folder to work in
+_Make = Callable[[Builder, str, Path, Path], None]  # by what; the image's name, its archive, a folder to work in
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,18 @@ def python_image(say: Say, base: str | None = None) -> Image:
     if debian:
         inputs += [(_PARTS / name).read_bytes() for name in ("debian", "debian.Dockerfile")]
 
-    def make(name: str, archive: Path, work: Path) -> None:
-        with _builder(work) as using:
-            arguments = {} if base is None else {"BASE": base}
-            if debian:
-                arguments = {"BASE": f"{_REGISTRY}/debian:made"}
-                _bootstrap(work / "debian", say)
-                using.build(_PARTS / "debian.Dockerfile", work / "debian", arguments["BASE"], {}, say)
-            (work / "nothing").mkdir()
-            using.build(dockerfile, work / "nothing", name, arguments, say)
-            using.save(name, archive)
+    def make(using: Builder, name: str, archive: Path, work: Path) -> None:
+        arguments = {} if base is None else {"BASE": base}
+        if debian:
+            arguments = {"BASE": f"{_REGISTRY}/debian:made"}
+            (work / "debian").mkdir()
+            bootstrap(*packages(_PARTS / "debian"), work / "debian" / "rootfs.tar", say)
+            using.build(_PARTS / "debian.Dockerfile", work / "debian", arguments["BASE"], {}, say)
+        (work / "nothing").mkdir()
+        using.build(dockerfile, work / "nothing", name, arguments, say)
+        using.save(name, archive)
 
-    return _cached("python", inputs, make, say)
+    return cached("python", inputs, make, say)
 
 
 def build(
@@ -92,20 +92,20 @@ def build(
     for path in paths:
         inputs += [f"{path} {os.access(context / path, os.X_OK)}", (context / path).read_bytes()]
 
-    def make(tag: str, archive: Path, work: Path) -> None:
+    def make(using: Builder, tag: str, archive: Path, work: Path) -> None:
         for path in paths:
             (work / "context" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(context / path, work / "context" / path)
-        with _builder(work) as using:
-            for image in images.values():
-                using.load(image.name, image.archive)
-            using.build(dockerfile, work / "context", tag, arguments, say, target=target)
-            using.save(tag, archive)
+        for image in images.values():
+            using.load(image.name, image.archive)
+        using.build(dockerfile, work / "context", tag, arguments, say, target=target)
+        using.save(tag, archive)
 
-    return _cached(name, inputs, make, say)
+    return cached(name, inputs, make, say)
 
 
-def _cached(name: str, inputs: Sequence[bytes | str], make: _Make, say: Say) -> Image:
+def cached(name: str, inputs: Sequence[bytes | str], make: _Make, say: Say) -> Image:
+    """The image of that name that `make` makes of these inputs, from the cache if it is there; errors as there."""
     key = cache.key_of([platform.machine(), name, *inputs])
     tag = f"{_REGISTRY}/{name}:{key}"
 
@@ -114,7 +114,8 @@ def _cached(name: str, inputs: Sequence[bytes | str], make: _Make, say: Say) -> 
         work = into / "work"
         work.mkdir()
         try:
-            make(tag, into / f"{name}.tar", work)
+            with _builder(work) as using:
+                make(using, tag, into / f"{name}.tar", work)
         except Failed as failed:
             if failed.no_network is None:
                 raise
@@ -135,20 +136,20 @@ def _builder(work: Path) -> Iterator[Builder]:
         using.close()
 
 
-def _bootstrap(folder: Path, say: Say) -> None:
-    """Put a root file system of Debian packages into a folder, as rootfs.tar."""
-    lines = (_PARTS / "debian").read_text().splitlines()
-    release, *packages = [line for line in lines if line and not line.startswith("#")]
-    folder.mkdir()
-    command = [
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--include={','.join(packages)}",
-        '--aptopt=Acquire::Languages "none"',
-    ]
+def packages(listed: Path) -> tuple[str, list[str]]:
+    """The release of Debian that a file names, and the packages."""
+    lines = listed.read_text().splitlines()
+    release, *names = [line for line in lines if line and not line.startswith("#")]
+    return release, names
+
+
+def bootstrap(release: str, names: Sequence[str], archive: Path, say: Say, *, variant: str = "minbase") -> None:
+    """Put a root file system with these Debian packages into an archive; `extract` has nothing else, and no scripts."""
+    command = ["mmdebstrap", f"--variant={variant}", f"--include={','.join(names)}"]
+    command += ['--aptopt=Acquire::Languages "none"']
     command += [f"--dpkgopt=path-exclude=/usr/share/{unread}/*" for unread in ("doc", "locale", "man")]
-    command += [release, str(folder / "rootfs.tar")]
-    run(apart(command), f"Debian {release}", say, env={**os.environ, "TMPDIR": str(folder)})
+    command += [release, str(archive)]
+    run(apart(command), f"Debian {release}", say, env={**os.environ, "TMPDIR": str(archive.parent)})
 
 
 def _files(context: Path, paths: Sequence[str]) -> list[str]:

@@ -1,19 +1,22 @@
-"""Which cluster serves the tests: the one that is named, else kind's, else the built one."""
+"""Which cluster serves the tests: the one that is named, else kind's, else the built one; or kind's, where asked."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from tests.harness.cache import Say
 
-from . import kind
 from .built.cluster import built_cluster
 from .cluster import Cluster
 from .given import KUBECONFIG, given_cluster
+from .kind.cluster import engine, kind_cluster, some_kind_cluster
+from .kind.engines import Installed
 
-__all__ = ["a_cluster"]
+__all__ = ["KIND", "a_cluster"]
+
+KIND = "PERDURE_TEST_KIND"
 
 
 @contextmanager
@@ -29,7 +32,14 @@ def a_cluster(say: Say) -> Iterator[Cluster]:
         say(f"Tests run on {given.title}")
         yield given
         return
-    engine = kind.engine()
-    with kind.kind_cluster(engine, say) if engine else built_cluster(say) as cluster:
+    with _made(say) as cluster:
         say(f"Tests run on {cluster.title}")
         yield cluster
+
+
+def _made(say: Say) -> AbstractContextManager[Cluster]:
+    if os.environ.get(KIND):
+        return some_kind_cluster(say)
+    if found := engine():
+        return kind_cluster(Installed(found), say)
+    return built_cluster(say)

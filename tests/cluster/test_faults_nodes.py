@@ -77,6 +77,14 @@ def test_a_node_that_is_cut_off_hears_of_nothing(cluster, namespace, node, beati
     assert starts_now(cluster, namespace)
 
 
+@pytest.mark.capability(Capability.NODE_POWER)
+@pytest.mark.parametrize("fault", [nodes.off, nodes.frozen])
+def test_a_node_without_power_or_time_starts_no_pod(cluster, namespace, node, fault):
+    with fault(cluster, node):
+        assert starts_only_elsewhere(cluster, namespace, node)
+    assert starts_now(cluster, namespace)
+
+
 def test_a_deleted_node_takes_no_pod_until_it_is_there_again(cluster, namespace, node, beating):
     with nodes.deleted(cluster, node):
         assert node not in cluster.nodes

@@ -19,7 +19,18 @@ from tests.cluster.progress import Failed, output, progress
 from tests.harness import cache
 from tests.harness.cache import Say
 
-__all__ = ["HELM", "KSTATUS", "KUBERNETES_VERSION", "KUBE_SCORE", "Module", "binaries", "build", "program"]
+__all__ = [
+    "HELM",
+    "KSTATUS",
+    "KUBERNETES_VERSION",
+    "KUBE_SCORE",
+    "PARTS",
+    "Module",
+    "binaries",
+    "build",
+    "key",
+    "program",
+]
 
 PARTS = Path(__file__).resolve().parents[1] / "parts"
 
@@ -64,9 +75,15 @@ class Module:
         yield from self.flags
         if self.package != ".":
             yield self.package
-        for file in [self.folder / "go.mod", self.folder / "go.sum", *sorted(self.folder.glob("*.go"))]:
+        own = self.folder / self.package if self.package.startswith(".") else self.folder
+        for file in [self.folder / "go.mod", self.folder / "go.sum", *sorted(own.glob("*.go"))]:
             yield file.name
             yield file.read_bytes()
+
+    def sources(self) -> Path:
+        """Where the sources of `version_of` are once the program has been built."""
+        *_, folder = _go(self, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", self.version_of)
+        return Path(folder)
 
     @property
     def _go_mod(self) -> str:
@@ -120,7 +137,7 @@ KSTATUS = Module(
 def program(module: Module, say: Say) -> Path:
     """A program that is no part of the cluster, under a key of its own; built and errors as `binaries`."""
     name = module.names[0]
-    return cache.entry(name, _key([module]), lambda into: build(module, into, say), say) / name
+    return cache.entry(name, key([module]), lambda into: build(module, into, say), say) / name
 
 
 def binaries(say: Say, modules: Sequence[Module] = _MODULES) -> Path:
@@ -135,10 +152,11 @@ def binaries(say: Say, modules: Sequence[Module] = _MODULES) -> Path:
         for module in modules:
             build(module, into, say)
 
-    return cache.entry("binaries", _key(modules), make, say)
+    return cache.entry("binaries", key(modules), make, say)
 
 
-def _key(modules: Sequence[Module]) -> str:
+def key(modules: Sequence[Module]) -> str:
+    """The key in the cache for what these modules make here."""
     return cache.key_of([platform.machine(), *(part for module in modules for part in module.inputs())])
 
 

@@ -36,7 +36,7 @@ class BuiltCluster(Cluster):
     """A cluster of processes in `enclosure`."""
 
     title = f"Kubernetes {KUBERNETES_VERSION} built from Go modules"
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.NODE_POWER}
 
     def __init__(self, enclosure: Enclosure, binaries: Path, image: Image) -> None:
         self.image = image.name

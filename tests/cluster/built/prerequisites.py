@@ -39,14 +39,16 @@ class Lacking(Exception):
         super().__init__(f"No cluster here, so nothing that needs one is tested: missing is {'; '.join(lacks)}.")
 
 
-def check() -> None:
+def check(packages: Sequence[Path] = (_PACKAGES,)) -> None:
     """Raises `Lacking` where `lacks` finds something."""
-    if missing := lacks():
+    if missing := lacks(packages):
         raise Lacking(missing)
 
 
-def lacks() -> list[str]:
-    """What the cluster needs in order to be built and started and is not there, a phrase each; takes no time.
+def lacks(packages: Sequence[Path] = (_PACKAGES,)) -> list[str]:
+    """What a cluster of these lists of packages needs to be built and started and is not there, a phrase each.
+
+    It takes no time.
 
     What it takes to build the parts, Go and the network, is missed only where they are not in the cache: by whoever
     builds them.
@@ -54,8 +56,8 @@ def lacks() -> list[str]:
     if platform.system() != "Linux":
         return ["Linux"]
     if os.geteuid() != 0:
-        return ["root", *_packages()]
-    return _packages() or [*_kernel_features(), *_cgroup_controllers()]
+        return ["root", *_packages(packages)]
+    return _packages(packages) or [*_kernel_features(), *_cgroup_controllers()]
 
 
 def go_lack(module: Path) -> str | None:
@@ -76,9 +78,9 @@ def go_lack(module: Path) -> str | None:
     return None
 
 
-def _packages() -> list[str]:
+def _packages(lists: Sequence[Path]) -> list[str]:
     missing = []
-    for line in _PACKAGES.read_text().splitlines():
+    for line in "\n".join(path.read_text() for path in lists).splitlines():
         if line and not line.startswith("#"):
             package, proof = line.split()
             if shutil.which(proof, path=_PATH) is None:

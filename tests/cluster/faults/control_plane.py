@@ -1,7 +1,7 @@
-"""What happens to the control plane: its parts killed, gone for a while, paused.
+"""What happens to the control plane: its parts killed, gone for a while, paused; its node without power.
 
 When a fault ends, however it does, the part is there again and the API server answers with what etcd holds.
-All need `CONTROL_PLANE`.
+All need `CONTROL_PLANE`, but for `off`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.cluster.api import Api, ApiException
 from tests.cluster.cluster import Cluster
 from tests.harness.eventually import eventually
 
-__all__ = ["ControlPlanePart", "gone", "paused", "restart"]
+__all__ = ["ControlPlanePart", "gone", "off", "paused", "restart"]
 
 ControlPlanePart = Literal["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
 
@@ -40,6 +40,18 @@ def gone(cluster: Cluster, name: ControlPlanePart) -> Iterator[None]:
     finally:
         if not part.running:
             part.start()
+        _until_answering(cluster)
+
+
+@contextmanager
+def off(cluster: Cluster) -> Iterator[None]:
+    """Take the power from the node of the control plane, until the block ends. Needs `NODE_POWER`."""
+    machine = cluster.machine(cluster.control_plane_node)
+    machine.kill()
+    try:
+        yield
+    finally:
+        machine.start()
         _until_answering(cluster)
 
 

@@ -1,4 +1,4 @@
-"""What happens to nodes: drained, cut off, forgotten by the API, without a kubelet or containerd.
+"""What happens to nodes: drained, cut off, without power, frozen, forgotten by the API, without kubelet or containerd.
 
 All but `drain` hold for a block. When it ends, however it does, the node is as before and in touch with the cluster.
 """
@@ -17,7 +17,20 @@ from tests.harness.eventually import eventually
 
 from .pods import evict
 
-__all__ = ["cordon", "cut_off", "deleted", "drain", "drained", "gone", "heartbeat", "paused", "ready", "uncordon"]
+__all__ = [
+    "cordon",
+    "cut_off",
+    "deleted",
+    "drain",
+    "drained",
+    "frozen",
+    "gone",
+    "heartbeat",
+    "off",
+    "paused",
+    "ready",
+    "uncordon",
+]
 
 NodePart = Literal["kubelet", "containerd"]
 
@@ -67,6 +80,37 @@ def cut_off(cluster: Cluster, node: str) -> Iterator[None]:
     last = None
     try:
         with cluster.cut_off(node):
+            last = heartbeat(cluster, node)
+            yield
+    finally:
+        _until_back(cluster, node, last)
+
+
+@contextmanager
+def off(cluster: Cluster, node: str) -> Iterator[None]:
+    """Take the power from a node: all that runs there is killed; it starts anew when the block ends.
+
+    It shows as not ready after some 50 s. Needs `NODE_POWER`.
+    """
+    machine = cluster.machine(node)
+    machine.kill()
+    last = heartbeat(cluster, node)
+    try:
+        yield
+    finally:
+        machine.start()
+        _until_back(cluster, node, last)
+
+
+@contextmanager
+def frozen(cluster: Cluster, node: str) -> Iterator[None]:
+    """Hold all of a node, as a hypervisor does that is busy: nothing moves there, and then all goes on.
+
+    Needs `NODE_POWER`.
+    """
+    last = None
+    try:
+        with cluster.machine(node).paused():
             last = heartbeat(cluster, node)
             yield
     finally:

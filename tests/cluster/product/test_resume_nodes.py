@@ -124,6 +124,30 @@ def test_a_node_that_is_cut_off_as_soon_as_the_attempt_has_begun(runs, node):
     run.until_succeeded({**first, 2: [0, 1, 2, 3]}, ["node lost"])
 
 
+@pytest.mark.capability(Capability.NODE_POWER)
+def test_a_node_that_loses_its_power(runs, node, held):
+    (run,) = held("power")
+    with nodes.off(runs.cluster, node):
+        goes_on_elsewhere(run, time.time(), node, 15)
+    run.release()
+    run.until_succeeded(RERUN, ["node lost"])
+
+
+@pytest.mark.capability(Capability.NODE_POWER)
+def test_a_node_that_stands_still_for_a_while(runs, node, held):
+    (run,) = held("frozen")
+    old = run.running_pod()
+    with kept(runs, old):
+        with nodes.frozen(runs.cluster, node):
+            goes_on_elsewhere(run, time.time(), node, 15)
+        # To its process no time has passed.
+        pod_faults.touch(runs.cluster, old, "/tmp/go")
+        assert eventually(lambda: exit_code(runs, old), 60, every=0.5) == SUPERSEDED
+    everything_is_refused(run)
+    run.release()
+    run.until_succeeded(RERUN, ["node lost"])
+
+
 @pytest.mark.capability(Capability.NODE_PARTS)
 def test_a_node_whose_kubelet_has_stopped(runs, node, held):
     well, struck = held("kubelet-well", "kubelet-struck")

@@ -65,6 +65,22 @@ def test_api_server_and_etcd_that_restart(runs: HeldRuns):
     assert lost.endings[0] in {"crashed", "node lost"}  # whichever the operator heard of first
 
 
+@pytest.mark.capability(Capability.NODE_POWER)
+def test_a_control_plane_that_loses_its_power(runs: HeldRuns):
+    well, lost = started(runs, "power-well", "power-lost")
+    pod = lost.running_pod()
+    with control_plane.off(runs.cluster):
+        pod_faults.kill_container(runs.cluster, pod)
+    back = time.time()
+    took = lost.until_step(HELD, 2, deadline=60) - back
+    print(f"{lost.name}: {took:.2f} s from the API server's return to the next attempt's first step")
+    for run in (well, lost):
+        run.release()
+    well.until_succeeded(WENT, [])
+    lost.until_succeeded(RERUN, [lost.endings[0]])
+    assert lost.endings[0] in {"crashed", "node lost"}
+
+
 def test_a_postgres_that_restarts_in_mid_run_and_one_that_is_gone_for_a_minute(runs: HeldRuns):
     well, ends, killed, lost = started(runs, "store-well", "store-ends", "store-killed", "store-lost")
     pods = {run: run.running_pod() for run in (ends, killed, lost)}

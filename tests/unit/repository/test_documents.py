@@ -104,3 +104,13 @@ def test_the_readme_leads_to_every_page() -> None:
     # These are found by their names, from the repository's own page.
     by_name = {ROOT / "tests" / "cluster" / "README.md"}
     assert set(PAGES) - seen - by_name == set()
+
+
+def test_the_script_of_the_quick_start_does_what_its_page_says() -> None:
+    page = (ROOT / "docs" / "quick-start.md").read_text().partition("## 4. ")[0]
+    told = [re.sub(r"\s+#.*", "", line) for line in re.findall(r"(?m)^\$ (.*)$", page)]
+    told = [line.replace("countdown.yaml", '"$countdown"') for line in told if "registry.example" not in line]
+    script = (ROOT / "docs" / "quick-start.sh").read_text().splitlines()
+    done = [next((line for line in script if line.strip().startswith(command)), None) for command in told]
+    assert len(told) > 10
+    assert [command for command, line in zip(told, done, strict=True) if line is None] == []

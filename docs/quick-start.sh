@@ -1,0 +1,39 @@
+#!/bin/sh
+# All of docs/quick-start.md on a new kind cluster, up to a Workflow that has survived the death of its pod. From a
+# checkout's top folder; it takes kind, kubectl, helm 4, and docker or podman. The cluster stays: kind delete cluster.
+#
+#   IMAGE_ARCHIVE  an archive that holds the image perdure:0.1.0, to load in place of building it with docker
+#   KIND_CONFIG    a file of settings for kind
+#   and what kind itself looks for, such as KIND_CLUSTER_NAME and KIND_EXPERIMENTAL_PROVIDER=podman
+set -eu
+
+say() { printf '\n# %s\n' "$*"; }
+if [ -t 1 ] || [ "${CI:-}" = true ]; then set -x; fi
+
+say 'An image and a cluster'
+kind create cluster ${KIND_CONFIG:+--config "$KIND_CONFIG"}
+if [ -n "${IMAGE_ARCHIVE:-}" ]; then
+    kind load image-archive "$IMAGE_ARCHIVE"
+else
+    docker build --tag perdure:0.1.0 .
+    kind load docker-image perdure:0.1.0
+fi
+
+say 'Install'
+helm install perdure charts/perdure --namespace perdure --create-namespace --wait
+helm test perdure --namespace perdure
+
+say 'A countdown whose pod is deleted after three numbers'
+countdown=$(mktemp)
+trap 'rm -f "$countdown"' EXIT
+sed -n '/^```yaml$/,/^```$/p' docs/quick-start.md | sed '1d;$d' >"$countdown"
+kubectl apply --namespace perdure --filename "$countdown"
+kubectl wait --namespace perdure --for=jsonpath='{.status.phase}'=Running workflow/countdown --timeout=1m
+kubectl logs --namespace perdure --selector perdure.io/workflow=countdown --follow | head -n 3
+kubectl delete pod --namespace perdure --selector perdure.io/workflow=countdown --now
+
+say 'Another pod goes on'
+kubectl wait --namespace perdure --for=condition=Finished workflow/countdown --timeout=2m
+kubectl get workflow countdown --namespace perdure --output jsonpath='{.status.result}'
+echo
+kubectl describe workflow countdown --namespace perdure
