@@ -9,8 +9,9 @@ from tests.cluster.built import prerequisites
 from tests.cluster.built.binaries import HELM, KSTATUS, KUBE_SCORE, KUBERNETES_VERSION, binaries, program
 from tests.cluster.given import KUBECONFIG
 from tests.cluster.images import python_image
-from tests.cluster.kind.cluster import engine
+from tests.cluster.kind.cluster import engine, prepared
 from tests.cluster.progress import Failed
+from tests.cluster.provide import KIND
 
 __all__ = ["build"]
 
@@ -20,6 +21,10 @@ def build() -> int:
     try:
         if given := os.environ.get(KUBECONFIG):
             _say(f"The tests use the cluster of {given}: nothing to build for it")
+        elif os.environ.get(KIND):
+            prepared(_say)
+            python_image(_say)
+            _say("What kind takes is built")
         elif engine():
             python_image(_say)
             _say("The tests use kind; the images for it are built")

@@ -26,7 +26,7 @@ from .node_image import node_image
 from .nodes import Machine, Service, cut_off, lay_routes
 from .programs import KIND_VERSION, NODE_IMAGE, programs
 
-__all__ = ["KindCluster", "engine", "kind_cluster", "some_engine", "some_kind_cluster", "write_settings"]
+__all__ = ["KindCluster", "engine", "kind_cluster", "prepared", "some_engine", "some_kind_cluster", "write_settings"]
 
 _PREFIX = "perdure-"
 _LOCK = "kind-lock-"
@@ -110,9 +110,8 @@ def engine() -> str | None:
     return image_builders.engine() if shutil.which("kind") else None
 
 
-@contextmanager
-def some_engine(say: Say) -> Iterator[Engine]:
-    """A Docker or Podman that can have kind's own node image, else Podman in an enclosure, with a node image of ours.
+def prepared(say: Say) -> Installed | Image:
+    """A Docker or Podman that can have kind's own node image, else a node image of ours, for Podman in an enclosure.
 
     Raises:
         Lacking: this machine can have neither; the message says what it lacks.
@@ -121,14 +120,24 @@ def some_engine(say: Say) -> Iterator[Engine]:
     official = (made / NODE_IMAGE).read_text()
     found = image_builders.engine()
     if found is not None and _has(found, official):
-        yield Installed(found, made)
-        return
+        return Installed(found, made)
     say(f"{found} cannot pull {official}" if found else "No Docker or Podman answers")
     prerequisites.check([PARTS / "debian-packages", PARTS / "kind" / "debian-packages"])
-    nodes = node_image(say)
-    say(f"kind {KIND_VERSION} runs in an enclosure, with the node image {nodes.name}")
-    with enclosed([made, binaries(say)], made / "coredns", nodes) as using:
+    binaries(say)
+    return node_image(say)
+
+
+@contextmanager
+def some_engine(say: Say) -> Iterator[Engine]:
+    """The engine of `prepared`; errors as there."""
+    using = prepared(say)
+    if isinstance(using, Installed):
         yield using
+        return
+    say(f"kind {KIND_VERSION} runs in an enclosure, with the node image {using.name}")
+    made = programs(say)
+    with enclosed([made, binaries(say)], made / "coredns", using) as engine:
+        yield engine
 
 
 @contextmanager

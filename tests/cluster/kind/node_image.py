@@ -10,6 +10,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cluster.built.binaries import KUBERNETES_VERSION, PARTS, binaries
@@ -62,10 +63,14 @@ def _gather(context: Path, made: Path, kubernetes: Path, say: Say) -> None:
     for name in ("cni.conflist", "crictl"):
         shutil.copy(_PARTS / name, context)
     release, names = packages(_PARTS / "debian")
-    bootstrap(release, names, context / "node.tar", say)
-    # Taken apart without their scripts, which would make the links.
-    bootstrap(release, ["iptables"], context / "iptables.tar", say, variant="extract")
-    bootstrap(release, ["busybox-static"], context / "busybox.tar", say, variant="extract")
+    with ThreadPoolExecutor() as pool:  # each waits for downloads more than it works
+        extracted = {"iptables": "iptables", "busybox": "busybox-static"}  # without scripts, which would make the links
+        roots = [pool.submit(bootstrap, release, names, context / "node.tar", say)]
+        for name, package in extracted.items():
+            archive = context / f"{name}.tar"
+            roots.append(pool.submit(bootstrap, release, [package], archive, lambda _: None, variant="extract"))
+        for root in roots:
+            root.result()
     _link(context / "iptables.tar", {f"usr/sbin/{name}": _nft(name) for name in _IPTABLES})
     _link(context / "busybox.tar", {f"bin/{name}": "busybox" for name in ("sh", "mkdir", "rm")})
 
