@@ -62,7 +62,7 @@ cluster-faults: $(VENV)/installed system cluster-build ## Whatever dies under Wo
 test-kind: $(VENV)/installed ## The quick start and the tests of the cluster on a fresh kind cluster of three nodes
 	@.ci/system-packages kind
 	@PERDURE_TEST_KIND=true $(CLUSTER) build
-	PERDURE_TEST_KIND=true $(PYTEST) $(NOT_ON_KIND:%=--ignore=%) tests/cluster/kind tests/cluster
+	PERDURE_TEST_KIND=true $(PYTEST) --numprocesses=2 $(NOT_ON_KIND:%=--ignore=%) tests/cluster/kind tests/cluster
 
 cluster-build: $(VENV)/installed system ## Build what that Kubernetes is made of: minutes the first time, then kept
 	@$(CLUSTER) build

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.cluster.environment import KIND
 from tests.harness.unavailable import untested
 
 # How long an example takes says something about the machine, nothing about the code.
@@ -32,12 +33,17 @@ _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 class _TwoProcesses(LoadScopeScheduling):
     """Tests on the cluster stay in one process, which wait more than they work; others go by folder to whoever is free.
 
-    So no cluster is started twice, and servers that the tests of a folder share hardly ever.
+    So no cluster is started twice, and servers that the tests of a folder share hardly ever. Where nothing but clusters
+    is tested, on kind, those that have one to themselves are in the other process.
     """
 
+    _OWN = ("tests/cluster/chart", "tests/cluster/kind", "tests/cluster/security")
+
     def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.partition("::")[0].split("/")[:-1]
-        return "cluster" if folder[:2] == ["tests", "cluster"] else "/".join(folder[:3])
+        folder = "/".join(nodeid.partition("::")[0].split("/")[:-1])
+        if KIND in os.environ and folder.startswith(self._OWN):
+            return "own clusters"
+        return "cluster" if folder.startswith("tests/cluster") else "/".join(folder.split("/")[:3])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,11 +7,11 @@ import sys
 
 from tests.cluster.built import prerequisites
 from tests.cluster.built.binaries import HELM, KSTATUS, KUBE_SCORE, KUBERNETES_VERSION, binaries, program
-from tests.cluster.given import KUBECONFIG
-from tests.cluster.images import python_image
+from tests.cluster.environment import KIND, KUBECONFIG
+from tests.cluster.images import Image, python_image
 from tests.cluster.kind.cluster import engine, prepared
+from tests.cluster.kind.programs import KIND_VERSION
 from tests.cluster.progress import Failed
-from tests.cluster.provide import KIND
 
 __all__ = ["build"]
 
@@ -22,9 +22,10 @@ def build() -> int:
         if given := os.environ.get(KUBECONFIG):
             _say(f"The tests use the cluster of {given}: nothing to build for it")
         elif os.environ.get(KIND):
-            prepared(_say)
+            using = prepared(_say)
             python_image(_say)
-            _say("What kind takes is built")
+            image = f"a node image of our own, {using.name}" if isinstance(using, Image) else "its own node image"
+            _say(f"The tests use kind {KIND_VERSION} with {image}; the images for it are built")
         elif engine():
             python_image(_say)
             _say("The tests use kind; the images for it are built")

@@ -10,12 +10,11 @@ from urllib3.exceptions import HTTPError
 
 from .api import ApiException
 from .cluster import Cluster
+from .environment import IMAGE, KUBECONFIG
 from .images import Image
 
-__all__ = ["KUBECONFIG", "GivenCluster", "given_cluster"]
+__all__ = ["GivenCluster", "given_cluster"]
 
-KUBECONFIG = "PERDURE_TEST_KUBECONFIG"
-IMAGE = "PERDURE_TEST_IMAGE"  # for tests that need no more than Python in a pod
 _PUBLIC_IMAGE = "python:3.11-slim"
 
 

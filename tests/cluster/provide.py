@@ -10,13 +10,12 @@ from tests.harness.cache import Say
 
 from .built.cluster import built_cluster
 from .cluster import Cluster
-from .given import KUBECONFIG, given_cluster
+from .environment import KIND, KUBECONFIG
+from .given import given_cluster
 from .kind.cluster import engine, kind_cluster, some_kind_cluster
 from .kind.engines import Installed
 
-__all__ = ["KIND", "a_cluster"]
-
-KIND = "PERDURE_TEST_KIND"
+__all__ = ["a_cluster"]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -36,7 +37,7 @@ _PULL = 300.0  # seconds
 
 
 class KindCluster(Cluster):
-    """A cluster whose nodes are containers of `engine`; `routes` are the pods' ranges where we lay the routes."""
+    """A cluster whose nodes are containers of `engine`."""
 
     capabilities = frozenset(
         {Capability.NODE_COMMANDS, Capability.NODE_PARTS, Capability.NODE_POWER, Capability.PARTITION}
@@ -84,7 +85,7 @@ class KindCluster(Cluster):
         self.engine.run("kind", "delete", "cluster", *made)
 
     def connect(self) -> None:
-        """Do what kindnet does: lay the routes between its nodes. Again where a node has got another address."""
+        """Do what kindnet does: lay the routes between its nodes."""
         nodes = self.api.get("/api/v1/nodes")["items"]
         self._pods = {node["metadata"]["name"]: node["spec"]["podCIDR"] for node in nodes}
         lay_routes(self.engine, self._pods)
@@ -187,9 +188,9 @@ def _enclosed_cluster(engine: Enclosed, say: Say) -> Iterator[KindCluster]:
     cluster.kubectl = str(binaries(say) / "kubectl")
     cluster.create(write_settings(engine, engine.folder))
     cluster.connect()
-    cluster.wait()
     cluster.load(image)
     cluster.image = image.name
+    cluster.wait()
     yield cluster  # it goes with its enclosure
 
 
@@ -208,8 +209,11 @@ def write_settings(engine: Engine, into: Path, roles: Sequence[str] = _ROLES) ->
 
 
 def _has(engine: str, image: str) -> bool:
+    command = [engine, "pull", "--quiet", image]
+    if engine == "podman" and os.geteuid() == 0:
+        command = image_builders.apart(command)  # it leaves its storage mounted
     try:
-        done = subprocess.run([engine, "pull", "--quiet", image], check=False, capture_output=True, timeout=_PULL)
+        done = subprocess.run(command, check=False, capture_output=True, timeout=_PULL)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

@@ -7,7 +7,6 @@ and rules, its cgroups. So nothing of it stays, however a test run ends, and the
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -193,16 +192,16 @@ def enclosed(programs: Sequence[Path], coredns: Path, node_image: Image) -> Iter
         names = Part("coredns", enclosure, command, folder / "coredns.log")
         names.start()
         entering = enclosure.inside(["sh", "-c", _ENTER, "sh", enclosure.cgroup, _SHOW])
-        with subprocess.Popen(entering, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as holder:
-            assert holder.stdout
-            number = holder.stdout.readline().strip()
-            if not number:
-                raise RuntimeError(f"no cgroups for podman: {shlex.join(entering[-3:-1])} ended with {holder.wait()}")
+        holder = subprocess.Popen(entering, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert holder.stdout
+        try:
+            if not (number := holder.stdout.readline().strip()):
+                raise RuntimeError(f"no cgroups for podman: what enters them ended with {holder.wait()}")
             path = os.pathsep.join([*map(str, programs), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-            try:
-                podman = Enclosed(enclosure, address, folder, node_image, number, path)
-                podman.run("podman", "load", "--quiet", "--input", str(node_image.archive))
-                yield podman
-            finally:
-                enclosure.end()
-                names.reap()
+            podman = Enclosed(enclosure, address, folder, node_image, number, path)
+            podman.run("podman", "load", "--quiet", "--input", str(node_image.archive))
+            yield podman
+        finally:
+            enclosure.end()
+            names.reap()
+            holder.communicate()

@@ -15,10 +15,10 @@ from secrets import token_hex
 import pytest
 
 from tests.cluster.built.binaries import HELM, binaries, program
+from tests.cluster.environment import KIND
 from tests.cluster.images import Image
 from tests.cluster.off_the_clock import off_the_clock
 from tests.cluster.product.image import perdure_image
-from tests.cluster.provide import KIND
 
 from .cluster import some_engine, write_settings
 from .engines import Enclosed, Engine
