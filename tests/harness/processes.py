@@ -63,12 +63,14 @@ def descendants(pid: int) -> list[int]:
 
 
 def signal_all(pids: Sequence[int], number: signals.Signals) -> None:
-    """Signal each process that still exists."""
+    """Signal each process that still exists. With SIGKILL it returns when they are dead, which may take a moment."""
     for pid in pids:
         try:
             os.kill(pid, number)
         except ProcessLookupError:
             continue
+    if number == signals.SIGKILL:
+        eventually(lambda: not any(alive(pid) for pid in pids))
 
 
 class Child:

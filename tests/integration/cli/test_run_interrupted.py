@@ -90,7 +90,9 @@ def test_a_killed_supervisor_is_a_crash(cli: Cli) -> None:
     first = cli.start(*RUN, PERDURE_LEASE_SECONDS="600")
     cli.wait_for("hold 1")
 
-    signal_all([first.descendants()[0]], signal.SIGKILL)
+    supervisor, child = first.descendants()
+    signal_all([supervisor], signal.SIGKILL)
+    eventually(lambda: not alive(child))  # it dies with its supervisor, and may have finished its step until it has
     cli.let_go()
 
     assert first.wait(20) == 0

@@ -46,7 +46,7 @@ def test_who_is_not_root_is_told(monkeypatch):
 
 def test_namespaces_that_are_refused_are_missed(programs, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(prerequisites, "_packages", list)
+    monkeypatch.setattr(prerequisites, "_packages", lambda _: [])
     programs("unshare", "echo unshare failed: Operation not permitted >&2; exit 1")
     assert prerequisites.lacks()[0] == (
         "namespaces for processes, mounts and networks (unshare failed: Operation not permitted)"
