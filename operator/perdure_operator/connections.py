@@ -19,17 +19,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable
+from perdure.errors import StoreError, StoreUnavailable
 from perdure.store.connection import Fault, classify, conninfo, translated
 from perdure.store.statements import statement
 from perdure.store.versions import check_versions
 
-__all__ = ["OLDEST_SCHEMA", "Connections", "Identity", "Row", "RowLocked", "query", "within"]
+__all__ = ["Connections", "Identity", "Row", "RowLocked", "query", "within"]
 
 Row = dict[str, Any]
-
-OLDEST_SCHEMA = 2
-"""The oldest schema that the operator's statements work with."""
 
 _PREPARE_AFTER = 5
 """Uses of a statement on a connection after which the server keeps its plan: planning is a third of what it costs."""
@@ -136,11 +133,6 @@ class Connections:
                 raise StoreUnavailable(f"{doing}: the store says nothing of its version: it is being migrated")
             [row] = rows
             check_versions(row["schema_version"], row["oldest_client"])
-            if row["schema_version"] < OLDEST_SCHEMA:
-                raise SchemaMismatch(
-                    f"{doing}: the schema of this database has version {row['schema_version']}, this operator needs"
-                    f" {OLDEST_SCHEMA} or newer; run 'perdure migrate' with this release"
-                )
         except BaseException:
             await _close(connection)
             raise

@@ -20,12 +20,10 @@ from sqlalchemy.pool import NullPool
 
 from ..errors import StoreError, StoreUnavailable, UsageError
 from .connection import conninfo
+from .schema_functions import functions, granted_to
 from .versions import SCHEMA_VERSION, check_versions
 
-__all__ = ["POD_FUNCTIONS", "MigrationReport", "grants_sql", "migrate", "operator_grants_sql", "store_engine"]
-
-POD_FUNCTIONS = ("begin", "load", "checkpoint", "checkpoints", "heartbeat", "finish", "hand_back")
-"""What the role of pods may call: all of it demands a run's id and its claim token."""
+__all__ = ["MigrationReport", "grants_sql", "migrate", "operator_grants_sql", "store_engine"]
 
 OLDEST_POSTGRES = 14
 
@@ -99,6 +97,7 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
                 return MigrationReport(found, found)
             _create_schema(connection)
             _upgrade(connection)
+            _replace_functions(connection)
             if pod_role is not None:
                 _create_role(connection, pod_role)
                 _check_search_path(connection, pod_role)
@@ -111,14 +110,14 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
 def grants_sql(role: str) -> str:
     """The statements that give a role what pods need in a migrated database, and take everything else from it."""
     name = _identifier(role)
-    functions = ", ".join(f"perdure.{function}" for function in POD_FUNCTIONS)
+    allowed = ", ".join(f"perdure.{function}" for function in granted_to("pods"))
     return (
         f"REVOKE ALL ON SCHEMA perdure FROM {name};\n"
         f"REVOKE ALL ON ALL TABLES IN SCHEMA perdure FROM {name};\n"
         f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA perdure FROM {name};\n"
         f"REVOKE ALL ON ALL ROUTINES IN SCHEMA perdure FROM {name};\n"
         f"GRANT USAGE ON SCHEMA perdure TO {name};\n"
-        f"GRANT EXECUTE ON FUNCTION {functions} TO {name};\n"
+        f"GRANT EXECUTE ON FUNCTION {allowed} TO {name};\n"
     )
 
 
@@ -138,6 +137,7 @@ def operator_grants_sql(role: str) -> str:
     It reads no input, no source and no checkpoint. `pg_signal_backend` lets it end a backend that holds a run's lock.
     """
     name = _identifier(role)
+    allowed = ", ".join(f"perdure.{function}" for function in granted_to("operator"))
     return (
         f"GRANT USAGE ON SCHEMA perdure TO {name};\n"
         f"GRANT SELECT ON perdure.meta TO {name};\n"
@@ -146,7 +146,7 @@ def operator_grants_sql(role: str) -> str:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON perdure.attempts TO {name};\n"
         f"GRANT SELECT (run_id, attempt, started), DELETE ON perdure.steps TO {name};\n"
         f"GRANT SELECT, UPDATE (current_step), DELETE ON perdure.processes TO {name};\n"
-        f"GRANT EXECUTE ON FUNCTION perdure.hand_back, perdure.channel TO {name};\n"
+        f"GRANT EXECUTE ON FUNCTION {allowed} TO {name};\n"
         f"GRANT pg_signal_backend TO {name};\n"
     )
 
@@ -207,6 +207,19 @@ def _upgrade(connection: Connection) -> None:
     config.attributes["connection"] = connection
     with _alembic:
         command.upgrade(config, "head")
+
+
+def _replace_functions(connection: Connection) -> None:
+    """Apply every function's text, and take from everybody what a new function or table gives to all.
+
+    The order does not matter: bodies are not checked until they are called, and all of this is one transaction.
+    """
+    connection.exec_driver_sql("SET LOCAL check_function_bodies = off")
+    for function in functions():
+        connection.exec_driver_sql(function.text)
+    for kind in ("TABLES", "FUNCTIONS"):
+        connection.exec_driver_sql(f"REVOKE ALL ON ALL {kind} IN SCHEMA perdure FROM PUBLIC")
+    connection.exec_driver_sql("REVOKE ALL ON SCHEMA perdure FROM PUBLIC")
 
 
 def _create_role(connection: Connection, role: str) -> None:

@@ -68,6 +68,9 @@ runs = Table(
     Column("finished", _moment),
     Column("disruptions", Integer, nullable=False, server_default=text("0")),
     Column("gone", _moment),
+    Column("seed", UUID, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("cleanup_seconds", Double),
+    Column("cleanup_until", _moment),
     CheckConstraint(
         "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
     ),
@@ -105,6 +108,7 @@ steps = Table(
     Column("error", JSON),
     Column("started", _moment, nullable=False),
     Column("finished", _moment, nullable=False),
+    Column("fingerprint", UUID),
 )
 
 attempts = Table(

@@ -10,7 +10,7 @@ from ..errors import SchemaMismatch
 
 __all__ = ["CLIENT_VERSION", "OLDEST_SCHEMA", "SCHEMA_VERSION", "check_versions"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 1
 """The version to which this release migrates."""
 
 CLIENT_VERSION = 1

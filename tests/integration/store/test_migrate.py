@@ -6,13 +6,15 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 
+import psycopg
 import pytest
-from alembic import command
 
 from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
 from perdure.store import migrate as module
-from perdure.store.migrate import LOCK_KEY, POD_FUNCTIONS, MigrationReport, grants_sql, migrate
+from perdure.store.migrate import LOCK_KEY, MigrationReport, grants_sql, migrate, operator_grants_sql
+from perdure.store.schema_functions import functions, granted_to
 from perdure.store.standing import schema_is_current
 from perdure.store.versions import CLIENT_VERSION, SCHEMA_VERSION
 from tests.harness.databases import Database, Databases
@@ -96,7 +98,7 @@ def test_the_pods_role_can_execute_its_functions_and_no_other(empty: Database, r
         " AND has_function_privilege(%s, oid, 'execute')",
         role,
     )
-    assert sorted(name for (name,) in executable) == sorted(POD_FUNCTIONS)
+    assert sorted(name for (name,) in executable) == sorted(granted_to("pods"))
 
 
 def test_rights_that_the_role_had_beyond_are_taken_from_it(empty: Database, role: str) -> None:
@@ -249,49 +251,74 @@ def test_a_server_that_is_away_is_unavailable() -> None:
 
 
 @pytest.fixture
-def first_schema(empty: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A database with the schema of the first release."""
-    with monkeypatch.context() as patched:
-        upgrade = command.upgrade
-        patched.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
-        assert migrate(empty.url).to_version == 1
+def older(empty: Database) -> Database:
+    """A database in which an older release has left another text of two functions, open to everybody."""
+    migrate(empty.url)
+    with closing(empty.connect()) as connection:
+        for name in ("checkpoint", "finish"):
+            connection.execute(_text(connection, name).replace("BEGIN", "BEGIN PERFORM 'older';", 1))
+            connection.execute(f"GRANT EXECUTE ON FUNCTION perdure.{name} TO PUBLIC")
     return empty
 
 
-def test_from_the_first_schema_all_rows_stay_and_an_attempt_goes_on(first_schema: Database) -> None:
-    with closing(first_schema.connect(prepare_threshold=0)) as old, closing(first_schema.connect()) as new:
-        pod, client = Session(old), Session(new)
+def _text(connection: psycopg.Connection[Any], name: str) -> str:
+    [(text,)] = connection.execute("SELECT pg_get_functiondef(%s::regproc)", [f"perdure.{name}"]).fetchall()
+    return str(text)
+
+
+def test_a_migration_applies_the_text_of_each_function_to_attempts_that_run(older: Database) -> None:
+    with closing(older.connect(prepare_threshold=0)) as old, closing(older.connect()) as new:
+        pod = Session(old)
         done = pod.begun(pod.insert("done"))
         assert pod.finish(done, result=1) == 0
         running = pod.begun(pod.insert("running"))
         assert pod.checkpoint(running) == 0
-        theirs = client.insert("cluster's", owner="cluster:1")
-        before = {run: client.run(run) for run in (done.run, running.run, theirs)}
-        assert migrate(first_schema.url) == MigrationReport(1, SCHEMA_VERSION)
-        for run, row in before.items():
-            assert client.run(run) == row | {"disruptions": 0, "gone": None}
+        before = {run: pod.run(run) for run in (done.run, running.run)}
+        assert "older" in _text(new, "checkpoint")
+        assert migrate(older.url) == MigrationReport(SCHEMA_VERSION, SCHEMA_VERSION)
+        assert not any("older" in _text(new, function.name) for function in functions())
+        assert {run: pod.run(run) for run in before} == before
         # The connection, its prepared statements and its claim are from before.
         assert pod.checkpoint(running, "next", 2) == 0
         assert pod.heartbeat(running) == (0, False, False)
         assert pod.hand_back(running, "handed back") == 0
-        assert pod.finish(client.begun(running.run)) == 0
-        assert pod.hand_back(client.begun(theirs), "evicted") == 0
-        assert client.run(theirs)["disruptions"] == 1
+        assert pod.finish(pod.begun(running.run)) == 0
 
 
-def test_the_rights_of_pods_outlive_a_migration(first_schema: Database, role: str) -> None:
+def test_a_migration_leaves_the_rights_of_roles_and_takes_those_of_everybody(older: Database, role: str) -> None:
     quoted = '"' + role.replace('"', '""') + '"'
-    first_schema.query(f"CREATE ROLE {quoted} NOLOGIN")
-    with closing(first_schema.connect()) as connection:
+    older.query(f"CREATE ROLE {quoted} NOLOGIN")
+    with closing(older.connect()) as connection:
         connection.execute(grants_sql(role))
+    migrate(older.url)
     executable = (
-        "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace"
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace"
         " AND has_function_privilege(%s, oid, 'execute') ORDER BY 1"
     )
-    before = first_schema.query(executable, role)
-    migrate(first_schema.url)
-    assert first_schema.query(executable, role) == before
-    assert len(before) == len(POD_FUNCTIONS)
+    assert older.query(executable, role) == [(name,) for name in sorted(granted_to("pods"))]
+    everybody = (
+        "SELECT proname FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) a"
+        " WHERE pronamespace = 'perdure'::regnamespace AND a.grantee = 0"
+    )
+    assert older.query(everybody) == []
+
+
+def test_the_operator_may_call_what_is_granted_to_it(empty: Database, role: str) -> None:
+    migrate(empty.url)
+    quoted = '"' + role.replace('"', '""') + '"'
+    empty.query(f"CREATE ROLE {quoted} NOLOGIN")
+    with closing(empty.connect()) as connection:
+        connection.execute(operator_grants_sql(role))
+    executable = (
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace"
+        " AND has_function_privilege(%s, oid, 'execute') ORDER BY 1"
+    )
+    assert empty.query(executable, role) == [(name,) for name in sorted(granted_to("operator"))]
+
+
+def test_every_function_of_the_schema_has_a_file(database: Database) -> None:
+    made = database.query("SELECT proname FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace ORDER BY 1")
+    assert made == [(function.name,) for function in functions()]
 
 
 def test_running_clients_notice_nothing(database: Database) -> None:

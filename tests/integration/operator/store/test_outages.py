@@ -129,9 +129,9 @@ async def test_another_store_under_the_same_address_is_told_apart_by_the_very_ne
 
 @asynchronous
 async def test_a_schema_that_is_too_old_is_named_with_what_to_do(database: Database) -> None:
-    database.query("UPDATE perdure.meta SET schema_version = 1")
+    database.query("UPDATE perdure.meta SET schema_version = 0")
     async with opened(database.url) as store:
-        with pytest.raises(SchemaMismatch, match=r"needs 2 or newer; run 'perdure migrate'"):
+        with pytest.raises(SchemaMismatch, match=r"needs 1 or newer; run 'perdure migrate'"):
             await store.identity()
         database.query("UPDATE perdure.meta SET schema_version = 9, oldest_client = 9")
         with pytest.raises(SchemaMismatch, match="this client is too old"):

@@ -1,4 +1,4 @@
-"""The first schema: tables, and the functions that are all that pods may call."""
+"""The first schema: the tables. Its functions are applied after every migration (`perdure.store.schema_functions`)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create everything."""
+    """Create the tables."""
     connection = op.get_bind()
-    for name in ("0001_tables.sql", "0001_functions.sql"):
-        connection.exec_driver_sql(files("perdure.store").joinpath("migrations", name).read_text(encoding="utf-8"))
+    text = files("perdure.store").joinpath("migrations", "tables.sql").read_text(encoding="utf-8")
+    connection.exec_driver_sql(text)
     connection.exec_driver_sql("INSERT INTO perdure.meta (schema_version, oldest_client) VALUES (1, 1)")

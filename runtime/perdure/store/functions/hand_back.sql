@@ -1,18 +1,8 @@
--- What the operator needs beyond 0001: a count of disruptions, and since when a run's Workflow is known to be gone.
--- Older clients see none of it: they name the columns that they read and write, and the functions keep their signatures.
-
--- Before the indices: whoever took this lock after theirs could block, and be blocked by, an attempt that begins.
-ALTER TABLE perdure.runs ADD COLUMN disruptions integer NOT NULL DEFAULT 0, ADD COLUMN gone timestamptz;
-
--- A queue's runs are in none of these: they cost a worker nothing.
-CREATE INDEX runs_active ON perdure.runs (owner) WHERE owner LIKE 'cluster:%' AND state IN ('pending', 'running', 'waiting');
-CREATE INDEX runs_kept ON perdure.runs (owner) WHERE owner LIKE 'cluster:%' AND gone IS NULL;
-CREATE INDEX runs_gone ON perdure.runs (owner, gone) WHERE gone IS NOT NULL;
-
+-- Granted to: pods, operator
 -- End an attempt without ending its run. A crash is counted since the last new checkpoint: past the run's limit it
--- fails; up to there it waits 0, 1, 2, 4 ... 300 s. Disruptions of a cluster's runs wait as long, are counted by themselves, and
--- 20 of them are the limit; a queue's workers hand back when they are told to stop, which is neither. Nor is it a
--- disruption that an attempt hands back because its run is suspended.
+-- fails; up to there it waits. Disruptions of a cluster's runs wait as long, are counted by themselves, and have a limit
+-- of their own; a queue's workers hand back when they are told to stop, which is neither. Nor is it a disruption that
+-- an attempt hands back because its run is suspended.
 CREATE OR REPLACE FUNCTION perdure.hand_back(run uuid, token uuid, ending_ text, code_ integer, signal_ integer, detail_ text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -50,17 +40,17 @@ BEGIN
             count_ := r.disruptions;
         END IF;
     END IF;
-    r.delay := CASE WHEN count_ < 2 THEN 0 ELSE least(300, 2 ^ (least(count_, 20) - 2)) END;
+    r.delay := perdure.backoff_seconds(count_);
     IF r.cancel THEN
         state_ := 'cancelled';
     ELSIF ending_ = ANY (crash) AND r.crashes > r.backoff_limit THEN
         type_ := 'perdure.errors:BackoffLimitExceeded';
         message_ := format('%s attempts in a row ended in a crash without a new checkpoint (backoff limit %s); the last: %s',
                            r.crashes, r.backoff_limit, coalesce(left(detail_, 4096), ending_));
-    ELSIF r.disruptions > 20 THEN
+    ELSIF r.disruptions > perdure.disruption_limit() THEN
         type_ := 'perdure.errors:DisruptionLimitExceeded';
-        message_ := format('%s attempts in a row were disrupted before they had a new checkpoint (limit 20); the last: %s',
-                           r.disruptions, coalesce(left(detail_, 4096), ending_));
+        message_ := format('%s attempts in a row were disrupted before they had a new checkpoint (limit %s); the last: %s',
+                           r.disruptions, perdure.disruption_limit(), coalesce(left(detail_, 4096), ending_));
     END IF;
     IF type_ IS NOT NULL THEN
         state_ := 'failed';
@@ -78,5 +68,3 @@ BEGIN
     RETURN 0;
 END
 $$;
-
-UPDATE perdure.meta SET schema_version = 2;

@@ -1,4 +1,4 @@
--- The store's tables. Read with 0001_functions.sql: pods reach these tables through its functions alone.
+-- The store's tables. Pods reach them through the functions in ../functions alone.
 
 CREATE TABLE perdure.meta (
     only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -33,7 +33,15 @@ CREATE TABLE perdure.runs (
     error            json,
     created          timestamptz NOT NULL DEFAULT now(),
     started          timestamptz,
-    finished         timestamptz
+    finished         timestamptz,
+    disruptions      integer NOT NULL DEFAULT 0,
+    -- Since when the run's Workflow is known to be deleted.
+    gone             timestamptz,
+    -- Secret: what `perdure.random()` and `perdure.uuid4()` of this run are derived from.
+    seed             uuid NOT NULL DEFAULT gen_random_uuid(),
+    -- How long its code may clean up after a cancellation, as its workflow declares it, and until when it may.
+    cleanup_seconds  double precision,
+    cleanup_until    timestamptz
 );
 
 -- A queue's run is known by the name that its user gave it. A cluster's is known by its UID: a name may come back there.
@@ -41,6 +49,10 @@ CREATE UNIQUE INDEX runs_name ON perdure.runs (owner, namespace, name) WHERE own
 CREATE INDEX runs_pending ON perdure.runs (owner, available) WHERE state = 'pending';
 CREATE INDEX runs_live ON perdure.runs (process) WHERE state = 'running';
 CREATE INDEX runs_created ON perdure.runs (owner, created);
+-- A queue's runs are in none of these: they cost a worker nothing.
+CREATE INDEX runs_active ON perdure.runs (owner) WHERE owner LIKE 'cluster:%' AND state IN ('pending', 'running', 'waiting');
+CREATE INDEX runs_kept ON perdure.runs (owner) WHERE owner LIKE 'cluster:%' AND gone IS NULL;
+CREATE INDEX runs_gone ON perdure.runs (owner, gone) WHERE gone IS NOT NULL;
 
 -- No foreign key: it would lock the run's row a second time for each checkpoint.
 CREATE TABLE perdure.steps (
@@ -55,6 +67,8 @@ CREATE TABLE perdure.steps (
     error    json,
     started  timestamptz NOT NULL,
     finished timestamptz NOT NULL,
+    -- Of the call's arguments; NULL where the step does without.
+    fingerprint uuid,
     PRIMARY KEY (run_id, step_key)
 );
 

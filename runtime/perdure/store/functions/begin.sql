@@ -1,0 +1,47 @@
+-- Granted to: pods
+-- The first thing that a claimed attempt's process does; once. The process id tells a second start from a lost answer.
+CREATE OR REPLACE FUNCTION perdure.begin(
+    run uuid, token uuid, process_ uuid, client integer, host_ text, pid_ integer, pid_started_ bigint, node_ text, image_ text
+) RETURNS TABLE (
+    answer integer, schema_version integer, entrypoint text, input json, source json, name text, namespace text, owner text, attempt integer,
+    cancel boolean, suspend boolean, deadline_in double precision, system_identifier text, timeline text
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r perdure.runs%ROWTYPE;
+    m perdure.meta%ROWTYPE;
+    verdict integer := 0;
+BEGIN
+    SELECT * INTO m FROM perdure.meta;
+    SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = token FOR UPDATE;
+    IF NOT FOUND THEN
+        verdict := CASE WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END;
+    ELSIF client < m.oldest_client THEN
+        verdict := 8;
+    ELSIF r.begun AND r.process IS DISTINCT FROM process_ THEN
+        verdict := 7;
+    ELSIF r.begun THEN
+        verdict := 1;
+    END IF;
+    IF verdict = 0 THEN
+        r.timeline := perdure.timeline();
+        r.started := coalesce(r.started, clock_timestamp());
+        UPDATE perdure.runs SET begun = true, state = 'running', process = process_, timeline = r.timeline, started = r.started WHERE id = run;
+        UPDATE perdure.attempts SET begun = clock_timestamp(), process = left(host_, 1024) || ':' || pid_, node = left(node_, 1024), image = left(image_, 1024)
+        WHERE run_id = run AND attempt = r.attempt;
+        INSERT INTO perdure.processes (id, owner, claim, host, pid, pid_started)
+        VALUES (process_, r.owner, token, left(host_, 1024), pid_, pid_started_)
+        ON CONFLICT DO NOTHING;
+    END IF;
+    IF verdict > 1 THEN
+        RETURN QUERY SELECT verdict, m.schema_version, NULL, NULL::json, NULL::json, NULL, NULL, NULL, NULL::integer,
+                            NULL::boolean, NULL::boolean, NULL::double precision, NULL, NULL;
+    ELSE
+        RETURN QUERY SELECT verdict, m.schema_version, r.entrypoint, r.input, r.source, r.name, r.namespace, r.owner, r.attempt, r.cancel, r.suspend,
+                            r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision,
+                            (SELECT c.system_identifier::text FROM pg_control_system() c), r.timeline;
+    END IF;
+END
+$$;

@@ -1,0 +1,21 @@
+-- Granted to: pods
+-- Raise the counter of a process that runs one attempt, and learn what is asked of the run.
+CREATE OR REPLACE FUNCTION perdure.heartbeat(run uuid, token uuid, steps_done_ bigint, current_step_ text)
+RETURNS TABLE (answer integer, cancel boolean, suspend boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r record;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT process, cancel, suspend INTO r FROM perdure.runs WHERE id = run AND claim = token;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT CASE WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END, false, false;
+    ELSE
+        UPDATE perdure.processes SET counter = counter + 1, steps_done = steps_done_, current_step = left(current_step_, 512)
+        WHERE id = r.process AND claim = token;
+        RETURN QUERY SELECT 0, r.cancel, r.suspend;
+    END IF;
+END
+$$;
