@@ -20,7 +20,8 @@ from uuid import uuid4
 
 from .definitions import WorkflowDefinition, definition_of
 from .engine.attempt import Attempt, Facts
-from .engine.execute import Ending, execute, execute_async
+from .engine.ctrl_c import noted
+from .engine.execute import CtrlC, Ending, execute, execute_async
 from .engine.journal import Recorded
 from .engine.loop import RunLoop
 from .errors import HandedBack, UsageError
@@ -205,9 +206,12 @@ class DurableRun:
         memory = _Memory(stored, report, kill_after, kill_in)
         recorded = [replace(one, consumed=False) for one in stored.values()]
         facts = Facts(self._run_id, Claim(uuid4()), report.number, "test", definition.entrypoint, self._input)
-        ending = _run(definition, facts, recorded, memory, _Observer(report))
+        with noted():
+            ending = _run(definition, facts, recorded, memory, _Observer(report))
         if ending.signal is not None and ending.state is None and not memory.dead:
-            raise ending.signal  # Ctrl-C
+            if isinstance(ending.signal, CtrlC):
+                raise KeyboardInterrupt
+            raise ending.signal
         return replace(report, killed=memory.dead, state=None if memory.dead else ending.state), ending
 
 

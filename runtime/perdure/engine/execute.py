@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context
 from dataclasses import dataclass
-from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from ..context import CURRENT
@@ -20,16 +19,21 @@ from ..errors import (
 )
 from ..failures import Failure
 from .branch import Branch
+from .ctrl_c import interrupts
 from .foreign import end_fork
 
 if TYPE_CHECKING:
     from ..definitions import WorkflowDefinition
     from .attempt import Attempt
 
-__all__ = ["Ending", "execute", "execute_async"]
+__all__ = ["CtrlC", "Ending", "execute", "execute_async"]
 
 _UNWIND = 10.0
 """Seconds that the tasks of an ended attempt get to unwind before they are left behind."""
+
+
+class CtrlC(HandedBack):
+    """SIGINT has interrupted the workflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +100,9 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
 
 
 def _mind_ctrl_c(attempt: Attempt, raised: BaseException | None) -> None:
-    """Ctrl-C is no outcome of a run. Only the main thread gets it; raised elsewhere, it is the workflow's own error."""
-    if isinstance(raised, KeyboardInterrupt) and current_thread() is main_thread():
-        attempt.interrupt(HandedBack("interrupted"))
+    """Ctrl-C is no outcome of a run."""
+    if interrupts(raised):
+        attempt.interrupt(CtrlC("interrupted by SIGINT"))
 
 
 def _mind_fork(attempt: Attempt, raised: BaseException | None) -> None:

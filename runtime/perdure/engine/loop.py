@@ -19,6 +19,7 @@ from typing import Any, cast
 from ..context import CURRENT
 from ..errors import StepCallError
 from .branch import Branch
+from .ctrl_c import interrupts
 from .foreign import end_fork
 from .lane import Lane, LaneTimer
 
@@ -92,9 +93,11 @@ class RunLoop(asyncio.SelectorEventLoop):
         while True:
             try:
                 super().run_forever()
-            except SystemExit as error:
+            except (SystemExit, KeyboardInterrupt) as error:
+                if interrupts(error):
+                    raise
                 # Of a callback that no task carries, such as a timer of a step's. It ends nobody's runs.
-                said = "a callback raised SystemExit, which ends nothing in this loop"
+                said = f"a callback raised {type(error).__name__}, which ends nothing in this loop"
                 self.call_exception_handler({"message": said, "exception": error})
                 if not self._stop_asked:
                     continue

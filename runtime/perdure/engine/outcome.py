@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..context import CURRENT, StepContext
 from ..errors import ControlSignal, StepTimeout, UsageError, ValueNotStorable
 from ..failures import Failure
+from .ctrl_c import interrupts
 from .foreign import end_fork
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ def run_body(
                     return transaction(step, context, lambda: _value(step, context, args, kwargs), place)
                 value = _value(step, context, args, kwargs)
                 return _result(step, value, context)
-            except (ControlSignal, KeyboardInterrupt):
-                raise
             except BaseException as error:
+                if _ends_the_attempt(error):
+                    raise
                 pause = _pause(step, context, error)
                 if pause is None:
                     return failed(error, context.tries)
@@ -122,9 +123,9 @@ async def run_async_body(
                 if attempt.forked:
                     end_fork(f"step {step.name!r}", None)
                 return _result(step, value, context)
-            except (ControlSignal, KeyboardInterrupt):
-                raise
             except BaseException as error:
+                if _ends_the_attempt(error):
+                    raise
                 if attempt.forked:
                     end_fork(f"step {step.name!r}", error)
                 attempt.check()
@@ -145,6 +146,10 @@ async def run_async_body(
     finally:
         context.active = False
         CURRENT.reset(token)
+
+
+def _ends_the_attempt(error: BaseException) -> bool:
+    return isinstance(error, ControlSignal) or interrupts(error)
 
 
 def _value(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:

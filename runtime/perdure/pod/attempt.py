@@ -6,18 +6,20 @@ A superseded attempt ends its process on the spot, from whatever thread finds ou
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
 from perdure.engine.attempt import Attempt, Facts, Observer
-from perdure.engine.execute import Ending, execute, execute_async
+from perdure.engine.execute import CtrlC, Ending, execute, execute_async
 from perdure.entrypoints import load
 from perdure.errors import (
     DeadlineExceeded,
@@ -269,6 +271,8 @@ class _AttemptProcess:
         if ending.state is None:
             if isinstance(ending.signal, Superseded):
                 return ExitCode.SUPERSEDED
+            if isinstance(ending.signal, CtrlC):
+                _die_of_sigint()
             _say(f"the run is handed back: {ending.signal}")
             self._channel.finishing()
             return self._hand_back(str(ending.signal))
@@ -299,6 +303,20 @@ class _AttemptProcess:
     def _hand_back(self, why: str) -> ExitCode:
         answer = self._store.hand_back(self._environment.run_id, self._environment.claim, "handed back", detail=why)
         return ExitCode.SUPERSEDED if answer in (Answer.SUPERSEDED, Answer.GONE) else ExitCode.HANDED_BACK
+
+
+def _die_of_sigint() -> NoReturn:
+    """End as Python does of a SIGINT that nothing handled: a crash, which counts.
+
+    Who wants the attempt to stop tells the supervisor. A signal to this process alone is one that the workflow sent to
+    itself, most likely; handed back, the run would do so again, for ever.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    os._exit(128 + signal.SIGINT)
 
 
 _CODES = {"succeeded": ExitCode.SUCCEEDED, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}

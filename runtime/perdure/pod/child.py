@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from ..engine import ctrl_c
 from .channel import ChildChannel
 from .descendants import die_with_parent
 from .signals import HANDLED
@@ -75,7 +76,8 @@ def _empty_standard_input() -> None:
 
 def _default_signals() -> None:
     for number in HANDLED:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)
+    ctrl_c.install()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
 
