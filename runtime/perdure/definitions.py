@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, overload
 
 from .engine.branch import branch_here
 from .engine.steps import call, call_async
 from .errors import DefinitionError
+from .module_names import module_name
 from .names import RESERVED_PREFIX, check_name
 from .retry import Retry
 from .signature import Signature
@@ -124,18 +123,6 @@ def definition_of(workflow: object) -> WorkflowDefinition | None:
         return _registry.get(workflow)
     found = getattr(workflow, "definition", None)
     return found if isinstance(found, WorkflowDefinition) else None
-
-
-def module_name(name: str) -> str:
-    """The name under which another process imports a module: that of its file, for the one that was run as a script."""
-    if name != "__main__":
-        return name
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and spec.name:
-        return str(spec.name.removesuffix(".__main__"))
-    file = getattr(main, "__file__", None)
-    return Path(file).stem if file else name
 
 
 def workflow(function: Callable[P, R]) -> Callable[P, R]:

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from . import module_names
 from .definitions import StepDefinition, WorkflowDefinition, definition_of
 from .errors import EntrypointError
+from .module_names import find_module, name_in_package
 
 __all__ = ["ModuleFile", "import_module", "load", "locate"]
+
+_OURS = (__file__, module_names.__file__, importlib.__file__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +78,7 @@ def locate(place: str) -> ModuleFile:
         raise EntrypointError(f"{place} {what}: a workflow is named by its Python file, such as flows/bank.py:transfer")
     if file.suffix != ".py":
         raise EntrypointError(f"{place} is no Python file: its name does not end in .py")
-    folder, names = file.parent, [] if file.stem == "__init__" else [file.stem]
-    while (folder / "__init__.py").exists() and folder != folder.parent:
-        names.insert(0, folder.name)
-        folder = folder.parent
+    folder, names = name_in_package(file)
     if bad := [name for name in names if "." in name or not name.strip()]:
         raise EntrypointError(f"{place} cannot be imported by the name {bad[0]!r}: rename it to letters, digits and _")
     return ModuleFile(".".join(names), folder, file)
@@ -93,7 +94,7 @@ def import_module(where: ModuleFile) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        module = importlib.import_module(where.name)
+        module = find_module(where.name)
     except ModuleNotFoundError as error:
         if error.name is not None and (where.name == error.name or where.name.startswith(f"{error.name}.")):
             searched = ", ".join(path or os.getcwd() for path in sys.path if not path.endswith(".zip"))
@@ -127,7 +128,7 @@ def _import_failed(where: ModuleFile, error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and frame.filename not in (__file__, importlib.__file__)
+        if not frame.filename.startswith("<frozen") and frame.filename not in _OURS
     ]
     if frames and not isinstance(error, SyntaxError):
         last = frames[-1]

@@ -31,7 +31,10 @@ class Cli:
 
     def start(self, *arguments: str, **environment: str | None) -> Child:
         """Start a command."""
-        argv = [sys.executable, "-P", "-m", "perdure.cli", *arguments]
+        return self.command([sys.executable, "-P", "-m", "perdure.cli", *arguments], **environment)
+
+    def command(self, argv: list[str], **environment: str | None) -> Child:
+        """Start any command in the folder, on the same database."""
         return self._children.start(argv, cwd=self.folder, env={**self.environment, **environment})
 
     def __call__(self, *arguments: str, code: int = 0, **environment: str | None) -> Child:
