@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -32,9 +33,10 @@ class StepDefinition:
     Attributes:
         timeout: seconds for one try.
         database: whether the step runs in a transaction that commits with its checkpoint.
+        marked: what stands for it in the program; None for one without a decorator.
     """
 
-    __slots__ = ("codec", "database", "function", "is_async", "name", "retry", "timeout")
+    __slots__ = ("codec", "database", "function", "is_async", "marked", "name", "retry", "timeout")
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class StepDefinition:
         self.retry = retry
         self.timeout = timeout
         self.database = database
+        self.marked: object = None
         self.is_async = _is_async(_innermost(function))
         self.codec = ValueCodec.for_result(function, f"step {name!r}")
 
@@ -70,9 +73,10 @@ class WorkflowDefinition:
 
     Attributes:
         entrypoint: `module:function`, by which any process finds it again.
+        marked: what `@workflow` gave, which must be what the entrypoint names.
     """
 
-    __slots__ = ("_result", "_signature", "entrypoint", "function", "is_async")
+    __slots__ = ("_result", "_signature", "entrypoint", "function", "is_async", "marked")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         name = getattr(function, "__qualname__", "")
@@ -84,6 +88,7 @@ class WorkflowDefinition:
             )
         _refuse_generator(function, "workflow", name)
         self.function = function
+        self.marked: object = None
         self.is_async = inspect.iscoroutinefunction(function)
         self.entrypoint = f"{module_name(function.__module__)}:{name}"
         self._signature: Signature | None = None
@@ -93,6 +98,36 @@ class WorkflowDefinition:
     def findable(self) -> bool:
         """Whether another process can import the function by its entrypoint."""
         return "." not in self.entrypoint.partition(":")[2]
+
+    def check_reachable(self) -> None:
+        """See that its entrypoint names what `@workflow` gave: a run would leave out what was put around that.
+
+        Raises:
+            DefinitionError: something else is there.
+        """
+        if self.findable:
+            module = sys.modules.get(self.function.__module__)
+            self.check_outermost(getattr(module, self.entrypoint.partition(":")[2], self.marked))
+
+    def check_outermost(self, found: object) -> None:
+        """See that what the program has for this workflow is what `@workflow` gave.
+
+        Raises:
+            DefinitionError: it is something else.
+        """
+        if found is self.marked:
+            return
+        name = self.entrypoint.partition(":")[2]
+        if found is self.function:
+            raise DefinitionError(
+                f"workflow {self.entrypoint!r}: {name!r} is the function without @workflow, so no other process would"
+                f" find the workflow; write @workflow above `def {name}`"
+            )
+        raise DefinitionError(
+            f"workflow {self.entrypoint!r}: {name!r} is something else than what @workflow gave ({_described(found)}):"
+            " it was decorated again, and a run would leave that out without a word; put @workflow on top, above the"
+            " other decorators, or give them a function of their own that calls this one"
+        )
 
     @property
     def signature(self) -> Signature:
@@ -118,11 +153,18 @@ def registered() -> dict[str, WorkflowDefinition]:
 
 
 def definition_of(workflow: object) -> WorkflowDefinition | None:
-    """The definition of a marked function, or of an entrypoint that this process has registered."""
+    """The definition of a marked function, or of an entrypoint that this process has registered; None for others.
+
+    Raises:
+        DefinitionError: the marked function was decorated again.
+    """
     if isinstance(workflow, str):
         return _registry.get(workflow)
     found = getattr(workflow, "definition", None)
-    return found if isinstance(found, WorkflowDefinition) else None
+    if not isinstance(found, WorkflowDefinition):
+        return None
+    found.check_outermost(workflow)
+    return found
 
 
 def workflow(function: Callable[P, R]) -> Callable[P, R]:
@@ -152,6 +194,7 @@ def workflow(function: Callable[P, R]) -> Callable[P, R]:
 
         wrapper = inline
     wrapper.definition = definition
+    definition.marked = wrapper
     _registry[definition.entrypoint] = definition
     return wrapper  # type: ignore[no-any-return]
 
@@ -206,6 +249,7 @@ def _mark_step(
     )
     wrapper = _wrapper(definition)
     wrapper.definition = definition
+    definition.marked = wrapper
     return wrapper
 
 
@@ -243,13 +287,15 @@ def run_step(name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.
 def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Run a function as a step of this name, without a decorator; await it if the function is async.
 
-    A function that is a step already is run under this name, with its own policy.
+    A function that is a step already is run under this name, with its own policy; so is one that was decorated again,
+    a bound method or a `partial` of it, with all that is around the step.
     """
-    marked = getattr(function, "definition", None)
+    marked = getattr(_innermost(function), "definition", None)
     if isinstance(marked, StepDefinition):
-        definition = StepDefinition(
-            marked.function, name, retry=marked.retry, timeout=marked.timeout, database=marked.database
-        )
+        # Inside of the new step the marked one is a plain call.
+        inner = marked.function if function is marked.marked else function
+        definition = StepDefinition(inner, name, retry=marked.retry, timeout=marked.timeout, database=marked.database)
+        definition.is_async = definition.is_async or marked.is_async
     elif inspect.isfunction(function):
         definition = _definition_for(function, name)
     else:
@@ -279,6 +325,11 @@ def _innermost(function: Any) -> Any:
     while isinstance(function, functools.partial):
         function = function.func
     return function
+
+
+def _described(found: object) -> str:
+    name = getattr(found, "__qualname__", None)
+    return f"the function {name!r}" if inspect.isfunction(found) and name else f"a {type(found).__name__}"
 
 
 def _is_async(function: Any) -> bool:

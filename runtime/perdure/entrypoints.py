@@ -16,8 +16,8 @@ from types import ModuleType
 
 from . import module_names
 from .definitions import StepDefinition, WorkflowDefinition, definition_of
-from .errors import EntrypointError
-from .module_names import find_module, name_in_package
+from .errors import DefinitionError, EntrypointError
+from .module_names import find_module, module_name, name_in_package
 
 __all__ = ["ModuleFile", "import_module", "load", "locate"]
 
@@ -52,15 +52,26 @@ def load(reference: str) -> WorkflowDefinition:
     module = import_module(locate(place))
     if not hasattr(module, function):
         raise EntrypointError(f"{place!r} has no function {function!r}{_instead(module, function)}")
+    try:
+        return _definition_in(module, place, function)
+    except DefinitionError as error:
+        raise EntrypointError(str(error)) from error
+
+
+def _definition_in(module: ModuleType, place: str, function: str) -> WorkflowDefinition:
     found = getattr(module, function)
-    definition = definition_of(found) if not isinstance(found, str) else None
+    definition = None if isinstance(found, str) else definition_of(found)
     if definition is None:
+        hidden = definition_of(f"{module_name(module.__name__)}:{function}")
+        if hidden is not None:
+            hidden.check_outermost(found)
         raise EntrypointError(_no_workflow(place, function, found))
     if not definition.findable:
         raise EntrypointError(
             f"{function!r} in {place!r} was defined inside of something ({definition.entrypoint.partition(':')[2]}),"
             " where no other process could find it; define it at the top level of its module"
         )
+    definition.check_reachable()
     return definition
 
 
@@ -148,7 +159,7 @@ def _instead(module: ModuleType, function: str) -> str:
 
 
 def _is_workflow(value: object) -> bool:
-    return not isinstance(value, str) and definition_of(value) is not None
+    return isinstance(getattr(value, "definition", None), WorkflowDefinition)
 
 
 def _no_workflow(place: str, function: str, found: object) -> str:

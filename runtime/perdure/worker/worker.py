@@ -71,7 +71,7 @@ class Worker:
         """Work in the background, until `stop`.
 
         Raises:
-            UsageError: it works already, or there is no workflow to work on.
+            UsageError: it works already, there is no workflow to work on, or one was decorated again.
             SchemaMismatch: client and schema do not work together.
             StoreError: the store refuses. One that is away is waited for.
         """
@@ -83,6 +83,8 @@ class Worker:
         definitions = registered().values() if self._definitions is None else self._definitions
         if not definitions:
             raise UsageError("no workflow is known here: import the modules that mark them before the worker starts")
+        for one in definitions:
+            one.check_reachable()
         logs.install()
         settings = WorkerSettings(
             url=self._url,
@@ -116,7 +118,7 @@ class Worker:
         """Work until `stop` is called elsewhere or, in the main thread, SIGTERM or SIGINT comes; a second one hurries.
 
         Raises:
-            UsageError: there is no workflow to work on.
+            UsageError: there is no workflow to work on, or one was decorated again.
             SchemaMismatch: client and schema do not work together.
             StoreError: the store refuses. One that is away is waited for.
         """

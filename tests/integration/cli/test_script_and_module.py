@@ -9,7 +9,7 @@ import pytest
 from tests.harness.eventually import eventually
 from tests.integration.cli.conftest import Cli
 
-PROGRAM = '''
+PROGRAM = """
 import enum
 import os
 from perdure import Client, Worker, run_step, step, workflow
@@ -64,7 +64,7 @@ def main() -> list[object]:
 if __name__ == "__main__":
     with Worker(lease=2), Client() as client:
         print(client.start(main, id="x").result(20))
-'''
+"""
 
 
 @pytest.mark.parametrize("package", ["", "bank/"], ids=["file", "file of a package"])
