@@ -23,7 +23,7 @@ __all__ = ["Branch", "branch_here"]
 class Branch:
     """One branch. `task` or `thread` is who may call its steps."""
 
-    __slots__ = ("attempt", "cancel_pending", "children", "counts", "loop", "path", "task", "thread")
+    __slots__ = ("attempt", "cancel_message", "cancel_pending", "children", "counts", "loop", "path", "task", "thread")
 
     def __init__(self, attempt: Attempt, path: str = "") -> None:
         self.attempt = attempt
@@ -34,6 +34,7 @@ class Branch:
         self.thread: int | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.cancel_pending = False
+        self.cancel_message: object = None
 
     def child(self) -> Branch:
         """The next branch that this one creates."""

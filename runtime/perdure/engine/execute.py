@@ -83,8 +83,7 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
     value: object = None
     raised: BaseException | None = attempt.signal
     if main.done():
-        raised = asyncio.CancelledError() if main.cancelled() else main.exception()
-        value = main.result() if raised is None else None
+        value, raised = _result(main)
         _mind_ctrl_c(attempt, raised)
     try:
         return _ending(
@@ -97,6 +96,13 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
     finally:
         _close(attempt)
         await _unwind(attempt)
+
+
+def _result(main: asyncio.Task[object]) -> tuple[object, BaseException | None]:
+    try:
+        return main.result(), None
+    except BaseException as error:
+        return None, error
 
 
 def _mind_ctrl_c(attempt: Attempt, raised: BaseException | None) -> None:

@@ -68,10 +68,12 @@ class Lane:
         "_completions",
         "_last_clock",
         "_live",
+        "_looking",
         "_loop",
         "_ordinal",
         "_origin",
         "_pumping",
+        "_ran",
         "_replayed",
         "_spins",
         "_stuck",
@@ -122,6 +124,9 @@ class Lane:
         self._armed: asyncio.TimerHandle | None = None
         self._spins = 0
         self._pumping = False
+        self._looking: dict[object, int] = {}
+        """Callbacks that only look, each with what `_ran` was when it last did."""
+        self._ran = 0
 
     @property
     def lone(self) -> bool:
@@ -208,6 +213,7 @@ class Lane:
     def leave(self) -> None:
         """A callback of the run's tasks, which `busy` counts, ran or was cancelled."""
         self.busy -= 1
+        self._ran += 1
         if not self.busy:
             self._spins = 0
             self.pump()
@@ -216,6 +222,22 @@ class Lane:
             if self._spins > _SPINS:
                 self._spins = 0
                 self.pump(force=True)
+
+    def looks(self, callback: object) -> None:
+        """A callback that only looks for something to do has looked, and will look again."""
+        self._looking[callback] = self._ran
+
+    def looked(self, callback: object) -> None:
+        """That callback ran again, or was cancelled."""
+        self._looking.pop(callback, None)
+        if self.rests():
+            self.pump()
+
+    def rests(self) -> bool:
+        """Whether nothing of the run can go on without an event."""
+        if self.busy or self.running:
+            return False
+        return not self._looking or all(seen == self._ran for seen in self._looking.values())
 
     def add_timer(
         self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
@@ -262,7 +284,7 @@ class Lane:
                 return
             self._pumping = True
             try:
-                while force or not (self.busy or self.running):
+                while force or self.rests():
                     force = False
                     if not self._next():
                         break

@@ -36,24 +36,49 @@ class RunHandle(asyncio.Handle):
     _lane: Lane | None
 
     def _run(self) -> None:
+        loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
         lane, self._lane = self._lane, None
         raised: BaseException | None = None
+        loop.runs = self
         try:
             super()._run()
         except (SystemExit, KeyboardInterrupt) as error:
             # The task that raised it carries it; another run's tasks in this loop are not to end with it.
             raised = error
-        if cast("RunLoop", self._loop).forked:  # type: ignore[attr-defined]
+        finally:
+            loop.runs = None
+        if loop.forked:
             end_fork("a task of the workflow", raised)
         if lane is not None:
-            lane.leave()
+            self._leave(lane)
 
     def cancel(self) -> None:
         super().cancel()
         lane, self._lane = self._lane, None
         if lane is not None:
             loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
-            loop.call_soon(lane.leave, context=loop.outside)
+            loop.call_soon(self._leave, lane, context=loop.outside)
+
+    def _leave(self, lane: Lane) -> None:
+        lane.leave()
+
+    def asks_again_for(self, callback: Callable[..., object]) -> bool:
+        """Whether `callback`, given to the loop by this callback, is this one once more. A task's own steps are not."""
+        own = self._callback  # type: ignore[attr-defined]
+        return own == callback and not isinstance(getattr(own, "__self__", None), asyncio.Task)
+
+
+class LookHandle(RunHandle):
+    """A callback that gives itself to the loop again and again, to look whether there is something to do.
+
+    A cancelled scope of anyio does so, to cancel what its tasks wait for next. It does not keep the run from coming to
+    rest, once it has seen all that the run did.
+    """
+
+    __slots__ = ()
+
+    def _leave(self, lane: Lane) -> None:
+        lane.looked(self)
 
 
 class BranchTask(asyncio.Task[Any]):
@@ -66,7 +91,13 @@ class BranchTask(asyncio.Task[Any]):
         # asyncio keeps tasks in sets from the start.
         self.branch = branch
         self.number = branch.attempt.next_task_number()
+        self.cancel_message: Any = None
+        """Of the last cancellation. asyncio forgets it where something else is raised on its way."""
         super().__init__(coro, **options)
+
+    def cancel(self, msg: Any = None) -> bool:
+        self.cancel_message = msg
+        return super().cancel(msg)
 
     def __hash__(self) -> int:
         return self.number
@@ -85,6 +116,8 @@ class RunLoop(asyncio.SelectorEventLoop):
         self._thread = get_ident()
         self._foreseen: dict[int, BranchTask] = {}
         self._stop_asked = False
+        self.runs: RunHandle | None = None
+        """The callback of a run's task that runs now."""
         self.forked = False
         """Whether this is a copy, in a process that was forked by one of its callbacks."""
 
@@ -124,12 +157,18 @@ class RunLoop(asyncio.SelectorEventLoop):
         if current is None:
             handle = asyncio.Handle(callback, args, self, context)
         else:
-            handle = RunHandle(callback, args, self, context)
-            if current.__class__ is Branch:
+            runs = self.runs
+            if current.__class__ is not Branch:
+                handle = RunHandle(callback, args, self, context)
+                handle._lane = None
+            elif runs is not None and runs.asks_again_for(callback):
+                handle = LookHandle(callback, args, self, context)
+                handle._lane = lane = current.attempt.lane
+                lane.looks(handle)
+            else:
+                handle = RunHandle(callback, args, self, context)
                 handle._lane = lane = current.attempt.lane
                 lane.busy += 1
-            else:
-                handle._lane = None
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
@@ -219,6 +258,10 @@ class RunLoop(asyncio.SelectorEventLoop):
         continues: bool = False,
     ) -> BranchTask:
         attempt = branch.attempt
+        if "anyio" in sys.modules:
+            from .anyio_scopes import keep_order  # which most processes do without
+
+            keep_order()
         context = copy_context() if context is None else context.copy()
         context.run(CURRENT.set, branch)
         task = BranchTask(coro, branch, loop=self, name=name, context=context)

@@ -22,17 +22,22 @@ if TYPE_CHECKING:
     from .attempt import Attempt
     from .place import Place
 
-__all__ = ["Outcome", "failed", "run_async_body", "run_body"]
+__all__ = ["Outcome", "cancelled_error", "failed", "run_async_body", "run_body"]
 
 
 @dataclass(slots=True, eq=False)
 class Outcome:
-    """A step's final outcome: `result` or `error` as JSON text, or neither (cancelled); `stored`: the store has it."""
+    """A step's final outcome: `result` or `error` as JSON text, or neither (cancelled).
+
+    `message` is that of the cancellation. It is not stored: what cancels on replay gives it again. `stored`: the store
+    has the outcome.
+    """
 
     result: str | None = None
     error: str | None = None
     value: object = None
     raised: BaseException | None = None
+    message: object = None
     stored: bool = False
     tries: int = 1
     ordinal: int = 0
@@ -41,6 +46,15 @@ class Outcome:
     @property
     def cancelled(self) -> bool:
         return self.result is None and self.error is None
+
+
+def cancelled_error(message: object) -> asyncio.CancelledError:
+    """What asyncio raises for a cancellation with this message: libraries know their own by it."""
+    return asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
+
+
+def _message(error: asyncio.CancelledError) -> object:
+    return error.args[0] if error.args else None
 
 
 def failed(error: BaseException, tries: int) -> Outcome:
@@ -130,7 +144,7 @@ async def run_async_body(
                     end_fork(f"step {step.name!r}", error)
                 attempt.check()
                 if isinstance(error, asyncio.CancelledError) and task.cancelling() > asked:
-                    return Outcome(tries=context.tries)
+                    return Outcome(tries=context.tries, message=_message(error))
                 pause = _pause(step, context, error)
                 if pause is None:
                     return failed(error, context.tries)
@@ -139,10 +153,10 @@ async def run_async_body(
             try:
                 await asyncio.sleep(pause)
                 await attempt.enter_async_step()
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as error:
                 attempt.check()
                 attempt.enter_step()
-                return Outcome(tries=context.tries)
+                return Outcome(tries=context.tries, message=_message(error))
     finally:
         context.active = False
         CURRENT.reset(token)

@@ -14,8 +14,9 @@ from ..store.checkpoints import Settled
 from .branch import Branch
 from .journal import Recorded
 from .lane import Delivery
-from .outcome import Outcome, failed, run_async_body, run_body
+from .outcome import Outcome, cancelled_error, failed, run_async_body, run_body
 from .place import Place
+from .steadfast import SteadfastFuture
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
@@ -118,6 +119,28 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     if not outcome.stored:
         place.take(outcome)
     turn.delivery = place.delivery
+    await _store_async(step, branch, key, outcome, started, turn)
+    if turn.settled is not None:
+        attempt.judge(turn.settled, key)
+    if place.alone:
+        lane.passed(outcome.clock)
+    attempt.finished(key, outcome, started)
+    if outcome.cancelled:
+        raise cancelled_error(outcome.message)
+    if turn.cancelled:
+        _keep_cancel(branch, turn.message)
+    elif task.cancelling() > asked:
+        _keep_cancel(branch, getattr(task, "cancel_message", None))
+    if outcome.raised is not None:
+        raise outcome.raised
+    return outcome.value
+
+
+async def _store_async(
+    step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int, turn: _Turn
+) -> None:
+    """Commit an outcome, where that is not done, and wait for its turn. One that Postgres refuses becomes an error."""
+    attempt = branch.attempt
     committer = attempt.loop_committer
     assert committer is not None
     if outcome.stored:
@@ -130,18 +153,9 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
         again = _Turn(branch)
         committer.submit(attempt.checkpoint(key, step.name, outcome, started), again.settle)
         await again.come()
-        turn.settled, turn.cancelled = again.settled, turn.cancelled or again.cancelled
-    if turn.settled is not None:
-        attempt.judge(turn.settled, key)
-    if place.alone:
-        lane.passed(outcome.clock)
-    attempt.finished(key, outcome, started)
-    if outcome.cancelled:
-        raise asyncio.CancelledError
-    _keep_cancel(branch, cancelled=turn.cancelled or task.cancelling() > asked)
-    if outcome.raised is not None:
-        raise outcome.raised
-    return outcome.value
+        turn.settled = again.settled
+        if again.cancelled and not turn.cancelled:
+            turn.cancelled, turn.message = True, again.message
 
 
 async def _replay_async(step: StepDefinition, branch: Branch, recorded: Recorded, turn: _Turn) -> object:
@@ -155,15 +169,16 @@ async def _replay_async(step: StepDefinition, branch: Branch, recorded: Recorded
         lane.passed(recorded.clock)
     if recorded.cancelled:
         branch.attempt.replayed(recorded.key, recorded)
-        raise asyncio.CancelledError
-    _keep_cancel(branch, cancelled=turn.cancelled)
+        raise cancelled_error(turn.message)
+    if turn.cancelled:
+        _keep_cancel(branch, turn.message)
     return _replayed(step, branch, recorded)
 
 
 class _Turn:
     """An async step's wait for its outcome's turn. A cancellation meanwhile is noted and does not end the wait."""
 
-    __slots__ = ("branch", "came", "cancelled", "delivery", "future", "settled")
+    __slots__ = ("branch", "came", "cancelled", "delivery", "future", "message", "settled")
 
     def __init__(self, branch: Branch) -> None:
         self.branch = branch
@@ -172,6 +187,8 @@ class _Turn:
         self.settled: Settled | None = None
         self.came = False
         self.cancelled = False
+        self.message: Any = None
+        """Of the first cancellation."""
 
     def wake(self) -> None:
         self.came = True
@@ -189,16 +206,25 @@ class _Turn:
     async def come(self) -> None:
         attempt = self.branch.attempt
         assert attempt.loop is not None
-        while not self.came:
-            self.future = attempt.loop.create_future()
+        if not self.came:
+            self.future = SteadfastFuture(attempt.loop, self._note_cancel)
             try:
                 await self.future
             except asyncio.CancelledError:
+                # One that came before the wait did; asyncio keeps it for the first wait.
                 attempt.check()
-                self.cancelled = True
-                if self.delivery is not None and not self.came:
-                    attempt.lane.cancel_requested(self.delivery)
+                self._note_cancel(getattr(self.branch.task, "cancel_message", None))
+                await self.come()
         attempt.check()
+
+    def _note_cancel(self, message: Any) -> bool:
+        if self.branch.attempt.signal is not None:
+            return True
+        if not self.cancelled:
+            self.cancelled, self.message = True, message
+        if self.delivery is not None and not self.came:
+            self.branch.attempt.lane.cancel_requested(self.delivery)
+        return False
 
 
 def _enter(step: StepDefinition, branch: Branch) -> tuple[str, Recorded | None]:
@@ -236,19 +262,18 @@ def _raise_pending_cancel(branch: Branch) -> None:
         branch.cancel_pending = False
         if branch.task is not None and branch.task.cancelling():
             branch.attempt.check()
-            raise asyncio.CancelledError
+            raise cancelled_error(branch.cancel_message)
 
 
-def _keep_cancel(branch: Branch, *, cancelled: bool) -> None:
+def _keep_cancel(branch: Branch, message: Any) -> None:
     """A cancellation that came while an outcome was on its way takes effect at the branch's next wait.
 
     The outcome is in the store, so the step did not end cancelled; and a cancellation must not get lost.
     """
-    if cancelled:
-        branch.cancel_pending = True
-        loop = branch.attempt.loop
-        assert loop is not None
-        loop.call_soon(_push_cancel, branch)
+    branch.cancel_pending, branch.cancel_message = True, message
+    loop = branch.attempt.loop
+    assert loop is not None
+    loop.call_soon(_push_cancel, branch)
 
 
 def _push_cancel(branch: Branch) -> None:
@@ -265,4 +290,4 @@ def _push_cancel(branch: Branch) -> None:
         loop.call_soon(_push_cancel, branch)
         return
     branch.cancel_pending = False
-    waits_for.cancel()
+    waits_for.cancel(branch.cancel_message)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..context import CURRENT, StepContext
@@ -46,6 +47,7 @@ from ..store.transactions import (
     marked_checkpoint,
 )
 from ..store.wire import Parameters, WireError
+from .steadfast import SteadfastFuture
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
@@ -489,8 +491,17 @@ async def _carry_out_async(
 
 async def _sealed(work: Coroutine[Any, Any, T]) -> T:
     """Carry something out to its end. A cancellation meanwhile stays on record with the task, and does not end it."""
-    task = asyncio.get_running_loop().create_task(work)
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
     while not task.done():
+        ended = SteadfastFuture(loop, lambda _: False)
+        task.add_done_callback(partial(_tell, ended))
+        # A cancellation from before this wait is raised by its first one.
         with suppress(asyncio.CancelledError):
-            await asyncio.wait({task})
+            await ended
     return task.result()
+
+
+def _tell(ended: asyncio.Future[None], _: object) -> None:
+    if not ended.done():
+        ended.set_result(None)
