@@ -100,7 +100,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
             f"step {step.name!r} is async and was called in a sync workflow or in a thread: make the workflow async,"
             " or the step sync"
         )
-    _raise_pending_cancel(branch)
+    await _take_cancel(branch)
     key, recorded = _enter(step, branch)
     attempt = branch.attempt
     lane = attempt.lane
@@ -255,6 +255,14 @@ def _refused(outcome: Outcome, refusal: ValueNotStorable) -> bool:
     instead = failed(refusal, outcome.tries)
     outcome.result, outcome.value, outcome.error, outcome.raised = None, None, instead.error, instead.raised
     return True
+
+
+async def _take_cancel(branch: Branch) -> None:
+    """Let a cancellation that is on its way to the branch strike before its step begins, live and on replay."""
+    _raise_pending_cancel(branch)
+    if branch.task._must_cancel:  # type: ignore[union-attr]
+        # The task cancelled itself. asyncio raises that at its next wait.
+        await asyncio.sleep(0)
 
 
 def _raise_pending_cancel(branch: Branch) -> None:
