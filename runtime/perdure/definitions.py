@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import types
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar, overload
 
 from .engine.branch import branch_here
 from .engine.steps import call, call_async
 from .errors import DefinitionError
+from .hints import remember_names
 from .module_names import module_name
 from .names import RESERVED_PREFIX, check_name
 from .retry import Retry
@@ -34,9 +36,10 @@ class StepDefinition:
         timeout: seconds for one try.
         database: whether the step runs in a transaction that commits with its checkpoint.
         marked: what stands for it in the program; None for one without a decorator.
+        entered: whether its hint has been resolved, which is done before its body runs for the first time.
     """
 
-    __slots__ = ("codec", "database", "function", "is_async", "marked", "name", "retry", "timeout")
+    __slots__ = ("codec", "database", "entered", "function", "is_async", "marked", "name", "retry", "timeout")
 
     def __init__(
         self,
@@ -64,8 +67,20 @@ class StepDefinition:
         self.timeout = timeout
         self.database = database
         self.marked: object = None
+        self.entered = False
         self.is_async = _is_async(_innermost(function))
         self.codec = ValueCodec.for_result(function, f"step {name!r}")
+
+    def enter(self) -> None:
+        """Resolve the hint of its result, so that one which cannot be is an error before anything was done.
+
+        Not when it is defined: names of classes further down in the module are not there yet.
+
+        Raises:
+            DefinitionError: the hint cannot be evaluated, or is none that values can be read by.
+        """
+        self.codec.prepare()
+        self.entered = True
 
 
 class WorkflowDefinition:
@@ -177,6 +192,8 @@ def workflow(function: Callable[P, R]) -> Callable[P, R]:
         DefinitionError: it cannot be one.
     """
     definition = WorkflowDefinition(function)
+    if not definition.findable:
+        remember_names(function, _defining_frame())
     definition.signature  # noqa: B018  refused here and not at the first run
 
     if definition.is_async:
@@ -247,6 +264,8 @@ def _mark_step(
     definition = StepDefinition(
         function, name or step_name_of(function), retry=retry, timeout=timeout, database=database
     )
+    if "<locals>" in getattr(function, "__qualname__", ""):
+        remember_names(function, _defining_frame())
     wrapper = _wrapper(definition)
     wrapper.definition = definition
     definition.marked = wrapper
@@ -306,7 +325,17 @@ def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: A
 
 @functools.lru_cache(maxsize=1024)
 def _definition_for(function: Callable[..., Any], name: str) -> StepDefinition:
+    if "<locals>" in function.__qualname__:
+        remember_names(function, _defining_frame())
     return StepDefinition(function, name)
+
+
+def _defining_frame() -> types.FrameType | None:
+    """The frame from which this module was called."""
+    frame: types.FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to it
+    while frame is not None and frame.f_globals is globals():
+        frame = frame.f_back
+    return frame
 
 
 def step_name_of(function: Callable[..., Any]) -> str:

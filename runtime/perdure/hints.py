@@ -6,16 +6,22 @@ Only the hint that is asked for is evaluated, so an annotation that cannot be im
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import functools
 import inspect
 import itertools
+import sys
 import types
 import typing
 from collections.abc import Callable
+from typing import Any, Final
 
 from .errors import DefinitionError
 
-__all__ = ["parameter_hint", "result_hint", "says_nothing", "spell", "suggest"]
+__all__ = ["parameter_hint", "remember_names", "result_hint", "says_nothing", "spell", "suggest"]
+
+_NAMES: Final = "__perdure_names__"
+"""Where a function keeps what `remember_names` found."""
 
 _SHOWN = 4
 """Members of a tuple or a union that a suggestion spells out."""
@@ -47,39 +53,74 @@ def parameter_hint(function: Callable[..., object], name: str, owner: str) -> ob
 
 
 def _hint(function: Callable[..., object], name: str, owner: str) -> object:
+    function = _plain_function(function)
+    annotation = getattr(function, "__annotations__", {}).get(name, typing.Any)
+    if annotation is inspect.Signature.empty:
+        return typing.Any
+    holder = types.SimpleNamespace(__annotations__={name: annotation})
+    try:
+        found = typing.get_type_hints(holder, getattr(function, "__globals__", {}), _names_around(function), True)
+    except Exception as error:
+        what = "result" if name == "return" else f"argument {name!r}"
+        raise DefinitionError(
+            f"{owner}: the annotation of its {what}, {annotation!r}, cannot be evaluated ({type(error).__name__}:"
+            f" {error}); it decides how the value is read back, so its names must be there at run time: import"
+            " them outside `if TYPE_CHECKING:`, and define a class at the top of its module, or before the function"
+            " that names it"
+        ) from error
+    hint: object = found[name]
+    return hint
+
+
+def remember_names(function: Callable[..., object], frame: types.FrameType | None) -> None:
+    """Keep what the annotations of a function inside of a function name there: its closure has only what its code uses.
+
+    `frame` is the one that defines it. Only annotations that are text, and names that the frame has by now, count.
+    """
+    function = _plain_function(function)
+    names: set[str] = set()
+    for annotation in getattr(function, "__annotations__", {}).values():
+        if isinstance(annotation, str):
+            with contextlib.suppress(SyntaxError, ValueError):
+                names.update(compile(annotation, "<annotation>", "eval", dont_inherit=True).co_names)
+    if names and frame is not None and frame.f_locals is not frame.f_globals:
+        there = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
+        if there:
+            function.__dict__[_NAMES] = there
+
+
+def _plain_function(function: Any) -> Any:
+    """The function whose annotations count: what is inside of partials and wrappers, or a class's `__call__`."""
     while isinstance(function, functools.partial):
         function = function.func
     function = inspect.unwrap(function)
     if not isinstance(function, types.FunctionType | types.MethodType):
         # An object that is called like a function: what runs is its class's method.
         function = getattr(type(function), "__call__", function)  # noqa: B004 - not asked, but taken
-    annotation = getattr(function, "__annotations__", {}).get(name, typing.Any)
-    if annotation is inspect.Signature.empty:
-        return typing.Any
-    holder = types.SimpleNamespace(__annotations__={name: annotation})
-    try:
-        found = typing.get_type_hints(holder, getattr(function, "__globals__", {}), _closure(function), True)
-    except Exception as error:
-        what = "result" if name == "return" else f"argument {name!r}"
-        raise DefinitionError(
-            f"{owner}: the annotation of its {what}, {annotation!r}, cannot be evaluated ({type(error).__name__}:"
-            f" {error}); it decides how the value is read back, so its names must be importable at run time: import"
-            " them outside `if TYPE_CHECKING:` and define classes at the top of their module"
-        ) from error
-    hint: object = found[name]
-    return hint
+    return function
 
 
-def _closure(function: object) -> dict[str, object]:
-    """Names of the enclosing functions that the function uses, for annotations that name local classes."""
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+def _names_around(function: Any) -> dict[str, object]:
+    """Names that annotations may use besides those of the module.
+
+    Those of the function that it was defined in, its class's and its own type parameters, and what its closure has.
+    """
     scope: dict[str, object] = {}
-    for name, cell in zip(names, getattr(function, "__closure__", None) or (), strict=False):
-        try:
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    holder: object = module
+    for part in getattr(function, "__qualname__", "").split(".")[:-1]:
+        holder = getattr(holder, part, None)
+        if not isinstance(holder, type):
+            break
+        scope |= {one.__name__: one for one in getattr(holder, "__type_params__", ())}
+        # As in the body of the class, where annotations that are no text were evaluated.
+        scope |= {name: value for name, value in vars(holder).items() if isinstance(value, type)}
+    scope |= getattr(function, "__dict__", {}).get(_NAMES, {})
+    code = getattr(function, "__code__", None)
+    for name, cell in zip(getattr(code, "co_freevars", ()), getattr(function, "__closure__", None) or (), strict=False):
+        with contextlib.suppress(ValueError):  # not assigned yet
             scope[name] = cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
-    return scope
+    return scope | {one.__name__: one for one in getattr(function, "__type_params__", ())}
 
 
 def says_nothing(hint: object) -> bool:

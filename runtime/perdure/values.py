@@ -82,6 +82,15 @@ class ValueCodec:
         """For values of the type `hint`."""
         return cls(lambda: hint, owner)
 
+    def prepare(self) -> None:
+        """Resolve the hint now.
+
+        Raises:
+            DefinitionError: it cannot be evaluated, or is none that values can be read by.
+        """
+        if self._fast is None:
+            self._build()
+
     def encode(self, value: object) -> tuple[str, object]:
         """JSON text of a value, and the value as readers get it: a fresh copy, or itself if it is immutable.
 

@@ -57,7 +57,7 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     value: object = None
     raised: BaseException | None = None
     try:
-        args, kwargs = definition.signature.decode(attempt.facts.input)
+        args, kwargs = _entered(definition, attempt)
         value = context.run(definition.function, *args, **kwargs)
     except BaseException as error:
         raised = error
@@ -116,8 +116,19 @@ def _mind_fork(attempt: Attempt, raised: BaseException | None) -> None:
         end_fork("the workflow", raised)
 
 
+def _entered(definition: WorkflowDefinition, attempt: Attempt) -> tuple[tuple[object, ...], dict[str, object]]:
+    """The arguments. The hint of the result is resolved as well, before the workflow does anything.
+
+    Raises:
+        InputError: the input does not fit the function.
+        DefinitionError: a hint cannot be evaluated.
+    """
+    definition.result.prepare()
+    return definition.signature.decode(attempt.facts.input)
+
+
 async def _main(definition: WorkflowDefinition, attempt: Attempt) -> object:
-    args, kwargs = definition.signature.decode(attempt.facts.input)
+    args, kwargs = _entered(definition, attempt)
     try:
         return await definition.function(*args, **kwargs)
     except BaseException as error:

@@ -167,6 +167,8 @@ def _ends_the_attempt(error: BaseException) -> bool:
 
 
 def _value(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    if not step.entered:
+        step.enter()
     if step.timeout is None:
         return _called(step, context.branch.attempt, args, kwargs)
     return _in_time(step, context, args, kwargs)
@@ -185,6 +187,8 @@ def _called(step: StepDefinition, attempt: Attempt, args: tuple[Any, ...], kwarg
 
 
 def _async_value(step: StepDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[object]:
+    if not step.entered:
+        step.enter()
     body: Awaitable[object] = step.function(*args, **kwargs)
     return body if step.timeout is None else _in_time_async(step, body)
 

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ..context import StepContext
-from ..errors import NondeterminismError, StepCallError, ValueNotReadable, ValueNotStorable
+from ..errors import DefinitionError, NondeterminismError, StepCallError, ValueNotReadable, ValueNotStorable
 from ..failures import Failure
 from ..store.checkpoints import Settled
 from .branch import Branch
@@ -244,7 +244,7 @@ def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> objec
     assert recorded.result is not None
     try:
         return step.codec.decode(recorded.result)
-    except ValueNotReadable as error:
+    except (ValueNotReadable, DefinitionError) as error:
         raise branch.attempt.stop(error) from error
 
 
