@@ -6,6 +6,7 @@ Outside of a run they are empty, so that a format which names them works everywh
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from threading import Lock
 
@@ -14,6 +15,7 @@ from .context import CURRENT, StepContext
 __all__ = ["install"]
 
 _lock = Lock()
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001
 _installed: Callable[..., logging.LogRecord] | None = None
 
 

@@ -32,6 +32,7 @@ __all__ = ["end_fork", "watch"]
 
 _attempts: WeakSet[Attempt] = WeakSet()
 _installed = threading.Lock()
+os.register_at_fork(after_in_child=_installed._at_fork_reinit)  # type: ignore[attr-defined]
 _watching = False
 
 

@@ -13,6 +13,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
+from ..forks import close_in_children
 
 __all__ = ["Fault", "classify", "connect", "conninfo", "database_url", "storable", "translated", "with_defaults"]
 
@@ -129,7 +130,9 @@ def connect(url: str, application_name: str = "perdure") -> psycopg.Connection[t
     Raises:
         psycopg.Error: the server does not take it.
     """
-    return psycopg.connect(conninfo(url, application_name), autocommit=True, prepare_threshold=None)
+    connection = psycopg.connect(conninfo(url, application_name), autocommit=True, prepare_threshold=None)
+    close_in_children(connection.pgconn)
+    return connection
 
 
 def storable(text: str | None) -> str | None:

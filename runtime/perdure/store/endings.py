@@ -21,6 +21,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from ..errors import PerdureError, RunNotFound
+from ..forks import renew_in_children
 from .connection import Fault, classify, translated
 from .records import Ending, RunState
 from .runs import open_checked
@@ -60,11 +61,19 @@ class EndingWatch:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._begin()
+        renew_in_children(self)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._waits: list[_Wait] = []
         self._thread: threading.Thread | None = None
         self._closed = False
         self._wake = -1
+
+    def renew(self) -> None:
+        """In a forked child, where neither the thread is nor anybody who waits for it."""
+        self._begin()
 
     def watch(self, run: UUID, owner: str) -> Future[Ending]:
         """A future of how a run ends; cancel it to stop waiting.

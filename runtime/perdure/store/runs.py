@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from ..forks import renew_in_children
 from .connection import Fault, classify, connect, translated
 from .opener import Backoff
 from .records import MANIFEST_OWNER, AttemptInfo, RunDetail, RunFilter, RunInfo, RunState, StepInfo, owner_of
@@ -102,6 +103,12 @@ class RunStore:
         self._patience = patience
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """In a forked child: the next call opens a connection of its own."""
+        self._lock = threading.Lock()
+        self._drop()
 
     def close(self) -> None:
         """End the connection; the next call opens another."""

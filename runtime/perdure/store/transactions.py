@@ -21,6 +21,7 @@ from psycopg.abc import PQGen
 from psycopg.rows import tuple_row
 
 from ..errors import TransactionError
+from ..forks import close_in_children
 from .connection import Fault, classify, conninfo
 from .statements import statement
 from .wire import Parameters, WireError
@@ -294,9 +295,11 @@ class StepConnection(_Guard, psycopg.Connection[Any]):
         """
         try:
             # BEGIN is ours: psycopg, too, must not begin another transaction where the first was ended.
-            return cls.connect(conninfo(url), autocommit=True, prepare_threshold=None)
+            connection = cls.connect(conninfo(url), autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
             raise _connect_error(error) from error
+        close_in_children(connection.pgconn)
+        return connection
 
     def ask(self, query: Query) -> Row | None:
         """Execute a statement of our own.
@@ -362,9 +365,11 @@ class AsyncStepConnection(_Guard, psycopg.AsyncConnection[Any]):
     async def open(cls, url: str) -> AsyncStepConnection:
         """As `StepConnection.open`."""
         try:
-            return await cls.connect(conninfo(url), autocommit=True, prepare_threshold=None)
+            connection = await cls.connect(conninfo(url), autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
             raise _connect_error(error) from error
+        close_in_children(connection.pgconn)
+        return connection
 
     async def ask(self, query: Query) -> Row | None:
         """As `StepConnection.ask`."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 from .. import logs
 from ..definitions import WorkflowDefinition, definition_of, registered
 from ..errors import UsageError
+from ..forks import renew_in_children
 from ..names import check_name
 from ..store.connection import database_url
 from ..store.records import owner_of
@@ -24,6 +25,9 @@ __all__ = ["Worker"]
 _GRACE = 20.0
 _AT_EXIT = 2.0
 _SIGNAL_POLL = 0.5
+
+_parents: list[Dispatcher] = []
+"""Copies of what a parent of this process works with. Kept, so that nothing is ended here as it is dropped."""
 
 
 class Worker:
@@ -66,6 +70,18 @@ class Worker:
         self._threads = threads
         self._lease = lease
         self._dispatcher: Dispatcher | None = None
+        self._handlers: dict[int, Any] = {}
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """In a forked child: the runs and their threads are the parent's. This worker may be started here as well."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+        if self._dispatcher is not None:
+            atexit.unregister(self.stop)
+            _parents.append(self._dispatcher)
+            self._dispatcher = None
 
     def start(self) -> None:
         """Work in the background, until `stop`.
@@ -129,14 +145,15 @@ class Worker:
             dispatcher.stop(next(graces, 0.0))
 
         numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-        before = {number: signal.signal(number, told) for number in numbers}
+        self._handlers = {number: signal.signal(number, told) for number in numbers}
         try:
             # Not one long wait: two signals at once may both be taken in other threads, which does not wake this one.
             while not dispatcher.over.wait(_SIGNAL_POLL):
                 pass
         finally:
-            for number, handler in before.items():
+            for number, handler in self._handlers.items():
                 signal.signal(number, handler)
+            self._handlers = {}
         self._end(dispatcher)
 
     def _end(self, dispatcher: Dispatcher) -> None:
