@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -93,6 +94,7 @@ class Attempt:
         "committer",
         "current_step",
         "database_url",
+        "ends",
         "facts",
         "forked",
         "idle_connections",
@@ -142,6 +144,8 @@ class Attempt:
         self.interrupted = Flag()
         self.paused = Flag()
         """Ends the pauses between tries: the attempt ends, or is to."""
+        self.ends: asyncio.Future[None] | None = None
+        """Done once the attempt is to end; made and waited for in the loop."""
         self.over = Flag()
         self.idle_connections = IdleConnections()
         self.older_ended = False
@@ -255,8 +259,10 @@ class Attempt:
 
     def _wake(self) -> None:
         self.lane.wake_all()
+        if self.ends is not None and not self.ends.done():
+            self.ends.set_result(None)
         for task in list(self.tasks):
-            task.cancel()
+            task.cancel(str(self.signal))
 
     def stop(self, error: PerdureError) -> ControlSignal:
         """End the run with an error that workflow code must not handle. Returns what to raise."""

@@ -23,7 +23,18 @@ __all__ = ["Branch", "branch_here"]
 class Branch:
     """One branch. `task` or `thread` is who may call its steps."""
 
-    __slots__ = ("attempt", "cancel_message", "cancel_pending", "children", "counts", "loop", "path", "task", "thread")
+    __slots__ = (
+        "attempt",
+        "cancel_message",
+        "cancel_pending",
+        "children",
+        "counts",
+        "in_step",
+        "loop",
+        "path",
+        "task",
+        "thread",
+    )
 
     def __init__(self, attempt: Attempt, path: str = "") -> None:
         self.attempt = attempt
@@ -33,6 +44,8 @@ class Branch:
         self.task: asyncio.Task[object] | None = None
         self.thread: int | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.in_step = False
+        """Whether the body of an async step runs in its task."""
         self.cancel_pending = False
         self.cancel_message: object = None
 

@@ -21,15 +21,13 @@ from ..failures import Failure
 from .branch import Branch
 from .ctrl_c import interrupts
 from .foreign import end_fork
+from .unwinding import unwind
 
 if TYPE_CHECKING:
     from ..definitions import WorkflowDefinition
     from .attempt import Attempt
 
 __all__ = ["CtrlC", "Ending", "execute", "execute_async"]
-
-_UNWIND = 10.0
-"""Seconds that the tasks of an ended attempt get to unwind before they are left behind."""
 
 
 class CtrlC(HandedBack):
@@ -72,14 +70,13 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
 async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     """Run an async workflow in this loop, which is a `RunLoop`."""
     assert attempt.loop is not None
+    ends = attempt.ends = attempt.loop.create_future()
     branch = Branch(attempt)
     main = attempt.loop.start_branch(_main(definition, attempt), branch)
-    while not main.done():
-        # A signal that workflow code swallows is repeated; what has not unwound in the end is left behind.
-        await asyncio.wait({main}, timeout=1.0 if attempt.signal is not None else None)
-        if attempt.signal is not None and not main.done():
-            await _unwind(attempt)
-            break
+    if attempt.signal is None:
+        await asyncio.wait({main, ends}, return_when=asyncio.FIRST_COMPLETED)
+    if not main.done():
+        await unwind(attempt)
     value: object = None
     raised: BaseException | None = attempt.signal
     if main.done():
@@ -95,7 +92,7 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
         )
     finally:
         _close(attempt)
-        await _unwind(attempt)
+        await unwind(attempt)
 
 
 def _result(main: asyncio.Task[object]) -> tuple[object, BaseException | None]:
@@ -134,16 +131,6 @@ async def _main(definition: WorkflowDefinition, attempt: Attempt) -> object:
     except BaseException as error:
         _mind_fork(attempt, error)
         raise
-
-
-async def _unwind(attempt: Attempt) -> None:
-    """Cancel the tasks that are left, and wait for them a while."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + _UNWIND
-    while (left := [task for task in attempt.tasks if not task.done()]) and loop.time() < until:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=1.0)
 
 
 def _close(attempt: Attempt) -> None:

@@ -80,6 +80,7 @@ class Lane:
         "_stuck_since",
         "_timer_number",
         "_timers",
+        "abandoned",
         "branches",
         "busy",
         "closed",
@@ -109,6 +110,8 @@ class Lane:
         self.waits_outside = False
         """Whether workflow code itself ever waited for the outside world."""
         self.closed = False
+        self.abandoned = False
+        """Whether callbacks of the run's tasks are dropped: the attempt has ended, and they would go on for ever."""
         self._loop = loop
         self._stuck = stuck
         self._stuck_since: float | None = None

@@ -39,6 +39,8 @@ class RunHandle(asyncio.Handle):
         loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
         lane, self._lane = self._lane, None
         raised: BaseException | None = None
+        if lane is not None and lane.abandoned:
+            return
         loop.runs = self
         try:
             super()._run()

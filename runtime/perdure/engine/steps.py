@@ -115,7 +115,11 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     asked = task.cancelling()
     context = StepContext(branch, key)
     place = Place(branch, started, turn.wake)
-    outcome = await run_async_body(step, context, args, kwargs, place if step.database else None)
+    branch.in_step = True
+    try:
+        outcome = await run_async_body(step, context, args, kwargs, place if step.database else None)
+    finally:
+        branch.in_step = False
     if not outcome.stored:
         place.take(outcome)
     turn.delivery = place.delivery
