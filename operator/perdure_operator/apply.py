@@ -36,7 +36,7 @@ from .events import EventPoster
 from .kube import PODS, WORKFLOWS, Json, Kube
 from .observed import Key, Observed, Workflow
 from .store import OperatorStore
-from .views import Views, read_pod, read_whole_workflow
+from .views import Owner, Views, read_pod, read_whole_workflow
 
 __all__ = ["Applier", "Done", "Refusal", "Refusals"]
 
@@ -202,10 +202,15 @@ class Applier:
         except NotFound as gone:  # the namespace
             self._refused(workflow, action.attempt, gone.said)
             return False
+        seen = read_pod(created)
+        if seen is None or seen.owner != Owner(workflow.key, workflow.uid):
+            # Somebody's own pod has the attempt's name. Nothing that the operator does makes room for it.
+            name = pod_name(workflow.key.name, workflow.uid, action.attempt)
+            self._refused(workflow, action.attempt, f"pod {name} already exists and is not this Workflow's: delete it")
+            return False
         self.refusals.pop(workflow.uid, None)
-        if (seen := read_pod(created)) is not None:
-            self.views.saw_pod(seen)
-            _log.info("pod %s is there", seen.pod.name, extra={"pod": seen.pod.name, "attempt": action.attempt})
+        self.views.saw_pod(seen)
+        _log.info("pod %s is there", seen.pod.name, extra={"pod": seen.pod.name, "attempt": action.attempt})
         return True
 
     def _refused(self, workflow: Workflow, attempt: int, said: str) -> None:
@@ -220,7 +225,7 @@ class Applier:
             answer = {}
         seen = read_pod(answer) if answer.get("kind") == "Pod" else None
         if seen is None:
-            self.views.saw_pod_gone(workflow.uid, pod.uid)
+            self.views.saw_pod_gone(Owner(workflow.key, workflow.uid), pod.uid)
         else:
             self.views.saw_pod(seen)
         _log.info("pod %s was deleted", pod.name, extra={"pod": pod.name})

@@ -20,12 +20,12 @@ from .actions import Action, ClaimRun, DeleteWorkflow, EndRun, HandBack, Request
 from .api.names import pod_name
 from .apply import Applier, Done
 from .decide import decide
-from .errors import NotFound
+from .errors import NotFound, Refused
 from .kube import CONFIG_MAPS, PODS, WORKFLOWS
 from .logs import about
 from .measures import Measures
 from .observed import Key, Observed, Pod, Run, Workflow
-from .views import read_pod, read_whole_workflow, read_workflow
+from .views import Owner, read_pod, read_whole_workflow, read_workflow
 
 __all__ = ["Reconciler"]
 
@@ -87,7 +87,7 @@ class Reconciler:
             for uid in views.departed(key):
                 await self._see_off(key, uid)
             seen = views.seen(key)
-            if seen is None or (seen.workflow is None and not views.pods(seen.uid)):
+            if seen is None or (seen.workflow is None and not views.pods(key, seen.uid)):
                 return
             with about(run=str(seen.uid)):
                 if seen.workflow is None:
@@ -134,13 +134,13 @@ class Reconciler:
         self.look_after(key, _PAUSE)
 
     async def _observe(self, workflow: Workflow, visit: _Visit) -> Observed:
-        pods = self.applier.views.pods(workflow.uid)
+        pods = self.applier.views.pods(workflow.key, workflow.uid)
         seen = await self.applier.store.observe(workflow.uid)  # after the pods: what a pod's end says is in it by then
         gone = False
         if seen.run is not None and _misses_pod(seen.run, pods):
             gone = seen.run.claim == visit.claimed or not await self._find_pod(workflow, seen.run)
             if not gone:
-                pods = self.applier.views.pods(workflow.uid)
+                pods = self.applier.views.pods(workflow.key, workflow.uid)
                 seen = await self.applier.store.observe(workflow.uid)
         if seen.run is not None and seen.run.claim is not None and any(pod.claim == seen.run.claim for pod in pods):
             self.met[workflow.uid] = seen.run.claim
@@ -179,7 +179,7 @@ class Reconciler:
         except NotFound:
             return False
         seen = read_pod(body)
-        if seen is None or seen.workflow_uid != workflow.uid:
+        if seen is None or seen.owner != Owner(workflow.key, workflow.uid):
             return False
         self.applier.views.saw_pod(seen)
         return seen.pod.claim == run.claim
@@ -195,7 +195,13 @@ class Reconciler:
             found = await self.applier.kube.get(CONFIG_MAPS, workflow.key.namespace, spec.source_config_map)
         except NotFound:
             return None, f"there is no ConfigMap {spec.source_config_map!r} in this namespace"
-        return found.get("data") or {}, None
+        except Refused as refused:
+            return None, f"the operator may not read it: {refused.said}"
+        files = found.get("data")
+        if not files:
+            binary = " (binaryData is not read: files of code are text)" if found.get("binaryData") else ""
+            return None, f"it has no file under data{binary}"
+        return files, None
 
     async def _read_workflow(self, key: Key, visit: _Visit) -> None:
         """Have the view of a Workflow be the newest."""

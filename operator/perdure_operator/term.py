@@ -139,10 +139,10 @@ class Term:
                     self.queue.add(seen.key)
             case SeenPod():
                 if gone:
-                    self.views.saw_pod_gone(seen.workflow_uid, seen.pod.uid)
-                    self.queue.add(seen.workflow)
+                    self.views.saw_pod_gone(seen.owner, seen.pod.uid)
+                    self.queue.add(seen.owner.key)
                 elif self.views.saw_pod(seen):
-                    self.queue.add(seen.workflow)
+                    self.queue.add(seen.owner.key)
             case _:
                 _log.debug("an object of no Workflow: %s", plural)
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from .api.names import LABEL_WORKFLOW_UID
+from .api.names import GROUP, KIND, LABEL_WORKFLOW_UID
 from .api.parse import parse_workflow
 from .api.pod_view import parse_pod
+from .api.untyped import items, mapping
 from .observed import Key, Pod, Workflow
 
-__all__ = ["Known", "SeenPod", "SeenWorkflow", "Views", "read_pod", "read_whole_workflow", "read_workflow"]
+__all__ = ["Known", "Owner", "SeenPod", "SeenWorkflow", "Views", "read_pod", "read_whole_workflow", "read_workflow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +32,32 @@ class SeenWorkflow:
     workflow: Workflow | None
 
 
+class Owner(NamedTuple):
+    """The Workflow that a pod says it belongs to.
+
+    The namespace is the pod's own. A UID alone is not enough: whoever may create pods in another namespace writes what
+    UID he likes into their labels and owner references.
+    """
+
+    key: Key
+    uid: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class SeenPod:
     """A pod of ours, whose it is, and in which version it was seen."""
 
-    workflow: Key
-    workflow_uid: UUID
+    owner: Owner
     version: str
     pod: Pod
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """UIDs of Workflows, and of pods with those of their Workflows."""
+    """UIDs of Workflows, and of pods with their Workflows."""
 
     workflows: frozenset[UUID]
-    pods: frozenset[tuple[UUID, str]]
+    pods: frozenset[tuple[Owner, str]]
 
 
 def read_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
@@ -66,18 +77,22 @@ def read_whole_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
 
 
 def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
-    """Parse a pod; None if it belongs to no Workflow."""
-    metadata = body["metadata"]
-    owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("kind") == "Workflow"]
+    """Parse a pod; None if no Workflow controls it, as its owner reference and its label must say together."""
+    metadata = mapping(body.get("metadata"))
+    controller = next((one for one in items(metadata.get("ownerReferences")) if one.get("controller") is True), None)
+    if controller is None or controller.get("kind") != KIND:
+        return None
+    if str(controller.get("apiVersion")).partition("/")[0] != GROUP:
+        return None
+    label = mapping(metadata.get("labels")).get(LABEL_WORKFLOW_UID)
     try:
-        uid = UUID(metadata["labels"][LABEL_WORKFLOW_UID])
-    except (KeyError, ValueError):
+        uid = UUID(str(controller.get("uid")))
+    except ValueError:
         return None
-    pod = parse_pod(body)
-    if not owners or pod is None:
+    if label != str(uid):
         return None
-    key = Key(intern(metadata["namespace"]), owners[0]["name"])
-    return SeenPod(key, uid, metadata["resourceVersion"], pod)
+    key = Key(intern(str(metadata.get("namespace"))), str(controller.get("name")))
+    return SeenPod(Owner(key, uid), str(metadata.get("resourceVersion")), parse_pod(body))
 
 
 def _settled(workflow: Workflow) -> bool:
@@ -98,12 +113,12 @@ def _shed(workflow: Workflow) -> Workflow:
 
 
 class Views:
-    """Workflows by key, pods by the UID of their Workflow."""
+    """Workflows by key, pods by key and UID of their Workflow."""
 
     def __init__(self) -> None:
         self._workflows: dict[Key, SeenWorkflow] = {}
         self._keys: dict[UUID, Key] = {}
-        self._pods: dict[UUID, dict[str, SeenPod]] = {}
+        self._pods: dict[Owner, dict[str, SeenPod]] = {}
         self._departed: dict[Key, set[UUID]] = {}
         self._gone: set[str] | None = None
 
@@ -141,9 +156,9 @@ class Views:
             return known
         return read_workflow(body)
 
-    def pods(self, uid: UUID) -> list[Pod]:
+    def pods(self, key: Key, uid: UUID) -> list[Pod]:
         """The pods of a Workflow."""
-        return [seen.pod for seen in self._pods.get(uid, {}).values()]
+        return [seen.pod for seen in self._pods.get(Owner(key, uid), {}).values()]
 
     def departed(self, key: Key) -> set[UUID]:
         """UIDs of Workflows of that name that went, and whose runs nobody has seen to."""
@@ -171,7 +186,8 @@ class Views:
                 self._depart(known)
         self._workflows[seen.key] = seen
         self._keys[seen.uid] = seen.key
-        return seen.workflow is not None or seen.uid in self._pods or seen.key in self._departed
+        has_pods = Owner(seen.key, seen.uid) in self._pods
+        return seen.workflow is not None or has_pods or seen.key in self._departed
 
     def take_up(self, seen: SeenWorkflow) -> None:
         """Have a Workflow that has finished looked at as a whole, until it is seen in another version."""
@@ -183,7 +199,7 @@ class Views:
         """Nothing is to be done about a Workflow now; what is kept of a finished one is for the pods that it has."""
         known = self._workflows.get(key)
         if known is not None and known.workflow is not None and known.workflow.status.finished:
-            settled = _settled(known.workflow) and known.uid not in self._pods
+            settled = _settled(known.workflow) and Owner(key, known.uid) not in self._pods
             self._workflows[key] = replace(known, workflow=None if settled else _shed(known.workflow))
 
     def saw_workflow_gone(self, key: Key, uid: UUID) -> None:
@@ -201,21 +217,21 @@ class Views:
         """Remember a pod; whether it tells anything new."""
         if self._gone is not None and seen.pod.uid in self._gone:
             return False
-        pods = self._pods.setdefault(seen.workflow_uid, {})
+        pods = self._pods.setdefault(seen.owner, {})
         known = pods.get(seen.pod.uid)
         if known is not None and not _newer(seen.version, known.version):
             return False
         pods[seen.pod.uid] = seen
         return known is None or known.pod != seen.pod
 
-    def saw_pod_gone(self, workflow: UUID, pod: str) -> None:
+    def saw_pod_gone(self, owner: Owner, pod: str) -> None:
         """A pod is no more."""
         if self._gone is not None:
             self._gone.add(pod)
-        pods = self._pods.get(workflow, {})
+        pods = self._pods.get(owner, {})
         pods.pop(pod, None)
         if not pods:
-            self._pods.pop(workflow, None)
+            self._pods.pop(owner, None)
 
     def expect_list(self) -> None:
         """Lists are about to be read: what goes meanwhile must not come back with them."""
@@ -240,18 +256,17 @@ class Views:
         for seen in pods:
             listed_pods.add(seen.pod.uid)
             if self.saw_pod(seen):
-                changed.add(seen.workflow)
-        for uid, pod in before.pods - {(uid, pod) for uid, pod in before.pods if pod in listed_pods}:
-            known = self._pods.get(uid, {}).get(pod)
-            if known is not None:
-                changed.add(known.workflow)
-                self.saw_pod_gone(uid, pod)
+                changed.add(seen.owner.key)
+        for owner, pod in before.pods - {(owner, pod) for owner, pod in before.pods if pod in listed_pods}:
+            if pod in self._pods.get(owner, {}):
+                changed.add(owner.key)
+                self.saw_pod_gone(owner, pod)
         self._gone = None
         return changed
 
     def known(self) -> Known:
         """The UIDs of all there is."""
-        pods = {(uid, pod) for uid, ours in self._pods.items() for pod in ours}
+        pods = {(owner, pod) for owner, ours in self._pods.items() for pod in ours}
         return Known(frozenset(self._keys), frozenset(pods))
 
     def _depart(self, workflow: SeenWorkflow) -> None:

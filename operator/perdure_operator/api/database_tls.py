@@ -45,7 +45,9 @@ class DatabaseTls:
             "PERDURE_DATABASE_SSLCERT": f"{_FOLDER}/client/{_CERTIFICATE}" if self.client_secret else None,
             "PERDURE_DATABASE_SSLKEY": f"{_FOLDER}/client/{_KEY}" if self.client_secret else None,
         }
-        return [{"name": name, "value": value} for name, value in told.items() if value is not None]
+        # Those that are not told are told to be empty, which is as if they were not there: a template's `envFrom` sets
+        # whatever its ConfigMap holds, but goes before no variable that the container names.
+        return [{"name": name, "value": value or ""} for name, value in told.items()]
 
     def mounts(self) -> list[dict[str, Any]]:
         """Mounts of the container."""

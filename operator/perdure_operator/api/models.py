@@ -35,6 +35,7 @@ MAX_BYTES: Final = 128 * 1024
 """Input and inline source together: UTF-8, the input as compact JSON."""
 
 ENTRYPOINT: Final = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 FILE_NAME: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
 
 PHASES: Final = (
@@ -60,7 +61,18 @@ Seconds = Annotated[int, Field(le=_INT32)]
 class ConfigMapSource(Closed):
     """A ConfigMap in the Workflow's namespace whose keys are files for the import path, such as `bank.py`."""
 
-    name: str = Field(min_length=1, max_length=253, description="Name of the ConfigMap.")
+    name: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=SUBDOMAIN,
+        description="Name of the ConfigMap.",
+        json_schema_extra=rules(
+            rule(
+                f"self.matches('{SUBDOMAIN}')",
+                "a ConfigMap's name consists of lower case letters, digits, '-' and '.', such as bank-code",
+            )
+        ),
+    )
 
 
 class Source(Closed):
@@ -380,7 +392,9 @@ class WorkflowStatus(Closed):
     error: StatusError | None = Field(default=None, description="Why the run failed; its traceback is in the store.")
     pod_name: str | None = Field(default=None, max_length=253, description="The pod of the newest attempt.")
     restart: str | None = Field(
-        default=None, description="The annotation perdure.io/restart as it was last heeded: each value counts once."
+        default=None,
+        max_length=256,
+        description="The annotation perdure.io/restart as it was last heeded: each value counts once.",
     )
     cancel_time: str | None = Field(
         default=None,

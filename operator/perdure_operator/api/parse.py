@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -22,6 +23,9 @@ from .status_document import read_status, read_time
 from .untyped import mapping
 
 __all__ = ["parse_workflow"]
+
+MAX_RESTART = 256
+"""Characters of the annotation `perdure.io/restart` that the status repeats; of a longer one it has the digest."""
 
 _NEW = "create a new Workflow"
 
@@ -42,10 +46,17 @@ def parse_workflow(body: Mapping[str, Any]) -> Workflow:
         problem=problem,
         status=read_status(body.get("status")),
         deleting=metadata.get("deletionTimestamp") is not None,
-        restart=str(restart) if restart is not None else None,
+        restart=None if restart is None else _bounded(str(restart)),
         labels={str(name): str(value) for name, value in mapping(metadata.get("labels")).items()},
         resource_version=str(metadata.get("resourceVersion", "")),
     )
+
+
+def _bounded(restart: str) -> str:
+    """The value of the annotation as the status keeps it: an annotation may have 256 KiB."""
+    if len(restart) <= MAX_RESTART:
+        return restart
+    return f"sha256:{sha256(restart.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _spec(raw: Any) -> tuple[Spec | None, str | None]:

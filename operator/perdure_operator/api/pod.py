@@ -176,6 +176,8 @@ def _environment(workflow: Workflow, claim: CreatePod, settings: PodSettings, gr
         {"name": "PERDURE_CLAIM", "value": str(claim.claim)},
         {"name": "PERDURE_GRACE_SECONDS", "value": str(grace)},
         {"name": "PERDURE_LEASE_SECONDS", "value": f"{settings.lease_seconds:g}"},
+        # Of local runs alone. Empty, so that no `envFrom` of a template sets them.
+        *({"name": name, "value": ""} for name in ("PERDURE_PATIENCE_SECONDS", "PERDURE_PARENT", "PERDURE_EVENTS_FD")),
         _field("PERDURE_POD_NAME", "metadata.name"),
         _field("PERDURE_NODE_NAME", "spec.nodeName"),
     ]

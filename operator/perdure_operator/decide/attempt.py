@@ -89,6 +89,8 @@ def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
         return going(Reason.STARTING, message, look)
     if "exceeded quota" in refused:
         return going(Reason.AT_CAPACITY, f"the namespace's quota has no room for the pod: {refused}", look)
+    if "already exists" in refused:
+        return stalled(Reason.POD_REFUSED, f"the pod of attempt {run.attempt} cannot be created: {refused}", look)
     return stalled(Reason.POD_REFUSED, f"the API server refuses the pod; change podTemplate: {refused}", look)
 
 

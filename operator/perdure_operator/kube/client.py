@@ -7,6 +7,7 @@ list.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
-from ..errors import Expired, Unavailable
+from ..errors import Expired, Refused, Unavailable
 from .answers import body_of
 from .session import Answer, Credentials, Request, Session
 
@@ -39,6 +40,9 @@ FIELD_MANAGER = "perdure"
 PAGE = 500
 """Objects a page of a list: a few megabytes at most."""
 
+_SEGMENT = re.compile(r"[a-z0-9]([-a-z0-9.:_]{0,251}[a-z0-9])?", re.IGNORECASE)
+"""What objects of Kubernetes are called: DNS names, and for a few kinds a little more."""
+
 _PAGE_TIMEOUT = 30.0  # seconds
 _LIST_TRIES = 3
 _APPLY = "application/apply-patch+yaml"
@@ -52,10 +56,28 @@ class Resource:
     root: str
     plural: str
 
-    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
-        """The path of a collection, an object or a subresource."""
-        parts = [self.root, *(["namespaces", quote(namespace)] if namespace else []), self.plural]
-        return "/".join([*parts, *([quote(name)] if name else []), *([subresource] if subresource else [])])
+    def path(self, namespace: str | None, name: str | None = None, subresource: str = "") -> str:
+        """The path of a collection, an object or a subresource. All paths are made here.
+
+        Names come from specs, annotations and owner references, which tenants write. One that is no segment of a path
+        would name another object, perhaps of another namespace: a client folds `..`, and the API server decodes `%2F`
+        before it routes.
+
+        Raises:
+            Refused: `namespace` or `name` can name no object of Kubernetes.
+        """
+        parts = [self.root]
+        if namespace is not None:
+            parts += ["namespaces", self._segment(namespace, "namespace")]
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(self._segment(name, "name"))
+        return "/".join([*parts, *([subresource] if subresource else [])])
+
+    def _segment(self, text: str, what: str) -> str:
+        if not _SEGMENT.fullmatch(text):
+            raise Refused(f"path of {self.plural}", f"{text[:253]!r} is not the {what} of an object")
+        return quote(text, safe="")
 
 
 WORKFLOWS = Resource("/apis/perdure.io/v1alpha1", "workflows")

@@ -182,27 +182,34 @@ def _below(at: str, key: str) -> str:
 def _rules(spec: Mapping[str, Any]) -> Iterator[str]:
     """The rules of the schema, by what they say; a test holds them against the API server's own answers."""
     fields = _schema()["properties"]["spec"]["properties"]
-
-    def words(field: Mapping[str, Any], rule: int = 0) -> str:
-        return str(field[_RULES][rule]["message"])
-
     for field in ("entrypoint", "image"):
         value = spec.get(field)
         if value is not None and not re.fullmatch(_pattern(fields[field]), value):
-            yield f'spec.{field}: Invalid value: "{value}": {words(fields[field])}'
-    source = spec.get("source")
-    if source is not None:
-        inline = source.get("inline")
-        if (inline is None) == (source.get("configMap") is None):
-            yield f"spec.source: Invalid value: {words(fields['source'])}"
-        if inline is not None:
-            schema = fields["source"]["properties"]["inline"]
-            if not all(len(name) <= 253 and re.fullmatch(FILE_NAME.strip("^$"), name) for name in inline):
-                yield f"spec.source.inline: Invalid value: {words(schema)}"
-            if sum(len(text) for text in inline.values()) > MAX_BYTES:
-                yield f"spec.source.inline: Invalid value: {words(schema, 1)}"
+            yield f'spec.{field}: Invalid value: "{value}": {_words(fields[field])}'
+    if spec.get("source") is not None:
+        yield from _source_rules(spec["source"], fields["source"])
     if spec.get("podTemplate") is not None:
         yield from (f"spec.{refusal}" for refusal in refusals(spec["podTemplate"]))
+
+
+def _source_rules(source: Mapping[str, Any], field: Mapping[str, Any]) -> Iterator[str]:
+    inline, config_map = source.get("inline"), source.get("configMap")
+    if (inline is None) == (config_map is None):
+        yield f"spec.source: Invalid value: {_words(field)}"
+    if config_map is not None:
+        name, schema = config_map.get("name", ""), field["properties"]["configMap"]["properties"]["name"]
+        if not re.fullmatch(_pattern(schema), name):
+            yield f'spec.source.configMap.name: Invalid value: "{name}": {_words(schema)}'
+    if inline is not None:
+        schema = field["properties"]["inline"]
+        if not all(len(name) <= 253 and re.fullmatch(FILE_NAME.strip("^$"), name) for name in inline):
+            yield f"spec.source.inline: Invalid value: {_words(schema)}"
+        if sum(len(text) for text in inline.values()) > MAX_BYTES:
+            yield f"spec.source.inline: Invalid value: {_words(schema, 1)}"
+
+
+def _words(field: Mapping[str, Any], rule: int = 0) -> str:
+    return str(field[_RULES][rule]["message"])
 
 
 def _pattern(field: Mapping[str, Any]) -> str:

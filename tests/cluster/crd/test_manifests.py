@@ -51,6 +51,11 @@ BAD: list[tuple[str, Any, str]] = [
     ("a huge input", {**LEAST, "input": {"text": "x" * 4_000_000}}, "Request entity too large"),
     ("an empty source", {**LEAST, "source": {}}, "source has inline or configMap: give one of the two"),
     ("two sources", {**LEAST, "source": {**INLINE["source"], **CONFIG_MAP["source"]}}, "give one of the two"),
+    (
+        "another namespace's ConfigMap",
+        {**LEAST, "source": {"configMap": {"name": "../../team-b/configmaps/app-config"}}},
+        "a ConfigMap's name consists of lower case letters",
+    ),
     ("no file", {**LEAST, "source": {"inline": {}}}, "spec.source.inline in body should have at least 1 properties"),
     ("a file elsewhere", {**LEAST, "source": {"inline": {"../bank.py": ""}}}, "a file's name is a relative path"),
     ("a file at the root", {**LEAST, "source": {"inline": {"/bank.py": ""}}}, "a file's name is a relative path"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from perdure_operator.observed import Key, Spec, Workflow
-from perdure_operator.views import SeenPod, Views, read_pod, read_whole_workflow, read_workflow
+from perdure_operator.views import Owner, SeenPod, Views, read_pod, read_whole_workflow, read_workflow
 
 KEY = Key("shop", "one")
 
@@ -28,6 +30,17 @@ def workflow(uid: UUID, version: int, *, finished: bool = False, **spec: Any):
     }
 
 
+def owner_reference(owner: UUID, **fields: Any):
+    return {
+        "apiVersion": "perdure.io/v1alpha1",
+        "kind": "Workflow",
+        "name": "one",
+        "uid": str(owner),
+        "controller": True,
+        **fields,
+    }
+
+
 def pod(owner: UUID, version: int, name: str = "one-1"):
     return {
         "metadata": {
@@ -36,7 +49,7 @@ def pod(owner: UUID, version: int, name: str = "one-1"):
             "uid": name,
             "resourceVersion": str(version),
             "labels": {"perdure.io/workflow-uid": str(owner), "perdure.io/attempt": "1"},
-            "ownerReferences": [{"kind": "Workflow", "name": "one", "uid": str(owner)}],
+            "ownerReferences": [owner_reference(owner)],
         },
         "spec": {},
         "status": {"phase": "Pending"},
@@ -117,7 +130,7 @@ def test_lists_correct_what_events_did_not_tell():
     changed = views.saw_lists([read_workflow(body), read_workflow(workflow(new, 3))], [], before)
     assert changed == {Key("shop", "gone"), Key("shop", "one")}
     assert views.departed(Key("shop", "gone")) == {gone}
-    assert views.pods(kept) == []
+    assert views.pods(KEY, kept) == []
 
 
 def test_what_went_while_a_list_was_read_does_not_come_back_with_it():
@@ -128,10 +141,10 @@ def test_what_went_while_a_list_was_read_does_not_come_back_with_it():
     before = views.known()
     views.expect_list()
     views.saw_workflow_gone(KEY, uid)
-    views.saw_pod_gone(uid, "one-1")
+    views.saw_pod_gone(Owner(KEY, uid), "one-1")
     views.saw_lists([seen], [its], before)
     assert views.seen(KEY) is None
-    assert views.pods(uid) == []
+    assert views.pods(KEY, uid) == []
     assert views.departed(KEY) == {uid}
 
 
@@ -143,7 +156,7 @@ def test_what_came_while_a_list_was_read_is_not_taken_for_gone():
     views.saw_pod(seen_pod(uid, 8))
     views.saw_lists([], [], before)
     assert known(views).uid == uid
-    assert len(views.pods(uid)) == 1
+    assert len(views.pods(KEY, uid)) == 1
 
 
 def test_pods_of_nobody_are_not_remembered():
@@ -165,3 +178,47 @@ def test_the_answer_to_the_write_that_finishes_a_workflow_counts_though_its_even
     assert known(views).uid == uid
     assert not views.saw_workflow(read_whole_workflow(workflow(uid, 1)))
     assert known(views).resource_version == "2"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {"controller": False},
+        {"controller": None},
+        {"kind": "Job"},
+        {"apiVersion": "other.io/v1alpha1"},
+        {"apiVersion": None},
+        {"uid": str(uuid4())},
+        {"uid": "none"},
+    ],
+)
+def test_a_pod_whose_owner_reference_does_not_name_a_workflow_as_its_controller_is_nobodys(reference) -> None:
+    uid = uuid4()
+    body = pod(uid, 1)
+    assert read_pod(body) is not None
+    body["metadata"]["ownerReferences"] = [owner_reference(uid, **reference)]
+    assert read_pod(body) is None
+
+
+def test_a_pod_without_the_label_of_its_controller_is_nobodys() -> None:
+    body = pod(uuid4(), 1)
+    body["metadata"]["labels"]["perdure.io/workflow-uid"] = str(uuid4())
+    assert read_pod(body) is None
+    body["metadata"]["labels"] = None
+    assert read_pod(body) is None
+
+
+def test_a_pod_of_another_namespace_or_name_is_not_the_workflows_though_it_bears_its_uid() -> None:
+    views, uid = Views(), uuid4()
+    views.saw_workflow(read_workflow(workflow(uid, 1)))
+    elsewhere, other_name = pod(uid, 2), pod(uid, 3)
+    elsewhere["metadata"]["namespace"] = "attacker"
+    other_name["metadata"]["ownerReferences"] = [owner_reference(uid, name="two")]
+    for body in (elsewhere, other_name):
+        seen = read_pod(body)
+        assert seen is not None
+        views.saw_pod(seen)
+        assert seen.owner.key != KEY
+    assert views.pods(KEY, uid) == []
+    views.saw_pod(seen_pod(uid, 4))
+    assert [one.name for one in views.pods(KEY, uid)] == ["one-1"]

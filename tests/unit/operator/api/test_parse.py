@@ -109,6 +109,25 @@ def test_what_no_schema_would_take_is_a_problem(spec, words):
     assert parsed.key == Key("shop", NAME)
 
 
+@pytest.mark.parametrize("name", ["../../team-b/configmaps/app-config", "..", "Code", "a_b", "a/b", "-a", "a..b", "a."])
+def test_a_config_map_is_named_as_kubernetes_names_one(name):
+    parsed = parse_workflow(workflow({"source": {"configMap": {"name": name}}}))
+    assert "source.configMap.name" in (parsed.problem or "")
+    assert parsed.spec is None
+
+
+def test_of_a_long_restart_annotation_the_digest_is_kept():
+    def restart(value):
+        return parse_workflow(workflow(metadata={"annotations": {"perdure.io/restart": value}})).restart
+
+    assert restart("a" * 256) == "a" * 256
+    long = restart("a" * 257)
+    assert long is not None
+    assert len(long) < 256
+    assert long != restart("a" * 258)
+    assert restart("\ud800" * 300) is not None
+
+
 def test_a_problem_does_not_repeat_values():
     assert "hunter2" not in problem_of(workflow({"image": ["hunter2"], "suspend": "hunter2"}))
 

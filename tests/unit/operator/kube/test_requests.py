@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perdure_operator.errors import ApiError, Conflict, Expired, Unavailable
+from perdure_operator.errors import ApiError, Conflict, Expired, Refused, Unavailable
 from perdure_operator.kube import CONFIG_MAPS, LEASES, PODS, WORKFLOWS, Json, Resource
 from tests.unit.operator.kube.served import Served
 
@@ -91,12 +91,6 @@ def test_what_is_no_list_is_none_of_use(api: Served, body: Json) -> None:
 # Single objects.
 
 
-def test_names_are_quoted(api: Served) -> None:
-    api.run(api.kube.get(CONFIG_MAPS, "shop", "a/b?c"))
-    assert api.asked[0].path == "/api/v1/namespaces/shop/configmaps/a/b?c"  # as the server understands it
-    assert api.asked[0].query == {}
-
-
 def test_a_status_is_applied_by_one_manager_who_wins(api: Served) -> None:
     api.run(api.kube.apply_status(WORKFLOWS, "shop", "one", {"status": {}}))
     [asked] = api.asked
@@ -129,3 +123,40 @@ def test_fields_are_laid_over_an_object(api: Served) -> None:
     api.run(api.kube.merge(PODS, "shop", "one", {"metadata": {"labels": None}}))
     assert (api.asked[0].method, api.asked[0].headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
     assert api.asked[0].body == {"metadata": {"labels": None}}
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../../team-b/configmaps/app-config",
+        "..%2f..%2fteam-b",
+        "a/b",
+        "a%2Fb",
+        "a?watch=true",
+        "a#b",
+        "a b",
+        "a\n",
+        "-a",
+        "a-",
+        "\u00e9",
+        "a" * 254,
+    ],
+)
+def test_a_name_that_is_no_segment_of_a_path_is_refused_before_anything_is_sent(api: Served, name: str) -> None:
+    for namespace, given in (("shop", name), (name, "one")):
+        with pytest.raises(Refused, match=r"is not the name(space)? of an object"):
+            api.run(api.kube.get(CONFIG_MAPS, namespace, given))
+    assert api.asked == []
+
+
+@pytest.mark.parametrize("name", ["a", "app-config", "kube-root-ca.crt", "a" * 253])
+def test_names_of_kubernetes_are_taken(api: Served, name: str) -> None:
+    api.reply(200, {})
+    api.run(api.kube.get(CONFIG_MAPS, "shop", name))
+    assert [asked.path for asked in api.asked] == [f"/api/v1/namespaces/shop/configmaps/{name}"]
