@@ -134,9 +134,9 @@ class Elector:
         try:
             lease = await self._kube.get(LEASES, self._namespace, self._name)
         except NotFound:
-            body = {"metadata": {"name": self._name}, "spec": self._spec({}, taking=True)}
-            self._see(await self._kube.create(LEASES, self._namespace, body))
-            return True
+            # Made without a holder. Several electors may make it at once; then they write, and one of them is first.
+            body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}}
+            lease = await self._kube.ensure(LEASES, self._namespace, body)
         self._see(lease)
         spec = lease.get("spec") or {}
         ours = self.holder == self.identity

@@ -171,6 +171,16 @@ class Kube:
         query = {"fieldManager": FIELD_MANAGER, **({"fieldValidation": "Strict"} if strict else {})}
         return await self._call("create", resource, "POST", resource.path(namespace), body, query=query)
 
+    async def ensure(self, resource: Resource, namespace: str, body: Json) -> Json:
+        """Create an object unless there is one of its name, which stays as it is where `body` says nothing but that.
+
+        By server-side apply, because its name is in the request: a role can allow to create this one and no other.
+        """
+        name = str(body["metadata"]["name"])
+        path = resource.path(namespace, name)
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._call("apply", resource, "PATCH", path, body, query=query, content=_APPLY)
+
     async def replace(self, resource: Resource, namespace: str, name: str, body: Json, *, timeout: float) -> Json:
         """Put an object in the place of the one of the same resourceVersion, else Conflict."""
         path = resource.path(namespace, name)

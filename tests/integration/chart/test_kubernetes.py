@@ -20,7 +20,6 @@ _ROOTS = {
     "ConfigMap": "configmaps",
     "CustomResourceDefinition": "customresourcedefinitions",
     "Deployment": "deployments",
-    "Lease": "leases",
     "NetworkPolicy": "networkpolicies",
     "Pod": "pods",
     "PodDisruptionBudget": "poddisruptionbudgets",

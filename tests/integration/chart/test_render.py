@@ -79,9 +79,18 @@ def test_no_role_is_wider_than_it_says(helm: Helm, values):
             assert rule["resources"] == ["secrets"]
             assert set(rule["verbs"]) == {"create", "patch"}
             assert rule["resourceNames"]
-        if {"leases", "namespaces"} & set(rule["resources"]):
+        if "namespaces" in rule["resources"]:
+            assert rule["resourceNames"] == ["kube-system"]
+            assert rule["verbs"] == ["get"]
+        if "leases" in rule["resources"]:
             assert len(rule["resourceNames"]) == 1
-            assert set(rule["verbs"]) <= {"get", "update"}
+            assert set(rule["verbs"]) == {"create", "get", "patch", "update"}
+
+
+@each
+def test_no_lease_is_in_the_chart(helm: Helm, values):
+    """Argo CD applies none by default, and whoever applies one would reset its holder."""
+    assert not [one for one in helm.objects(values) if one["kind"] == "Lease"]
 
 
 @each

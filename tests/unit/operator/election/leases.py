@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from perdure_operator.election import Elector, LeaseTimes
-from perdure_operator.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from perdure_operator.errors import Conflict, NotFound, Unavailable
 from perdure_operator.kube import Json, Kube, Resource
 
 __all__ = ["Campaign", "Leases", "Line", "now"]
@@ -62,11 +62,11 @@ class Line:
             raise NotFound("get leases", "there is none")
         return copy.deepcopy(self._leases.stored)
 
-    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+    async def ensure(self, resource: Resource, namespace: str, body: Json) -> Json:
         await self._carried(_ANSWERS_WITHIN)
-        if self._leases.stored is not None:
-            raise AlreadyExists("create leases", "there is one")
-        return await self._answered(self._leases.put(body))
+        assert "spec" not in body
+        stored = self._leases.stored
+        return await self._answered(self._leases.put(body) if stored is None else copy.deepcopy(stored))
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: Json, *, timeout: float) -> Json:
         await self._carried(timeout)
