@@ -13,6 +13,7 @@ from .errors import UsageError
 
 if TYPE_CHECKING:
     from .engine.branch import Branch
+    from .engine.unchanged import ArgumentGuard
 
 __all__ = ["CURRENT", "StepContext", "step_context"]
 
@@ -28,10 +29,11 @@ class StepContext:
         tries: which try of the step this is, from 1, within the attempt.
     """
 
-    __slots__ = ("_connection", "active", "branch", "step_key", "tries")
+    __slots__ = ("_connection", "active", "branch", "guard", "step_key", "tries")
 
-    def __init__(self, branch: Branch, step_key: str) -> None:
+    def __init__(self, branch: Branch, step_key: str, guard: ArgumentGuard | None = None) -> None:
         self.branch = branch
+        self.guard = guard
         self.step_key = step_key
         self.tries = 0
         self.active = True

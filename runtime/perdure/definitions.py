@@ -10,12 +10,13 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, ParamSpec, TypeVar, overload
 
 from .engine.branch import branch_here
 from .engine.steps import call, call_async
 from .errors import DefinitionError
+from .fingerprint import Fingerprint
 from .hints import remember_names
 from .module_names import module_name
 from .names import RESERVED_PREFIX, check_name
@@ -35,11 +36,23 @@ class StepDefinition:
     Attributes:
         timeout: seconds for one try.
         database: whether the step runs in a transaction that commits with its checkpoint.
+        fingerprint: takes the fingerprints of its calls; None: they are not compared on replay.
         marked: what stands for it in the program; None for one without a decorator.
         entered: whether its hint has been resolved, which is done before its body runs for the first time.
     """
 
-    __slots__ = ("codec", "database", "entered", "function", "is_async", "marked", "name", "retry", "timeout")
+    __slots__ = (
+        "codec",
+        "database",
+        "entered",
+        "fingerprint",
+        "function",
+        "is_async",
+        "marked",
+        "name",
+        "retry",
+        "timeout",
+    )
 
     def __init__(
         self,
@@ -49,6 +62,7 @@ class StepDefinition:
         retry: Retry | None = None,
         timeout: float | None = None,
         database: bool = False,
+        fingerprint: Fingerprint | None = None,
         reserved: bool = False,
     ) -> None:
         check_name(name, "step")
@@ -66,6 +80,7 @@ class StepDefinition:
         self.retry = retry
         self.timeout = timeout
         self.database = database
+        self.fingerprint = fingerprint
         self.marked: object = None
         self.entered = False
         self.is_async = _is_async(_innermost(function))
@@ -222,7 +237,13 @@ def step(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 @overload
 def step(
-    *, name: str | None = None, retry: Retry | None = None, timeout: float | None = None, database: bool = False
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: float | None = None,
+    database: bool = False,
+    fingerprint: bool = True,
+    fingerprint_exclude: Collection[str] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -234,6 +255,8 @@ def step(
     retry: Retry | None = None,
     timeout: float | None = None,
     database: bool = False,
+    fingerprint: bool = True,
+    fingerprint_exclude: Collection[str] = (),
 ) -> Any:
     """Mark a function, sync or async, as a step: its outcome is stored, and it does not run again once that is done.
 
@@ -245,31 +268,45 @@ def step(
             exception waiting at its next line of Python.
         database: run it in a transaction on the store's database that commits with its checkpoint, exactly once; the
             connection is `step_context().connection`.
+        fingerprint: store a hash of the call's arguments with its outcome, so that a replay gives the outcome to no
+            other call, and that a body which changes its arguments in place is noticed.
+        fingerprint_exclude: names of parameters that do not count there.
 
     Raises:
         DefinitionError: the function cannot be a step, or the name cannot name one.
     """
+    options: dict[str, Any] = {"retry": retry, "timeout": timeout, "database": database}
+    excluded = fingerprint_exclude if fingerprint else None
     if function is None:
-        return functools.partial(_mark_step, name=name, retry=retry, timeout=timeout, database=database)
-    return _mark_step(function, name=name, retry=retry, timeout=timeout, database=database)
+        return functools.partial(_mark_step, name=name, options=options, excluded=excluded)
+    return _mark_step(function, name=name, options=options, excluded=excluded)
 
 
 def _mark_step(
-    function: Callable[..., Any], *, name: str | None, retry: Retry | None, timeout: float | None, database: bool
+    function: Callable[..., Any], *, name: str | None, options: dict[str, Any], excluded: Collection[str] | None
 ) -> Any:
     if isinstance(function, staticmethod | classmethod):
         raise DefinitionError("put @step below @staticmethod or @classmethod, next to the function")
     if not callable(function) or isinstance(function, type):
         raise DefinitionError(f"@step goes on a function, not on {function!r}")
-    definition = StepDefinition(
-        function, name or step_name_of(function), retry=retry, timeout=timeout, database=database
-    )
+    name = name or step_name_of(function)
+    fingerprint = None if excluded is None else _fingerprint_of(function, name, excluded)
+    definition = StepDefinition(function, name, fingerprint=fingerprint, **options)
     if "<locals>" in getattr(function, "__qualname__", ""):
         remember_names(function, _defining_frame())
     wrapper = _wrapper(definition)
     wrapper.definition = definition
     definition.marked = wrapper
     return wrapper
+
+
+def _fingerprint_of(function: Callable[..., Any], name: str, excluded: Collection[str]) -> Fingerprint:
+    if isinstance(excluded, str):
+        raise DefinitionError(f"step {name!r}: fingerprint_exclude is a tuple of names: ({excluded!r},)")
+    try:
+        return Fingerprint(function, excluded)
+    except DefinitionError as error:
+        raise DefinitionError(f"step {name!r}: {error}") from None
 
 
 def _wrapper(definition: StepDefinition) -> Any:
@@ -313,13 +350,20 @@ def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: A
     if isinstance(marked, StepDefinition):
         # Inside of the new step the marked one is a plain call.
         inner = marked.function if function is marked.marked else function
-        definition = StepDefinition(inner, name, retry=marked.retry, timeout=marked.timeout, database=marked.database)
+        definition = StepDefinition(
+            inner,
+            name,
+            retry=marked.retry,
+            timeout=marked.timeout,
+            database=marked.database,
+            fingerprint=None if marked.fingerprint is None else marked.fingerprint.like(inner),
+        )
         definition.is_async = definition.is_async or marked.is_async
     elif inspect.isfunction(function):
         definition = _definition_for(function, name)
     else:
         # Other callables may be equal to each other, or have no hash.
-        definition = StepDefinition(function, name)
+        definition = StepDefinition(function, name, fingerprint=Fingerprint(function))
     return _wrapper(definition)(*args, **kwargs)
 
 
@@ -327,7 +371,7 @@ def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: A
 def _definition_for(function: Callable[..., Any], name: str) -> StepDefinition:
     if "<locals>" in function.__qualname__:
         remember_names(function, _defining_frame())
-    return StepDefinition(function, name)
+    return StepDefinition(function, name, fingerprint=Fingerprint(function))
 
 
 def _defining_frame() -> types.FrameType | None:

@@ -4,6 +4,7 @@
     ├── UsageError                the program asks for what Perdure does not do
     │   ├── DefinitionError         a function that cannot be a workflow or a step, or a name that cannot name one
     │   ├── EntrypointError         a module or function that is not there, or is no workflow
+    │   ├── MutationError           a step that changed its arguments in place
     │   ├── StepCallError           a step called from where no branch of the run is: a raw thread, a fork, after its end
     │   └── TransactionError        a database step that ended its own transaction
     ├── ValueProblem              a value that does not fit
@@ -45,6 +46,7 @@ __all__ = [
     "EntrypointError",
     "HandedBack",
     "InputError",
+    "MutationError",
     "NondeterminismError",
     "PerdureError",
     "ResultTimeout",
@@ -89,6 +91,10 @@ class EntrypointError(UsageError):
 
 class StepCallError(UsageError):
     """A step was called from a place where no branch of its run is."""
+
+
+class MutationError(UsageError):
+    """A step changed one of its arguments in place, which a replay would not repeat; the message names it."""
 
 
 class TransactionError(UsageError):

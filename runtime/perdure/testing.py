@@ -113,6 +113,7 @@ class _Memory:
             checkpoint.clock,
             checkpoint.result,
             checkpoint.error,
+            fingerprint=checkpoint.fingerprint,
         )
         self._report.stored.append(checkpoint.key)
         self.dead = len(self._report.stored) == self._kill_after
@@ -135,6 +136,7 @@ class DurableRun:
         self._definition = _definition(workflow)
         self._input = self._definition.signature.encode(args, kwargs)
         self._run_id = RunId(uuid4())
+        self._seed = uuid4()
         self._stored: dict[str, Recorded] = {}
         self._ending: Ending | None = None
         self.attempts: list[AttemptReport] = []
@@ -205,7 +207,15 @@ class DurableRun:
         report = AttemptReport(len(self.attempts) + 1)
         memory = _Memory(stored, report, kill_after, kill_in)
         recorded = [replace(one, consumed=False) for one in stored.values()]
-        facts = Facts(self._run_id, Claim(uuid4()), report.number, "test", definition.entrypoint, self._input)
+        facts = Facts(
+            self._run_id,
+            Claim(uuid4()),
+            report.number,
+            "test",
+            definition.entrypoint,
+            self._input,
+            seed=self._seed,
+        )
         with noted():
             ending = _run(definition, facts, recorded, memory, _Observer(report))
         if ending.signal is not None and ending.state is None and not memory.dead:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
 
 from ..errors import (
     ControlSignal,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "Facts", "Observer"]
 
 _MAX_BRANCH_THREADS = 32
+_NO_SEED = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Facts:
     entrypoint: str
     input: str
     deadline_in: float | None = None
+    seed: UUID = _NO_SEED
+    """The run's secret."""
 
 
 class Observer(Protocol):
@@ -110,6 +114,7 @@ class Attempt:
         "paused",
         "run_id",
         "run_name",
+        "seed",
         "signal",
         "steps_done",
         "tasks",
@@ -131,6 +136,7 @@ class Attempt:
     ) -> None:
         self.facts = facts
         self.run_id = facts.run_id
+        self.seed = facts.seed.bytes
         self.run_name = facts.run_name
         self.number = facts.attempt
         self.journal = Journal(recorded)
@@ -312,6 +318,11 @@ class Attempt:
                 self._threads = ThreadPoolExecutor(_MAX_BRANCH_THREADS)
             return self._threads
 
+    @property
+    def has_threads(self) -> bool:
+        """Whether the attempt ever had threads of branches."""
+        return self._thread_watch is not None
+
     def watch_threads(self) -> None:
         """From now on the attempt has threads that may block each other."""
         with self._number_lock:
@@ -331,6 +342,7 @@ class Attempt:
             (time.monotonic_ns() - started) // 1000,
             outcome.result,
             outcome.error,
+            outcome.fingerprint,
         )
 
     # What is seen of it.

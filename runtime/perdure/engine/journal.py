@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..errors import NondeterminismError
 from ..store.checkpoints import Recorded
@@ -30,23 +30,41 @@ class Journal:
             order.popleft()
         return order[0] if order else None
 
-    def take(self, branch: str, key: str) -> Recorded | None:
+    def take(
+        self, branch: str, key: str, fingerprint: str | None = None, call: Callable[[], str] | None = None
+    ) -> Recorded | None:
         """The recorded outcome of a step that a branch calls; None if the step is new.
 
+        Args:
+            branch: the branch's path.
+            key: the step's key.
+            fingerprint: of the call's arguments; None compares equal to all.
+            call: writes the call, for the message.
+
         Raises:
-            NondeterminismError: the branch called another step here when this was recorded.
+            NondeterminismError: the branch called another step here when this was recorded, or with other arguments.
         """
         expected = self._branches.get(branch)
         if not expected:
             return None
-        if expected[0].key != key:
-            raise NondeterminismError(
-                f"the workflow does not repeat its recorded calls: {_place(branch)} recorded {expected[0].key!r} next"
-                f" (in attempt {expected[0].attempt}), and now calls {key!r}."
-                " Its code has changed since, or decides by something that is not recorded (time, chance, the order of"
-                " a set); put that into a step, or start a new run"
-            )
+        one = expected[0]
+        if one.key != key:
+            raise self._other_call(branch, one, f"calls {key!r}", call)
+        if one.fingerprint != fingerprint and one.fingerprint is not None and fingerprint is not None:
+            like = next((r.key for r in expected if r.fingerprint == fingerprint), None)
+            known = "" if like is None else f", with which {like!r} was recorded"
+            raise self._other_call(branch, one, f"calls {key!r} with other arguments{known}", call)
         return expected.popleft()
+
+    @staticmethod
+    def _other_call(branch: str, one: Recorded, now: str, call: Callable[[], str] | None) -> NondeterminismError:
+        written = "" if call is None else f": {call()}"
+        return NondeterminismError(
+            f"the workflow does not repeat its recorded calls: {_place(branch)} recorded {one.key!r} next"
+            f" (in attempt {one.attempt}), and now {now}{written}."
+            " Its code has changed since, or decides by something that is not recorded (time, chance, the order of"
+            " a set); put that into a step, or start a new run"
+        )
 
     def unclaimed(self, live_branches: Iterable[str] = ()) -> NondeterminismError | None:
         """What to say of recorded steps that were never called, where their branches are not among those still live."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..definitions import StepDefinition
     from .attempt import Attempt
     from .place import Place
+    from .unchanged import ArgumentGuard
 
 __all__ = ["Outcome", "cancelled_error", "failed", "run_async_body", "run_body"]
 
@@ -42,6 +43,7 @@ class Outcome:
     tries: int = 1
     ordinal: int = 0
     clock: int = 0
+    fingerprint: str | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -95,10 +97,11 @@ def run_body(
             except BaseException as error:
                 if _ends_the_attempt(error):
                     raise
-                pause = _pause(step, context, error)
+                found = error if context.guard is None else context.guard.blame(error)
+                pause = _pause(step, context, found)
                 if pause is None:
-                    return failed(error, context.tries)
-                attempt.tried(context.step_key, context.tries, error, pause)
+                    return failed(found, context.tries)
+                attempt.tried(context.step_key, context.tries, found, pause)
             attempt.leave_step()
             attempt.paused.wait(pause)
             attempt.check()
@@ -132,8 +135,10 @@ async def run_async_body(
                 if place is not None:
                     from .transaction import async_transaction
 
-                    return await async_transaction(step, context, lambda: _async_value(step, args, kwargs), place)
-                value = await _async_value(step, args, kwargs)
+                    return await async_transaction(
+                        step, context, lambda: _async_value(step, context, args, kwargs), place
+                    )
+                value = await _async_value(step, context, args, kwargs)
                 if attempt.forked:
                     end_fork(f"step {step.name!r}", None)
                 return _result(step, value, context)
@@ -145,10 +150,11 @@ async def run_async_body(
                 attempt.check()
                 if isinstance(error, asyncio.CancelledError) and task.cancelling() > asked:
                     return Outcome(tries=context.tries, message=_message(error))
-                pause = _pause(step, context, error)
+                found = error if context.guard is None else context.guard.blame(error)
+                pause = _pause(step, context, found)
                 if pause is None:
-                    return failed(error, context.tries)
-                attempt.tried(context.step_key, context.tries, error, pause)
+                    return failed(found, context.tries)
+                attempt.tried(context.step_key, context.tries, found, pause)
             attempt.leave_step()
             try:
                 await asyncio.sleep(pause)
@@ -170,8 +176,12 @@ def _value(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kw
     if not step.entered:
         step.enter()
     if step.timeout is None:
-        return _called(step, context.branch.attempt, args, kwargs)
-    return _in_time(step, context, args, kwargs)
+        value = _called(step, context.branch.attempt, args, kwargs)
+    else:
+        value = _in_time(step, context, args, kwargs)
+    if context.guard is not None:
+        context.guard.check()
+    return value
 
 
 def _called(step: StepDefinition, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
@@ -186,11 +196,21 @@ def _called(step: StepDefinition, attempt: Attempt, args: tuple[Any, ...], kwarg
     return value
 
 
-def _async_value(step: StepDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[object]:
+def _async_value(
+    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Awaitable[object]:
     if not step.entered:
         step.enter()
     body: Awaitable[object] = step.function(*args, **kwargs)
-    return body if step.timeout is None else _in_time_async(step, body)
+    if step.timeout is not None:
+        body = _in_time_async(step, body)
+    return body if context.guard is None else _guarded(context.guard, body)
+
+
+async def _guarded(guard: ArgumentGuard, body: Awaitable[object]) -> object:
+    value = await body
+    guard.check()
+    return value
 
 
 def _result(step: StepDefinition, value: object, context: StepContext) -> Outcome:

@@ -21,15 +21,25 @@ class Place:
         branch: whose step it is.
         started: when the step was called, in nanoseconds.
         wake: called when the outcome's turn has come.
+        fingerprint: of the call.
         alone: whether the outcome goes to its branch without a turn; None finds out when the place is taken.
     """
 
-    __slots__ = ("_alone", "alone", "branch", "delivery", "started", "wake")
+    __slots__ = ("_alone", "alone", "branch", "delivery", "fingerprint", "started", "wake")
 
-    def __init__(self, branch: Branch, started: int, wake: Callable[[], None], *, alone: bool | None = None) -> None:
+    def __init__(
+        self,
+        branch: Branch,
+        started: int,
+        wake: Callable[[], None],
+        *,
+        fingerprint: str | None = None,
+        alone: bool | None = None,
+    ) -> None:
         self.branch = branch
         self.started = started
         self.wake = wake
+        self.fingerprint = fingerprint
         self.alone = False
         self.delivery: Delivery | None = None
         self._alone = alone
@@ -40,6 +50,7 @@ class Place:
         with lane.lock:
             self.alone = lane.lone if self._alone is None else self._alone
             outcome.ordinal, outcome.clock = lane.accept()
+            outcome.fingerprint = self.fingerprint
             if not self.alone:
                 self.delivery = Delivery(self.branch, outcome.ordinal, outcome.clock, self.wake)
                 lane.wait_live(self.delivery)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..context import StepContext
 from ..errors import DefinitionError, NondeterminismError, StepCallError, ValueNotReadable, ValueNotStorable
 from ..failures import Failure
+from ..fingerprint import NOT_TAKEN, Taken, shown_call
 from ..store.checkpoints import Settled
 from .branch import Branch
 from .journal import Recorded
@@ -17,6 +18,7 @@ from .lane import Delivery
 from .outcome import Outcome, cancelled_error, failed, run_async_body, run_body
 from .place import Place
 from .steadfast import SteadfastFuture
+from .unchanged import guard_arguments
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
@@ -26,7 +28,7 @@ __all__ = ["call", "call_async"]
 
 def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     """Call a sync step in a branch."""
-    key, recorded = _enter(step, branch)
+    key, recorded, taken = _enter(step, branch, args, kwargs)
     attempt = branch.attempt
     lane = attempt.lane
     # In an async workflow a sync step holds the loop: its outcome is used on the spot, and replay finds it there again.
@@ -41,8 +43,9 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     started = time.monotonic_ns()
     attempt.started(key)
     gate = _shut_gate()
-    place = Place(branch, started, gate.release, alone=inline or lone)
-    outcome = run_body(step, StepContext(branch, key), args, kwargs, place if step.database else None)
+    place = Place(branch, started, gate.release, alone=inline or lone, fingerprint=taken.digits)
+    context = StepContext(branch, key, guard_arguments(step, branch, taken, args, kwargs, inline=inline))
+    outcome = run_body(step, context, args, kwargs, place if step.database else None)
     if not outcome.stored:
         place.take(outcome)
     try:
@@ -101,7 +104,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
             " or the step sync"
         )
     await _take_cancel(branch)
-    key, recorded = _enter(step, branch)
+    key, recorded, taken = _enter(step, branch, args, kwargs)
     attempt = branch.attempt
     lane = attempt.lane
     turn = _Turn(branch)
@@ -113,8 +116,8 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     task = branch.task
     assert task is not None
     asked = task.cancelling()
-    context = StepContext(branch, key)
-    place = Place(branch, started, turn.wake)
+    context = StepContext(branch, key, guard_arguments(step, branch, taken, args, kwargs, inline=False))
+    place = Place(branch, started, turn.wake, fingerprint=taken.digits)
     branch.in_step = True
     try:
         outcome = await run_async_body(step, context, args, kwargs, place if step.database else None)
@@ -231,12 +234,19 @@ class _Turn:
         return False
 
 
-def _enter(step: StepDefinition, branch: Branch) -> tuple[str, Recorded | None]:
+def _enter(
+    step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, Recorded | None, Taken]:
     attempt = branch.attempt
     attempt.check()
+    fingerprint = step.fingerprint
+    taken = NOT_TAKEN if fingerprint is None else fingerprint.take(args, kwargs, attempt.seed)
     key = branch.next_key(step.name)
     try:
-        return key, attempt.journal.take(branch.path, key)
+        recorded = attempt.journal.take(
+            branch.path, key, taken.digits, lambda: shown_call(step.function, step.name, args, kwargs)
+        )
+        return key, recorded, taken
     except NondeterminismError as error:
         raise attempt.stop(error) from None
 

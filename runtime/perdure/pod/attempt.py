@@ -160,7 +160,9 @@ class _AttemptProcess:
             definition = load(begun.entrypoint)
         except EntrypointError as error:
             return _failed(error)
-        facts = Facts(run, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input, begun.deadline_in)
+        facts = Facts(
+            run, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input, begun.deadline_in, begun.seed
+        )
         committer = ThreadCommitter(self._opener)
         observer = _Progress(self._channel, self._events)
 

@@ -46,6 +46,7 @@ class Begun:
     deadline_in: float | None
     system: str
     timeline: str
+    seed: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class AttemptStore:
             deadline_in=float(row[11]) if row[11] is not None else None,
             system=_text(row[12]),
             timeline=_text(row[13]),
+            seed=UUID(_text(row[14])),
         )
 
     def load(self, runs: Sequence[tuple[RunId, Claim]]) -> dict[RunId, list[Recorded]]:
@@ -161,6 +163,7 @@ class AttemptStore:
                     clock=int(row[5] or 0),
                     result=row[6].decode() if row[6] is not None else None,
                     error=row[7].decode() if row[7] is not None else None,
+                    fingerprint=row[8].decode().replace("-", "") if row[8] is not None else None,
                 )
             )
         return loaded

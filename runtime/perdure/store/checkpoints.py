@@ -53,6 +53,7 @@ class Checkpoint:
     micros: int
     result: str | None
     error: str | None
+    fingerprint: str | None = None
 
     def parameters(self) -> Parameters:
         """The parameters of the function `checkpoint`."""
@@ -68,12 +69,16 @@ class Checkpoint:
             b"%d" % self.micros,
             None if result is None else result.encode(),
             None if error is None else error.encode(),
+            None if self.fingerprint is None else self.fingerprint.encode(),
         )
 
 
 @dataclass(slots=True, eq=False)
 class Recorded:
-    """One checkpoint: a result, an error, or neither (a step that workflow code cancelled). `clock` in microseconds."""
+    """One checkpoint: a result, an error, or neither (a step that workflow code cancelled). `clock` in microseconds.
+
+    `fingerprint`: of the call's arguments, 32 hexadecimal digits; None where the step does without.
+    """
 
     key: str
     ordinal: int
@@ -83,6 +88,7 @@ class Recorded:
     result: str | None
     error: str | None
     consumed: bool = False
+    fingerprint: str | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -115,6 +121,7 @@ def batch_parameters(checkpoints: Sequence[Checkpoint]) -> Parameters:
         b"{" + b",".join([b"%d" % c.micros for c in checkpoints]) + b"}",
         _quoted([c.result for c in checkpoints]),
         _quoted([c.error for c in checkpoints]),
+        _quoted([c.fingerprint for c in checkpoints]),
     )
 
 

@@ -28,6 +28,8 @@ from .versions import check_versions
 
 __all__ = ["ClaimedRun", "Claims", "Delayed", "Entrypoints", "Places", "Survey", "WorkListener"]
 
+_NO_SEED = UUID(int=0)
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
@@ -42,6 +44,7 @@ class ClaimedRun:
     crashes: int
     cancel: bool
     deadline_in: float | None
+    seed: UUID = _NO_SEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +236,7 @@ def _claimed(row: dict[str, Any]) -> ClaimedRun:
         crashes=row["crashes"],
         cancel=row["cancel"],
         deadline_in=row["deadline_in"],
+        seed=row["seed"],
     )
 
 

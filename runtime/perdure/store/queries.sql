@@ -93,7 +93,8 @@ WITH suspects AS (
         timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), started = coalesce(r.started, clock_timestamp())
     FROM numbered n WHERE r.id = n.id
     RETURNING r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
-              r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in
+              r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
+              r.seed
 ), noted AS (
     INSERT INTO perdure.attempts (run_id, attempt, claim, process, begun)
     SELECT id, attempt, claim, %(where)s, clock_timestamp() FROM claimed
@@ -107,7 +108,8 @@ SELECT * FROM claimed
 -- name: claimed_runs
 -- What `claim_runs` answered, where its answer was lost.
 SELECT r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
-       r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in
+       r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
+       r.seed
 FROM perdure.runs r WHERE r.claim = ANY (%(tokens)s::uuid[]) AND r.process = %(process)s
 
 -- name: survey

@@ -56,8 +56,10 @@ def _call(name: str, *types: int, row: bool = False) -> Call:
 
 BEGIN = _call("begin", _UUID, _UUID, _UUID, _INT, _TEXT, _INT, _BIGINT, _TEXT, _TEXT, row=True)
 LOAD = _call("load", _UUIDS, _UUIDS, row=True)
-CHECKPOINT = _call("checkpoint", _UUID, _UUID, _TEXT, _INT, _TEXT, _INT, _BIGINT, _BIGINT, _JSON, _JSON)
-CHECKPOINTS = _call("checkpoints", _UUIDS, _UUIDS, _TEXTS, _INTS, _TEXTS, _INTS, _BIGINTS, _BIGINTS, _TEXTS, _TEXTS)
+CHECKPOINT = _call("checkpoint", _UUID, _UUID, _TEXT, _INT, _TEXT, _INT, _BIGINT, _BIGINT, _JSON, _JSON, _UUID)
+CHECKPOINTS = _call(
+    "checkpoints", _UUIDS, _UUIDS, _TEXTS, _INTS, _TEXTS, _INTS, _BIGINTS, _BIGINTS, _TEXTS, _TEXTS, _UUIDS
+)
 HEARTBEAT = _call("heartbeat", _UUID, _UUID, _BIGINT, _TEXT, row=True)
 FINISH = _call("finish", _UUID, _UUID, _TEXT, _JSON, _JSON)
 HAND_BACK = _call("hand_back", _UUID, _UUID, _TEXT, _INT, _INT, _TEXT)

@@ -122,7 +122,7 @@ class Execution:
         if loop is not None and committers.loop is None:
             committers.loop = LoopCommitter(committers.opener, loop, self._aside)
         attempt = Attempt(
-            Facts(run.id, run.claim, run.attempt, run.name, run.entrypoint, run.input, run.deadline_in),
+            Facts(run.id, run.claim, run.attempt, run.name, run.entrypoint, run.input, run.deadline_in, run.seed),
             recorded,
             committers.thread,
             loop=loop,

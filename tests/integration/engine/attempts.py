@@ -84,7 +84,7 @@ class Run:
         finally:
             store.close()
         self.number = begun.attempt
-        facts = Facts(self.id, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input)
+        facts = Facts(self.id, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input, seed=begun.seed)
         return Begun(facts, recorded, begun.system)
 
     def finish(self, begun: Begun, ending: Ending) -> None:

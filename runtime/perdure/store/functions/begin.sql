@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION perdure.begin(
     run uuid, token uuid, process_ uuid, client integer, host_ text, pid_ integer, pid_started_ bigint, node_ text, image_ text
 ) RETURNS TABLE (
     answer integer, schema_version integer, entrypoint text, input json, source json, name text, namespace text, owner text, attempt integer,
-    cancel boolean, suspend boolean, deadline_in double precision, system_identifier text, timeline text
+    cancel boolean, suspend boolean, deadline_in double precision, system_identifier text, timeline text, seed uuid
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -37,11 +37,11 @@ BEGIN
     END IF;
     IF verdict > 1 THEN
         RETURN QUERY SELECT verdict, m.schema_version, NULL, NULL::json, NULL::json, NULL, NULL, NULL, NULL::integer,
-                            NULL::boolean, NULL::boolean, NULL::double precision, NULL, NULL;
+                            NULL::boolean, NULL::boolean, NULL::double precision, NULL, NULL, NULL::uuid;
     ELSE
         RETURN QUERY SELECT verdict, m.schema_version, r.entrypoint, r.input, r.source, r.name, r.namespace, r.owner, r.attempt, r.cancel, r.suspend,
                             r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision,
-                            (SELECT c.system_identifier::text FROM pg_control_system() c), r.timeline;
+                            (SELECT c.system_identifier::text FROM pg_control_system() c), r.timeline, r.seed;
     END IF;
 END
 $$;

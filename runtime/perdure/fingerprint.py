@@ -1,0 +1,207 @@
+"""The fingerprint of a call: what replay compares, so that a step's stored outcome is not given to another call.
+
+It is a keyed hash over the arguments as the function binds them, in canonical form (`canonical`): given by position or
+by name is the same call, arguments that have their default are left out. The key is the run's secret, so a stored
+fingerprint does not give arguments away to guessing. The arguments themselves are not stored.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Collection, Mapping
+from hashlib import blake2b
+from typing import Any, Final
+
+from .canonical import SCALARS, Walk, scalar_text
+from .errors import DefinitionError
+from .survival import shorten
+
+__all__ = ["NOT_TAKEN", "NO_ARGUMENTS", "Fingerprint", "Taken", "shown_call"]
+
+NO_ARGUMENTS: Final = "0" * 32
+"""The fingerprint of a call without arguments."""
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Taken:
+    """The fingerprint of one call: 32 hexadecimal digits, and the texts of the arguments that could be changed."""
+
+    __slots__ = ("changeable", "digits")
+
+    def __init__(self, digits: str | None, changeable: Mapping[str, str] | None = None) -> None:
+        self.digits = digits
+        self.changeable = changeable
+
+
+NOT_TAKEN = Taken(None)
+"""What stands for the fingerprint of a step that does without."""
+
+_EMPTY = Taken(NO_ARGUMENTS)
+
+
+class Fingerprint:
+    """Takes the fingerprints of the calls of one function.
+
+    Args:
+        function: the function; what `functools.partial` and a method are bound to counts as an argument.
+        exclude: names of parameters that do not count.
+
+    Raises:
+        DefinitionError: the function has no parameter of an excluded name.
+    """
+
+    __slots__ = ("_args", "_defaults", "_exclude", "_function", "_kwargs", "_names")
+
+    def __init__(self, function: Callable[..., Any], exclude: Collection[str] = ()) -> None:
+        args: tuple[Any, ...] = ()
+        kwargs: dict[str, Any] = {}
+        while True:
+            if isinstance(function, functools.partial):
+                args, kwargs, function = function.args + args, {**function.keywords, **kwargs}, function.func
+            elif isinstance(function, types.MethodType):
+                args, function = (function.__self__, *args), function.__func__
+            else:
+                break
+        self._args = args
+        self._kwargs = kwargs
+        self._function = function
+        self._exclude = frozenset(exclude)
+        self._names: tuple[str, ...] | None = None
+        self._defaults: tuple[tuple[str, Any], ...] = ()
+        if exclude:
+            self._check_excluded()
+
+    def like(self, function: Callable[..., Any]) -> Fingerprint:
+        """One for another function, with the same exclusions."""
+        if function is self._function and not (self._args or self._kwargs):
+            return self
+        made = Fingerprint(function)
+        made._exclude = self._exclude  # what is not among the other's parameters excludes nothing
+        return made
+
+    def take(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: bytes) -> Taken:
+        """The fingerprint of a call; never raises. Without `digits` where it cannot be told."""
+        if not (args or kwargs or self._args or self._kwargs):
+            return _EMPTY
+        try:
+            return self._take(self.bind(args, kwargs), key)
+        except RecursionError:  # what is left of the stack is the workflow's
+            return NOT_TAKEN
+
+    def _take(self, bound: Mapping[str, Any], key: bytes) -> Taken:
+        if not bound:
+            return _EMPTY
+        parts = []
+        changeable: dict[str, str] | None = None
+        for name in sorted(bound) if len(bound) > 1 else bound:
+            value = bound[name]
+            if type(value) in SCALARS:
+                parts.append(f"{name}={scalar_text(value)}")
+                continue
+            walk = Walk()
+            text = walk.text(value)
+            parts.append(f"{name}={text}")
+            if walk.mutable:
+                changeable = changeable or {}
+                changeable[name] = text
+        return Taken(blake2b(",".join(parts).encode(), digest_size=16, key=key).hexdigest(), changeable)
+
+    def changed(self, taken: Taken, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+        """The name of an argument that is another value now than when the fingerprint was taken."""
+        if taken.changeable is None:
+            return None
+        bound = self.bind(args, kwargs, whole=True)
+        for name, text in taken.changeable.items():
+            try:
+                if Walk().text(bound[name]) != text:
+                    return name
+            except RecursionError:
+                continue
+        return None
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
+        """The arguments by name, without defaults unless `whole`. What does not fit is bound as far as it goes."""
+        names = self._names
+        if names is None:
+            names = self._inspect()
+        if self._args or self._kwargs:
+            args, kwargs = self._args + args, {**self._kwargs, **kwargs}
+        bound = dict(zip(names, args, strict=False))
+        if len(args) > len(names):
+            bound["*"] = args[len(names) :]
+        for name, value in kwargs.items():
+            bound[name if name not in bound else f"**{name}"] = value
+        if not whole:
+            for name, default in self._defaults:
+                if name in bound and _same(bound[name], default):
+                    del bound[name]
+        if self._exclude:
+            for name in self._exclude:
+                bound.pop(name, None)
+        return bound
+
+    def _inspect(self) -> tuple[str, ...]:
+        """Parameters and defaults, found out at the first call."""
+        function = self._function
+        names: tuple[str, ...] = ()
+        if type(function) is types.FunctionType and not (function.__dict__ and "__wrapped__" in function.__dict__):
+            # `run_step` is given new functions all the time: ten times as fast as a signature.
+            code = function.__code__
+            names = code.co_varnames[: code.co_argcount]
+            given = function.__defaults__ or ()
+            defaults = list(zip(names[len(names) - len(given) :], given, strict=True))
+            defaults += (function.__kwdefaults__ or {}).items()
+        else:
+            try:
+                parameters = inspect.signature(function).parameters.values()
+            except (TypeError, ValueError):  # a built-in function
+                parameters = {}.values()
+            names = tuple(p.name for p in parameters if p.kind in _POSITIONAL)
+            defaults = [(p.name, p.default) for p in parameters if p.default is not p.empty]
+        self._defaults = tuple(defaults)
+        # Last: other threads take it as the sign that the rest is there.
+        self._names = names
+        return names
+
+    def _check_excluded(self) -> None:
+        try:
+            parameters = inspect.signature(self._function).parameters
+        except (TypeError, ValueError):
+            return
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return
+        for name in sorted(self._exclude - parameters.keys()):
+            raise DefinitionError(
+                f"fingerprint_exclude names {name!r}, which is not a parameter; there are"
+                f" {', '.join(parameters) or 'none'}"
+            )
+
+
+def _same(value: object, default: object) -> bool:
+    if value is default:
+        return True
+    kind = type(value)
+    if kind is not type(default):
+        return False
+    return value == default if kind in SCALARS else Walk().text(value) == Walk().text(default)
+
+
+def shown_call(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """A call as its author might write it, for a message; runs no `__repr__` of user code."""
+    try:
+        bound = Fingerprint(function).bind(args, kwargs)
+        written = [f"{one}={_shown(value)}" for one, value in bound.items()]
+    except RecursionError:
+        written = ["..."]
+    return _cut(f"{name}({', '.join(written)})", 300)
+
+
+def _shown(value: object) -> str:
+    return shorten(value) if type(value) in SCALARS else _cut(Walk().text(value), 80)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
