@@ -30,6 +30,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+MAX_CLEANUP = 86_400.0
+"""Seconds, at most, for which a cancelled run cleans up. The store holds everybody to it."""
+
+
 class StepDefinition:
     """A function as a step: its name in keys, its policy and how its results are written.
 
@@ -103,12 +107,13 @@ class WorkflowDefinition:
 
     Attributes:
         entrypoint: `module:function`, by which any process finds it again.
+        cleanup: seconds that it has to clean up once its run is cancelled; None for none.
         marked: what `@workflow` gave, which must be what the entrypoint names.
     """
 
-    __slots__ = ("_result", "_signature", "entrypoint", "function", "is_async", "marked")
+    __slots__ = ("_result", "_signature", "cleanup", "entrypoint", "function", "is_async", "marked")
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, cleanup: float | None = None) -> None:
         name = getattr(function, "__qualname__", "")
         if not inspect.isfunction(function):
             raise DefinitionError(f"@workflow goes on a function, not on a {type(function).__name__}")
@@ -117,7 +122,12 @@ class WorkflowDefinition:
                 "a lambda cannot be a workflow: another process could not find it; write a function with a name"
             )
         _refuse_generator(function, "workflow", name)
+        if cleanup is not None and not (_is_number(cleanup) and 0 < cleanup <= MAX_CLEANUP):
+            raise DefinitionError(
+                f"workflow {name!r}: cleanup={cleanup!r}; it is a number of seconds above 0, up to {MAX_CLEANUP:g}"
+            )
         self.function = function
+        self.cleanup = None if cleanup is None else float(cleanup)
         self.marked: object = None
         self.is_async = inspect.iscoroutinefunction(function)
         self.entrypoint = f"{module_name(function.__module__)}:{name}"
@@ -197,16 +207,36 @@ def definition_of(workflow: object) -> WorkflowDefinition | None:
     return found
 
 
-def workflow(function: Callable[P, R]) -> Callable[P, R]:
+@overload
+def workflow(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def workflow(*, cleanup: float | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def workflow(function: Callable[..., Any] | None = None, /, *, cleanup: float | None = None) -> Any:
     """Mark a function, sync or async, as a workflow.
 
     Its input and result are JSON values, read and written by its type hints. What it does between steps is repeated on
     recovery, so it must do the same again given the same outcomes of its steps; everything else belongs into steps.
 
+    Args:
+        function: the function.
+        cleanup: seconds that its code has to clean up once the run is cancelled. It is told once, by `CancelledError`
+            in an async workflow and by `RunCancelled` at a sync one's next step or wait, and goes on from there, steps
+            included. By default a cancelled run ends without another step.
+
     Raises:
         DefinitionError: it cannot be one.
     """
-    definition = WorkflowDefinition(function)
+    if function is None:
+        return functools.partial(_mark_workflow, cleanup=cleanup)
+    return _mark_workflow(function, cleanup=cleanup)
+
+
+def _mark_workflow(function: Callable[P, R], *, cleanup: float | None) -> Callable[P, R]:
+    definition = WorkflowDefinition(function, cleanup=cleanup)
     if not definition.findable:
         remember_names(function, _defining_frame())
     definition.signature  # noqa: B018  refused here and not at the first run
@@ -380,6 +410,10 @@ def _defining_frame() -> types.FrameType | None:
     while frame is not None and frame.f_globals is globals():
         frame = frame.f_back
     return frame
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def step_name_of(function: Callable[..., Any]) -> str:

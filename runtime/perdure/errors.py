@@ -22,6 +22,7 @@
     │   ├── DisruptionLimitExceeded its attempts kept being disrupted without a new checkpoint
     │   ├── DeadlineExceeded        it had not ended by its deadline
     │   ├── RunWasCancelled         the run ended cancelled
+    │   ├── CleanupCut              it was cancelled, and its cleanup had not ended in its time
     │   └── ResultTimeout           the run has not ended within the time given
     └── StoreError
         ├── StoreUnavailable        no answer for as long as the caller was ready to wait
@@ -39,6 +40,7 @@ from __future__ import annotations
 
 __all__ = [
     "BackoffLimitExceeded",
+    "CleanupCut",
     "ControlSignal",
     "DeadlineExceeded",
     "DefinitionError",
@@ -181,6 +183,10 @@ class DeadlineExceeded(RunError):
 
 class RunWasCancelled(RunError):
     """The run ended cancelled."""
+
+
+class CleanupCut(RunError):
+    """The run was cancelled, and was ended before its cleanup was done; this is its recorded error."""
 
 
 class ResultTimeout(RunError, TimeoutError):

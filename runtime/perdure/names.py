@@ -12,7 +12,17 @@ from uuid import UUID
 
 from .errors import DefinitionError
 
-__all__ = ["MAX_NAME_BYTES", "RESERVED_PREFIX", "Claim", "RunId", "StepKey", "check_name", "step_key", "step_name"]
+__all__ = [
+    "CANCEL_KEY",
+    "MAX_NAME_BYTES",
+    "RESERVED_PREFIX",
+    "Claim",
+    "RunId",
+    "StepKey",
+    "check_name",
+    "step_key",
+    "step_name",
+]
 
 RunId = NewType("RunId", UUID)
 Claim = NewType("Claim", UUID)
@@ -22,6 +32,9 @@ MAX_NAME_BYTES = 512
 """Longest name of a step, a run or a queue, in bytes of UTF-8."""
 
 RESERVED_PREFIX = "perdure."
+
+CANCEL_KEY = f"{RESERVED_PREFIX}cancel"
+"""Key of the checkpoint that says where a cancellation struck a run's workflow, which cleans up from there on."""
 """Names of recorded values begin so; names of steps must not."""
 
 _SEPARATORS = re.compile(r"[/#\x00-\x1f\x7f\ud800-\udfff]")

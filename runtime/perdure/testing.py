@@ -24,7 +24,7 @@ from .engine.ctrl_c import noted
 from .engine.execute import CtrlC, Ending, execute, execute_async
 from .engine.journal import Recorded
 from .engine.loop import RunLoop
-from .errors import HandedBack, UsageError
+from .errors import HandedBack, RunWasCancelled, UsageError
 from .failures import Failure
 from .names import Claim, RunId
 from .store.checkpoints import Answer, Checkpoint, Settled
@@ -139,6 +139,8 @@ class DurableRun:
         self._seed = uuid4()
         self._stored: dict[str, Recorded] = {}
         self._ending: Ending | None = None
+        self._cancelled = False
+        self._live: Attempt | None = None
         self.attempts: list[AttemptReport] = []
 
     @property
@@ -150,6 +152,19 @@ class DurableRun:
     def ended(self) -> bool:
         """Whether the run has reached its end."""
         return self._ending is not None
+
+    def cancel(self) -> None:
+        """Cancel the run, as `Client.cancel` does: from within a step of it, or between two attempts.
+
+        A run whose workflow declares no cleanup, or which has had no attempt yet, ends without another step. The
+        seconds that it declares are not counted here.
+        """
+        self._cancelled = True
+        live = self._live
+        if live is not None:
+            live.cancel("the test asked for the run to be cancelled")
+        elif self._ending is None and (not self.attempts or self._definition.cleanup is None):
+            self._ending = Ending("cancelled")
 
     def attempt(self, *, kill_after: int | None = None, kill_in: str | None = None) -> AttemptReport:
         """Run one attempt, to the run's end or to its death.
@@ -179,7 +194,8 @@ class DurableRun:
         """
         definition = self._definition if workflow is None else _definition(workflow)
         report, ending = self._execute(definition, dict(self._stored), None, None)
-        _value(definition, ending)
+        if ending.state != "cancelled":
+            _value(definition, ending)
         return report
 
     def result(self) -> Any:
@@ -187,6 +203,9 @@ class DurableRun:
         while self._ending is None:
             self._attempt(None, None)
         return _value(self._definition, self._ending)
+
+    def _note_live(self, attempt: Attempt) -> None:
+        self._live = attempt
 
     def _attempt(self, kill_after: int | None, kill_in: str | None) -> AttemptReport:
         if self._ending is not None:
@@ -215,9 +234,14 @@ class DurableRun:
             definition.entrypoint,
             self._input,
             seed=self._seed,
+            cancelled=self._cancelled,
+            cleanup=definition.cleanup,
         )
-        with noted():
-            ending = _run(definition, facts, recorded, memory, _Observer(report))
+        try:
+            with noted():
+                ending = _run(definition, facts, recorded, memory, _Observer(report), self._note_live)
+        finally:
+            self._live = None
         if ending.signal is not None and ending.state is None and not memory.dead:
             if isinstance(ending.signal, CtrlC):
                 raise KeyboardInterrupt
@@ -252,16 +276,23 @@ def _definition(workflow: Callable[..., Any]) -> WorkflowDefinition:
 
 
 def _run(
-    definition: WorkflowDefinition, facts: Facts, recorded: list[Recorded], memory: _Memory, observer: _Observer
+    definition: WorkflowDefinition,
+    facts: Facts,
+    recorded: list[Recorded],
+    memory: _Memory,
+    observer: _Observer,
+    note_live: Callable[[Attempt], None],
 ) -> Ending:
     if not definition.is_async:
         attempt = Attempt(facts, recorded, _as_committer(memory), observer=observer)
+        note_live(attempt)
         memory.die = lambda: attempt.interrupt(HandedBack("killed by the test"))
         return execute(definition, attempt)
     loop = RunLoop()
     try:
         committer = _as_committer(memory)
         attempt = Attempt(facts, recorded, committer, loop=loop, loop_committer=committer, observer=observer)
+        note_live(attempt)
         memory.die = lambda: attempt.interrupt(HandedBack("killed by the test"))
         memory.call = loop.call_in_loop
         return loop.run_until_complete(execute_async(definition, attempt))
@@ -275,6 +306,8 @@ def _as_committer(memory: _Memory) -> Any:
 
 
 def _value(definition: WorkflowDefinition, ending: Ending) -> Any:
+    if ending.state == "cancelled":
+        raise RunWasCancelled("the run was cancelled") from (ending.raised if ending.error is not None else None)
     if ending.error is not None:
         raise Failure.from_json(ending.error).revive()
     return definition.result.decode(ending.result or "null")

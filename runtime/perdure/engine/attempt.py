@@ -15,6 +15,7 @@ from ..errors import (
     HandedBack,
     NondeterminismError,
     PerdureError,
+    RunCancelled,
     RunStopped,
     StoreChanged,
     Superseded,
@@ -32,6 +33,7 @@ from .threads import ThreadPoolExecutor, ThreadWatch
 if TYPE_CHECKING:
     from ..store.loop_committer import LoopCommitter
     from ..store.thread_committer import ThreadCommitter
+    from .cancellation import Cancellation
     from .loop import BranchTask, RunLoop
     from .outcome import Outcome
 
@@ -54,6 +56,12 @@ class Facts:
     deadline_in: float | None = None
     seed: UUID = _NO_SEED
     """The run's secret."""
+
+    cancelled: bool = False
+    """Whether somebody had asked for the run to be cancelled."""
+
+    cleanup: float | None = None
+    """Seconds that the workflow has to clean up once it is cancelled, or what is left of them; None ends it at once."""
 
 
 class Observer(Protocol):
@@ -80,6 +88,7 @@ class Attempt:
         observer: sees the steps go by.
         clock: nanoseconds that only ever grow.
         on_superseded: ends the process at once, from whatever thread, where it runs this attempt alone.
+        cleanup_began: told for how many seconds the workflow may clean up, once a cancellation has reached it.
     """
 
     __slots__ = (
@@ -95,6 +104,7 @@ class Attempt:
         "_task_number",
         "_thread_watch",
         "_threads",
+        "cancellation",
         "committer",
         "current_step",
         "database_url",
@@ -133,6 +143,7 @@ class Attempt:
         lease: float = 6.0,
         clock: Callable[[], int] = time.monotonic_ns,
         on_superseded: Callable[[], None] | None = None,
+        cleanup_began: Callable[[float], None] | None = None,
     ) -> None:
         self.facts = facts
         self.run_id = facts.run_id
@@ -142,6 +153,12 @@ class Attempt:
         self.journal = Journal(recorded)
         self.loop = loop
         self.lane = Lane(self.journal, self._stuck, loop, clock)
+        self.cancellation: Cancellation | None = None
+        if facts.cleanup is not None:
+            from .cancellation import Cancellation  # which most runs do without
+
+            cancellation = Cancellation(self, facts.cleanup, asked=facts.cancelled, began=cleanup_began)
+            self.cancellation = self.lane.cancellation = cancellation
         self.committer = committer
         self.loop_committer = loop_committer
         self.database_url = database_url
@@ -190,6 +207,28 @@ class Attempt:
     def given_up(self) -> bool:
         """Whether nobody waits for this attempt's writes any more."""
         return isinstance(self.signal, Superseded)
+
+    def cancel(self, why: str, *, now: bool = False) -> None:
+        """Somebody asked for the run to be cancelled: end it, or with time to clean up tell the workflow first.
+
+        Args:
+            why: for people.
+            now: without that time.
+        """
+        if self.cancellation is None or now:
+            self.interrupt(RunCancelled(why))
+        else:
+            self.cancellation.ask()
+
+    @property
+    def cleans_up(self) -> bool:
+        """Whether the run's cancellation is in the store, and its workflow has its time to clean up."""
+        return self.cancellation is not None and self.cancellation.begun
+
+    @property
+    def in_step(self) -> bool:
+        """Whether a step's body runs, or an outcome is on its way."""
+        return self._bodies > 0
 
     def interrupt(self, signal: ControlSignal) -> ControlSignal:
         """End the attempt, from any thread; the first reason given stands. Returns what to raise."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..context import CURRENT
 from ..errors import (
+    CleanupCut,
     ControlSignal,
     HandedBack,
     PerdureError,
@@ -52,6 +53,8 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     context = Context()
     context.run(CURRENT.set, branch)
     attempt.lane.resume_thread(branch)
+    if attempt.cancellation is not None:
+        attempt.cancellation.begin(branch, None)
     value: object = None
     raised: BaseException | None = None
     try:
@@ -73,6 +76,8 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
     ends = attempt.ends = attempt.loop.create_future()
     branch = Branch(attempt)
     main = attempt.loop.start_branch(_main(definition, attempt), branch)
+    if attempt.cancellation is not None:
+        attempt.cancellation.begin(branch, main)
     if attempt.signal is None:
         await asyncio.wait({main, ends}, return_when=asyncio.FIRST_COMPLETED)
     if not main.done():
@@ -148,6 +153,8 @@ def _ending(
     signal = attempt.signal
     if signal is None and (left := attempt.journal.unclaimed(live)) is not None:
         signal = RunStopped(left)
+    if attempt.cancellation is not None and attempt.cancellation.has_struck:
+        return _cancelled(signal, raised)
     match signal:
         case RunStopped(error=error):
             return _failed(error)
@@ -164,6 +171,22 @@ def _ending(
     except PerdureError as error:
         return _failed(error)
     return Ending("succeeded", result=result)
+
+
+def _cancelled(signal: ControlSignal | None, raised: BaseException | None) -> Ending:
+    """The end of a run whose workflow was told of its cancellation: whatever became of that, it is cancelled."""
+    match signal:
+        case Superseded() | HandedBack():
+            return Ending(None, signal=signal)
+        case RunStopped(error=error):
+            raised = error
+        case RunCancelled():
+            raised = CleanupCut(str(signal))
+        case _:
+            pass
+    if raised is None or isinstance(raised, RunCancelled | asyncio.CancelledError):
+        return Ending("cancelled")
+    return Ending("cancelled", error=Failure.of(raised).to_json(), raised=raised)
 
 
 def _failed(error: BaseException) -> Ending:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from ..errors import NondeterminismError
+from ..names import CANCEL_KEY
 from ..store.checkpoints import Recorded
 
-__all__ = ["Journal", "Recorded"]
+__all__ = ["Journal", "Recorded", "strikes_in_a_wait"]
 
 
 class Journal:
@@ -17,7 +19,14 @@ class Journal:
     def __init__(self, recorded: Iterable[Recorded]) -> None:
         self._order = deque(sorted(recorded, key=lambda r: r.ordinal))
         self._branches: dict[str, deque[Recorded]] = {}
+        self.cancellation: Recorded | None = None
+        """Where the run's cancellation struck."""
         for one in self._order:
+            if one.key == CANCEL_KEY:
+                self.cancellation = one
+                if strikes_in_a_wait(one.result):
+                    # No branch calls it.
+                    continue
             self._branches.setdefault(one.key.rpartition("/")[0], deque()).append(one)
         self.size = len(self._order)
         self.last_ordinal = self._order[-1].ordinal if self._order else 0
@@ -29,6 +38,11 @@ class Journal:
         while order and order[0].consumed:
             order.popleft()
         return order[0] if order else None
+
+    def next_key(self, branch: str) -> str | None:
+        """The key of the next recorded step of a branch."""
+        expected = self._branches.get(branch)
+        return expected[0].key if expected else None
 
     def take(
         self, branch: str, key: str, fingerprint: str | None = None, call: Callable[[], str] | None = None
@@ -71,6 +85,9 @@ class Journal:
         live = tuple(live_branches)
         for one in self._order:
             branch = one.key.rpartition("/")[0]
+            if one is self.cancellation:
+                # The workflow ended before it was told.
+                continue
             if not one.consumed and not any(branch == path or branch.startswith(f"{path}.") for path in live):
                 return self.never_called(one)
         return None
@@ -82,6 +99,11 @@ class Journal:
             " was not called; now the workflow ends or waits without it. Its code has changed since, or decides by"
             " something that is not recorded; put that into a step, or start a new run"
         )
+
+
+def strikes_in_a_wait(result: str | None) -> bool:
+    """Whether a cancellation's checkpoint says that it struck in what the workflow waited for, and not at a call."""
+    return json.loads(result or "{}").get("at") is None
 
 
 def _place(branch: str) -> str:

@@ -23,6 +23,7 @@ from .journal import Journal, Recorded
 
 if TYPE_CHECKING:
     from .branch import Branch
+    from .cancellation import Cancellation
     from .loop import RunLoop
 
 __all__ = ["Delivery", "Lane", "LaneTimer"]
@@ -83,8 +84,10 @@ class Lane:
         "abandoned",
         "branches",
         "busy",
+        "cancellation",
         "closed",
         "journal",
+        "keeps_order",
         "lock",
         "now",
         "running",
@@ -109,6 +112,9 @@ class Lane:
         self.branches = 1
         self.waits_outside = False
         """Whether workflow code itself ever waited for the outside world."""
+        self.keeps_order = False
+        """Whether outcomes have an order to keep though one branch is all there is: a cancellation is on its way."""
+        self.cancellation: Cancellation | None = None
         self.closed = False
         self.abandoned = False
         """Whether callbacks of the run's tasks are dropped: the attempt has ended, and they would go on for ever."""
@@ -134,7 +140,13 @@ class Lane:
     @property
     def lone(self) -> bool:
         """Whether one branch is all there is, so that there is no order to keep."""
-        return self.branches == 1 and not self._live and not self._completions and not self._has_timers()
+        return (
+            self.branches == 1
+            and not self.keeps_order
+            and not self._live
+            and not self._completions
+            and not self._has_timers()
+        )
 
     def accept(self) -> tuple[int, int]:
         """The ordinal and the clock's reading for an outcome that has come about now."""
@@ -319,6 +331,8 @@ class Lane:
             head.consumed = True
             self._deliver(delivery)
             return True
+        if self.cancellation is not None:
+            self.cancellation.offer()
         if self._live:
             delivery = self._live[0]
             if self._fire(delivery.clock / 1e6):

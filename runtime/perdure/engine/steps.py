@@ -28,8 +28,11 @@ __all__ = ["call", "call_async"]
 
 def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     """Call a sync step in a branch."""
-    key, recorded, taken = _enter(step, branch, args, kwargs)
     attempt = branch.attempt
+    key, taken = _enter(step, branch, args, kwargs)
+    if attempt.cancellation is not None:
+        attempt.cancellation.at_call(branch, key)
+    recorded = _look_up(step, branch, key, taken, args, kwargs)
     lane = attempt.lane
     # In an async workflow a sync step holds the loop: its outcome is used on the spot, and replay finds it there again.
     inline = branch.task is not None
@@ -104,9 +107,9 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
             " or the step sync"
         )
     await _take_cancel(branch)
-    key, recorded, taken = _enter(step, branch, args, kwargs)
     attempt = branch.attempt
     lane = attempt.lane
+    key, recorded, taken = await _enter_async(step, branch, args, kwargs)
     turn = _Turn(branch)
     if recorded is not None:
         return await _replay_async(step, branch, recorded, turn)
@@ -234,21 +237,32 @@ class _Turn:
         return False
 
 
-def _enter(
-    step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[str, Recorded | None, Taken]:
+def _enter(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, Taken]:
     attempt = branch.attempt
     attempt.check()
     fingerprint = step.fingerprint
     taken = NOT_TAKEN if fingerprint is None else fingerprint.take(args, kwargs, attempt.seed)
-    key = branch.next_key(step.name)
+    return branch.next_key(step.name), taken
+
+
+async def _enter_async(
+    step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, Recorded | None, Taken]:
+    key, taken = _enter(step, branch, args, kwargs)
+    if (cancellation := branch.attempt.cancellation) is not None:
+        await cancellation.at_async_call(branch, key)
+    return key, _look_up(step, branch, key, taken, args, kwargs), taken
+
+
+def _look_up(
+    step: StepDefinition, branch: Branch, key: str, taken: Taken, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Recorded | None:
     try:
-        recorded = attempt.journal.take(
+        return branch.attempt.journal.take(
             branch.path, key, taken.digits, lambda: shown_call(step.function, step.name, args, kwargs)
         )
-        return key, recorded, taken
     except NondeterminismError as error:
-        raise attempt.stop(error) from None
+        raise branch.attempt.stop(error) from None
 
 
 def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> object:

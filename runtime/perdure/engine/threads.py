@@ -58,6 +58,21 @@ def _at_rest(branch: Branch) -> Iterator[None]:
         lane.resume_thread(branch)
 
 
+@contextmanager
+def _told(branch: Branch, wake: Callable[[], object]) -> Iterator[None]:
+    """While this thread, which is the branch's, waits for what `wake` ends: the run's cancellation may strike here."""
+    cancellation = branch.attempt.cancellation
+    if cancellation is None or branch.path:
+        yield
+        return
+    cancellation.raise_if_due()
+    try:
+        with cancellation.waiting(branch, wake):
+            yield
+    finally:
+        cancellation.raise_if_due()
+
+
 class _RestingEvent(threading.Event):
     """The event for which `concurrent.futures.wait` and `as_completed` wait: who waits for it is at rest."""
 
@@ -71,7 +86,7 @@ class _RestingEvent(threading.Event):
             return super().wait(timeout)
         self._sleepers.append(branch)
         try:
-            with _at_rest(branch):
+            with _told(branch, super().set), _at_rest(branch):
                 return super().wait(timeout)
         finally:
             with suppress(ValueError):
@@ -124,12 +139,20 @@ class BranchFuture(Future[T]):
                 return get(timeout)
             self._sleepers.append(branch)
         try:
-            with _at_rest(branch):
+            with _told(branch, self._look_up), _at_rest(branch):
+                if (cancellation := branch.attempt.cancellation) is not None:
+                    with self._condition:
+                        self._condition.wait_for(lambda: self.done() or cancellation.due(branch), timeout)
+                    timeout = 0
                 return get(timeout)
         finally:
             with suppress(ValueError):
                 self._sleepers.remove(branch)
             branch.attempt.check()
+
+    def _look_up(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
 
     def deliver(self, result: Any, error: BaseException | None) -> None:
         """Tell those who wait; they count as running from here on."""

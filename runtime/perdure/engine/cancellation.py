@@ -1,0 +1,288 @@
+"""A cancelled run whose workflow cleans up: its code is told once, at one place, live and on every replay.
+
+The cancellation is an event of the run like a step's outcome, with a checkpoint of its own. It strikes the workflow's
+main branch: where that calls a step which is not recorded (that step does not begin), or else in what it waits for,
+once the run has come to rest. From there on the code runs as ever, and its steps are stored.
+
+What was in flight when a process died is not begun again for being cancelled: once a cancellation is asked for, no
+async step begins until it has struck.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import Context
+from enum import Enum, auto
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ControlSignal, RunCancelled
+from ..names import CANCEL_KEY
+from ..store.checkpoints import Settled
+from .journal import strikes_in_a_wait
+from .lane import Delivery
+from .outcome import Outcome, cancelled_error
+
+if TYPE_CHECKING:
+    from ..definitions import StepDefinition
+    from .attempt import Attempt
+    from .branch import Branch
+
+__all__ = ["Cancellation"]
+
+_MESSAGE = "the run is cancelled"
+_IN_A_WAIT = json.dumps({"at": None})
+
+
+class _Stage(Enum):
+    QUIET = auto()
+    ASKED = auto()
+
+    AT_A_CALL = auto()
+    """It is recorded, as having struck where the workflow called a step."""
+
+    COMING = auto()
+    """It has its place among the run's events, and strikes when its turn has come."""
+
+    STRUCK = auto()
+
+
+class Cancellation:
+    """The cancellation of an attempt's run.
+
+    Args:
+        attempt: the attempt.
+        seconds: for which the run may clean up, or what is left of them where that has begun.
+        asked: whether it was cancelled before this attempt began.
+        began: told, once it has struck, for how many seconds the attempt may go on; in any thread.
+    """
+
+    def __init__(
+        self, attempt: Attempt, seconds: float, *, asked: bool, began: Callable[[float], None] | None = None
+    ) -> None:
+        self._attempt = attempt
+        self._seconds = seconds
+        self._began = began
+        self._since = time.monotonic()
+        self._main: Branch | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._wake: Callable[[], object] | None = None
+        """Ends what the main branch's thread waits for."""
+        self._due = False
+        """Whether it has struck while the main branch's thread could not be told."""
+        self._held: list[asyncio.Future[None]] = []
+        journal = attempt.journal
+        self._stage = _Stage.ASKED if asked else _Stage.QUIET
+        if journal.cancellation is not None:
+            self._stage = _Stage.COMING if strikes_in_a_wait(journal.cancellation.result) else _Stage.AT_A_CALL
+
+    @property
+    def has_struck(self) -> bool:
+        """Whether the workflow has been told."""
+        return self._stage is _Stage.STRUCK
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is in the store, so that the time to clean up passes."""
+        return self._stage in (_Stage.STRUCK, _Stage.AT_A_CALL) or self._attempt.journal.cancellation is not None
+
+    def begin(self, main: Branch, task: asyncio.Task[object] | None) -> None:
+        """The workflow starts: `task` is that of an async one."""
+        self._main, self._task = main, task
+        recorded = self._attempt.journal.cancellation
+        if recorded is not None and self._began is not None:
+            self._began(self._seconds)
+        if self._stage is _Stage.COMING and recorded is not None:
+            lane = self._attempt.lane
+            lane.keeps_order = True
+            lane.wait_recorded(Delivery(main, recorded.ordinal, recorded.clock, self._strike))
+
+    def ask(self) -> None:
+        """Somebody asked for the run to be cancelled; from any thread."""
+        with self._attempt.lane.lock:
+            if self._stage is not _Stage.QUIET:
+                return
+            self._stage = _Stage.ASKED
+        self._attempt.lane.pump_soon()
+
+    # Where a step is called.
+
+    def at_call(self, branch: Branch, key: str) -> None:
+        """A sync step is about to be looked up, or to begin.
+
+        Raises:
+            RunCancelled, CancelledError: the cancellation strikes here.
+        """
+        if branch.path or self._stage is _Stage.QUIET:
+            return
+        if self._stage is _Stage.STRUCK:
+            self.raise_if_due()
+        elif self._strikes_at_call():
+            self._strike_at_call(branch, key)
+        elif self._stage is _Stage.COMING and branch.task is None and self._attempt.journal.next_key("") != key:
+            gate = Lock()
+            gate.acquire()
+            with self.waiting(branch, gate.release):
+                self._attempt.lane.rest_thread(branch)
+                gate.acquire()
+            self._attempt.check()
+            self.raise_if_due()
+
+    async def at_async_call(self, branch: Branch, key: str) -> None:
+        """As `at_call`, of an async step."""
+        if self._stage in (_Stage.QUIET, _Stage.STRUCK):
+            return
+        expected = self._attempt.journal.next_key(branch.path)
+        if not branch.path and self._strikes_at_call():
+            from .steps import call_async
+
+            with self._striking():
+                await call_async(_async_step(), branch, (key,), {})
+            raise cancelled_error(_MESSAGE)
+        if expected == key or (self._stage is _Stage.ASKED and expected is not None):
+            return
+        # Neither recorded nor to begin: on replay it may be that its branch has only recorded what it did behind this.
+        assert self._attempt.loop is not None
+        held = self._attempt.loop.create_future()
+        self._held.append(held)
+        try:
+            await held
+        except asyncio.CancelledError:
+            self._attempt.check()
+            raise
+
+    @contextmanager
+    def _striking(self) -> Iterator[None]:
+        """While the step that stores it is called."""
+        before, self._stage = self._stage, _Stage.STRUCK
+        try:
+            yield
+        except BaseException:
+            self._stage = before
+            raise
+        self._has_struck()
+
+    def _strikes_at_call(self) -> bool:
+        expected = self._attempt.journal.next_key("")
+        return expected == CANCEL_KEY or (self._stage is _Stage.ASKED and expected is None)
+
+    def _strike_at_call(self, branch: Branch, key: str) -> None:
+        from .steps import call
+
+        with self._striking():
+            call(_step(), branch, (key,), {})
+        if branch.task is not None:
+            raise cancelled_error(_MESSAGE)
+        raise RunCancelled(_MESSAGE)
+
+    # Where the main branch waits.
+
+    @contextmanager
+    def waiting(self, branch: Branch, wake: Callable[[], object]) -> Iterator[None]:
+        """While a branch's thread waits for something that `wake` ends."""
+        if branch.path:
+            yield
+            return
+        self._wake = wake
+        try:
+            yield
+        finally:
+            self._wake = None
+
+    def due(self, branch: Branch) -> bool:
+        """Whether a branch's thread is to be told."""
+        return self._due and not branch.path
+
+    def raise_if_due(self) -> None:
+        """Tell the main branch's thread, which asks.
+
+        Raises:
+            RunCancelled: the cancellation has struck, and this is the first place to say so.
+        """
+        if self._due:
+            self._due = False
+            raise RunCancelled(_MESSAGE)
+
+    def offer(self) -> None:
+        """The run is at rest, and nothing recorded is left to tell it: the cancellation may take its place now."""
+        if self._stage is not _Stage.ASKED or self._main is None:
+            return
+        if self._wake is None if self._task is None else self._task.done():
+            return
+        attempt, lane = self._attempt, self._attempt.lane
+        self._stage, lane.keeps_order = _Stage.COMING, True
+        outcome = Outcome(result=_IN_A_WAIT)
+        outcome.ordinal, outcome.clock = lane.accept()
+        delivery = Delivery(self._main, outcome.ordinal, outcome.clock, self._strike)
+        lane.wait_live(delivery)
+        checkpoint = attempt.checkpoint(CANCEL_KEY, CANCEL_KEY, outcome, time.monotonic_ns())
+
+        def settle(settled: Settled) -> None:
+            with suppress(ControlSignal):
+                attempt.judge(settled, CANCEL_KEY)
+                attempt.steps_done += 1
+                lane.stored(delivery)
+
+        if attempt.loop_committer is not None and self._task is not None:
+            attempt.loop_committer.submit(checkpoint, settle)
+            return
+        # The run rests, and whoever found that out may have better to do than to wait for the store.
+        thread = threading.Thread(
+            target=lambda: settle(attempt.committer.commit(checkpoint, attempt.given_up)),
+            name="perdure-cancels",
+            daemon=True,
+        )
+        Context().run(thread.start)
+
+    def _strike(self) -> None:
+        """Its turn has come."""
+        attempt, main = self._attempt, self._main
+        if attempt.signal is not None or main is None:
+            return
+        self._stage = _Stage.STRUCK
+        if self._task is not None:
+            self._task.cancel(_MESSAGE)
+        else:
+            self._due = True
+            if self._wake is not None:
+                self._wake()
+            else:
+                # Its thread runs a step's body, and will be told behind that.
+                attempt.lane.running.discard(main)
+        self._has_struck()
+
+    def _has_struck(self) -> None:
+        attempt = self._attempt
+        attempt.lane.keeps_order = False
+        held, self._held = self._held, []
+        for future in held:
+            if not future.done():
+                future.set_result(None)
+        if self._began is not None and attempt.journal.cancellation is None:
+            self._began(self._seconds)
+
+
+@lru_cache(maxsize=1)
+def _step() -> StepDefinition:
+    from ..definitions import StepDefinition
+
+    def cancel(at: str) -> dict[str, str]:
+        return {"at": at}
+
+    return StepDefinition(cancel, CANCEL_KEY, reserved=True)
+
+
+@lru_cache(maxsize=1)
+def _async_step() -> StepDefinition:
+    from ..definitions import StepDefinition
+
+    async def cancel(at: str) -> dict[str, Any]:
+        return {"at": at}
+
+    return StepDefinition(cancel, CANCEL_KEY, reserved=True)
