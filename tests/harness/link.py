@@ -170,6 +170,7 @@ class Link:
         self.request_sql.clear()
         moment = self.relay.verdict(statement)
         self.relay.requests += 1
+        self.relay.note_size(statement, len(self.held))
         self.pending.append(Exchange(statement, moment, ends_in_sync))
         if moment is not None:
             self.relay.cuts.append((moment, statement))

@@ -136,6 +136,11 @@ class Proxy:
         """How many connections it has accepted so far."""
         return self._counts()["connections"]
 
+    def sizes(self, sql: str) -> tuple[int, int, int]:
+        """Of the requests so far whose SQL contains `sql`: their number, their bytes, the bytes of the largest one."""
+        found = [tuple(seen) for statement, seen in self._command("list_sizes").items() if sql in statement]
+        return sum(f[0] for f in found), sum(f[1] for f in found), max((f[2] for f in found), default=0)
+
     def round_trip(self, samples: int = 51) -> float:
         """The median time of a prepared SELECT 1 through the proxy, in seconds."""
         with psycopg.connect(self.url(), autocommit=True) as connection:

@@ -43,6 +43,7 @@ class Relay:
         self.chance = random.Random(0)
         self.cuts: list[tuple[str, str]] = []
         self.requests = self.connections = 0
+        self.sizes: dict[str, list[int]] = {}
         self.listener = bound(0)
         self.port: int = self.listener.getsockname()[1]
         self.listen()
@@ -180,6 +181,14 @@ class Relay:
 
     def do_count(self) -> dict[str, int]:
         return {"port": self.port, "requests": self.requests, "connections": self.connections}
+
+    def note_size(self, statement: str, size: int) -> None:
+        """Take in a request: count, bytes in all, and bytes of the largest one of each statement."""
+        seen = self.sizes.setdefault(statement, [0, 0, 0])
+        seen[:] = seen[0] + 1, seen[1] + size, max(seen[2], size)
+
+    def do_list_sizes(self) -> dict[str, list[int]]:
+        return self.sizes
 
     def do_list_cuts(self) -> list[tuple[str, str]]:
         return self.cuts

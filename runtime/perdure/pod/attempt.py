@@ -12,9 +12,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
@@ -34,6 +33,7 @@ from perdure.errors import (
     ValueNotStorable,
 )
 from perdure.failures import Failure
+from perdure.owned_thread import OwnedThread
 from perdure.store.attempts import AttemptStore, Begun, SecondStart
 from perdure.store.checkpoints import Answer
 from perdure.store.opener import Opener
@@ -179,8 +179,7 @@ class _AttemptProcess:
                 on_superseded=self._leave_superseded,
             )
             observer.attempt = made
-            listener = threading.Thread(target=self._listen, args=(made,), name="perdure-listens", daemon=True)
-            Context().run(listener.start)
+            OwnedThread(partial(self._listen, made), name="perdure-listens", died=partial(_deaf, made)).start()
             return made
 
         # From begin to end there is one connection, not one for each that asks: a pod's count in Postgres's limit.
@@ -207,7 +206,7 @@ class _AttemptProcess:
         from perdure.store.loop_committer import LoopCommitter
 
         loop = RunLoop()
-        committer = LoopCommitter(self._opener, loop, ThreadPoolExecutor(4, "perdure-aside"))
+        committer = LoopCommitter(self._opener, loop)
         committer.runs = 1
         committer.adopt(self._store.release())
         try:
@@ -322,6 +321,11 @@ def _die_of_sigint() -> NoReturn:
 
 
 _CODES = {"succeeded": ExitCode.SUCCEEDED, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
+
+
+def _deaf(attempt: Attempt, error: BaseException) -> None:
+    """Nobody would hear of a cancellation, a deadline or the process's end any more."""
+    attempt.interrupt(HandedBack(f"the thread in which this attempt is told what to do died: {error!r}"))
 
 
 def _failed(error: BaseException) -> Ending:

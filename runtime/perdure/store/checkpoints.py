@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ..errors import StoreError, ValueNotStorable
+from ..pauses import Pauses
 from .connection import Fault
 from .wire import Parameters, WireError
 
 __all__ = [
+    "LOCK_PAUSES",
     "LOCK_TIMEOUT",
+    "MOST_TOGETHER",
     "Answer",
     "Checkpoint",
     "Recorded",
@@ -23,6 +26,12 @@ __all__ = [
 
 LOCK_TIMEOUT = 100
 """Milliseconds that a checkpoint may wait for a lock where others wait behind it."""
+
+LOCK_PAUSES = Pauses(0.02, 0.5)
+"""Between questions whether a locked row is free: nobody else waits meanwhile."""
+
+MOST_TOGETHER = 512
+"""Checkpoints in one statement."""
 
 
 class Answer(IntEnum):
@@ -54,6 +63,11 @@ class Checkpoint:
     result: str | None
     error: str | None
     fingerprint: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Characters of its values."""
+        return len(self.key) + len(self.name) + len(self.result or "") + len(self.error or "")
 
     def parameters(self) -> Parameters:
         """The parameters of the function `checkpoint`."""

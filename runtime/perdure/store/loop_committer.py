@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from contextvars import Context
-from threading import Thread
 
 from ..errors import StoreChanged, StoreError, StoreUnavailable
-from .checkpoints import LOCK_TIMEOUT, Answer, Checkpoint, Settled, answers_of, batch_parameters, settled_by
+from ..owned_thread import OwnedThread
+from .checkpoints import (
+    LOCK_PAUSES,
+    LOCK_TIMEOUT,
+    MOST_TOGETHER,
+    Answer,
+    Checkpoint,
+    Settled,
+    answers_of,
+    batch_parameters,
+    settled_by,
+)
 from .connection import Fault
 from .opener import Backoff, Opener
-from .thread_committer import ThreadCommitter
+from .portions import portion
 from .wire import CHECKPOINT, CHECKPOINTS, LoopWire, Wire, WireError
 
 __all__ = ["LoopCommitter"]
@@ -24,20 +33,20 @@ Callback = Callable[[Settled], None]
 class LoopCommitter:
     """Commits for the tasks of one event loop, on connections that the loop itself waits for.
 
-    Two connections take turns, so that one batch is on its way while the outcomes of the other are being used.
+    Two connections take turns, so that one batch is on its way while the outcomes of the other are being used. Those
+    whose rows somebody has locked are asked for again now and then, in statements that pass over such rows.
     """
 
-    def __init__(
-        self, opener: Opener, loop: asyncio.AbstractEventLoop, aside: Executor, *, connections: int = 2
-    ) -> None:
+    def __init__(self, opener: Opener, loop: asyncio.AbstractEventLoop, *, connections: int = 2) -> None:
         self.opener = opener
         self.loop = loop
-        self._aside_executor = aside
         # One for each loop: a context can be entered by one thread at a time.
         self._outside = Context()
         self._lanes = [_BatchLane(self) for _ in range(connections)]
         self._queue: list[tuple[Checkpoint, Callback]] = []
         self._flush_due = False
+        self._locked: list[tuple[Checkpoint, Callback]] = []
+        self._locked_rounds = 0
         self.runs = 0
         """Runs in flight that commit here: with one, there is nobody to wait for."""
 
@@ -75,7 +84,8 @@ class LoopCommitter:
             return
         for lane in self._lanes:
             if not lane.busy:
-                batch, self._queue = self._queue[:512], self._queue[512:]
+                count = portion((checkpoint.size for checkpoint, _ in self._queue), MOST_TOGETHER)
+                batch, self._queue = self._queue[:count], self._queue[count:]
                 lane.send(batch)
                 if not self._queue:
                     return
@@ -85,18 +95,28 @@ class LoopCommitter:
         for lane in self._lanes:
             lane.close()
 
-    def settle_aside(self, checkpoint: Checkpoint, callback: Callback) -> None:
-        """Wait for one run's lock, or for the store, in a thread, while the others go on."""
+    def ask_again(self, checkpoint: Checkpoint, callback: Callback) -> None:
+        """Its row was locked: ask again after a pause, in which the others go on."""
+        self._locked.append((checkpoint, callback))
+        if len(self._locked) == 1:
+            self._locked_rounds += 1
+            # In a context of its own: by the loop's clock, not by that of the run whose outcome this is.
+            Context().run(self.loop.call_later, LOCK_PAUSES.after(self._locked_rounds), self._ask_locked)
 
-        def wait() -> None:
-            own = ThreadCommitter(self.opener)
-            try:
-                settled: Settled = own.commit(checkpoint)
-            finally:
-                own.close()
-            self.loop.call_soon_threadsafe(callback, settled, context=self._outside)
+    def _ask_locked(self) -> None:
+        lane = next((lane for lane in self._lanes if not lane.busy), None)
+        if lane is None:
+            Context().run(self.loop.call_later, LOCK_PAUSES.first, self._ask_locked)
+            return
+        count = portion((checkpoint.size for checkpoint, _ in self._locked), MOST_TOGETHER)
+        batch, self._locked = self._locked[:count], self._locked[count:]
+        if self._locked:
+            Context().run(self.loop.call_later, LOCK_PAUSES.first, self._ask_locked)
+        lane.send(batch, locked=True)
 
-        self._aside_executor.submit(wait)
+    def was_free(self) -> None:
+        """A row that had been locked was free: others may be soon."""
+        self._locked_rounds = 0
 
     def open_aside(
         self, opened: Callable[[Wire | StoreError], None], backoff: Backoff, failed: WireError | None
@@ -123,8 +143,11 @@ class LoopCommitter:
                     error = again
             self.loop.call_soon_threadsafe(opened, answer, context=self._outside)
 
-        # Not in the executor, all of whose threads may be waiting for locks.
-        Context().run(Thread(target=connect, name="perdure-connects", daemon=True).start)
+        def died(error: BaseException) -> None:
+            answer = StoreError(f"no connection could be opened: {error!r}")
+            self.loop.call_soon_threadsafe(opened, answer, context=self._outside)
+
+        OwnedThread(connect, name="perdure-connects", died=died).start()
 
 
 class _BatchLane:
@@ -136,6 +159,8 @@ class _BatchLane:
         self._wire: LoopWire | None = None
         self._batch: list[tuple[Checkpoint, Callback]] = []
         self._singly = False
+        self._locked = False
+        """Whether the rows of this batch were found locked before."""
         self._backoff: Backoff | None = None
         self.busy = False
 
@@ -152,9 +177,10 @@ class _BatchLane:
             self._wire.close()
             self._wire = None
 
-    def send(self, batch: list[tuple[Checkpoint, Callback]]) -> None:
+    def send(self, batch: list[tuple[Checkpoint, Callback]], *, locked: bool = False) -> None:
         self.busy = True
         self._batch = batch
+        self._locked = locked
         if self._adopted is not None:
             adopted, self._adopted = self._adopted, None
             self._opened(adopted)
@@ -179,8 +205,8 @@ class _BatchLane:
         assert self._wire is not None
         if len(self._batch) > 1 and not self._singly:
             self._wire.send(CHECKPOINTS, batch_parameters([c for c, _ in self._batch]), self._many_answered)
-        elif self._wire.pooled and self._committer.runs > 1:
-            # No timeout of ours holds there; a batch passes over a locked row.
+        elif self._locked or (self._wire.pooled and self._committer.runs > 1):
+            # A batch passes over a locked row; through a pooler no timeout of ours holds.
             self._wire.send(CHECKPOINTS, batch_parameters([self._batch[0][0]]), self._passed_or_answered)
         else:
             self._send_one()
@@ -230,15 +256,24 @@ class _BatchLane:
 
     def _settle(self, batch: list[tuple[Checkpoint, Callback]], answers: Sequence[Settled]) -> None:
         self._backoff = None
+        if self._locked and any(settled is not Answer.LOCKED for settled in answers):
+            self._committer.was_free()
         if self._batch:
             self._send()
         else:
-            self._singly = False
+            self._singly = self._locked = False
             self.busy = False
             # Those who came meanwhile go out before the outcomes of this batch are used.
             self._committer.flush()
         for (checkpoint, callback), settled in zip(batch, answers, strict=True):
             if settled is Answer.LOCKED:
-                self._committer.settle_aside(checkpoint, callback)
+                self._committer.ask_again(checkpoint, callback)
             else:
-                callback(settled)
+                self._tell(callback, settled)
+
+    def _tell(self, callback: Callback, settled: Settled) -> None:
+        try:
+            callback(settled)
+        except Exception as error:  # noqa: BLE001 the others of the batch wait for their answers
+            said = "an outcome that was stored could not be told"
+            self._committer.loop.call_exception_handler({"message": said, "exception": error})

@@ -3,7 +3,8 @@
 What came while a statement was under way goes in the next one.
 
 A lone checkpoint pays nothing for it: no timer, no other thread. A batch that fails is retried one by one; a run whose
-row is locked waits aside. A lost answer is asked for again: the store knows each write by its attempt and ordinal.
+row is locked asks again now and then, in statements that pass over such rows. A lost answer is asked for again: the
+store knows each write by its attempt and ordinal.
 """
 
 from __future__ import annotations
@@ -13,9 +14,20 @@ from collections.abc import Callable
 from threading import Lock
 
 from ..errors import StoreChanged, StoreUnavailable
-from .checkpoints import LOCK_TIMEOUT, Answer, Checkpoint, Settled, answers_of, batch_parameters, settled_by
+from .checkpoints import (
+    LOCK_PAUSES,
+    LOCK_TIMEOUT,
+    MOST_TOGETHER,
+    Answer,
+    Checkpoint,
+    Settled,
+    answers_of,
+    batch_parameters,
+    settled_by,
+)
 from .connection import Fault
 from .opener import Backoff, Opener
+from .portions import portion
 from .wire import CHECKPOINT, CHECKPOINTS, Wire, WireError
 
 __all__ = ["ThreadCommitter"]
@@ -24,11 +36,13 @@ __all__ = ["ThreadCommitter"]
 class _Waiting:
     """A checkpoint whose thread waits for whoever holds the connection."""
 
-    __slots__ = ("batch", "checkpoint", "gate", "given_up", "settled")
+    __slots__ = ("batch", "checkpoint", "gate", "given_up", "locked", "settled")
 
-    def __init__(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> None:
+    def __init__(self, checkpoint: Checkpoint, given_up: Callable[[], bool], *, locked: bool) -> None:
         self.checkpoint = checkpoint
         self.given_up = given_up
+        self.locked = locked
+        """Whether its row was found locked."""
         self.settled: Settled | None = None
         self.batch: list[_Waiting] = []
         self.gate = Lock()
@@ -73,9 +87,20 @@ class ThreadCommitter:
 
     def commit(self, checkpoint: Checkpoint, given_up: Callable[[], bool] = lambda: False) -> Settled:
         """Store a checkpoint; waits while the store is away, until patience is over or `given_up` says so."""
+        settled = self._commit(checkpoint, given_up, locked=False)
+        rounds = 0
+        while settled is Answer.LOCKED:
+            if given_up():
+                return StoreUnavailable(f"checkpoint {checkpoint.key!r} waited for a lock on its run")
+            rounds += 1
+            time.sleep(LOCK_PAUSES.after(rounds))
+            settled = self._commit(checkpoint, given_up, locked=True)
+        return settled
+
+    def _commit(self, checkpoint: Checkpoint, given_up: Callable[[], bool], *, locked: bool) -> Settled:
         with self._lock:
             if self._held:
-                waiting = _Waiting(checkpoint, given_up)
+                waiting = _Waiting(checkpoint, given_up, locked=locked)
                 self._queue.append(waiting)
             else:
                 self._held = True
@@ -83,7 +108,7 @@ class ThreadCommitter:
         settled: Settled | None
         if waiting is None:
             try:
-                settled = self._one(checkpoint, given_up)
+                settled = self._one(checkpoint, given_up, locked=locked)
             finally:
                 self._pass_on()
         else:
@@ -95,19 +120,19 @@ class ThreadCommitter:
                     self._pass_on()
             settled = waiting.settled
         assert settled is not None
-        # Each waits for a lock in its own thread: whoever commits for others goes on with them.
-        return self._aside(checkpoint, given_up) if settled is Answer.LOCKED else settled
+        return settled
 
     def _pass_on(self) -> None:
         with self._lock:
-            queue, self._queue = self._queue, []
-            if not queue:
+            if not self._queue:
                 self._held = False
                 if self._closed:
                     self._end()
                 return
-        queue[0].batch = queue
-        queue[0].gate.release()
+            count = portion((waiting.checkpoint.size for waiting in self._queue), MOST_TOGETHER)
+            batch, self._queue = self._queue[:count], self._queue[count:]
+        batch[0].batch = batch
+        batch[0].gate.release()
 
     def _many(self, batch: list[_Waiting]) -> None:
         try:
@@ -120,7 +145,9 @@ class ThreadCommitter:
                 except (WireError, StoreChanged) as error:
                     self._drop(error)
             for n, waiting in enumerate(batch):
-                waiting.settled = answers[n] if answers else self._one(waiting.checkpoint, waiting.given_up)
+                waiting.settled = (
+                    answers[n] if answers else self._one(waiting.checkpoint, waiting.given_up, locked=waiting.locked)
+                )
                 if n:
                     waiting.gate.release()
         except BaseException as error:
@@ -133,10 +160,10 @@ class ThreadCommitter:
                         waiting.gate.release()
             raise
 
-    def _ask(self, checkpoint: Checkpoint) -> Answer:
+    def _ask(self, checkpoint: Checkpoint, *, locked: bool) -> Answer:
         wire = self._connected()
-        if wire.pooled and self._lock_timeout is not None:
-            # No timeout of ours holds there; a batch passes over a locked row.
+        if self._lock_timeout is not None and (wire.pooled or locked):
+            # A batch passes over a locked row; through a pooler no timeout of ours holds.
             try:
                 return answers_of(wire.scalar(CHECKPOINTS, batch_parameters([checkpoint])))[0]
             except WireError as error:
@@ -144,11 +171,11 @@ class ThreadCommitter:
                     raise
         return Answer(int(wire.scalar(CHECKPOINT, checkpoint.parameters()) or 0))
 
-    def _one(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> Settled:
+    def _one(self, checkpoint: Checkpoint, given_up: Callable[[], bool], *, locked: bool) -> Settled:
         backoff: Backoff | None = None
         while True:
             try:
-                return self._ask(checkpoint)
+                return self._ask(checkpoint, locked=locked)
             except StoreChanged as error:
                 return error
             except WireError as error:
@@ -168,14 +195,6 @@ class ThreadCommitter:
                 if delay is None or given_up():
                     return StoreUnavailable(f"checkpoint {checkpoint.key!r} could not be stored: {error}")
                 time.sleep(delay)
-
-    def _aside(self, checkpoint: Checkpoint, given_up: Callable[[], bool]) -> Settled:
-        """Wait for a lock on a connection of one's own, while others use ours."""
-        own = ThreadCommitter(self.opener)
-        try:
-            return own.commit(checkpoint, given_up)
-        finally:
-            own.close()
 
     def _connected(self) -> Wire:
         if self._wire is None:

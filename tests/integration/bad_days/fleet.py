@@ -234,26 +234,25 @@ def run_loop(
     """Execute begun attempts of async runs in one loop with one committer, as a worker does."""
     loop = RunLoop()
     committer = ThreadCommitter(opener, alone=False)
-    with ThreadPoolExecutor(4) as aside:
-        batches = LoopCommitter(opener, loop, aside)
-        batches.runs = len(runs)
+    batches = LoopCommitter(opener, loop)
+    batches.runs = len(runs)
 
-        async def one_of_them(run: Run, one: Begun) -> None:
-            attempt = Attempt(
-                one.facts, one.recorded, committer, loop=loop, loop_committer=batches, database_url=opener.url
-            )
-            ended(one, await execute_async(run.definition, attempt))
+    async def one_of_them(run: Run, one: Begun) -> None:
+        attempt = Attempt(
+            one.facts, one.recorded, committer, loop=loop, loop_committer=batches, database_url=opener.url
+        )
+        ended(one, await execute_async(run.definition, attempt))
 
-        async def together() -> None:
-            await asyncio.gather(*(one_of_them(run, one) for run, one in zip(runs, begun, strict=True)))
+    async def together() -> None:
+        await asyncio.gather(*(one_of_them(run, one) for run, one in zip(runs, begun, strict=True)))
 
-        try:
-            loop.run_until_complete(together())
-        finally:
-            batches.close()
-            committer.close()
-            loop.run_until_complete(asyncio.sleep(0))
-            loop.close()
+    try:
+        loop.run_until_complete(together())
+    finally:
+        batches.close()
+        committer.close()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
 
 
 def _key(name: str, number: int) -> str:

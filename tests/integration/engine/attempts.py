@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -139,19 +138,18 @@ def _in_loop(
     runs: Sequence[Run], begun: Sequence[Begun], opener: Opener, committer: ThreadCommitter, url: str, lease: float
 ) -> list[Ending]:
     loop = RunLoop()
-    with ThreadPoolExecutor(4) as aside:
-        batches = LoopCommitter(opener, loop, aside)
-        batches.runs = len(runs)
+    batches = LoopCommitter(opener, loop)
+    batches.runs = len(runs)
 
-        async def together() -> list[Ending]:
-            options: dict[str, Any] = {"loop": loop, "loop_committer": batches, "database_url": url, "lease": lease}
-            attempts = [Attempt(one.facts, one.recorded, committer, **options) for one in begun]
-            pairs = zip(runs, attempts, strict=True)
-            return list(await asyncio.gather(*(execute_async(run.definition, attempt) for run, attempt in pairs)))
+    async def together() -> list[Ending]:
+        options: dict[str, Any] = {"loop": loop, "loop_committer": batches, "database_url": url, "lease": lease}
+        attempts = [Attempt(one.facts, one.recorded, committer, **options) for one in begun]
+        pairs = zip(runs, attempts, strict=True)
+        return list(await asyncio.gather(*(execute_async(run.definition, attempt) for run, attempt in pairs)))
 
-        try:
-            return loop.run_until_complete(together())
-        finally:
-            batches.close()
-            loop.run_until_complete(asyncio.sleep(0))
-            loop.close()
+    try:
+        return loop.run_until_complete(together())
+    finally:
+        batches.close()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()

@@ -61,22 +61,21 @@ def _stored(database: Database) -> int:
 
 def _together(url: str, begun: list[Begun], workflow_: Any) -> list[Ending]:
     loop = RunLoop()
-    with ThreadPoolExecutor(4) as aside:
-        opener = Opener(url)
-        committer = ThreadCommitter(opener, alone=False)
-        batches = LoopCommitter(opener, loop, aside)
-        batches.runs = len(begun)
+    opener = Opener(url)
+    committer = ThreadCommitter(opener, alone=False)
+    batches = LoopCommitter(opener, loop)
+    batches.runs = len(begun)
 
-        async def all_of_them() -> list[Ending]:
-            attempts = [Attempt(one.facts, one.recorded, committer, loop=loop, loop_committer=batches) for one in begun]
-            return list(await asyncio.gather(*[execute_async(workflow_.definition, attempt) for attempt in attempts]))
+    async def all_of_them() -> list[Ending]:
+        attempts = [Attempt(one.facts, one.recorded, committer, loop=loop, loop_committer=batches) for one in begun]
+        return list(await asyncio.gather(*[execute_async(workflow_.definition, attempt) for attempt in attempts]))
 
-        try:
-            return loop.run_until_complete(all_of_them())
-        finally:
-            batches.close()
-            committer.close()
-            loop.close()
+    try:
+        return loop.run_until_complete(all_of_them())
+    finally:
+        batches.close()
+        committer.close()
+        loop.close()
 
 
 def test_concurrent_async_runs_share_statements(database: Database) -> None:
@@ -137,22 +136,21 @@ def _submit_all(url: str, checkpoints: list[Checkpoint], until: Any) -> dict[int
     """Submit at one instant, so that they make one batch; run the loop until `until(settled)`."""
     loop = RunLoop()
     settled: dict[int, Settled] = {}
-    with ThreadPoolExecutor(4) as aside:
-        batches = LoopCommitter(Opener(url), loop, aside, connections=1)
-        batches.runs = len(checkpoints)
+    batches = LoopCommitter(Opener(url), loop, connections=1)
+    batches.runs = len(checkpoints)
 
-        async def main() -> None:
-            for place, checkpoint in enumerate(checkpoints):
-                batches.submit(checkpoint, partial(settled.__setitem__, place))
-            async with asyncio.timeout(20):
-                while not until(settled):
-                    await asyncio.sleep(0.01)
+    async def main() -> None:
+        for place, checkpoint in enumerate(checkpoints):
+            batches.submit(checkpoint, partial(settled.__setitem__, place))
+        async with asyncio.timeout(20):
+            while not until(settled):
+                await asyncio.sleep(0.01)
 
-        try:
-            loop.run_until_complete(main())
-        finally:
-            batches.close()
-            loop.close()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        batches.close()
+        loop.close()
     return settled
 
 

@@ -1,6 +1,6 @@
 -- Granted to: pods
 -- As `checkpoint`, for many outcomes, of one run or of many, in one statement; an answer for each, in order. A run whose row is
--- locked, or that is not ours any more, is left out (6), so that it stalls nobody else.
+-- locked is left out (6), so that it stalls nobody else.
 CREATE OR REPLACE FUNCTION perdure.checkpoints(
     run_ids uuid[], tokens uuid[], keys text[], ordinals integer[], names text[], tries_ integer[], clocks bigint[], micros bigint[],
     results text[], errors text[], fingerprints uuid[] DEFAULT NULL
@@ -28,7 +28,11 @@ BEGIN
             AS g (run_id, token, step_key, ordinal, name, tries, clock, micros, result, error, fingerprint, place)
     ), judged AS MATERIALIZED (
         SELECT g.*, l.attempt,
-               CASE WHEN l.id IS NULL THEN 6 WHEN (l.claim = g.token) IS NOT TRUE THEN 3 WHEN l.timeline <> here THEN 5 ELSE 0 END AS answer
+               CASE WHEN l.id IS NULL THEN (
+                   -- Locked by somebody, or not ours any more: without a lock that is known, too.
+                   SELECT CASE WHEN bool_or(r.claim = g.token AND r.begun) THEN 6 WHEN count(*) > 0 THEN 3 ELSE 4 END
+                   FROM perdure.runs r WHERE r.id = g.run_id
+               ) WHEN (l.claim = g.token) IS NOT TRUE THEN 3 WHEN l.timeline <> here THEN 5 ELSE 0 END AS answer
         FROM given g LEFT JOIN locked l ON l.id = g.run_id
     ), inserted AS (
         INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, error, started, finished, fingerprint)
