@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -20,8 +19,9 @@ from ..pod.environment import lease_seconds
 from ..pod.exit_codes import ExitCode
 from ..store.attempts import AttemptStore
 from ..store.opener import Opener
-from ..store.processes import ProcessStore
+from ..store.processes import Ended, ProcessStore
 from ..store.records import RunDetail
+from ..store.release import Release
 from ..store.standing import Standing, StandingStore
 from ..worker.host import is_gone, this_process
 from ..worker.observer import ProcessObserver
@@ -154,15 +154,8 @@ class LocalRun:
         now = time.monotonic()
         for death in self._observer.read(now, now, [process]):
             self._display.note(f"attempt {standing.attempt}: {death.detail}; going on in its place")
-            self._ask(
-                partial(
-                    self._processes.release,
-                    death.process,
-                    ending=death.ending,
-                    detail=death.detail,
-                    counter=death.counter,
-                )
-            )
+            ended = Ended(death.ending, death.detail, death.counter)
+            self._ask(Release(self._processes, death.process, ended, lease=self._lease).finish)
             return
         self._display.recorded(self._detail().steps)
         self._wait(f"attempt {standing.attempt} runs in another process (pid {process.pid}); following it", None)

@@ -21,19 +21,24 @@ from psycopg.rows import dict_row
 from ..errors import StoreUnavailable
 from ..names import Claim, RunId
 from .connection import connect, translated
+from .portions import MOST_TEXT
 from .process_identity import ProcessIdentity
 from .processes import Watched, identity_parameters
 from .statements import statement
 from .versions import check_versions
 
-__all__ = ["ClaimedRun", "Claims", "Delayed", "Entrypoints", "Places", "Survey", "WorkListener"]
+__all__ = ["Claimed", "ClaimedRun", "Claims", "Delayed", "Entrypoints", "Places", "Survey", "WorkListener"]
 
 _NO_SEED = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
-    """A run that this process has claimed and begun; `deadline_in` in seconds."""
+    """A run that this process has claimed and begun; `deadline_in` in seconds.
+
+    Attributes:
+        recorded_bytes: of its checkpoints, as the store keeps them.
+    """
 
     id: RunId
     claim: Claim
@@ -45,6 +50,15 @@ class ClaimedRun:
     cancel: bool
     deadline_in: float | None
     seed: UUID = _NO_SEED
+    recorded_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim got, and whether there would have been more for the places, but for the bytes of their input."""
+
+    runs: list[ClaimedRun]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +138,8 @@ class Claims:
         """
         self._rows("versions", {}, "start the worker")
 
-    def claim(self, places: Places, due: Sequence[RunId]) -> list[ClaimedRun]:
-        """Claim pending runs, as many as there are places; those in `due` whatever the server's clock says.
+    def claim(self, places: Places, due: Sequence[RunId]) -> Claimed:
+        """Claim pending runs, up to as many as there are places; those in `due` whatever the server's clock says.
 
         Raises:
             StoreUnavailable: no answer; what it was is found out with the next call.
@@ -146,11 +160,12 @@ class Claims:
                 "suspects": places.suspects,
                 "tokens": tokens,
                 "due": list(due),
+                "bytes": MOST_TEXT,
             },
             "claim runs",
         )
         self._lost.clear()
-        return found + [_claimed(row) for row in rows]
+        return Claimed(found + [_claimed(row) for row in rows], more=any(row["more"] for row in rows))
 
     def _recover(self) -> list[ClaimedRun]:
         """What claims got whose answers were lost."""
@@ -237,6 +252,7 @@ def _claimed(row: dict[str, Any]) -> ClaimedRun:
         cancel=row["cancel"],
         deadline_in=row["deadline_in"],
         seed=row["seed"],
+        recorded_bytes=int(row["recorded_bytes"] or 0),
     )
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from contextvars import Context
 from typing import Any
 
 import psycopg
 
+from ..owned_thread import OwnedThread
 from .connection import connect, translated
 from .statements import statement
 
@@ -21,9 +21,22 @@ __all__ = ["execute_patiently"]
 
 _log = logging.getLogger("perdure.store")
 
+_LEAST = 0.05
+"""Seconds for which a lock is waited for in any case: it may be another holder's by now."""
 
-def execute_patiently(url: str, text: str, parameters: Mapping[str, Any], *, lease: float, doing: str) -> list[Any]:
-    """Execute a statement on a connection of its own. Returns its rows.
+
+def execute_patiently(
+    url: str, text: str, parameters: Mapping[str, Any], *, lease: float, doing: str, waited: float = 0.0
+) -> list[Any]:
+    """Execute a statement on a connection of its own, and on another one end who holds it up. Returns its rows.
+
+    Args:
+        url: of the store.
+        text: the statement.
+        parameters: its parameters.
+        lease: seconds for which a lock is waited for before its holder is ended.
+        doing: what for, for people.
+        waited: seconds that the lock has been waited for already.
 
     Raises:
         StoreUnavailable: no answer, or the lock is still held after three leases.
@@ -33,16 +46,24 @@ def execute_patiently(url: str, text: str, parameters: Mapping[str, Any], *, lea
         with connect(url) as connection, connection.transaction():
             cursor = connection.execute(statement("wait_for_lock"), {"timeout": f"{int(lease * 3000)}ms"})
             pid = (cursor.fetchone() or (None, 0))[1]
-            timer = threading.Timer(lease, _end_blockers, (url, pid, lease, doing))
-            timer.daemon = True
-            # Its context is empty: no run's code starts this thread.
-            Context().run(timer.start)
+            done = threading.Event()
+
+            def end_blockers() -> None:
+                if not done.wait(max(_LEAST, lease - waited)):
+                    _end_blockers(url, pid, lease, doing)
+
+            OwnedThread(end_blockers, name="perdure-lock-holder", died=_not_ended).start()
             try:
                 return connection.execute(text, parameters).fetchall()
             finally:
-                timer.cancel()
+                done.set()
     except psycopg.Error as error:
         raise translated(error, doing) from error
+
+
+def _not_ended(error: BaseException) -> None:
+    # Whoever waits for the lock has a limit of its own.
+    _log.error("the holder of a lock could not be ended", exc_info=error)
 
 
 def _end_blockers(url: str, pid: object, lease: float, doing: str) -> None:

@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 
 from ..errors import PerdureError, RunNotFound
 from ..forks import renew_in_children
+from ..owned_thread import OwnedThread
 from .connection import Fault, classify, translated
 from .records import Ending, RunState
 from .runs import open_checked
@@ -67,7 +68,7 @@ class EndingWatch:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._waits: list[_Wait] = []
-        self._thread: threading.Thread | None = None
+        self._thread: OwnedThread | None = None
         self._closed = False
         self._wake = -1
 
@@ -86,8 +87,7 @@ class EndingWatch:
             self._closed = False
             self._waits.append(wait)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="perdure-endings", daemon=True)
-                self._thread.start()
+                self._thread = OwnedThread(self._work, name="perdure-endings", died=self._died).start()
             self._nudge()
         return wait.future
 
@@ -99,7 +99,7 @@ class EndingWatch:
             for wait in self._waits:
                 wait.future.cancel()
             self._nudge()
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and not thread.is_here():
             thread.join()
 
     def _nudge(self) -> None:
@@ -115,15 +115,20 @@ class EndingWatch:
             self._wake = wake
         try:
             _Listener(self, self._url, woken).run()
-        except Exception as error:  # noqa: BLE001 - raised again by whoever waits
-            with self._lock:
-                self._thread, self._wake = None, -1
-                for wait in self._waits:
-                    with contextlib.suppress(InvalidStateError):
-                        wait.future.set_exception(error)
         finally:
+            # Nobody writes to a pipe that is closed, whose number may be another's by then.
+            with self._lock:
+                self._wake = -1 if self._wake == wake else self._wake
             os.close(woken)
             os.close(wake)
+
+    def _died(self, error: BaseException) -> None:
+        """Whoever waits learns why nobody looks any more; the next wait has another thread."""
+        with self._lock:
+            self._thread = None
+            for wait in self._waits:
+                with contextlib.suppress(InvalidStateError):
+                    wait.future.set_exception(error)
 
     def waits(self) -> list[_Wait]:
         """What is waited for now."""

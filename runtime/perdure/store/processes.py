@@ -12,13 +12,14 @@ from uuid import UUID
 
 import psycopg
 
+from ..names import Claim, RunId
 from .connection import translated
 from .contention import execute_patiently
 from .kept import KeptConnection
 from .process_identity import ProcessIdentity
 from .statements import statement
 
-__all__ = ["ProcessStore", "Watched", "identity_parameters"]
+__all__ = ["Ended", "ProcessStore", "Released", "Watched", "identity_parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,29 @@ def identity_parameters(process: ProcessIdentity, owner: str) -> dict[str, objec
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the attempts of a dead process ended: in a word, and for people.
+
+    Attributes:
+        counter: where the process's counter stood when it was seen dead; has it moved since, nothing is given back.
+        sure: the death needs no proof by the counter.
+    """
+
+    ending: str
+    detail: str
+    counter: int | None = None
+    sure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """How many runs were given back, and which were left because somebody has locked their rows."""
+
+    count: int
+    left: list[tuple[RunId, Claim]]
+
+
 class ProcessStore:
     """One connection for the row of a worker's process, and for its runs when it is dead; made when needed."""
 
@@ -65,35 +89,38 @@ class ProcessStore:
         rows = self._rows("worker_heartbeat", identity_parameters(process, owner), "heartbeat")
         return [row[0] for row in rows]
 
-    def release(
-        self, process: UUID, *, ending: str, detail: str, counter: int | None = None, sure: bool = False
-    ) -> int:
-        """Give back the runs of a dead process, and forget it. Returns how many they were.
-
-        Args:
-            process: its id.
-            ending: how its attempts ended.
-            detail: the same for people.
-            counter: where it stood when the process was seen dead; has it moved since, nothing is done.
-            sure: the death needs no proof by the counter.
+    def release(self, process: UUID, how: Ended) -> Released:
+        """Give back the runs of a dead process, except those whose rows are locked; forget it if none is left.
 
         Raises:
             StoreUnavailable: no answer.
             StoreError: the store refuses.
         """
         doing = f"give back the runs of process {process}"
-        how = {"ending": ending, "detail": detail}
-        parameters = {"process": process, "counter": counter, "sure": sure, **how}
-        count = len(self._rows("release_process", parameters, doing))
-        standing = {"process": process, "counter": counter, "sure": sure}
-        # What is left has its row locked by somebody.
-        for run, claim in self._rows("unreleased_runs", standing, doing):
-            patiently = f"give back run {run} of process {process}"
-            one = {"run": run, "claim": claim, **how}
-            execute_patiently(self._url, statement("hand_back"), one, lease=self._lease, doing=patiently)
-            count += 1
-        self.unregister(process, counter=None if sure else counter)
-        return count
+        standing = {"process": process, "counter": how.counter, "sure": how.sure}
+        told = {**standing, "ending": how.ending, "detail": how.detail}
+        count = len(self._rows("release_process", told, doing))
+        left = [(RunId(run), Claim(claim)) for run, claim in self._rows("unreleased_runs", standing, doing)]
+        if not left:
+            self.unregister(process, counter=None if how.sure else how.counter)
+        return Released(count, left)
+
+    def release_locked(self, run: RunId, claim: Claim, how: Ended, *, waited: float) -> None:
+        """Give back a run whose row somebody has locked; safe to call from any thread.
+
+        Args:
+            run: whose it is.
+            claim: of the dead process.
+            how: how its attempt ended.
+            waited: seconds for which the row has been locked. From a lease on, its holder is ended.
+
+        Raises:
+            StoreUnavailable: no answer, or the row stays locked.
+            StoreError: the store refuses.
+        """
+        parameters = {"run": run, "claim": claim, "ending": how.ending, "detail": how.detail}
+        doing = f"give back run {run} of a dead process"
+        execute_patiently(self._url, statement("hand_back"), parameters, lease=self._lease, doing=doing, waited=waited)
 
     def unregister(self, process: UUID, *, counter: int | None = None) -> None:
         """Forget a process that holds no run.

@@ -63,36 +63,38 @@ WHERE datname = current_database()
 SELECT attempt FROM perdure.runs WHERE id = %(run)s AND claim = %(token)s
 
 -- name: claim_runs
--- Claim and begin pending runs in one statement, first come first served: one that crashed repeatedly, or as many others as there are
--- places for each kind of workflow. The claimer's row among the processes comes with them, so that nobody holds runs unseen.
+-- Claim and begin pending runs in one statement, oldest first, so that a run which was interrupted keeps its place: one that crashed
+-- repeatedly, and as many others as there are places for each kind of workflow, up to so many bytes of input, or one; whether there
+-- would have been more is said with each. The claimer's row among the processes comes with them, so that nobody holds runs unseen.
 WITH suspects AS (
-    SELECT id FROM perdure.runs
+    SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
     WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes >= 2
       AND (entrypoint = ANY (%(async_entrypoints)s) OR entrypoint = ANY (%(sync_entrypoints)s))
       AND (available <= now() OR id = ANY (%(due)s::uuid[]))
-    ORDER BY available LIMIT %(suspects)s
+    ORDER BY created LIMIT %(suspects)s
     FOR UPDATE SKIP LOCKED
 ), for_loop AS (
-    SELECT id FROM perdure.runs
+    SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
     WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes < 2
       AND entrypoint = ANY (%(async_entrypoints)s) AND (available <= now() OR id = ANY (%(due)s::uuid[]))
-    ORDER BY available LIMIT %(async_places)s
+    ORDER BY created LIMIT %(async_places)s
     FOR UPDATE SKIP LOCKED
 ), for_threads AS (
-    SELECT id FROM perdure.runs
+    SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
     WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes < 2
       AND entrypoint = ANY (%(sync_entrypoints)s) AND (available <= now() OR id = ANY (%(due)s::uuid[]))
-    ORDER BY available LIMIT %(sync_places)s
+    ORDER BY created LIMIT %(sync_places)s
     FOR UPDATE SKIP LOCKED
 ), numbered AS (
-    SELECT id, (row_number() OVER ())::integer AS n
-    FROM (SELECT id FROM suspects UNION ALL SELECT id FROM for_loop UNION ALL SELECT id FROM for_threads) free
+    SELECT id, (row_number() OVER oldest)::integer AS n, sum(bytes) OVER oldest AS bytes
+    FROM (SELECT * FROM suspects UNION ALL SELECT * FROM for_loop UNION ALL SELECT * FROM for_threads) free
+    WINDOW oldest AS (ORDER BY created, id ROWS UNBOUNDED PRECEDING)
 ), claimed AS (
     UPDATE perdure.runs r
     SET state = 'running', attempt = r.attempt + 1, claim = (%(tokens)s::uuid[])[n.n], process = %(process)s, begun = true,
         timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), started = coalesce(r.started, clock_timestamp())
-    FROM numbered n WHERE r.id = n.id
-    RETURNING r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
+    FROM numbered n WHERE r.id = n.id AND (n.n = 1 OR n.bytes <= %(bytes)s)
+    RETURNING n.n, r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
               r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
               r.seed
 ), noted AS (
@@ -103,13 +105,19 @@ WITH suspects AS (
     SELECT %(process)s, %(owner)s, %(host)s, %(pid)s, %(pid_started)s WHERE EXISTS (SELECT FROM claimed)
     ON CONFLICT (id) DO UPDATE SET counter = processes.counter + 1
 )
-SELECT * FROM claimed
+SELECT c.*, (SELECT count(*) FROM numbered) > (SELECT count(*) FROM claimed) AS more,
+       CASE WHEN c.attempt > 1 THEN (
+           SELECT sum(coalesce(pg_column_size(s.result), 0) + coalesce(pg_column_size(s.error), 0)) FROM perdure.steps s WHERE s.run_id = c.id
+       ) END AS recorded_bytes
+FROM claimed c ORDER BY c.n
 
 -- name: claimed_runs
 -- What `claim_runs` answered, where its answer was lost.
 SELECT r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
        r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
-       r.seed
+       r.seed, true AS more,
+       (SELECT sum(coalesce(pg_column_size(s.result), 0) + coalesce(pg_column_size(s.error), 0)) FROM perdure.steps s WHERE s.run_id = r.id)
+           AS recorded_bytes
 FROM perdure.runs r WHERE r.claim = ANY (%(tokens)s::uuid[]) AND r.process = %(process)s
 
 -- name: survey
@@ -119,10 +127,11 @@ FROM perdure.runs r WHERE r.claim = ANY (%(tokens)s::uuid[]) AND r.process = %(p
 WITH mine AS (
     SELECT %(owner)s::text AS owner, %(process)s::uuid AS process, %(entrypoints)s::text[] AS entrypoints
 ), next AS (
-    SELECT r.crashes FROM mine, perdure.runs r
-    WHERE r.owner = mine.owner AND r.state = 'pending' AND r.claim IS NULL AND NOT r.suspend AND r.entrypoint = ANY (mine.entrypoints)
+    -- By the values themselves: what comes from `mine`, the planner knows nothing of, and it would sort the whole queue.
+    SELECT r.crashes FROM perdure.runs r
+    WHERE r.owner = %(owner)s AND r.state = 'pending' AND r.claim IS NULL AND NOT r.suspend AND r.entrypoint = ANY (%(entrypoints)s)
       AND r.available <= now()
-    ORDER BY r.available LIMIT 1000
+    ORDER BY r.created LIMIT 1000
 ), delayed AS (
     SELECT r.id, r.attempt, r.crashes, r.delay, extract(epoch FROM r.available - now())::double precision AS due_in
     FROM mine, perdure.runs r
@@ -165,9 +174,9 @@ SELECT id FROM perdure.runs WHERE process = %(process)s AND state = 'running' AN
 
 -- name: release_process
 -- Give back the runs of a process that was seen dead: only if its counter still stands where it was seen, or if its death is `sure`.
--- Runs whose rows somebody has locked are left out, and stall no other.
+-- It waits for no lock: runs whose rows somebody has locked are left out, or all, while it is the process's own row that is.
 WITH still AS MATERIALIZED (
-    SELECT counter FROM perdure.processes WHERE id = %(process)s FOR UPDATE
+    SELECT counter FROM perdure.processes WHERE id = %(process)s FOR UPDATE SKIP LOCKED
 )
 SELECT r.id, perdure.hand_back(r.id, r.claim, %(ending)s, NULL, NULL, %(detail)s)
 FROM (
@@ -189,27 +198,36 @@ ORDER BY r.id
 SELECT perdure.hand_back(%(run)s, %(claim)s, %(ending)s, NULL, NULL, %(detail)s)
 
 -- name: unregister_process
--- Only one that holds no run; with a `counter`, only if that is still where it was seen.
-DELETE FROM perdure.processes p
-WHERE p.id = %(process)s AND (%(counter)s::bigint IS NULL OR p.counter = %(counter)s)
-  AND NOT EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.state = 'running')
+-- Only one that holds no run; with a `counter`, only if that is still where it was seen. A row that is locked stays.
+DELETE FROM perdure.processes WHERE id IN (
+    SELECT p.id FROM perdure.processes p
+    WHERE p.id = %(process)s AND (%(counter)s::bigint IS NULL OR p.counter = %(counter)s)
+      AND NOT EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.state = 'running')
+    FOR UPDATE SKIP LOCKED
+)
 
 -- name: sweep_processes
 -- Workers that hold no run need no row, and get it again with their next claim.
-DELETE FROM perdure.processes p
-WHERE p.owner = %(owner)s AND p.claim IS NULL AND NOT EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.state = 'running')
+DELETE FROM perdure.processes WHERE id IN (
+    SELECT p.id FROM perdure.processes p
+    WHERE p.owner = %(owner)s AND p.claim IS NULL AND NOT EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.state = 'running')
+    FOR UPDATE SKIP LOCKED
+)
 
 -- name: finish_runs
--- End many runs in one statement. Whoever meets a lock asks again, one by one.
+-- End many runs in one statement. Those whose rows somebody has locked are left out (6), and stall no other.
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', '100ms', true)
-)
-SELECT g.place, perdure.finish(g.run, g.claim, g.state, g.result::json, g.error::json)
-FROM shortly, (
+), given AS (
     SELECT * FROM unnest(%(runs)s::uuid[], %(claims)s::uuid[], %(states)s::text[], %(results)s::text[], %(errors)s::text[]) WITH ORDINALITY
         AS u (run, claim, state, result, error, place)
-    ORDER BY run
-) g
+), free AS MATERIALIZED (
+    SELECT r.id FROM shortly, perdure.runs r WHERE r.id = ANY (%(runs)s::uuid[]) ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
+)
+SELECT g.place,
+       CASE WHEN f.id IS NULL AND EXISTS (SELECT FROM perdure.runs r WHERE r.id = g.run AND r.claim = g.claim) THEN 6
+            ELSE perdure.finish(g.run, g.claim, g.state, g.result::json, g.error::json) END
+FROM given g LEFT JOIN free f ON f.id = g.run
 
 -- name: finish_run
 SELECT perdure.finish(%(run)s, %(claim)s, %(state)s, %(result)s::json, %(error)s::json)
@@ -218,13 +236,16 @@ SELECT perdure.finish(%(run)s, %(claim)s, %(state)s, %(result)s::json, %(error)s
 -- End many attempts in one statement, as `finish_runs` ends runs.
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', '100ms', true)
-)
-SELECT g.place, perdure.hand_back(g.run, g.claim, g.ending, NULL, NULL, g.detail)
-FROM shortly, (
+), given AS (
     SELECT * FROM unnest(%(runs)s::uuid[], %(claims)s::uuid[], %(endings)s::text[], %(details)s::text[]) WITH ORDINALITY
         AS u (run, claim, ending, detail, place)
-    ORDER BY run
-) g
+), free AS MATERIALIZED (
+    SELECT r.id FROM shortly, perdure.runs r WHERE r.id = ANY (%(runs)s::uuid[]) ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
+)
+SELECT g.place,
+       CASE WHEN f.id IS NULL AND EXISTS (SELECT FROM perdure.runs r WHERE r.id = g.run AND r.claim = g.claim) THEN 6
+            ELSE perdure.hand_back(g.run, g.claim, g.ending, NULL, NULL, g.detail) END
+FROM given g LEFT JOIN free f ON f.id = g.run
 
 -- name: wait_for_lock
 SELECT set_config('lock_timeout', %(timeout)s, true), pg_backend_pid()

@@ -23,7 +23,7 @@ __all__ = ["RowLocked", "RunEnding", "RunEndingStore"]
 
 
 class RowLocked(StoreError):
-    """Somebody holds a lock on one of the rows: each is to be written alone."""
+    """Somebody holds a lock on what belongs to one of the runs: each is to be written alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class RunEnding:
     error: str | None = None
     ending: str = "handed back"
     detail: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Characters of its values."""
+        return len(self.result or "") + len(self.error or "") + len(self.detail or "")
 
 
 class RunEndingStore:
@@ -54,8 +59,10 @@ class RunEndingStore:
     def write(self, endings: Sequence[RunEnding]) -> list[Answer]:
         """Write endings. Returns an answer for each. After an error some may be written: asking again is harmless.
 
+        A run whose row somebody has locked is left out, and its answer is `LOCKED`.
+
         Raises:
-            RowLocked: one of the runs is locked by somebody.
+            RowLocked: something else of one of the runs is locked by somebody.
             StoreUnavailable: no answer.
             StoreError: the store refuses one of them.
         """
@@ -69,8 +76,12 @@ class RunEndingStore:
                     answers[places[place - 1]] = Answer(answer)
         return [answers[n] for n in range(len(endings))]
 
-    def write_patiently(self, ending: RunEnding) -> Answer:
+    def write_patiently(self, ending: RunEnding, *, waited: float) -> Answer:
         """Write one ending whose row somebody has locked, on a connection of its own; safe to call from any thread.
+
+        Args:
+            ending: what to write.
+            waited: seconds for which the row has been locked. From a lease on, its holder is ended.
 
         Raises:
             StoreUnavailable: no answer, or the row stays locked.
@@ -87,7 +98,9 @@ class RunEndingStore:
             "detail": storable(ending.detail),
         }
         doing = f"end the attempt at run {ending.run}"
-        [(answer,)] = execute_patiently(self._url, statement(name), parameters, lease=self._lease, doing=doing)
+        [(answer,)] = execute_patiently(
+            self._url, statement(name), parameters, lease=self._lease, doing=doing, waited=waited
+        )
         return Answer(answer)
 
     def _rows(self, name: str, columns: dict[str, object]) -> list[Any]:

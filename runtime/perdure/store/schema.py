@@ -83,6 +83,7 @@ Index(
     unique=True,
     postgresql_where=text("owner LIKE 'queue:%'"),
 )
+Index("runs_queue", runs.c.owner, runs.c.created, postgresql_where=text("state = 'pending'"))
 Index("runs_pending", runs.c.owner, runs.c.available, postgresql_where=text("state = 'pending'"))
 Index("runs_live", runs.c.process, postgresql_where=text("state = 'running'"))
 Index("runs_created", runs.c.owner, runs.c.created)

@@ -46,6 +46,8 @@ CREATE TABLE perdure.runs (
 
 -- A queue's run is known by the name that its user gave it. A cluster's is known by its UID: a name may come back there.
 CREATE UNIQUE INDEX runs_name ON perdure.runs (owner, namespace, name) WHERE owner LIKE 'queue:%';
+-- In which order they are claimed, and which wait out a delay.
+CREATE INDEX runs_queue ON perdure.runs (owner, created) WHERE state = 'pending';
 CREATE INDEX runs_pending ON perdure.runs (owner, available) WHERE state = 'pending';
 CREATE INDEX runs_live ON perdure.runs (process) WHERE state = 'running';
 CREATE INDEX runs_created ON perdure.runs (owner, created);
