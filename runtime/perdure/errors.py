@@ -24,6 +24,7 @@
     │   ├── RunWasCancelled         the run ended cancelled
     │   ├── CleanupCut              it was cancelled, and its cleanup had not ended in its time
     │   └── ResultTimeout           the run has not ended within the time given
+    ├── WorkerFailed              a worker that ended by itself, though nobody told it to
     └── StoreError
         ├── StoreUnavailable        no answer for as long as the caller was ready to wait
         ├── StoreChanged            the server is not the one on which the attempt began
@@ -72,6 +73,7 @@ __all__ = [
     "ValueNotReadable",
     "ValueNotStorable",
     "ValueProblem",
+    "WorkerFailed",
 ]
 
 
@@ -191,6 +193,10 @@ class CleanupCut(RunError):
 
 class ResultTimeout(RunError, TimeoutError):
     """The run has not ended within the time that the caller gave; it goes on."""
+
+
+class WorkerFailed(PerdureError):
+    """A worker ended by an error of its own, which is this error's ``__cause__``; its runs go on in others."""
 
 
 class StoreError(PerdureError):

@@ -7,7 +7,6 @@ nothing; it makes the calls that it is given, one after the other, and wakes the
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
+from ..owned_thread import OwnedThread
 from .channel import Progress
 
 __all__ = ["Death", "Reporter", "ReportingThread", "Verdict"]
@@ -89,9 +89,16 @@ class ReportingThread:
         self._answered = answered
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._reporter: Reporter | None = None
-        # A daemon, because a store that does not answer must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="perdure-reports", daemon=True)
-        self._thread.start()
+        self._thread = self._started()
+
+    def _started(self) -> OwnedThread:
+        return OwnedThread(self._run, name="perdure-reports", died=self._go_on).start()
+
+    def _go_on(self, _error: BaseException) -> None:
+        """Make the calls that are left in another thread: without any, the store would take this process for dead."""
+        self._thread = self._started()
+        # The call in which it died has its answer in its future.
+        self._answered()
 
     def submit(self, call: Callable[[Reporter], Answer]) -> Future[Answer]:
         """Queue a call; what it returns or raises is in the future."""

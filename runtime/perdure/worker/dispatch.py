@@ -6,31 +6,24 @@ for user code, nor for a lock in the store.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import queue
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import Context
-from dataclasses import dataclass
 from functools import partial
 
-from ..definitions import WorkflowDefinition
 from ..errors import DeadlineExceeded, HandedBack, RunCancelled, StoreError, StoreUnavailable, Superseded
 from ..failures import Failure
 from ..names import Claim, RunId
+from ..owned_thread import OwnedThread
 from ..pauses import Pauses
-from ..store.attempts import AttemptStore
 from ..store.checkpoints import Answer, Recorded
 from ..store.claims import ClaimedRun, Claims, Entrypoints
-from ..store.opener import Opener
 from ..store.process_identity import ProcessIdentity
-from ..store.processes import ProcessStore
+from ..store.processes import Ended, ProcessStore
 from ..store.run_endings import RunEnding, RunEndingStore
 from .backlog import Backlog, Kind
 from .ear import Ear
@@ -39,10 +32,15 @@ from .execution import Execution, Running
 from .heart import Heart
 from .heartbeat import HeartbeatOrder
 from .host import is_gone
-from .observer import Death, ProcessObserver
+from .loading import load_checkpoints
+from .lock_breaker import LockBreaker
+from .observer import ProcessObserver
 from .room import Room, is_suspect
+from .settings import WorkerSettings
+from .takeover import Takeover
+from .timers import Timer, Timers
 
-__all__ = ["Dispatcher", "WorkerSettings"]
+__all__ = ["Dispatcher"]
 
 _log = logging.getLogger("perdure.worker")
 
@@ -58,24 +56,10 @@ _EARLY_SURVEY = 1.0
 
 _AWAY = Pauses(0.1, 1.0)
 _DRAIN_POLL = 0.05
-_LOAD_PATIENCE = 5.0
 _OVERTIME = 5.0
 """Seconds that a run has to end by itself once its deadline is over, or it is told to stop at once."""
 
 _LAST_WRITES = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What a worker was told."""
-
-    url: str
-    direct_url: str
-    owner: str
-    definitions: dict[str, WorkflowDefinition]
-    concurrency: int
-    threads: int
-    lease: float
 
 
 class Dispatcher:
@@ -88,36 +72,42 @@ class Dispatcher:
         entrypoints = Entrypoints([e for e, d in known if d.is_async], [e for e, d in known if not d.is_async])
         lease = settings.lease
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._aside = ThreadPoolExecutor(16, "perdure-aside")
+        self._timers = Timers()
         self._claims = Claims(settings.url, settings.owner, process, entrypoints)
-        self._writer = EndingWriter(RunEndingStore(settings.url, lease), self._aside)
-        self._execution = Execution(settings.url, lease, self._aside, self._checkpointed, self._ended)
-        self._ear = Ear(settings.direct_url, settings.owner, lambda runs: self._post(partial(self._heard, runs)))
+        self._breaker = LockBreaker(self._died)
+        self._takeover = Takeover(settings.url, lease, self._breaker, self._died)
+        self._writer = EndingWriter(RunEndingStore(settings.url, lease), lease, self._breaker, self._died)
+        self._execution = Execution(
+            settings.url, lease, checkpointed=self._checkpointed, ended=self._ended, died=self._died
+        )
+        self._ear = Ear(
+            settings.direct_url, settings.owner, lambda runs: self._post(partial(self._heard, runs)), self._died
+        )
         self._heart = Heart(
             HeartbeatOrder(settings.url, settings.owner, lease, process),
             cancelled=lambda runs: self._post(partial(self._cancel, runs)),
-            died=lambda: self._post(lambda: None),
+            ended=lambda: self._post(lambda: None),
+            died=self._died,
         )
         self._backlog = Backlog()
         self._observer = ProcessObserver(lease, lease / 2, is_gone)
         self._running: dict[Claim, Running] = {}
         self._by_run: dict[RunId, Running] = {}
         self._room = Room(settings.definitions, settings.concurrency, settings.threads)
-        self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
-        self._number = itertools.count()
         self._ask: set[RunId] = set()
         self._strays: set[Claim] = set()
         self._missing: set[Claim] = set()
-        self._releasing: set[object] = set()
         self._next_survey = 0.0
         self._last_survey = 0.0
         self._next_full = 0.0
         self._retry_at = 0.0
         self._failures = 0
         self._stop_at: float | None = None
-        self._thread = threading.Thread(target=self._work, name="perdure-worker", daemon=True)
+        self._failing = False
+        self._thread = OwnedThread(self._work, name="perdure-worker", died=self._died)
         self.over = threading.Event()
         self.failure: BaseException | None = None
+        """What ended this before anybody told it to."""
 
     # From outside.
 
@@ -135,7 +125,7 @@ class Dispatcher:
                 store.sweep(self._settings.owner)
             finally:
                 store.close()
-        Context().run(self._thread.start)
+        self._thread.start()
 
     def stop(self, grace: float) -> None:
         """Take no more runs, let steps in flight finish for up to `grace` seconds, and hand the runs back."""
@@ -152,6 +142,9 @@ class Dispatcher:
         if running.ended:
             return
         running.ended = True
+        if self._failing and (ending is None or ending.state is None):
+            # All that this process holds is given back together, and this with it.
+            return
         if ending is None:
             _superseded_said(running)
             self._post(partial(self._forget, running))
@@ -166,12 +159,49 @@ class Dispatcher:
             while self._stop_at is None or (self._running and time.monotonic() < self._stop_at + _OVERTIME):
                 self._turn()
             self._leave()
-        except BaseException as error:
-            self.failure = error
-            _log.critical("the worker ends: what follows is a bug", exc_info=True)
-            raise
+        except BaseException as error:  # noqa: BLE001 whoever waits for the end learns it
+            self._fail(error)
         finally:
             self.over.set()
+
+    def _died(self, error: BaseException) -> None:
+        """A thread of this worker ended of an error: without it, the worker is none."""
+        _log.critical("thread %s died; the worker ends", threading.current_thread().name, exc_info=error)
+        self._post(partial(_raise, error))
+
+    def _fail(self, error: BaseException) -> None:
+        """End without any of the own threads, each of which may be dead or stand still.
+
+        Runs count as crashed: one of them may be why, and would go on to end every worker that gets it.
+        """
+        self.failure = error
+        self._failing = True
+        why = f"its worker ended by an error of its own: {error!r}"
+        _log.critical("%s; its runs are given back", why, exc_info=error)
+        for running in list(self._running.values()):
+            if running.attempt is not None:
+                _whatever(partial(running.attempt.interrupt, HandedBack("the worker ended by an error of its own")))
+        _whatever(partial(self._writer.close, _LAST_WRITES))
+        if _whatever(partial(self._give_back_all, why)):
+            _whatever(self._heart.stop)
+        else:
+            # The store is away, or rows are locked: the heartbeat's process has the time for that.
+            _whatever(partial(self._heart.give_up, why))
+        self._breaker.stop()
+        for end in (
+            partial(self._takeover.stop, _LAST_WRITES),
+            self._ear.stop,
+            self._execution.close,
+            self._claims.close,
+        ):
+            _whatever(end)
+
+    def _give_back_all(self, why: str) -> bool:
+        store = ProcessStore(self._settings.url, self._settings.lease)
+        try:
+            return not store.release(self._process.id, Ended("crashed", why, sure=True)).left
+        finally:
+            store.close()
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -187,8 +217,7 @@ class Dispatcher:
                 self._failures = 0
             except StoreError as error:
                 self._away(error)
-        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
-            heapq.heappop(self._deadlines)[2]()
+        self._timers.run(time.monotonic())
         if self._running and (pause := self._heart.revive()) is not None:
             self._later(pause, lambda: None)
         self._wait()
@@ -204,8 +233,8 @@ class Dispatcher:
     def _next_turn(self) -> float:
         now = time.monotonic()
         times = [now + _SLOW_POLL[1]]
-        if self._deadlines:
-            times.append(self._deadlines[0][0])
+        if (next_due := self._timers.next_due()) is not None:
+            times.append(next_due)
         if self._stop_at is not None:
             times.append(self._stop_at + _OVERTIME)
         else:
@@ -218,8 +247,8 @@ class Dispatcher:
             times.append(self._retry_at)
         return min(times)
 
-    def _later(self, delay: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._deadlines, (time.monotonic() + delay, next(self._number), action))
+    def _later(self, delay: float, action: Callable[[], None]) -> Timer:
+        return self._timers.at(time.monotonic() + delay, action)
 
     def _away(self, error: StoreError) -> None:
         self._failures += 1
@@ -257,13 +286,14 @@ class Dispatcher:
             self._heart.tell(busy=True)
             try:
                 got = self._claims.claim(places, self._backlog.due(now))
-                self._start(got, now)
+                self._start(got.runs, now)
             finally:
                 if not self._running:
                     self._heart.tell(busy=False)
-            for run in got:
+            for run in got.runs:
                 self._backlog.claimed(run.id)
-            self._backlog.exhausted(self._room.without_more(places, got), now)
+            if not got.more:
+                self._backlog.exhausted(self._room.without_more(places, got.runs), now)
 
     def _start(self, got: list[ClaimedRun], now: float) -> None:
         system = self._claims.system
@@ -275,30 +305,19 @@ class Dispatcher:
             if running.run.attempt == 1:
                 self._begin(running, [], system)
         resumed = [running for running in made if running.run.attempt > 1]
-        recorded = self._load(resumed, system) if resumed else {}
+        if not resumed:
+            return
+        loaded = load_checkpoints(self._settings.url, system, [running.run for running in resumed])
+        if loaded.error is not None:
+            _log.warning("checkpoints could not be loaded, so runs are handed back: %s", loaded.error)
         for running in resumed:
-            if (found := recorded.get(running.run.id)) is not None:
-                self._begin(running, found, system)
-
-    def _load(self, resumed: list[Running], system: str) -> dict[RunId, list[Recorded]]:
-        """Their checkpoints. What cannot be loaded is handed back."""
-        store = AttemptStore(Opener(self._settings.url, system=system, patience=_LOAD_PATIENCE))
-        try:
-            return store.load([(r.run.id, r.run.claim) for r in resumed])
-        except Superseded:
-            if len(resumed) > 1:
-                found: dict[RunId, list[Recorded]] = {}
-                for one in resumed:
-                    found |= self._load([one], system)
-                return found
-            self._ended(resumed[0], None)
-        except StoreError as error:
-            _log.warning("checkpoints could not be loaded, so %d runs are handed back: %s", len(resumed), error)
-            for one in resumed:
-                self._ended(one, self._hand_back(one, "its checkpoints could not be loaded"))
-        finally:
-            store.close()
-        return {}
+            recorded = loaded.recorded.get(running.run.id)
+            if recorded is not None:
+                self._begin(running, recorded, system)
+            elif running.run.id in loaded.superseded:
+                self._ended(running, None)
+            else:
+                self._ended(running, self._hand_back(running, "its checkpoints could not be loaded"))
 
     def _begin(self, running: Running, recorded: list[Recorded], system: str) -> None:
         run = running.run
@@ -309,7 +328,7 @@ class Dispatcher:
             if run.deadline_in <= 0:
                 self._ended(running, _late(run))
                 return
-            self._later(run.deadline_in, partial(self._deadline, running))
+            running.timer = self._later(run.deadline_in, partial(self._deadline, running))
         _log.debug("run %s: attempt %d begins, with %d checkpoints", run.name, run.attempt, len(recorded))
         self._execution.start(running, recorded, system)
 
@@ -325,7 +344,7 @@ class Dispatcher:
         if running.attempt is not None and not running.ended:
             running.attempt.stop(_deadline_exceeded())
             # A step that does not return has no say in it.
-            self._later(_OVERTIME, lambda: self._ended(running, _late(running.run)))
+            running.timer = self._later(_OVERTIME, lambda: self._ended(running, _late(running.run)))
 
     def _superseded(self, running: Running) -> None:
         if running.attempt is not None:
@@ -344,6 +363,8 @@ class Dispatcher:
         self._forget(running)
 
     def _forget(self, running: Running) -> None:
+        if running.timer is not None:
+            running.timer.cancel()
         self._running.pop(running.run.claim, None)
         self._room.forgotten(running)
         if self._by_run.get(running.run.id) is running:
@@ -365,7 +386,7 @@ class Dispatcher:
         self._last_survey = now
         self._backlog.surveyed(survey, now)
         for death in self._observer.read(asked, now, survey.processes):
-            self._release(death)
+            self._takeover.dead(death)
         if full:
             self._next_full = now + _FULL_SURVEY
             self._compare(survey.held, asked)
@@ -388,24 +409,6 @@ class Dispatcher:
         for claim in missing & self._missing:
             self._superseded(self._running[claim])
         self._missing = missing
-
-    def _release(self, death: Death) -> None:
-        if death.process in self._releasing:
-            return
-        self._releasing.add(death.process)
-        self._aside.submit(self._release_aside, death)
-
-    def _release_aside(self, death: Death) -> None:
-        store = ProcessStore(self._settings.url, self._settings.lease)
-        try:
-            count = store.release(death.process, ending=death.ending, detail=death.detail, counter=death.counter)
-            if count:
-                _log.warning("%d runs are given back: %s", count, death.detail)
-        except StoreError as error:
-            _log.warning("the runs of a dead process are yet to be given back: %s", error)
-        finally:
-            store.close()
-            self._post(lambda: self._releasing.discard(death.process))
 
     # Stopping.
 
@@ -430,7 +433,9 @@ class Dispatcher:
 
     def _leave(self) -> None:
         self._ear.stop()
+        self._takeover.stop(_LAST_WRITES)
         self._writer.close(_LAST_WRITES)
+        self._breaker.stop()
         self._execution.close()
         self._heart.stop()
         self._claims.close()
@@ -441,7 +446,19 @@ class Dispatcher:
             _log.info("the worker leaves its row behind: %s", error)
         finally:
             store.close()
-        self._aside.shutdown(wait=False, cancel_futures=True)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _whatever(act: Callable[[], object]) -> bool:
+    """Do something on the way out, where nothing is left that could go wrong. Whether it did what it should."""
+    try:
+        return act() is not False
+    except Exception:  # noqa: BLE001 the next thing is to be done whatever this one came to
+        _log.exception("while the worker ends")
+        return False
 
 
 def _superseded_said(running: Running) -> None:

@@ -6,10 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import Context
 
 from ..errors import StoreError
 from ..names import RunId
+from ..owned_thread import Died, OwnedThread
 from ..pauses import Pauses
 from ..store.claims import WorkListener
 
@@ -27,20 +27,21 @@ class Ear:
         url: a direct connection to the store.
         owner: whose runs.
         heard: learns which runs were notified; None where all may have been, for nobody listened until now.
+        died: learns what ended the thread before its time.
     """
 
-    def __init__(self, url: str, owner: str, heard: Callable[[list[RunId] | None], None]) -> None:
+    def __init__(self, url: str, owner: str, heard: Callable[[list[RunId] | None], None], died: Died) -> None:
         self._url = url
         self._owner = owner
         self._heard = heard
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._listener: WorkListener | None = None
-        self._thread = threading.Thread(target=self._work, name="perdure-ear", daemon=True)
+        self._thread = OwnedThread(self._work, name="perdure-ear", died=died)
 
     def start(self) -> None:
         """Listen from now on."""
-        Context().run(self._thread.start)
+        self._thread.start()
 
     def stop(self) -> None:
         """End the connection and the thread."""
@@ -48,14 +49,15 @@ class Ear:
             self._stopped.set()
             if self._listener is not None:
                 self._listener.stop()
-        self._thread.join(10.0)
+        if self._thread.is_alive():
+            self._thread.join(10.0)
 
     def _work(self) -> None:
         failures = 0
         while not self._stopped.is_set():
             try:
                 listener = WorkListener(self._url, self._owner)
-            except StoreError as error:
+            except (StoreError, OSError) as error:
                 failures += 1
                 if failures == 1:
                     _log.warning("not notified of new work for now, only looking for it now and then: %s", error)

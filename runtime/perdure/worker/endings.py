@@ -1,23 +1,27 @@
 """Writes how runs ended, many in one statement: all that ended while the last one was under way. In one thread.
 
 Endings wait for a store that is away, up to ten minutes. A run whose row is locked, or whose outcome the store refuses,
-holds up no other.
+holds up no other: it is asked for again in the statements that follow, and who locks it for a lease is ended.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Executor
-from contextvars import Context
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from ..errors import StoreError, StoreUnavailable, ValueNotStorable
 from ..failures import Failure
+from ..owned_thread import Died, OwnedThread
+from ..pauses import Pauses
 from ..store.checkpoints import Answer
 from ..store.opener import Backoff
+from ..store.portions import portion
 from ..store.run_endings import RowLocked, RunEnding, RunEndingStore
+from .lock_breaker import LockBreaker
 
 __all__ = ["EndingWriter", "Settled"]
 
@@ -29,34 +33,52 @@ Settled = Callable[[Answer | None], None]
 _MOST = 500
 PATIENCE = 600.0
 
+_LOCKED = Pauses(0.05, 0.5)
+"""Between questions whether locked rows are free."""
+
+
+@dataclass(slots=True)
+class _Ending:
+    ending: RunEnding
+    settled: Settled
+    locked_since: float | None = None
+
 
 class EndingWriter:
     """Writes endings in the order in which they are submitted.
 
     Args:
         store: where to.
-        aside: runs what waits for a lock.
+        lease: seconds for which a lock is waited for before its holder is ended.
+        breaker: ends who keeps rows locked.
+        died: learns what ended the thread before its time.
     """
 
-    def __init__(self, store: RunEndingStore, aside: Executor) -> None:
+    def __init__(self, store: RunEndingStore, lease: float, breaker: LockBreaker, died: Died) -> None:
         self._store = store
-        self._aside = aside
-        self._queue: list[tuple[RunEnding, Settled]] = []
+        self._lease = lease
+        self._breaker = breaker
+        self._died = died
+        self._queue: list[_Ending] = []
+        self._locked: list[_Ending] = []
+        self._rounds = 0
+        self._next_round = 0.0
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._close_at = 0.0
+        self._thread: OwnedThread | None = None
 
     def submit(self, ending: RunEnding, settled: Settled) -> None:
         """Write an ending; from any thread."""
         with self._changed:
-            self._queue.append((ending, settled))
+            self._queue.append(_Ending(ending, settled))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="perdure-worker-endings", daemon=True)
-                Context().run(self._thread.start)
+                self._thread = OwnedThread(self._work, name="perdure-worker-endings", died=self._died).start()
             self._changed.notify()
 
     def close(self, timeout: float) -> None:
-        """Write what was submitted, in one try if the store is away, and end."""
+        """Write what was submitted, in one try if the store is away, and end; locked rows are waited for as long."""
+        self._close_at = time.monotonic() + timeout
         self._closing.set()
         with self._changed:
             thread = self._thread
@@ -65,38 +87,55 @@ class EndingWriter:
             thread.join(timeout)
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._queue and not self._closing.is_set():
-                    self._changed.wait()
-                batch, self._queue = self._queue[:_MOST], self._queue[_MOST:]
-            if not batch:
-                break
-            self._write(batch)
-        self._store.close()
-
-    def _write(self, batch: list[tuple[RunEnding, Settled]]) -> None:
         try:
-            answers = self._asked([ending for ending, _ in batch])
+            while batch := self._next():
+                self._write(batch)
+                # Nothing of it is held while there is nothing to do.
+                del batch
+        finally:
+            self._store.close()
+
+    def _next(self) -> list[_Ending]:
+        """What to write now; nothing when all is written and this is to end."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                if self._locked and now >= self._next_round:
+                    self._queue = self._locked + self._queue
+                    self._locked = []
+                if self._queue:
+                    count = portion((one.ending.size for one in self._queue), _MOST)
+                    batch, self._queue = self._queue[:count], self._queue[count:]
+                    return batch
+                if self._closing.is_set() and (not self._locked or now >= self._close_at):
+                    return []
+                self._changed.wait(self._next_round - now if self._locked else None)
+
+    def _write(self, batch: list[_Ending]) -> None:
+        try:
+            answers = self._asked([one.ending for one in batch])
         except RowLocked:
             if len(batch) > 1:
                 self._singly(batch)
             else:
-                self._aside.submit(self._write_aside, *batch[0])
+                self._wait_for_lock(batch[0])
         except StoreUnavailable as error:
             _log.error("%d runs have ended, and the store cannot be told: %s", len(batch), error)
-            for _, settled in batch:
-                settled(None)
+            for one in batch:
+                one.settled(None)
         except StoreError as error:
             if len(batch) > 1:
                 self._singly(batch)
             else:
-                self._refused(*batch[0], error)
+                self._refused(batch[0].ending, batch[0].settled, error)
         else:
-            for (_, settled), answer in zip(batch, answers, strict=True):
-                settled(answer)
+            for one, answer in zip(batch, answers, strict=True):
+                if answer is Answer.LOCKED:
+                    self._wait_for_lock(one)
+                else:
+                    one.settled(answer)
 
-    def _singly(self, batch: list[tuple[RunEnding, Settled]]) -> None:
+    def _singly(self, batch: list[_Ending]) -> None:
         for one in batch:
             self._write([one])
 
@@ -110,19 +149,29 @@ class EndingWriter:
                 if delay is None or self._closing.wait(delay):
                     raise
 
-    def _write_aside(self, ending: RunEnding, settled: Settled) -> None:
-        answer: Answer | None = None
+    def _wait_for_lock(self, one: _Ending) -> None:
+        now = time.monotonic()
+        if one.locked_since is None:
+            one.locked_since = now
+        elif now - one.locked_since >= self._lease:
+            self._breaker.submit(one.ending.claim, partial(self._force, one.ending))
+        if not self._locked:
+            self._rounds = self._rounds + 1 if now - self._next_round < 1.0 else 1
+            self._next_round = now + _LOCKED.after(self._rounds)
+        self._locked.append(one)
+
+    def _force(self, ending: RunEnding) -> None:
+        """Write an ending and end who keeps its row locked. What came of it is found out with the next question."""
         try:
-            answer = self._store.write_patiently(ending)
+            self._store.write_patiently(ending, waited=self._lease)
         except StoreError as error:
             _log.error("run %s has ended, and the store does not take it: %s", ending.run, error)
-        settled(answer)
 
     def _refused(self, ending: RunEnding, settled: Settled, error: StoreError) -> None:
         if ending.state == "succeeded":
             # What is wrong with the result is the workflow's failure; without a result the store takes it.
             failure = Failure.of(ValueNotStorable(str(error))).to_json()
-            self._write([(replace(ending, state="failed", result=None, error=failure), settled)])
+            self._write([_Ending(replace(ending, state="failed", result=None, error=failure), settled)])
             return
         _log.error("run %s has ended, and the store does not take it: %s", ending.run, error)
         settled(None)

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
-from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 
 from ..definitions import WorkflowDefinition
 from ..engine.attempt import Attempt, Facts, Observer
 from ..engine.execute import Ending, execute, execute_async
 from ..engine.loop import RunLoop
 from ..errors import Superseded
+from ..owned_thread import Died, OwnedThread
 from ..store.checkpoints import Recorded
 from ..store.claims import ClaimedRun
 from ..store.loop_committer import LoopCommitter
 from ..store.opener import Opener
 from ..store.run_endings import RunEnding
 from ..store.thread_committer import ThreadCommitter
+from .timers import Timer
 
 __all__ = ["Execution", "Running", "ending_of"]
 
@@ -45,6 +45,9 @@ class Running:
 
     ended: bool = False
     """Whether its end is known, and on its way into the store."""
+
+    timer: Timer | None = None
+    """Of its deadline."""
 
 
 class _Eye(Observer):
@@ -90,27 +93,28 @@ class Execution:
     Args:
         url: of the store.
         lease: seconds.
-        aside: runs what waits for locks, or for the store.
         checkpointed: learns of a run's first stored step in this attempt, in any thread.
         ended: learns how a run ended, None where nothing is to be written; in any thread.
+        died: learns what ended a thread in which runs are executed.
     """
 
     def __init__(
         self,
         url: str,
         lease: float,
-        aside: Executor,
+        *,
         checkpointed: Callable[[Running], None],
         ended: Callable[[Running, RunEnding | None], None],
+        died: Died,
     ) -> None:
         self._url = url
         self._lease = lease
-        self._aside = aside
+        self._died = died
         self._checkpointed = checkpointed
         self._ended = ended
         self._committers: list[_Committers] = []
         self._loop: RunLoop | None = None
-        self._loop_thread: threading.Thread | None = None
+        self._loop_thread: OwnedThread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, running: Running, recorded: list[Recorded], system: str) -> None:
@@ -120,7 +124,7 @@ class Execution:
         is_async = running.definition.is_async
         loop = self._running_loop() if is_async else None
         if loop is not None and committers.loop is None:
-            committers.loop = LoopCommitter(committers.opener, loop, self._aside)
+            committers.loop = LoopCommitter(committers.opener, loop)
         attempt = Attempt(
             Facts(run.id, run.claim, run.attempt, run.name, run.entrypoint, run.input, run.deadline_in, run.seed),
             recorded,
@@ -135,11 +139,8 @@ class Execution:
         if loop is not None and committers.loop is not None:
             loop.call_in_loop(self._start_async, loop, running, attempt, committers.loop)
             return
-        thread = threading.Thread(
-            target=self._run_sync, args=(running, attempt), name=f"perdure-run-{run.name[:40]}", daemon=True
-        )
-        # Its context is empty: what the application's own thread carries is not the run's.
-        Context().run(thread.start)
+        name = f"perdure-run-{run.name[:40]}"
+        OwnedThread(partial(self._run_sync, running, attempt), name=name, died=self._died).start()
 
     def close(self) -> None:
         """End the loop and the connections."""
@@ -147,6 +148,10 @@ class Execution:
         if loop is not None and thread is not None:
             loop.call_in_loop(self._close_in_loop, loop)
             thread.join(5.0)
+            if not thread.is_alive() and not loop.is_closed():
+                # It died, or left tasks behind, so that nobody closes them there.
+                self._close_in_loop(loop)
+                loop.close()
         for committers in self._committers:
             committers.thread.close()
 
@@ -168,10 +173,8 @@ class Execution:
     def _running_loop(self) -> RunLoop:
         if self._loop is None:
             self._loop = RunLoop()
-            self._loop_thread = threading.Thread(
-                target=self._work_loop, args=(self._loop,), name="perdure-loop", daemon=True
-            )
-            Context().run(self._loop_thread.start)
+            work = partial(self._work_loop, self._loop)
+            self._loop_thread = OwnedThread(work, name="perdure-loop", died=self._died).start()
         return self._loop
 
     @staticmethod
@@ -186,7 +189,12 @@ class Execution:
     def _start_async(self, loop: RunLoop, running: Running, attempt: Attempt, committer: LoopCommitter) -> None:
         task = loop.create_task(self._run_async(running, attempt, committer))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._died(error)
 
     async def _run_async(self, running: Running, attempt: Attempt, committer: LoopCommitter) -> None:
         committer.runs += 1

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
-from contextvars import Context
+from functools import partial
 from pathlib import Path
 from typing import IO
 from uuid import UUID
 
 from ..names import RunId
+from ..owned_thread import Died, OwnedThread
 from .heartbeat import HeartbeatOrder
 
 __all__ = ["Heart"]
@@ -28,14 +29,21 @@ class Heart:
     Args:
         order: what it is told.
         cancelled: learns of runs whose cancellation is asked for; called in a thread of its own.
-        died: called when the process has ended unasked, in the same thread.
+        ended: called when the process has ended unasked, in the same thread.
+        died: learns what ended that thread before the process.
     """
 
     def __init__(
-        self, order: HeartbeatOrder, cancelled: Callable[[list[RunId]], None], died: Callable[[], None]
+        self,
+        order: HeartbeatOrder,
+        *,
+        cancelled: Callable[[list[RunId]], None],
+        ended: Callable[[], None],
+        died: Died,
     ) -> None:
         self._order = order
         self._cancelled = cancelled
+        self._ended = ended
         self._died = died
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -71,8 +79,8 @@ class Heart:
         )
         self._process = process
         self._send(f"{self._order.to_json()}\nbusy\n".encode())
-        reader = threading.Thread(target=self._read, args=(process, process.stdout), name="perdure-heart", daemon=True)
-        Context().run(reader.start)
+        assert process.stdout is not None
+        OwnedThread(partial(self._read, process, process.stdout), name="perdure-heart", died=self._died).start()
         return None
 
     def stop(self) -> None:
@@ -81,6 +89,15 @@ class Heart:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        self._forget()
+
+    def give_up(self, why: str) -> None:
+        """Have the process give back what runs this worker still holds, for as long as that takes, and end.
+
+        Nobody speaks for the worker any more. A process that is not there cannot do it: then others see the silence.
+        """
+        self._busy = False
+        self._send(f"gone {json.dumps(why)}\n".encode())
         self._forget()
 
     def _send(self, line: bytes) -> None:
@@ -104,4 +121,4 @@ class Heart:
                     if word == "cancel":
                         self._cancelled([RunId(UUID(one)) for one in ids])
         process.wait()
-        self._died()
+        self._ended()

@@ -2,8 +2,8 @@
 
 Started by the worker, it reads from standard input who that is, then `busy` and `idle`, a line each. It raises the
 worker's counter four times a lease while that is busy, and writes a line `cancel ID...` for runs whose cancellation is
-asked for. A worker that is stopped (SIGSTOP) is not spoken for. When the worker dies this process gives its runs back
-at once, and ends; a worker that ends in order ends it first.
+asked for. A worker that is stopped (SIGSTOP) is not spoken for. When the worker dies, or has written `gone REASON`,
+this process gives its runs back at once, and ends; a worker that ends in order ends it first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from uuid import UUID
 
 from ..errors import StoreError, StoreUnavailable
 from ..store.process_identity import ProcessIdentity
-from ..store.processes import ProcessStore
+from ..store.processes import Ended, ProcessStore
+from ..store.release import Release
 from .host import is_stopped, process_started
 
 __all__ = ["BEATS_PER_LEASE", "HeartbeatOrder", "main"]
@@ -77,6 +78,8 @@ class _Heartbeat:
         self._busy = False
         self._next = 0.0
         self._failures = 0
+        self._gone: str | None = None
+        """Why the worker holds its runs no more, though its process may live."""
         self._poll = select.poll()
         self._poll.register(0, select.POLLIN | select.POLLHUP)
         self._worker: int | None = None
@@ -95,6 +98,8 @@ class _Heartbeat:
             elif line == b"busy" and not self._busy:
                 self._busy = True
                 self._next = time.monotonic() + self._interval
+            elif line.startswith(b"gone "):
+                self._gone = json.loads(line.removeprefix(b"gone "))
 
     def run(self) -> None:
         """Until the worker dies."""
@@ -106,7 +111,7 @@ class _Heartbeat:
             ready = dict(self._poll.poll(None if left is None else left * 1000 + 1))
             if 0 in ready:
                 self.obey(self._lines.read())
-                if self._lines.ended:
+                if self._lines.ended or self._gone is not None:
                     self._report_death()
                     return
             elif self._worker in ready:
@@ -138,10 +143,11 @@ class _Heartbeat:
         process = self._order.process
         until = time.monotonic() + _REPORT_FOR
         pause = 0.05
-        detail = f"its worker (pid {process.pid} on {process.host}) died"
+        detail = self._gone or f"its worker (pid {process.pid} on {process.host}) died"
+        release = Release(self._store, process.id, Ended("crashed", detail, sure=True), lease=self._order.lease)
         while time.monotonic() < until:
             try:
-                self._store.release(process.id, ending="crashed", detail=detail, sure=True)
+                release.finish()
             except StoreUnavailable as error:
                 if pause <= 0.05:
                     _say(f"trying again: {error}")

@@ -12,13 +12,14 @@ from typing import Any, Self
 
 from .. import logs
 from ..definitions import WorkflowDefinition, definition_of, registered
-from ..errors import UsageError
+from ..errors import PerdureError, UsageError, WorkerFailed
 from ..forks import renew_in_children
 from ..names import check_name
 from ..store.connection import database_url
 from ..store.records import owner_of
-from .dispatch import Dispatcher, WorkerSettings
+from .dispatch import Dispatcher
 from .host import this_process
+from .settings import WorkerSettings
 
 __all__ = ["Worker"]
 
@@ -118,10 +119,21 @@ class Worker:
         atexit.register(self.stop, _AT_EXIT)
         return dispatcher
 
+    @property
+    def failure(self) -> PerdureError | None:
+        """Why a worker that was started works no more, though nobody stopped it: for an application's health check."""
+        dispatcher = self._dispatcher
+        if dispatcher is None or dispatcher.failure is None or not dispatcher.over.is_set():
+            return None
+        return _failed(dispatcher.failure)
+
     def stop(self, timeout: float = _GRACE) -> None:
         """Take no more runs, let steps in flight finish for up to `timeout` seconds, and hand the runs back.
 
         A sync step that takes longer is left behind in its thread; nothing that it does is accepted any more.
+
+        Raises:
+            WorkerFailed: the worker had ended by itself, or could not end in order.
         """
         dispatcher = self._dispatcher
         if dispatcher is None:
@@ -137,6 +149,7 @@ class Worker:
             UsageError: there is no workflow to work on, or one was decorated again.
             SchemaMismatch: client and schema do not work together.
             StoreError: the store refuses. One that is away is waited for.
+            WorkerFailed: the worker ended by itself.
         """
         dispatcher = self._start()
         graces = iter((_GRACE,))
@@ -159,8 +172,8 @@ class Worker:
     def _end(self, dispatcher: Dispatcher) -> None:
         atexit.unregister(self.stop)
         self._dispatcher = None
-        if dispatcher.failure is not None:
-            raise dispatcher.failure
+        if (failure := dispatcher.failure) is not None:
+            raise _failed(failure) from failure
 
     def __enter__(self) -> Self:
         self.start()
@@ -168,6 +181,15 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _failed(failure: BaseException) -> WorkerFailed:
+    error = WorkerFailed(
+        f"the worker ended by an error of its own ({failure!r}); the runs that it held go on in other workers."
+        " Its traceback is in the log of 'perdure.worker'; start it anew"
+    )
+    error.__cause__ = failure
+    return error
 
 
 def _definition(workflow: Callable[..., Any]) -> WorkflowDefinition:

@@ -1,0 +1,229 @@
+"""A worker one of whose threads dies of an error ends, says so, and its runs go on in another at once."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perdure import step, workflow
+from perdure.client import Client
+from perdure.errors import WorkerFailed
+from perdure.worker import Worker
+from tests.harness.databases import Database
+from tests.harness.eventually import eventually
+from tests.harness.processes import Children
+from tests.integration.worker.fleet import LEASE, Fleet
+
+gate = threading.Event()
+
+
+class Struck(BaseException):
+    """What ends a thread here; past every `except Exception`."""
+
+
+@step
+def wait_at_the_gate() -> None:
+    gate.wait(30)
+
+
+@step
+def quick() -> int:
+    return 1
+
+
+@step
+async def async_quick() -> int:
+    return 1
+
+
+@workflow
+def waiting() -> None:
+    wait_at_the_gate()
+
+
+@workflow
+def short() -> int:
+    return quick()
+
+
+@workflow
+async def async_short() -> int:
+    return await async_quick()
+
+
+WORKFLOWS = [waiting, short, async_short]
+
+
+Make = Callable[..., Worker]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Makes workers, which are stopped before their database is dropped."""
+    made: list[Worker] = []
+
+    def one(url: str, **options: Any) -> Worker:
+        made.append(Worker(url, workflows=WORKFLOWS, **options))
+        return made[-1]
+
+    gate.clear()
+    yield one
+    gate.set()
+    for worker in made:
+        with suppress(WorkerFailed):
+            worker.stop()
+
+
+def _strike(name: str) -> None:
+    """Have a thread raise at its next line of Python."""
+    [thread] = [one for one in threading.enumerate() if one.name == name]
+    assert thread.ident is not None
+    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Struck)) == 1
+
+
+def _cancel_something(client: Client) -> None:
+    client.start(waiting, id="other")
+    eventually(lambda: client.get("other").state == "running")
+    client.cancel("other")
+
+
+# What each does next, for it is in a call that Python does not interrupt.
+NEXT: dict[str, Callable[[Client], object]] = {
+    "perdure-worker": lambda client: client.start(short, id="poke"),
+    "perdure-ear": lambda client: client.start(short, id="poke"),
+    "perdure-loop": lambda client: client.start(async_short, id="poke"),
+    "perdure-worker-endings": lambda client: client.start(short, id="poke"),
+    "perdure-heart": _cancel_something,
+}
+
+
+def _warm_up(client: Client) -> None:
+    """Let the threads begin that begin with their first work."""
+    for workflow_ in (short, async_short):
+        client.start(workflow_, id=f"first-{workflow_.__name__}").result(timeout=10)
+
+
+@pytest.mark.parametrize("name", NEXT)
+def test_thread_that_dies(database: Database, make: Make, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "perdure.worker")
+    # At once, and not because a lease is over; but this thread does something only with a heartbeat.
+    worker = make(database.url, lease=4 if name == "perdure-heart" else 60)
+    with Client(database.url) as client:
+        worker.start()
+        assert worker.failure is None
+        _warm_up(client)
+        client.start(waiting, id="held")
+        eventually(lambda: client.get("held").state == "running")
+        _strike(name)
+        NEXT[name](client)
+        failure = eventually(lambda: worker.failure)
+        assert failure is not None
+        assert isinstance(failure.__cause__, Struck)
+        [(state, crashes, process)] = database.query(
+            "SELECT state, crashes, process FROM perdure.runs WHERE name = 'held'"
+        )
+        assert (state, crashes, process) == ("pending", 1, None)
+        assert database.query("SELECT id FROM perdure.processes") == []
+        [(detail,)] = database.query(
+            "SELECT detail FROM perdure.attempts a JOIN perdure.runs r ON r.id = a.run_id WHERE r.name = 'held'"
+        )
+        assert "ended by an error of its own: Struck" in detail
+        assert "ended by an error of its own: Struck" in caplog.text
+        with pytest.raises(WorkerFailed, match="Struck"):
+            worker.stop()
+        assert worker.failure is None
+        gate.set()
+        # The worker is what it was before it started, and may be started anew.
+        with worker:
+            client.start(waiting, id="held").result(timeout=10)
+
+
+def test_what_dies_with_the_worker(database: Database, make: Make) -> None:
+    """Neither its threads nor its heartbeat go on."""
+    before = set(threading.enumerate())
+    worker = make(database.url)
+    with Client(database.url) as client:
+        worker.start()
+        _warm_up(client)
+        _strike("perdure-worker")
+        client.start(short, id="poke")
+        eventually(lambda: worker.failure)
+        with pytest.raises(WorkerFailed):
+            worker.stop()
+    eventually(lambda: not {one for one in set(threading.enumerate()) - before if one.name.startswith("perdure-")})
+
+
+def test_run_ends_with_the_error(database: Database, make: Make) -> None:
+    worker = make(database.url)
+    seen: list[BaseException] = []
+
+    def work() -> None:
+        with pytest.raises(WorkerFailed) as raised:
+            worker.run()
+        seen.append(raised.value)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    eventually(lambda: [one for one in threading.enumerate() if one.name == "perdure-worker"])
+    _strike("perdure-worker")
+    thread.join(20)
+    assert isinstance(seen[0].__cause__, Struck)
+
+
+def test_store_away_while_the_worker_fails(own_fleet: Fleet, make: Make) -> None:
+    """Its heartbeat's process gives the runs back once the store answers."""
+    worker = make(own_fleet.database.url, lease=60)
+    own_fleet.client.start(waiting, id="held")
+    worker.start()
+    eventually(lambda: own_fleet.states() == {"running": 1})
+    own_fleet.client.close()
+    own_fleet.database.server.stop()
+    _strike("perdure-worker")
+    eventually(lambda: worker.failure, deadline=30)
+    own_fleet.database.server.start()
+    eventually(lambda: own_fleet.states() == {"pending": 1}, deadline=LEASE + 10)
+    with pytest.raises(WorkerFailed):
+        worker.stop()
+
+
+def test_perdure_worker_exits_with_a_message(fleet: Fleet, children: Children, tmp_path: Path) -> None:
+    (tmp_path / "striking.py").write_text(STRIKING)
+    run = fleet.client.start("striking:striking", id="striking", input={})
+    place = {"PERDURE_DATABASE_URL": fleet.database.url, "STRUCK": str(tmp_path / "struck")}
+    command = children.module("perdure.cli", "worker", "striking.py", env=place, cwd=tmp_path)
+    assert command.wait(20) == 1
+    assert "perdure worker: the worker ended by an error of its own (Struck())" in command.errors
+    assert fleet.attempts() == [(1, "crashed")]
+    assert command.descendants() == []
+    again = children.module("perdure.cli", "worker", "striking.py", env=place, cwd=tmp_path)
+    assert run.result(timeout=30) == "well"
+    assert again.running()
+
+
+STRIKING = """
+import ctypes, os, threading
+from perdure import step, workflow
+
+class Struck(BaseException):
+    pass
+
+@step
+def strike() -> str:
+    if os.path.exists(os.environ["STRUCK"]):
+        return "well"
+    open(os.environ["STRUCK"], "w").close()
+    [thread] = [one for one in threading.enumerate() if one.name == "perdure-worker"]
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Struck))
+    threading.Event().wait()
+
+@workflow
+def striking() -> str:
+    return strike()
+"""
