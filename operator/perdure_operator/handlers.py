@@ -60,6 +60,17 @@ class EventSource:
         self._told = False
         self._listed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._end_of_life: Callable[[], object] | None = None
+
+    def watch(self, namespaces: Sequence[str]) -> None:
+        """Watch these namespaces from now on: one that is refused would end the watches of all others, too.
+
+        Called in the loop that runs the source. Without effect where all namespaces are watched.
+        """
+        if self._namespaces and set(namespaces) != set(self._namespaces):
+            self._namespaces = tuple(namespaces)
+            if self._end_of_life is not None:
+                self._end_of_life()
 
     async def run(self) -> None:
         """Deliver events until cancelled."""
@@ -96,14 +107,19 @@ class EventSource:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(end, error)
 
-        thread = threading.Thread(target=live, name="kopf", daemon=True)
-        thread.start()
-        try:
-            error = await asyncio.shield(ended)
-        finally:
+        def tell_all() -> None:
             for tell in told:
                 with suppress(RuntimeError):  # its loop is closed
                     tell()
+
+        thread = threading.Thread(target=live, name="kopf", daemon=True)
+        thread.start()
+        self._end_of_life = tell_all
+        try:
+            error = await asyncio.shield(ended)
+        finally:
+            self._end_of_life = None
+            tell_all()
             thread.join(0 if ended.done() else _JOIN)
         if error is not None:
             raise error

@@ -1,7 +1,8 @@
 """HTTP for the kubelet and for Prometheus: /livez, /readyz, /metrics.
 
 Alive is whoever answers, for the loop that answers is the one that works; neither Postgres nor the API server is asked,
-whose absence no restart would mend. Ready is who could work; what keeps him from it is said in words.
+whose absence no restart would mend. Ready is who could work; what keeps him from it is said in words, and so is what he
+does without.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ Problems = Callable[[], Sequence[str]]
 class Health:
     """Serves while `run` runs."""
 
-    def __init__(self, port: int, *, dead: Problems, unready: Problems, metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self, port: int, *, dead: Problems, unready: Problems, warnings: Problems, metrics: Callable[[], bytes]
+    ) -> None:
         self._port = port
         self._dead = dead
         self._unready = unready
+        self._warnings = warnings
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
 
@@ -35,8 +39,8 @@ class Health:
             OSError: the port is taken.
         """
         app = web.Application()
-        app.router.add_get("/livez", self._asked(self._dead))
-        app.router.add_get("/readyz", self._asked(self._unready))
+        app.router.add_get("/livez", self._asked(self._dead, lambda: ()))
+        app.router.add_get("/readyz", self._asked(self._unready, self._warnings))
         app.router.add_get("/metrics", self._measured)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
@@ -49,10 +53,11 @@ class Health:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _asked(self, problems: Problems) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _asked(self, problems: Problems, warnings: Problems) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(_: web.Request) -> web.Response:
             found = problems()
-            return web.Response(status=503 if found else 200, text="\n".join(found or ["ok"]) + "\n")
+            said = [*(found or ["ok"]), *(f"warning: {one}" for one in warnings())]
+            return web.Response(status=503 if found else 200, text="\n".join(said) + "\n")
 
         return answer
 

@@ -42,7 +42,13 @@ class Operator:
             self._elector = Elector(
                 self._kube, settings.leader_election_namespace, settings.leader_election_name, settings.identity
             )
-        self._health = Health(settings.http_port, dead=self._dead, unready=self._unready, metrics=self._metrics.text)
+        self._health = Health(
+            settings.http_port,
+            dead=self._dead,
+            unready=self._unready,
+            warnings=lambda: () if self._term is None else self._term.warnings,
+            metrics=self._metrics.text,
+        )
         self._term: Term | None = None
         self._owner: str | None = None
         self._problem: str | None = "it has not reached the API server yet"

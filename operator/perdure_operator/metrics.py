@@ -46,6 +46,10 @@ class Metrics:
         self._runs = self._gauge("runs", "Runs in the store, by state.", "namespace", "state")
         self._resync_seconds = self._histogram("resync_seconds", "How long resyncs took.", _SLOW)
         self._resyncs = self._counter("resyncs", "Resyncs that ended, by what they ended with.", "outcome")
+        self._sweeps = self._counter("sweeps", "Sweeps of old runs that ended, by what they ended with.", "outcome")
+        self._unreadable = self._gauge(
+            "namespace_unreadable", "1 for each watched namespace that could not be read lately.", "namespace"
+        )
         self._orphans = self._counter("orphans_cancelled", "Runs that were cancelled because their Workflow is gone.")
 
     def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
@@ -110,6 +114,16 @@ class Metrics:
         """A resync has ended, with the name of what it raised."""
         self._resync_seconds.observe(seconds)
         self._resyncs.labels(error or "done").inc()
+
+    def swept(self, error: str | None) -> None:
+        """A sweep has ended, with the name of what it raised."""
+        self._sweeps.labels(error or "done").inc()
+
+    def unreadable(self, namespaces: Iterable[str]) -> None:
+        """The namespaces that could not be read when everything was last compared."""
+        self._unreadable.clear()
+        for namespace in namespaces:
+            self._unreadable.labels(namespace).set(1)
 
     def orphan_cancelled(self) -> None:
         """A run was cancelled because its Workflow is gone."""

@@ -192,16 +192,27 @@ UPDATE perdure.runs SET gone = NULL WHERE id IN (
     FOR NO KEY UPDATE SKIP LOCKED
 ) RETURNING id
 
--- name: delete_gone
+-- name: delete_gone_steps
 -- Nobody holds a run that has ended, so no checkpoint of it is under way.
-WITH old AS MATERIALIZED (
+WITH old AS (
     SELECT r.id FROM perdure.runs r
     WHERE r.owner = %(owner)s AND r.gone < now() - %(seconds)s * interval '1 second' AND r.state IN ('succeeded', 'failed', 'cancelled')
       AND r.finished < now() - %(seconds)s * interval '1 second'
+), chosen AS MATERIALIZED (
+    SELECT s.run_id, s.step_key FROM old JOIN perdure.steps s ON s.run_id = old.id LIMIT %(batch)s
+), deleted AS (
+    DELETE FROM perdure.steps s USING chosen WHERE s.run_id = chosen.run_id AND s.step_key = chosen.step_key RETURNING 1
+)
+SELECT count(*) AS deleted FROM deleted
+
+-- name: delete_gone_runs
+-- Those of which no step is left.
+WITH old AS MATERIALIZED (
+    SELECT r.id FROM perdure.runs r
+    WHERE r.owner = %(owner)s AND r.gone < now() - %(seconds)s * interval '1 second' AND r.state IN ('succeeded', 'failed', 'cancelled')
+      AND r.finished < now() - %(seconds)s * interval '1 second' AND NOT EXISTS (SELECT FROM perdure.steps s WHERE s.run_id = r.id)
     ORDER BY r.gone LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
-), steps_gone AS (
-    DELETE FROM perdure.steps s USING old WHERE s.run_id = old.id
 ), attempts_gone AS (
     DELETE FROM perdure.attempts a USING old WHERE a.run_id = old.id
 )

@@ -10,27 +10,24 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 from perdure.errors import PerdureError
 from perdure.pauses import Pauses
 
 from .api.names import POD_SELECTOR
 from .capacity import Capacity
-from .errors import NotFound
-from .kube import PODS, WORKFLOWS, Json, Kube, Resource
+from .errors import ApiError, NotFound, Refused
+from .kube import PODS, WORKFLOWS, Kube
 from .metrics import Metrics
 from .observed import Key
 from .store import OperatorStore
 from .store_runs import RunListing
-from .views import Views, read_pod, read_whole_workflow, read_workflow
+from .views import SeenPod, SeenWorkflow, Views, read_pod, read_whole_workflow, read_workflow
 
 __all__ = ["Resync", "Scope"]
-
-T = TypeVar("T")
 
 _log = logging.getLogger("perdure.operator.resync")
 
@@ -39,6 +36,9 @@ _SOON = (1.0, 2.0)
 
 _SHORTEST = 5.0
 """Seconds between two comparisons that were asked for."""
+
+_UNREADABLE_AGAIN = 60.0
+"""Longest time in seconds until a namespace that could not be read is tried again."""
 
 _RETRIES = Pauses(1.0, 30.0, jitter=0.25)
 _SPREAD = (0.75, 1.25)
@@ -63,7 +63,10 @@ class Scope:
 
 
 class Resync:
-    """Compares the store, the cluster and the views; `add` puts a Workflow on the queue."""
+    """Compares the store, the cluster and the views.
+
+    `add` puts a Workflow on the queue; `readable` is told which of the watched namespaces can be read.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Resync:
         capacity: Capacity,
         metrics: Metrics,
         add: Callable[[Key], None],
+        readable: Callable[[Sequence[str]], None],
     ) -> None:
         self._scope = scope
         self._kube = kube
@@ -82,10 +86,13 @@ class Resync:
         self._capacity = capacity
         self._metrics = metrics
         self._add = add
+        self._readable = readable
         self._asked = asyncio.Event()
         self._done_at: float | None = None
         self.first = asyncio.Event()
         """Set once everything has been compared."""
+        self.unreadable: dict[str, str] = {}
+        """Namespaces that could not be read when everything was last compared, and why."""
         self.problem: str | None = "not everything has been compared yet"
         """Why the last comparison came to no end."""
 
@@ -94,6 +101,10 @@ class Resync:
         """Seconds since the last comparison that came to its end."""
         return float("inf") if self._done_at is None else time.monotonic() - self._done_at
 
+    def certain(self, namespace: str) -> bool:
+        """Whether what is not seen in a namespace is not there."""
+        return self._scope.holds(namespace) and namespace not in self.unreadable
+
     def soon(self) -> None:
         """Have everything compared again."""
         self._asked.set()
@@ -101,12 +112,12 @@ class Resync:
     async def run(self) -> None:
         """Compare now and then, until cancelled."""
         failures = 0
-        sweep = True
         while True:
             self._asked.clear()
-            if await self._compare_once(sweep=sweep):
+            if await self._compare_once():
                 failures = 0
-                sweep = not await self._asked_within(self._scope.every * random.uniform(*_SPREAD))
+                every = min(self._scope.every, _UNREADABLE_AGAIN) if self.unreadable else self._scope.every
+                await self._asked_within(every * random.uniform(*_SPREAD))
             else:
                 failures += 1
                 if await self._asked_within(_RETRIES.after(failures)):
@@ -122,19 +133,16 @@ class Resync:
         await asyncio.sleep(max(random.uniform(*_SOON), _SHORTEST - self.age))
         return True
 
-    async def _compare_once(self, *, sweep: bool) -> bool:
+    async def _compare_once(self) -> bool:
         began = time.monotonic()
         failed: str | None = None
         try:
             await self._compare()
-            if sweep:
-                await self._sweep()
         except PerdureError as error:
             failed, self.problem = type(error).__name__, str(error)
             _log.warning("not everything could be compared: %s", error)
         else:
             self.problem, self._done_at = None, time.monotonic()
-            self.first.set()
         finally:
             self._metrics.resynced(time.monotonic() - began, failed)
         return failed is None
@@ -143,30 +151,58 @@ class Resync:
         _, rows = await self._store.active_runs()
         known = self._views.known()
         self._views.expect_list()
-        workflows = await self._listed(WORKFLOWS, self._views.read)
-        pods = [seen for seen in await self._listed(PODS, read_pod, POD_SELECTOR) if seen is not None]
-        changed = self._views.saw_lists(workflows, pods, known)
+        workflows, pods = await self._list_all()
+        # Of what could not be read nothing is known to be gone.
+        changed = self._views.saw_lists(workflows, pods, self._views.without(known, self.unreadable))
         listed = {workflow.uid for workflow in workflows}
         if not self.first.is_set():
             # Afterwards every reconcile says whether its run holds a place, and rows read a while ago know less.
-            held = (row for row in rows if row.held and row.uid in listed)
+            held = (row for row in rows if row.held and (row.uid in listed or row.namespace in self.unreadable))
             self._capacity.begin((Key(row.namespace, row.name), row.uid) for row in held)
-        for row in rows:
-            if row.uid not in listed and self._scope.holds(row.namespace):
-                await self._orphan(row)
-            elif self._views.settled(row.uid):
-                await self._take_up(row)
         # What the store notified of while nobody listened is found by looking at all that go on.
         for key in changed.union(self._views.going_on()):
             self._add(key)
+        # Work begins here. What follows asks the API server run by run, and delays nobody.
+        self.first.set()
+        for row in rows:
+            if row.uid not in listed and self.certain(row.namespace):
+                await self._orphan(row)
+            elif self._views.settled(row.uid):
+                await self._take_up(row)
         _log.info("compared", extra={"workflows": len(workflows), "pods": len(pods), "active_runs": len(rows)})
 
-    async def _listed(self, resource: Resource, read: Callable[[Json], T], selector: str = "") -> list[T]:
-        """All objects of the namespaces that are watched."""
-        found: list[T] = []
+    async def _list_all(self) -> tuple[list[SeenWorkflow], list[SeenPod]]:
+        """All Workflows and pods of the namespaces that are watched. One that is refused leaves the others alone.
+
+        Raises:
+            ApiError: the API server is away, or refuses every one of them.
+        """
+        workflows: list[SeenWorkflow] = []
+        pods: list[SeenPod] = []
+        refused: dict[str, ApiError] = {}
         for namespace in self._scope.namespaces or (None,):
-            found += (await self._kube.listed(resource, read, namespace=namespace, selector=selector))[0]
-        return found
+            try:
+                found = (await self._kube.listed(WORKFLOWS, self._views.read, namespace=namespace))[0]
+                theirs = (await self._kube.listed(PODS, read_pod, namespace=namespace, selector=POD_SELECTOR))[0]
+            except (NotFound, Refused) as error:
+                if namespace is None or len(refused) + 1 == len(self._scope.namespaces):
+                    raise
+                refused[namespace] = error
+            else:
+                workflows += found
+                pods += [seen for seen in theirs if seen is not None]
+        self._note_unreadable(refused)
+        return workflows, pods
+
+    def _note_unreadable(self, refused: Mapping[str, ApiError]) -> None:
+        for namespace, error in refused.items():
+            if namespace not in self.unreadable:
+                _log.warning("namespace %s cannot be read, the others go on: %s", namespace, error)
+        for namespace in self.unreadable.keys() - refused.keys():
+            _log.info("namespace %s can be read again", namespace)
+        self.unreadable = {namespace: str(error) for namespace, error in refused.items()}
+        self._metrics.unreadable(self.unreadable)
+        self._readable([one for one in self._scope.namespaces if one not in self.unreadable])
 
     async def _orphan(self, row: RunListing) -> None:
         """Cancel a run whose Workflow is not in the list, if the API server says once more that it is gone."""
@@ -197,13 +233,3 @@ class Resync:
         except NotFound:
             return True
         return read_workflow(body).uid != row.uid
-
-    async def _sweep(self) -> None:
-        """Let go of what is stored of runs whose Workflows are long gone, and of no Workflow that is there."""
-        if back := await self._store.mark_back(self._views.known().workflows):
-            _log.warning("%s Workflows that were gone are back; their runs stay as they are", back)
-        ended = await self._store.ended_runs()
-        gone = [row.uid for row in ended if self._scope.holds(row.namespace) and self._views.key_of(row.uid) is None]
-        if gone:
-            await self._store.mark_gone(gone)
-        await self._store.delete_runs_of_gone_workflows(self._scope.retention)

@@ -99,24 +99,32 @@ class AllRuns(StoreCalls):
         """
         return await self._mark("mark_back", uids, "note which Workflows are back")
 
-    async def delete_runs_of_gone_workflows(self, older_than: timedelta = RETENTION, *, batch: int = 200) -> int:
-        """Delete what is stored of runs that ended, and whose Workflow was known to be gone, longer ago than that.
+    async def delete_gone_steps(self, older_than: timedelta, batch: int) -> int:
+        """Delete up to `batch` steps of runs that ended, and whose Workflow was known to be gone, longer ago than that.
 
-        Each batch is a statement of its own; an interrupted call has done what it did.
+        Raises:
+            StoreUnavailable: no answer in time; nothing was deleted.
+        """
+        parameters = {"seconds": older_than.total_seconds(), "batch": batch}
+        [row] = await self._read("delete_gone_steps", parameters, "delete steps of Workflows that are gone", _LIMIT)
+        return int(row["deleted"])
+
+    async def delete_gone_runs(self, older_than: timedelta, batch: int) -> int:
+        """Delete up to `batch` of those runs of which no step is left.
+
+        Raises:
+            StoreUnavailable: no answer in time; nothing was deleted.
+        """
+        parameters = {"seconds": older_than.total_seconds(), "batch": batch}
+        return len(await self._read("delete_gone_runs", parameters, "delete runs of Workflows that are gone", _LIMIT))
+
+    async def sweep_processes(self) -> None:
+        """Delete rows of processes whose claim is over.
 
         Raises:
             StoreUnavailable: no answer in time.
         """
-        doing = "delete runs of Workflows that are gone"
-        deleted = 0
-        while True:
-            parameters = {"seconds": older_than.total_seconds(), "batch": batch}
-            rows = await self._read("delete_gone", parameters, doing, _LIMIT)
-            deleted += len(rows)
-            if len(rows) < batch:
-                break
-        await self._read("sweep_processes", {}, doing, _LIMIT)
-        return deleted
+        await self._read("sweep_processes", {}, "delete rows of processes that are over", _LIMIT)
 
     async def _mark(self, name: str, uids: Collection[UUID], doing: str) -> int:
         wanted, marked = list(uids), 0

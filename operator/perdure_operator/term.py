@@ -21,6 +21,7 @@ from .capacity import Capacity, Places
 from .errors import Unavailable
 from .events import EventPoster
 from .handlers import EventSource
+from .housekeeping import Housekeeping
 from .kube import WORKFLOWS, Kube
 from .listen import Listener
 from .liveness import Liveness
@@ -73,7 +74,8 @@ class Term:
             every=settings.resync_seconds,
             retention=timedelta(days=settings.retention_days),
         )
-        self.resync = Resync(scope, kube, self._store, self.views, self.capacity, metrics, self.queue.add)
+        self.resync = Resync(scope, kube, self._store, self.views, self.capacity, metrics, self.queue.add, self._watch)
+        self._housekeeping = Housekeeping(scope, self._store, self.views, self.resync, metrics)
         self._listener = Listener(direct, owner, self._heard_of, self.resync.soon)
         self._source = EventSource(self, kube.credentials, settings.namespaces, POD_SELECTOR)
         applier = Applier(
@@ -103,6 +105,7 @@ class Term:
                 group.create_task(self._api_outage.run(), name="watch the API server")
                 group.create_task(self._liveness.run(), name="liveness")
                 group.create_task(self.resync.run(), name="resync")
+                group.create_task(self._housekeeping.run(), name="housekeeping")
                 await self.resync.first.wait()
                 group.create_task(self._listener.run(), name="listen")
                 group.create_task(self._source.run(), name="events")
@@ -121,6 +124,11 @@ class Term:
         """What keeps it from working."""
         store = [] if self._store_outage.problem is None else [f"the store: {self._store_outage.problem}"]
         return store if self.resync.problem is None else [*store, f"the comparison: {self.resync.problem}"]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What it does without, and works all the same."""
+        return [f"namespace {name} cannot be read: {why}" for name, why in self.resync.unreadable.items()]
 
     # The sink of events.
 
@@ -149,6 +157,9 @@ class Term:
     def listed(self) -> None:
         """Objects were listed anew: what went since the list before was not announced."""
         self.resync.soon()
+
+    def _watch(self, namespaces: Sequence[str]) -> None:
+        self._source.watch(namespaces)
 
     def _heard_of(self, runs: Sequence[UUID]) -> None:
         for uid in runs:

@@ -7,7 +7,7 @@ its name is kept, and one that went is remembered until somebody has seen to its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from sys import intern
 from typing import Any, NamedTuple
@@ -268,6 +268,16 @@ class Views:
         """The UIDs of all there is."""
         pods = {(owner, pod) for owner, ours in self._pods.items() for pod in ours}
         return Known(frozenset(self._keys), frozenset(pods))
+
+    def without(self, known: Known, namespaces: Collection[str]) -> Known:
+        """What is known, but for these namespaces."""
+        if not namespaces:
+            return known
+        keys = self._keys
+        return Known(
+            frozenset(uid for uid in known.workflows if uid not in keys or keys[uid].namespace not in namespaces),
+            frozenset((owner, pod) for owner, pod in known.pods if owner.key.namespace not in namespaces),
+        )
 
     def _depart(self, workflow: SeenWorkflow) -> None:
         self._keys.pop(workflow.uid, None)

@@ -129,12 +129,18 @@ def wait(environ: Mapping[str, str]) -> None:
 
 
 def share(environ: Mapping[str, str]) -> None:
-    """Write the pods' Secret into other namespaces, whatever was there."""
+    """Write the pods' Secret into other namespaces, whatever was there. One that is gone leaves the others alone."""
     secret, data = environ["SECRET"], {environ["KEY"]: environ["DATABASE_URL"]}
     for namespace in environ["NAMESPACES"].split(","):
         if namespace != (ACCOUNT / "namespace").read_text():  # it comes from there
-            apply(namespace, secret, data, "fieldManager=perdure&force=true")
-            print(f"Secret {secret} is in namespace {namespace}")
+            try:
+                apply(namespace, secret, data, "fieldManager=perdure&force=true")
+            except Refused as refused:
+                if refused.status not in (403, 404):
+                    raise
+                print(f"Secret {secret} is NOT in namespace {namespace}: {refused}")
+            else:
+                print(f"Secret {secret} is in namespace {namespace}")
 
 
 def apply(namespace: str, secret: str, data: Mapping[str, str], how: str) -> None:

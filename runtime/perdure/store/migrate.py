@@ -144,7 +144,7 @@ def operator_grants_sql(role: str) -> str:
         f"GRANT SELECT ({_RUNS_READ}), INSERT ({_RUNS_INSERTED}), UPDATE ({_RUNS_WRITTEN}), DELETE"
         f" ON perdure.runs TO {name};\n"
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON perdure.attempts TO {name};\n"
-        f"GRANT SELECT (run_id, attempt, started), DELETE ON perdure.steps TO {name};\n"
+        f"GRANT SELECT (run_id, step_key, attempt, started), DELETE ON perdure.steps TO {name};\n"
         f"GRANT SELECT, UPDATE (current_step), DELETE ON perdure.processes TO {name};\n"
         f"GRANT EXECUTE ON FUNCTION {allowed} TO {name};\n"
         f"GRANT pg_signal_backend TO {name};\n"

@@ -125,8 +125,22 @@ def test_no_other_secret_can_be_made(helm: Helm, api_server: ApiServer, own: str
     assert 'secrets "another" is forbidden' in done.stderr
     assert "Traceback" not in done.stderr
     done = chore("share", "perdure-operator", SECRET=SECRET, KEY="url", NAMESPACES="kube-system", DATABASE_URL="x")
-    assert done.returncode == 1
-    assert "is forbidden" in done.stderr
+    assert "is forbidden" in done.stdout
+    with pytest.raises(ApiException, match="404"):
+        secret(api_server.api, "kube-system", SECRET)
+
+
+def test_a_namespace_that_is_gone_leaves_the_others_with_their_secret(
+    helm: Helm, api_server: ApiServer, own: str, chore
+):
+    there = new_namespace(api_server.api)
+    values = {"workflows": {"databaseSecret": {"namespaces": [there]}}}
+    give_rights(helm, api_server.api, own, values)
+    told = {"SECRET": SECRET, "KEY": "uri", "NAMESPACES": f"gone,{there}"}
+    done = chore("share", "perdure-operator", **told, DATABASE_URL="postgresql://x")
+    assert done.returncode == 0, done.stderr
+    assert f"Secret {SECRET} is NOT in namespace gone: " in done.stdout
+    assert secret(api_server.api, there, SECRET) == {"uri": "postgresql://x"}
 
 
 def test_an_api_server_that_does_not_answer_is_told_in_a_line(helm: Helm, api_server: ApiServer, own: str, chore):

@@ -112,4 +112,6 @@ async def every_call(url: str, pod: Session) -> None:
         assert await store.mark_gone([uid]) == 1
         assert await store.mark_back([uid, other]) == 1
         assert await store.mark_gone([uid]) == 1
-        assert await store.delete_runs_of_gone_workflows(timedelta(0)) == 1
+        await store.delete_gone_steps(timedelta(0), 100)
+        assert await store.delete_gone_runs(timedelta(0), 100) == 1
+        await store.sweep_processes()

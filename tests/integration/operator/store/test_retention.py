@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+from perdure_operator.store import OperatorStore
 from tests.harness.databases import Database
 from tests.integration.store.rows import Session
 
@@ -15,6 +16,12 @@ _COUNTS = (
     "SELECT (SELECT count(*) FROM perdure.runs), (SELECT count(*) FROM perdure.steps),"
     " (SELECT count(*) FROM perdure.attempts)"
 )
+
+
+async def deleted(store: OperatorStore, older_than: timedelta = WEEK) -> int:
+    """How many runs go, with all that is stored of them."""
+    await store.delete_gone_steps(older_than, 1_000)
+    return await store.delete_gone_runs(older_than, 1_000)
 
 
 def set_back(database: Database, column: str, uid: UUID, age: timedelta) -> None:
@@ -44,7 +51,7 @@ async def test_only_ended_runs_whose_workflow_was_known_gone_for_long_enough_are
         set_back(database, "gone", uids["young"], WEEK - timedelta(minutes=1))
         set_back(database, "gone", theirs.run, WEEK + timedelta(minutes=1))
         set_back(database, "finished", uids["just ended"], timedelta(0))
-        assert [await store.delete_runs_of_gone_workflows() for _ in range(2)] == [1, 0]
+        assert [await deleted(store) for _ in range(2)] == [1, 0]
         left = {run for (run,) in database.query("SELECT id FROM perdure.runs")}
         assert left == {*uids.values(), theirs.run} - {uids["old"]}
         assert database.query(_COUNTS) == [(5, 4, 5)]
@@ -68,18 +75,25 @@ async def test_what_is_stored_of_a_workflow_that_came_back_stays(database: Datab
             await store.request_cancel(uid)
         await store.mark_gone(uids[:2])
         assert [await store.mark_back([uids[0], uids[2]]) for _ in range(2)] == [1, 0]
-        assert await store.delete_runs_of_gone_workflows(timedelta(0)) == 1
+        assert await deleted(store, timedelta(0)) == 1
         assert {run for (run,) in database.query("SELECT id FROM perdure.runs")} == {uids[0], uids[2]}
 
 
 @asynchronous
-async def test_many_are_deleted_in_batches(database: Database) -> None:
+async def test_no_statement_deletes_more_than_it_is_told(database: Database, pod: Session) -> None:
     async with opened(database.url) as store:
-        uids = [await inserted(store, str(n)) for n in range(25)]
+        uids = [await inserted(store, str(n)) for n in range(5)]
         for uid in uids:
-            await store.request_cancel(uid)
+            attempt = begin(pod, uid, await claimed(store, uid))
+            for n in range(10):
+                pod.checkpoint(attempt, f"s{n}", n + 1)
+            pod.finish(attempt)
         await store.mark_gone(uids)
-        assert await store.delete_runs_of_gone_workflows(timedelta(0), batch=10) == 25
+        now = timedelta(0)
+        assert await store.delete_gone_runs(now, 10) == 0, "there are steps of each of them"
+        assert [await store.delete_gone_steps(now, 30) for _ in range(3)] == [30, 20, 0]
+        assert [await store.delete_gone_runs(now, 3) for _ in range(3)] == [3, 2, 0]
+        assert database.query(_COUNTS) == [(0, 0, 0)]
 
 
 @asynchronous
@@ -94,5 +108,5 @@ async def test_rows_of_processes_that_nothing_names_any_more_go_too(database: Da
             locker.execute("ROLLBACK")
         kept = begin(pod, other, await claimed(store, other))
         assert len(database.query("SELECT id FROM perdure.processes")) == 2
-        await store.delete_runs_of_gone_workflows()
+        await store.sweep_processes()
         assert database.query("SELECT id FROM perdure.processes") == [(kept.process,)]
