@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         StepTimeout,
     )
     from .recorded import now, random, uuid4
+    from .registered_errors import register_error
     from .retry import Retry
     from .worker import Worker
 
@@ -44,6 +45,7 @@ __all__ = [
     "Worker",
     "now",
     "random",
+    "register_error",
     "run_step",
     "step",
     "step_context",
@@ -68,6 +70,7 @@ _HOMES = {
         "StepTimeout",
     ),
     ".recorded": ("now", "random", "uuid4"),
+    ".registered_errors": ("register_error",),
     ".retry": ("Retry",),
     ".worker": ("Worker",),
 }

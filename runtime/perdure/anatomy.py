@@ -10,15 +10,24 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["assemble", "attributes_of", "members_of", "peek", "put"]
+__all__ = ["HISTORY", "assemble", "attributes_of", "interpreter_attributes", "members_of", "peek", "put"]
 
-_BUILTIN_ATTRIBUTES: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
-    (OSError, ("filename", "filename2")),
-    (ImportError, ("name", "path")),
+_INTERPRETER_ATTRIBUTES: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
+    (OSError, ("errno", "strerror", "filename", "filename2", "characters_written")),
+    (ImportError, ("msg", "name", "path")),
     (NameError, ("name",)),
-    (AttributeError, ("name",)),
+    (AttributeError, ("name", "obj")),
+    (StopIteration, ("value",)),
+    (SystemExit, ("code",)),
+    (SyntaxError, ("msg", "filename", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line")),
 )
-"""What built-in exceptions keep outside `args` and `__dict__`."""
+"""What built-in exceptions keep outside `args` and `__dict__`, and can be set. Mostly it follows from `args`."""
+
+
+HISTORY: typing.Final = "__perdure__"
+"""Where a rebuilt exception keeps what its class cannot say (`not_kept.History`), beside `__notes__`."""
+
+_OURS = ("__notes__", HISTORY)
 
 
 def peek(error: BaseException, name: str, base: type[BaseException] = BaseException) -> typing.Any:
@@ -40,18 +49,26 @@ def members_of(error: BaseException) -> tuple[typing.Any, ...]:
 
 
 def attributes_of(error: BaseException) -> Iterator[tuple[str, object]]:
-    """Instance attributes, slots, and what built-in bases keep, without running code of the class."""
+    """Instance attributes and slots, without running code of the class."""
     for name, value in list(peek(error, "__dict__").items()):
-        if isinstance(name, str) and name != "__notes__":
+        if isinstance(name, str) and name not in _OURS:
             yield name, value
-    for kind, names in _BUILTIN_ATTRIBUTES:
-        if issubclass(type(error), kind):
-            yield from ((name, value) for name in names if (value := peek(error, name, kind)) is not None)
     for name, slot in _slots_of(type(error)):
         try:
             yield name, slot.__get__(error)
         except AttributeError:  # not assigned
             continue
+
+
+def interpreter_attributes(error: BaseException) -> Iterator[tuple[str, object]]:
+    """What built-in bases keep of it."""
+    for kind, names in _INTERPRETER_ATTRIBUTES:
+        if issubclass(type(error), kind):
+            for name in names:
+                try:
+                    yield name, peek(error, name, kind)
+                except AttributeError:  # not assigned
+                    continue
 
 
 def _slots_of(kind: type) -> Iterator[tuple[str, types.MemberDescriptorType]]:
@@ -73,7 +90,7 @@ def assemble(kind: type[BaseException], args: Sequence[object], attributes: Mapp
         raise TypeError(f"{kind} makes {type(error)}")
     _builtin(kind, "__init__")(error, *args)
     slots = dict(_slots_of(kind))
-    for base, names in _BUILTIN_ATTRIBUTES:
+    for base, names in _INTERPRETER_ATTRIBUTES:
         if issubclass(kind, base):
             slots |= {name: base.__dict__[name] for name in names}
     for name, value in attributes.items():

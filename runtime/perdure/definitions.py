@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, ParamSpec, TypeVar, overload
 
 from .engine.branch import branch_here
+from .engine.outcome import forget_frames
 from .engine.steps import call, call_async
 from .errors import DefinitionError
 from .fingerprint import Fingerprint
@@ -348,7 +349,11 @@ def _wrapper(definition: StepDefinition) -> Any:
             branch = branch_here(name)
             if branch is None:
                 return await function(*args, **kwargs)
-            return await call_async(definition, branch, args, kwargs)
+            try:
+                return await call_async(definition, branch, args, kwargs)
+            except BaseException as error:
+                forget_frames(error)
+                raise
 
         return durable_async
 
@@ -357,7 +362,11 @@ def _wrapper(definition: StepDefinition) -> Any:
         branch = branch_here(name)
         if branch is None:
             return function(*args, **kwargs)
-        return call(definition, branch, args, kwargs)
+        try:
+            return call(definition, branch, args, kwargs)
+        except BaseException as error:
+            forget_frames(error)
+            raise
 
     return durable
 

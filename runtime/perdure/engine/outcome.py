@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..anatomy import peek, put
 from ..context import CURRENT, StepContext
 from ..errors import ControlSignal, StepTimeout, UsageError, ValueNotStorable
 from ..failures import Failure
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .place import Place
     from .unchanged import ArgumentGuard
 
-__all__ = ["Outcome", "cancelled_error", "failed", "run_async_body", "run_body"]
+__all__ = ["Outcome", "cancelled_error", "failed", "forget_frames", "raise_error", "run_async_body", "run_body"]
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +64,26 @@ def failed(error: BaseException, tries: int) -> Outcome:
     """The outcome of a step whose last try raised."""
     failure = Failure.of(error)
     # Raised as it will be on replay, so that a handler which works now works then.
-    return Outcome(error=failure.to_json(), raised=failure.revive(error), tries=tries)
+    return Outcome(error=failure.to_json(), raised=failure.revive(), tries=tries)
+
+
+def raise_error(error: BaseException) -> NoReturn:
+    """Raise a step's error in its recorded context; `raise` alone puts there what the workflow is handling just now."""
+    context = peek(error, "__context__")
+    try:
+        raise error
+    finally:
+        if context is not None:
+            put(error, "__context__", context)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Leave our frames out of the traceback of what `raise_error` raised: they are not the same live and on replay."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is not None and last.tb_frame.f_code is raise_error.__code__:
+        error.__traceback__ = None
 
 
 class _StopThread(BaseException):

@@ -15,7 +15,7 @@ from ..store.checkpoints import Settled
 from .branch import Branch
 from .journal import Recorded
 from .lane import Delivery
-from .outcome import Outcome, cancelled_error, failed, run_async_body, run_body
+from .outcome import Outcome, cancelled_error, failed, raise_error, run_async_body, run_body
 from .place import Place
 from .steadfast import SteadfastFuture
 from .unchanged import guard_arguments
@@ -64,7 +64,7 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
         lane.passed(outcome.clock)
     attempt.finished(key, outcome, started)
     if outcome.raised is not None:
-        raise outcome.raised
+        raise_error(outcome.raised)
     return outcome.value
 
 
@@ -142,7 +142,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     elif task.cancelling() > asked:
         _keep_cancel(branch, getattr(task, "cancel_message", None))
     if outcome.raised is not None:
-        raise outcome.raised
+        raise_error(outcome.raised)
     return outcome.value
 
 
@@ -268,7 +268,7 @@ def _look_up(
 def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> object:
     branch.attempt.replayed(recorded.key, recorded)
     if recorded.error is not None:
-        raise Failure.from_json(recorded.error).revive()
+        raise_error(Failure.from_json(recorded.error).revive())
     assert recorded.result is not None
     try:
         return step.codec.decode(recorded.result)
