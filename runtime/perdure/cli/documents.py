@@ -6,15 +6,19 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from ..errors import UsageError
 from ..store.records import RunDetail, RunInfo
 from .display import duration
+from .error_tree import branches, error_document, error_line, has_branches
 
 __all__ = ["FORMATS", "detail_document", "detail_text", "outcome_document", "print_document", "run_document", "table"]
 
 FORMATS = ("text", "json", "yaml")
+
+_ERRORS: Final = 10
+"""Most steps whose errors are shown with all that hangs on them."""
 
 
 def print_document(document: Any, format: str) -> None:
@@ -37,7 +41,7 @@ def outcome_document(detail: RunDetail) -> dict[str, Any]:
         "state": str(detail.run.state),
         "attempts": detail.run.attempts,
         "result": _value(detail.result),
-        "error": _error(detail.error),
+        "error": error_document(detail.error),
     }
 
 
@@ -66,7 +70,7 @@ def detail_document(detail: RunDetail) -> dict[str, Any]:
         **run_document(detail.run),
         "input": _value(detail.input),
         "result": _value(detail.result),
-        "error": _error(detail.error),
+        "error": error_document(detail.error),
         "attempts": [
             {
                 "attempt": attempt.attempt,
@@ -90,7 +94,7 @@ def detail_document(detail: RunDetail) -> dict[str, Any]:
                 "started": _time(step.started),
                 "seconds": step.duration.total_seconds(),
                 "result": _value(step.result),
-                "error": _error(step.error),
+                "error": error_document(step.error),
             }
             for step in detail.steps
         ],
@@ -113,8 +117,10 @@ def detail_text(detail: RunDetail) -> str:
     ]
     if detail.result is not None:
         facts.append(("result", _cut(detail.result, 400)))
-    if (error := _error(detail.error)) is not None:
-        facts.append(("error", f"{error['type']}: {error['message']}"))
+    if detail.error is not None:
+        stored = json.loads(detail.error)
+        facts.append(("error", f"{stored.get('type')}: {stored.get('message')}"))
+        facts += [("", line) for line in branches(detail.error, sys.stdout)]
     lines = [f"{name:9} {value}" for name, value in facts]
     attempts = [
         [
@@ -136,13 +142,26 @@ def detail_text(detail: RunDetail) -> str:
             duration(step.duration.total_seconds()),
             str(step.tries),
             str(step.attempt),
-            _cut(step.result or _summary(step.error), 60),
+            _cut(step.result or ("" if step.error is None else error_line(step.error)), 60),
         ]
         for step in detail.steps
     ]
     if steps:
         lines += ["", *table(["step", "state", "time", "tries", "attempt", "outcome"], steps)]
+    lines += _errors_of_steps(detail)
     return "\n".join(lines)
+
+
+def _errors_of_steps(detail: RunDetail) -> list[str]:
+    """What the table has no room for: what the errors of steps consist of, and where they came from."""
+    lines: list[str] = []
+    shown = [step for step in detail.steps if step.error is not None and has_branches(step.error)]
+    for step in shown[:_ERRORS]:
+        assert step.error is not None
+        lines += ["", f"{step.key}: {_cut(error_line(step.error), 200)}", *branches(step.error, sys.stdout)]
+    if len(shown) > _ERRORS:
+        lines += ["", f"and {len(shown) - _ERRORS} more failed steps; -o json has all of them"]
+    return lines
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -155,18 +174,6 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _value(text: str | None) -> Any:
     return None if text is None else json.loads(text)
-
-
-def _error(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    stored = json.loads(text)
-    return {"type": stored.get("type"), "message": stored.get("message"), "traceback": stored.get("traceback")}
-
-
-def _summary(error: str | None) -> str:
-    found = _error(error)
-    return "" if found is None else f"{str(found['type']).rpartition(':')[2]}: {found['message']}"
 
 
 def _time(moment: datetime | None) -> str | None:

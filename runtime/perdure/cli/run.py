@@ -14,10 +14,10 @@ from uuid import uuid4
 from ..client import Client
 from ..entrypoints import load, locate
 from ..errors import UsageError
-from ..failures import Failure
 from ..pod.exit_codes import ExitCode
 from ..store.records import RunDetail, RunState
 from .documents import outcome_document, print_document
+from .error_tree import branches, error_line, first_traceback
 from .foreground import Interrupted, interrupted, show_ending, shown
 from .local_run import LocalRun
 from .manifest import MANIFESTS, run_manifest
@@ -109,8 +109,8 @@ def report(detail: RunDetail, format: str, document: Mapping[str, Any] | None = 
             return ExitCode.CANCELLED
         case _:
             if detail.error is not None:
-                failure = Failure.from_json(detail.error)
-                trace = f"{failure.traceback.rstrip()}\n" if failure.traceback else ""
-                name = failure.type.rpartition(":")[2]
-                sys.stderr.write(f"{trace}perdure: run {detail.run.id} failed: {name}: {failure.message}\n")
+                trace = first_traceback(detail.error).rstrip()
+                said = [f"perdure: run {detail.run.id} failed: {error_line(detail.error)}"]
+                said += [f"  {line}" for line in branches(detail.error, sys.stderr)]
+                sys.stderr.write("\n".join([*([trace] if trace else []), *said]) + "\n")
             return ExitCode.FAILED

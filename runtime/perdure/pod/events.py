@@ -11,6 +11,8 @@ import os
 from contextlib import suppress
 from typing import Final
 
+from perdure.anatomy import members_of, peek
+
 __all__ = ["VARIABLE", "Events"]
 
 VARIABLE: Final = "PERDURE_EVENTS_FD"
@@ -20,6 +22,9 @@ _LONGEST = 4096
 
 _MESSAGE = 500
 """Characters of an error's message that are shown."""
+
+_MEMBERS = 3
+"""Members of a group that are shown."""
 
 
 class Events:
@@ -80,6 +85,19 @@ class Events:
 
 
 def _described(error: BaseException) -> str:
+    """The error in a line, with what it consists of and where it came from."""
+    said = _said(error)
+    if members := members_of(error):
+        more = "; ..." if len(members) > _MEMBERS else ""
+        said += f" [{'; '.join(map(_said, members[:_MEMBERS]))}{more}]"
+    if (cause := peek(error, "__cause__")) is not None:
+        said += f", caused by {_said(cause)}"
+    elif not peek(error, "__suppress_context__") and (handled := peek(error, "__context__")) is not None:
+        said += f", while handling {_said(handled)}"
+    return said[:_MESSAGE]
+
+
+def _said(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 a user's exception may do anything
