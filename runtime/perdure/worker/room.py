@@ -1,11 +1,15 @@
 """For how many runs of which kind a worker has room now, given what it runs. Pure.
 
-A suspect runs beside nothing but what has checkpointed, and for a while nothing else is claimed beside it.
+A suspect, which may kill its process, shares it with nothing but what has checkpointed, and for a while nothing else is
+claimed beside it. Both are bounded: others are kept out for no longer than `_HOLD` and `_PROBATION` at a stretch, and
+then have the worker for as long as that before a suspect keeps them out again; and a suspect for which the worker does
+not become free starts all the same once it has waited for `_PATIENCE`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 
 from ..definitions import WorkflowDefinition
 from ..names import Claim
@@ -21,8 +25,11 @@ _AT_ONCE = 256
 _PROBATION = 10.0
 """Seconds for which a suspect that has not checkpointed is left alone; a longer step must not keep others out."""
 
+_HOLD = 10.0
+"""Seconds for which nobody else is claimed, so that all that run here may checkpoint before a suspect starts."""
+
 _PATIENCE = 60.0
-"""Seconds for which a suspect waits until all that run here have checkpointed; until then no others are claimed."""
+"""Seconds after which a suspect starts beside what has not checkpointed, if that has run for `_HOLD` at least."""
 
 
 def is_suspect(run: ClaimedRun) -> bool:
@@ -44,28 +51,47 @@ class Room:
         self._concurrency = concurrency if any(d.is_async for d in definitions.values()) else 0
         self._threads = threads if any(not d.is_async for d in definitions.values()) else 0
         self._suspects: dict[Claim, Running] = {}
-        self._suspect_since: float | None = None
+        self._wanted_since: float | None = None
+        """Since when a suspect waits for its turn."""
+        self._kept_out_since: float | None = None
+        """Since when others have been kept out without a break."""
+        self._had_turn = False
+        """Whether a suspect has started since then."""
+        self._open_until = 0.0
+        """Until then no suspect keeps others out."""
 
     def claimed(self, running: Running) -> None:
         """A run was claimed."""
         if is_suspect(running.run):
             self._suspects[running.run.claim] = running
-            self._suspect_since = None
+            self._wanted_since = None
+            self._had_turn = True
 
     def forgotten(self, running: Running) -> None:
         """A run has ended here."""
         self._suspects.pop(running.run.claim, None)
 
-    def places(self, work: Collection[Kind], here: Collection[Running], now: float) -> Places:
+    def places(self, work: AbstractSet[Kind], here: Collection[Running], now: float) -> Places:
         """How many runs to claim, of the kinds of which there may be some."""
-        if not work or self.on_probation(now):
+        if self.on_probation(now):
+            self._keep_out(now)
             return Places()
         if Kind.SUSPECT in work:
-            if self._suspect_since is None:
-                self._suspect_since = now
-            alone = all(running.checkpointed for running in here)
-            return Places(suspects=1) if alone or now - self._suspect_since >= _PATIENCE else Places()
-        self._suspect_since = None
+            self._wanted_since = now if self._wanted_since is None else self._wanted_since
+            if (now >= self._open_until and not self._had_turn) or not work - {Kind.SUSPECT}:
+                if self._may_start(here, now):
+                    self._keep_out(now)
+                    return Places(suspects=1)
+                if self._hold(now):
+                    return Places()
+        else:
+            self._wanted_since = None
+        if self._kept_out_since is not None:
+            self._open_until = now + (now - self._kept_out_since)
+            self._kept_out_since, self._had_turn = None, False
+        return self._ordinary(work, here)
+
+    def _ordinary(self, work: Collection[Kind], here: Collection[Running]) -> Places:
         in_loop = sum(running.definition.is_async for running in here)
         in_threads = len(here) - in_loop
         return Places(
@@ -73,12 +99,27 @@ class Room:
             sync_runs=min(_AT_ONCE, max(0, self._threads - in_threads)) if Kind.SYNC in work else 0,
         )
 
+    def _may_start(self, here: Collection[Running], now: float) -> bool:
+        if all(running.checkpointed for running in here):
+            return True
+        waited = self._wanted_since is not None and now - self._wanted_since >= _PATIENCE
+        return waited and self._kept_out_since is not None and now - self._kept_out_since >= _HOLD
+
+    def _hold(self, now: float) -> bool:
+        """Whether to keep others out, so that a suspect gets to be alone."""
+        if any(not running.checkpointed and now - running.since < _PATIENCE for running in self._suspects.values()):
+            # Another suspect is in a long step: whatever else is kept out, this one would not be alone.
+            return False
+        self._keep_out(now)
+        return self._kept_out_since is not None and now - self._kept_out_since < _HOLD
+
+    def _keep_out(self, now: float) -> None:
+        if self._kept_out_since is None:
+            self._kept_out_since = now
+
     def on_probation(self, now: float) -> bool:
         """Whether a suspect is to be left alone."""
-        for claim, running in list(self._suspects.items()):
-            if running.checkpointed or now - running.since >= _PROBATION:
-                del self._suspects[claim]
-        return bool(self._suspects)
+        return any(not one.checkpointed and now - one.since < _PROBATION for one in self._suspects.values())
 
     def without_more(self, places: Places, got: Collection[ClaimedRun]) -> frozenset[Kind]:
         """The kinds of which a claim found fewer runs than there were places."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from perdure.errors import BackoffLimitExceeded, ResultTimeout, RunFailed
@@ -51,3 +53,24 @@ def test_suspect_is_alone_until_it_checkpoints(fleet: Fleet) -> None:
     assert fleet.states() == {"running": 1, "succeeded": 1}
     fleet.open("first, again")
     assert suspect.result(timeout=5) == 1
+
+
+@pytest.mark.slow
+def test_suspects_with_long_steps_leave_others_their_turn(fleet: Fleet) -> None:
+    """Each of them stays in its first step for as long as the test takes."""
+    suspects = [fleet.client.start("flows:gate_first", id=f"suspect-{n}", input={"gate": "first"}) for n in range(4)]
+    fleet.database.query("UPDATE perdure.runs SET crashes = 2")
+    fleet.worker()
+    fleet.wait_for("at the gate")
+    began = time.monotonic()
+    fleet.client.start("flows:count", id="other", input={"steps": 1}).result(timeout=20)
+    assert time.monotonic() - began < 12
+    # From here on they keep nobody out: no second one would be alone.
+    began = time.monotonic()
+    fleet.client.start("flows:count", id="another", input={"steps": 1}).result(timeout=20)
+    assert time.monotonic() - began < 2
+    assert fleet.states() == {"running": 1, "pending": 3, "succeeded": 2}
+    fleet.open("first")
+    fleet.open("first, again")
+    for suspect in suspects:
+        assert suspect.result(timeout=30) == 1

@@ -54,9 +54,59 @@ def test_suspect_waits_for_those_who_have_not_checkpointed() -> None:
 
 def test_suspect_does_not_wait_for_ever() -> None:
     one, other = room(), running()
-    assert one.places({Kind.SUSPECT}, [other], 0.0) == Places()
-    assert one.places({Kind.SUSPECT}, [other], 59.0) == Places()
-    assert one.places({Kind.SUSPECT}, [other], 60.0) == Places(suspects=1)
+    started = [now for now in range(200) if one.places({*ORDINARY, Kind.SUSPECT}, [other], float(now)).suspects]
+    assert 60 <= started[0] <= 80
+
+
+def test_others_are_not_kept_out_for_ever() -> None:
+    """While a suspect waits for one that does not checkpoint, others come every second ten seconds."""
+    one, other = room(), running()
+    work = {*ORDINARY, Kind.SUSPECT}
+    kept_out = [not one.places(work, [other], float(now)).async_runs for now in range(60)]
+    assert kept_out == ([True] * 10 + [False] * 10) * 3
+
+
+def test_suspects_with_long_steps_have_half_of_the_time_at_most() -> None:
+    """Four of them, each a minute without a checkpoint, and others that come all the time and end at once."""
+    one, work = room(), {*ORDINARY, Kind.SUSPECT}
+    here: list[Running] = []
+    kept_out, longest, total, done = 0, 0, 0, 0
+    for now in range(1000):
+        for over in [run for run in here if now - run.since >= 60]:
+            one.forgotten(over)
+            here.remove(over)
+            done += 1
+        places = one.places(work if done + len(here) < 4 else ORDINARY, here, float(now))
+        if places.suspects:
+            here.append(running(crashes=2, since=float(now)))
+            one.claimed(here[-1])
+        kept_out = 0 if places.async_runs else kept_out + 1
+        longest, total = max(longest, kept_out), total + (not places.async_runs)
+    assert done == 4, "and all of them had their turn"
+    assert longest <= 20
+    assert total <= 4 * 20
+
+
+def test_suspect_starts_at_once_where_nobody_else_waits() -> None:
+    one = room()
+    for now in range(0, 100, 10):
+        assert one.places({Kind.SUSPECT}, [], float(now)) == Places(suspects=1)
+        suspect = running(crashes=2, since=float(now))
+        one.claimed(suspect)
+        one.forgotten(suspect)
+
+
+def test_others_have_their_turn_between_two_suspects() -> None:
+    one, work = room(), {*ORDINARY, Kind.SUSPECT}
+    assert one.places(work, [], 0.0) == Places(suspects=1)
+    suspect = running(crashes=2)
+    one.claimed(suspect)
+    assert one.places(work, [suspect], 5.0) == Places()
+    one.forgotten(suspect)
+    # As long as it kept them out.
+    assert one.places(work, [], 6.0) == Places(async_runs=3, sync_runs=2)
+    assert one.places(work, [], 11.0) == Places(async_runs=3, sync_runs=2)
+    assert one.places(work, [], 12.0) == Places(suspects=1)
 
 
 def test_nobody_is_claimed_beside_a_suspect_until_it_checkpoints() -> None:
