@@ -122,6 +122,7 @@ def _add_worker(add: _Add) -> None:
     parser = add("worker", "claim runs of a queue and run them, until stopped", _worker)
     parser.add_argument("modules", nargs="+", metavar="MODULE", help="a module or file with workflows")
     parser.add_argument("--concurrency", type=_positive, metavar="N", help="the most runs at a time")
+    parser.add_argument("--max-connections", type=_positive, metavar="N", help="the most connections to Postgres (20)")
     _add_queue(parser)
     _add_database(parser)
 

@@ -21,7 +21,8 @@ def worker(arguments: Namespace) -> int:
         import_module(locate(place))
     if not registered():
         raise EntrypointError(f"no function in {', '.join(arguments.modules)} is marked @workflow")
-    options: dict[str, Any] = {} if arguments.concurrency is None else {"concurrency": arguments.concurrency}
+    given = {"concurrency": arguments.concurrency, "max_connections": arguments.max_connections}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     with open_place(arguments.database_url) as place:
         sys.stderr.write(f"perdure: working on queue {arguments.queue!r}: {', '.join(sorted(registered()))}\n")
         Worker(place.url, queue=arguments.queue, **options).run()

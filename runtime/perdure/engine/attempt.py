@@ -87,6 +87,7 @@ class Attempt:
         loop_committer: stores outcomes for its tasks.
         observer: sees the steps go by.
         clock: nanoseconds that only ever grow.
+        connections: of database steps, which the attempt shares with others; its own by default.
         on_superseded: ends the process at once, from whatever thread, where it runs this attempt alone.
         cleanup_began: told for how many seconds the workflow may clean up, once a cancellation has reached it.
     """
@@ -125,6 +126,7 @@ class Attempt:
         "run_id",
         "run_name",
         "seed",
+        "shares_connections",
         "signal",
         "steps_done",
         "tasks",
@@ -142,6 +144,7 @@ class Attempt:
         database_url: str | None = None,
         lease: float = 6.0,
         clock: Callable[[], int] = time.monotonic_ns,
+        connections: IdleConnections | None = None,
         on_superseded: Callable[[], None] | None = None,
         cleanup_began: Callable[[float], None] | None = None,
     ) -> None:
@@ -170,7 +173,8 @@ class Attempt:
         self.ends: asyncio.Future[None] | None = None
         """Done once the attempt is to end; made and waited for in the loop."""
         self.over = Flag()
-        self.idle_connections = IdleConnections()
+        self.idle_connections = connections or IdleConnections()
+        self.shares_connections = connections is not None
         self.older_ended = False
         """Whether the transactions of older attempts have been ended, which might hold locks."""
         self.forked = False

@@ -141,7 +141,8 @@ async def _main(definition: WorkflowDefinition, attempt: Attempt) -> object:
 def _close(attempt: Attempt) -> None:
     """Nothing that the workflow left behind may call a step any more."""
     attempt.over.set()
-    attempt.idle_connections.close()
+    if not attempt.shares_connections:
+        attempt.idle_connections.close()
     attempt.interrupt(
         RunStopped(StepCallError("the workflow has ended; a task or thread that it left behind called a step"))
     )

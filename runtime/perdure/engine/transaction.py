@@ -34,6 +34,7 @@ from ..store.connection import Fault
 from ..store.opener import Backoff
 from ..store.transactions import (
     COMMIT,
+    RENEW,
     ROLLBACK,
     AsyncStepConnection,
     Connection,
@@ -48,9 +49,11 @@ from ..store.transactions import (
 )
 from ..store.wire import Parameters, WireError
 from .steadfast import SteadfastFuture
+from .step_connections import open_async, open_sync
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
+    from ..store.idle_connections import Seat
     from .outcome import Outcome
     from .place import Place
 
@@ -76,7 +79,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """Get a connection: one that was kept, or a new one. `sealed` operations are carried out whoever is cancelled."""
+    """Get a connection, once there is a place for one: one that was kept, or a new one.
+
+    The answer: its seat, the connection, whether it was kept, and whether this attempt had it last. `sealed` operations
+    are carried out whoever is cancelled.
+    """
 
     sealed: bool
 
@@ -129,6 +136,8 @@ class _Transaction:
                 " checkpoints in memory. Test the workflow against a Postgres store, or its steps as plain functions"
             )
         self._connection: Connection | None = None
+        self._seat: Seat | None = None
+        self._user = (self.attempt.run_id, self.attempt.number)
         self._losses = 0
         self._conflicts = 0
         self._backoff: Backoff | None = None
@@ -300,7 +309,10 @@ class _Transaction:
             kept = self._connection is not None
             try:
                 if self._connection is None:
-                    self._connection, kept = yield _Open(sealed)
+                    self._seat, self._connection, kept, own = yield _Open(sealed)
+                    if kept and not own:
+                        self._connection.renew()
+                        yield _Ask(self._connection, RENEW, sealed)
                 connection = self._connection
                 if attempt.number > 1 and not attempt.older_ended:
                     # A paused process of an older attempt may hold locks that this one is about to wait for.
@@ -346,13 +358,20 @@ class _Transaction:
         """Give the connection back for the next try or step, if it is one."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self.attempt.idle_connections.keep(connection)
+            self.attempt.idle_connections.keep(connection, self._user)
+        self._leave()
 
     def _drop(self) -> None:
         """Close the connection: if a transaction is open on it, the server undoes it."""
         connection, self._connection = self._connection, None
         if connection is not None and not connection.abandoned:
             connection.end()
+        self._leave()
+
+    def _leave(self) -> None:
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            self.attempt.idle_connections.leave(seat)
 
     def _limits(self) -> Limits:
         timeout = self.step.timeout
@@ -400,9 +419,8 @@ def transaction(step: StepDefinition, context: StepContext, body: Callable[[], o
 def _carry_out(operation: _Operation, step: StepDefinition, context: StepContext, body: Callable[[], object]) -> object:
     attempt = context.branch.attempt
     match operation:
-        case _Open():
-            kept = attempt.idle_connections.take(StepConnection)
-            return (kept, True) if kept is not None else (StepConnection.open(attempt.database_url or ""), False)
+        case _Open(sealed=sealed):
+            return open_sync(attempt, sealed=sealed)
         case _Ask(connection=StepConnection() as connection, query=query):
             return connection.ask(query)
         case _Ask():
@@ -457,11 +475,7 @@ async def _carry_out_async(
     attempt = context.branch.attempt
     match operation:
         case _Open(sealed=sealed):
-            kept = attempt.idle_connections.take(AsyncStepConnection)
-            if kept is not None:
-                return kept, True
-            opened = AsyncStepConnection.open(attempt.database_url or "")
-            return await (_sealed(opened) if sealed else opened), False
+            return await (_sealed(open_async(attempt, sealed=True)) if sealed else open_async(attempt))
         case _Ask(connection=AsyncStepConnection() as connection, query=query, sealed=sealed):
             asked = connection.ask(query)
             return await (_sealed(asked) if sealed else asked)

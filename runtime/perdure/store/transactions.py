@@ -28,6 +28,7 @@ from .wire import Parameters, WireError
 
 __all__ = [
     "COMMIT",
+    "RENEW",
     "ROLLBACK",
     "AsyncStepConnection",
     "Connection",
@@ -47,6 +48,7 @@ Row = tuple[Any, ...]
 _Status = pq.TransactionStatus
 _CONFLICTS = ("40001", "40P01")
 _IDLE_TOO_LONG = "25P03"
+_POLLRDHUP: int = getattr(select, "POLLRDHUP", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Query:
 
 COMMIT = Query("COMMIT")
 ROLLBACK = Query("ROLLBACK")
+RENEW = Query("DISCARD ALL")
+"""What an attempt's steps have set in a session is no other's business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,23 @@ class _Guard:
         return self.pgconn.status != pq.ConnStatus.OK or (self._failure is not None and _is_fatal(self._failure))
 
     @property
+    def hung_up(self) -> bool:
+        """Whether the server has ended the connection, as far as the kernel knows; from any thread."""
+        try:
+            return self.pgconn.status != pq.ConnStatus.OK or _hung_up(
+                self.pgconn.socket, getattr(select, "POLLRDHUP", 0)
+            )
+        except (psycopg.Error, OSError):
+            return True
+
+    def renew(self) -> None:
+        """Forget what another attempt's steps have set on this object; what they set in the session, `RENEW` does."""
+        kept: Any = self  # psycopg keeps these to itself
+        kept._adapters = None  # noqa: SLF001
+        kept._notice_handlers.clear()  # noqa: SLF001
+        kept._notify_handlers.clear()  # noqa: SLF001
+
+    @property
     def usable(self) -> bool:
         """Whether a statement can be executed: the connection stands, and nothing is under way on it."""
         status = self.pgconn.transaction_status
@@ -264,10 +285,10 @@ class _Guard:
             end.shutdown(socket.SHUT_RDWR)
 
 
-def _hung_up(socket_number: int) -> bool:
-    """Whether a connection has ended in both directions."""
+def _hung_up(socket_number: int, events: int = 0) -> bool:
+    """Whether a connection has ended in both directions, or something else that is asked for."""
     poll = select.poll()
-    poll.register(socket_number, 0)  # for POLLHUP and POLLERR, which need not be asked for
+    poll.register(socket_number, events)  # for POLLHUP and POLLERR, which need not be asked for
     return bool(poll.poll(0))
 
 

@@ -36,7 +36,7 @@ from .loading import load_checkpoints
 from .lock_breaker import LockBreaker
 from .observer import ProcessObserver
 from .room import Room, is_suspect
-from .settings import WorkerSettings
+from .settings import OWN_CONNECTIONS, WorkerSettings
 from .takeover import Takeover
 from .timers import Timer, Timers
 
@@ -78,7 +78,12 @@ class Dispatcher:
         self._takeover = Takeover(settings.url, lease, self._breaker, self._died)
         self._writer = EndingWriter(RunEndingStore(settings.url, lease), lease, self._breaker, self._died)
         self._execution = Execution(
-            settings.url, lease, checkpointed=self._checkpointed, ended=self._ended, died=self._died
+            settings.url,
+            lease,
+            step_connections=settings.max_connections - OWN_CONNECTIONS,
+            checkpointed=self._checkpointed,
+            ended=self._ended,
+            died=self._died,
         )
         self._ear = Ear(
             settings.direct_url, settings.owner, lambda runs: self._post(partial(self._heard, runs)), self._died
@@ -218,6 +223,7 @@ class Dispatcher:
             except StoreError as error:
                 self._away(error)
         self._timers.run(time.monotonic())
+        self._execution.tidy()
         if self._running and (pause := self._heart.revive()) is not None:
             self._later(pause, lambda: None)
         self._wait()

@@ -19,6 +19,7 @@ from ..errors import Superseded
 from ..owned_thread import Died, OwnedThread
 from ..store.checkpoints import Recorded
 from ..store.claims import ClaimedRun
+from ..store.idle_connections import IdleConnections
 from ..store.loop_committer import LoopCommitter
 from ..store.opener import Opener
 from ..store.run_endings import RunEnding
@@ -93,6 +94,7 @@ class Execution:
     Args:
         url: of the store.
         lease: seconds.
+        step_connections: of database steps at a time, whichever runs they are of.
         checkpointed: learns of a run's first stored step in this attempt, in any thread.
         ended: learns how a run ended, None where nothing is to be written; in any thread.
         died: learns what ended a thread in which runs are executed.
@@ -103,6 +105,7 @@ class Execution:
         url: str,
         lease: float,
         *,
+        step_connections: int,
         checkpointed: Callable[[Running], None],
         ended: Callable[[Running, RunEnding | None], None],
         died: Died,
@@ -112,6 +115,7 @@ class Execution:
         self._died = died
         self._checkpointed = checkpointed
         self._ended = ended
+        self._connections = IdleConnections(step_connections)
         self._committers: list[_Committers] = []
         self._loop: RunLoop | None = None
         self._loop_thread: OwnedThread | None = None
@@ -134,6 +138,7 @@ class Execution:
             observer=_Eye(running, self._checkpointed),
             database_url=self._url,
             lease=self._lease,
+            connections=self._connections,
         )
         running.attempt = attempt
         if loop is not None and committers.loop is not None:
@@ -141,6 +146,10 @@ class Execution:
             return
         name = f"perdure-run-{run.name[:40]}"
         OwnedThread(partial(self._run_sync, running, attempt), name=name, died=self._died).start()
+
+    def tidy(self) -> None:
+        """Close connections that have not been needed for a while."""
+        self._connections.tidy()
 
     def close(self) -> None:
         """End the loop and the connections."""
@@ -154,6 +163,7 @@ class Execution:
                 loop.close()
         for committers in self._committers:
             committers.thread.close()
+        self._connections.close()
 
     def _committers_for(self, system: str) -> _Committers:
         # Another system may come to answer at this address: its runs get connections of their own, which know no other.

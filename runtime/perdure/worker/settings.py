@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from ..definitions import WorkflowDefinition
 
-__all__ = ["WorkerSettings"]
+__all__ = ["OWN_CONNECTIONS", "WorkerSettings"]
+
+OWN_CONNECTIONS = 11
+"""The most that a worker takes for itself at a time: one for claims, notifications, heartbeats, endings and checkpoints
+of threads each, two for those of tasks; and at times one for loads and takeovers each, and two for locked rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +24,4 @@ class WorkerSettings:
     concurrency: int
     threads: int
     lease: float
+    max_connections: int

@@ -19,7 +19,7 @@ from ..store.connection import database_url
 from ..store.records import owner_of
 from .dispatch import Dispatcher
 from .host import this_process
-from .settings import WorkerSettings
+from .settings import OWN_CONNECTIONS, WorkerSettings
 
 __all__ = ["Worker"]
 
@@ -41,6 +41,8 @@ class Worker:
         concurrency: async runs at a time, in one event loop.
         threads: sync runs at a time, each in a thread.
         lease: seconds without a sign of life after which this worker takes another for dead.
+        max_connections: to Postgres at a time. A worker takes up to 11 for itself; each database step takes another
+            while it runs, and waits where there is none.
         direct_url: of a connection without a pooler in between, on which it is notified of new work;
             `PERDURE_DATABASE_DIRECT_URL`, or else `url`, by default.
 
@@ -57,12 +59,18 @@ class Worker:
         concurrency: int = 1000,
         threads: int = 64,
         lease: float = 6.0,
+        max_connections: int = 20,
         direct_url: str | None = None,
     ) -> None:
         if concurrency < 1 or threads < 1:
             raise UsageError(f"concurrency={concurrency}, threads={threads}: a worker needs at least one of each")
         if not lease >= 0.1:
             raise UsageError(f"lease={lease!r}: seconds, 0.1 or more")
+        if max_connections <= OWN_CONNECTIONS:
+            raise UsageError(
+                f"max_connections={max_connections}: a worker takes up to {OWN_CONNECTIONS} for itself, and database"
+                " steps need one at least"
+            )
         self._url = database_url(url)
         self._direct_url = direct_url or os.environ.get("PERDURE_DATABASE_DIRECT_URL") or self._url
         self._queue = check_name(queue, "queue")
@@ -70,6 +78,7 @@ class Worker:
         self._concurrency = concurrency
         self._threads = threads
         self._lease = lease
+        self._max_connections = max_connections
         self._dispatcher: Dispatcher | None = None
         self._handlers: dict[int, Any] = {}
         renew_in_children(self)
@@ -111,6 +120,7 @@ class Worker:
             concurrency=self._concurrency,
             threads=self._threads,
             lease=self._lease,
+            max_connections=self._max_connections,
         )
         dispatcher = Dispatcher(settings, this_process())
         dispatcher.start()

@@ -136,3 +136,68 @@ def logging_one() -> None:
 @step
 def log() -> None:
     logging.getLogger("flows").warning("in a step")
+
+
+@step(database=True)
+def book(pause: float = 0.0) -> None:
+    step_context().connection.execute("SELECT pg_sleep(%s)", [pause])
+
+
+@step(database=True)
+async def async_book(pause: float = 0.0) -> None:
+    await step_context().connection.execute("SELECT pg_sleep(%s)", [pause])
+
+
+@workflow
+def booking(gate: str) -> None:
+    book()
+    pass_gate(gate)
+    book()
+
+
+@workflow
+async def async_booking(gate: str) -> None:
+    await asyncio.gather(*(async_book() for _ in range(5)))
+    await async_pass_gate(gate)
+    await async_book()
+
+
+@workflow
+async def long_booking(pause: float) -> None:
+    await async_book(pause)
+
+
+@step(database=True)
+def idle_in_transaction(gate: str) -> None:
+    # What such a body has for a limit without a timeout of its own: a minute.
+    step_context().connection.execute("SET idle_in_transaction_session_timeout = '1s'")
+    note("idle")
+    while not is_open(gate):
+        time.sleep(0.01)
+
+
+@workflow
+def idling(gate: str) -> None:
+    idle_in_transaction(gate)
+
+
+@step(database=True)
+def set_something() -> None:
+    step_context().connection.execute("SET search_path = elsewhere")
+
+
+@step(database=True)
+def look_at_something() -> str:
+    [(path,)] = step_context().connection.execute("SHOW search_path").fetchall()
+    return str(path)
+
+
+@workflow
+def setting() -> str:
+    set_something()
+    return look_at_something()
+
+
+@workflow
+def looking() -> str:
+    return look_at_something()

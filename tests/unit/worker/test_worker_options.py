@@ -10,7 +10,9 @@ from perdure.worker import Worker
 URL = "postgresql://nobody@/nowhere"
 
 
-@pytest.mark.parametrize("options", [{"concurrency": 0}, {"threads": 0}, {"lease": 0.0}, {"lease": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"concurrency": 0}, {"threads": 0}, {"lease": 0.0}, {"lease": float("nan")}, {"max_connections": 11}]
+)
 def test_numbers_that_are_too_small(options) -> None:
     with pytest.raises(UsageError, match=next(iter(options))):
         Worker(URL, **options)
