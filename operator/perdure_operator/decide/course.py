@@ -48,6 +48,7 @@ class Reason(StrEnum):
     CHECKPOINTS_MISSING = "CheckpointsMissing"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     POD_REFUSED = "PodRefused"
+    STORE_UNREACHABLE = "StoreUnreachable"
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"

@@ -12,10 +12,13 @@ from perdure.pod.exit_codes import ExitCode
 from ..actions import HandBack
 from ..observed import ContainerEnd, Observed, Pod, Run
 
-__all__ = ["BEGUN", "disruption", "ending_of_pod", "ending_of_silence"]
+__all__ = ["BEGUN", "STORE_UNREACHABLE", "disruption", "ending_of_pod", "ending_of_silence"]
 
 BEGUN: Final = frozenset({"completed", "crashed", "lost"})
 """Endings that only an attempt has that has begun."""
+
+STORE_UNREACHABLE: Final = "store unreachable"
+"""The ending of an attempt whose process did not reach its store. It says nothing of the workflow, and never counts."""
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _NODE: Final = "node"
@@ -40,6 +43,8 @@ def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> HandBack:
         return handed_back("handed back", _words(end) or "its process was told to stop")
     if pod.deleting:
         return handed_back("evicted", "its pod was deleted")
+    if code == ExitCode.NOT_STARTED or (code == ExitCode.SUPERSEDED and not begun):
+        return handed_back(STORE_UNREACHABLE, _without_store(code, end))
     if not begun:
         return handed_back("never begun", _without_begin(end))
     if end is None:
@@ -74,14 +79,18 @@ def _without_begin(end: ContainerEnd | None) -> str:
         return "its pod ended before the attempt began"
     words = _words(end)
     match end.exit_code:
-        case ExitCode.SUPERSEDED:
-            said = "its process found no such attempt in its database: is it the operator's?"
-        case ExitCode.USAGE | ExitCode.NOT_STARTED:
+        case ExitCode.USAGE:
             said = words or f"its process could not start (exit code {end.exit_code}); its log says why"
         case _:
             said = f"its container ended with exit code {end.exit_code}, {end.reason}, before the attempt began"
             said += f": {words}" if words else ""
     return said
+
+
+def _without_store(code: int, end: ContainerEnd | None) -> str:
+    if code == ExitCode.SUPERSEDED:
+        return "its process found no such attempt in its database: is it the operator's?"
+    return _words(end) or f"its process could not reach the store (exit code {code}); its log says why"
 
 
 def _crash(end: ContainerEnd, number: int | None) -> str:

@@ -146,3 +146,18 @@ def test_any_story_counts_as_the_rules_say(
         assert state == ("failed" if over or (disruptions > 20 and ending in DISRUPTIONS) else "pending")
         if state == "failed":
             return
+
+
+def test_an_attempt_that_does_not_reach_the_store_never_counts_and_the_next_one_waits_up_to_a_minute(
+    store: Session,
+) -> None:
+    run = store.insert(owner="cluster:1", backoff_limit=0)
+    delays = []
+    for _ in range(25):
+        assert store.hand_back(store.begun(run), "store unreachable") == 0
+        row = store.run(run)
+        delays.append(row["delay"])
+        assert (row["state"], row["crashes"], row["disruptions"]) == ("pending", 0, 0)
+    assert delays[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert store.hand_back(store.begun(run), "evicted") == 0
+    assert store.run(run)["delay"] == 0

@@ -22,6 +22,7 @@ STALLED = {
     Reason.CHECKPOINTS_MISSING,
     Reason.IMAGE_PULL_FAILED,
     Reason.POD_REFUSED,
+    Reason.STORE_UNREACHABLE,
 }
 
 

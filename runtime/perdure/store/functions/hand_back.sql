@@ -2,13 +2,15 @@
 -- End an attempt without ending its run. A crash is counted since the last new checkpoint: past the run's limit it
 -- fails; up to there it waits. Disruptions of a cluster's runs wait as long, are counted by themselves, and have a limit
 -- of their own; a queue's workers hand back when they are told to stop, which is neither. Nor is it a disruption that
--- an attempt hands back because its run is suspended.
+-- an attempt hands back because its run is suspended. An attempt whose process could not reach the store, or found another
+-- one, says nothing about the workflow: it counts as neither, and the next one waits ever longer, up to a minute.
 CREATE OR REPLACE FUNCTION perdure.hand_back(run uuid, token uuid, ending_ text, code_ integer, signal_ integer, detail_ text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     crash CONSTANT text[] := ARRAY['crashed', 'lost', 'never begun'];
     disruption CONSTANT text[] := ARRAY['handed back', 'evicted', 'node lost'];
+    unreachable CONSTANT text := 'store unreachable';
     r perdure.runs%ROWTYPE;
     count_ integer := 0;
     progress boolean;
@@ -16,7 +18,7 @@ DECLARE
     type_ text;
     message_ text;
 BEGIN
-    IF ending_ <> ALL (crash || disruption || ARRAY['superseded']) THEN
+    IF ending_ <> ALL (crash || disruption || ARRAY['superseded', unreachable]) THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'no such ending of an attempt: ' || ending_;
     END IF;
     SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = token FOR UPDATE;
@@ -40,7 +42,7 @@ BEGIN
             count_ := r.disruptions;
         END IF;
     END IF;
-    r.delay := perdure.backoff_seconds(count_);
+    r.delay := CASE WHEN ending_ = unreachable THEN least(60, greatest(1, r.delay * 2)) ELSE perdure.backoff_seconds(count_) END;
     IF r.cancel THEN
         state_ := 'cancelled';
     ELSIF ending_ = ANY (crash) AND r.crashes > r.backoff_limit THEN

@@ -13,6 +13,7 @@ from perdure_operator.observed import Ended, Limits, Run
 
 CRASHES = ("crashed", "lost", "never begun")
 DISRUPTIONS = ("handed back", "evicted", "node lost")
+UNREACHABLE = "store unreachable"
 
 
 @dataclass
@@ -101,7 +102,7 @@ class ModelStore:
         return True
 
     def hand_back(self, token: Claim, ending: str, detail: str) -> bool:
-        assert ending in (*CRASHES, *DISRUPTIONS, "superseded")
+        assert ending in (*CRASHES, *DISRUPTIONS, UNREACHABLE, "superseded")
         row = self._owned(token)
         if row is None:
             return False
@@ -115,7 +116,10 @@ class ModelStore:
             if not (row.suspend and ending == "handed back"):
                 row.disruptions += 1
                 count = row.disruptions
-        row.delay = 0.0 if count < 2 else float(min(300, 2 ** (min(count, 20) - 2)))
+        if ending == UNREACHABLE:
+            row.delay = min(60.0, max(1.0, row.delay * 2))
+        else:
+            row.delay = 0.0 if count < 2 else float(min(300, 2 ** (min(count, 20) - 2)))
         row.available = self.now + row.delay
         self._end_attempt(row, ending, detail)
         if row.cancel:

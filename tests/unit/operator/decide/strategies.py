@@ -35,7 +35,9 @@ moments = st.sampled_from(
 )
 claims = st.none() | st.sampled_from([token(1), token(2), token(1, other=1)])
 stores = st.sampled_from([STORE, OTHER_STORE])
-words = st.sampled_from(["crashed", "lost", "never begun", "handed back", "evicted", "node lost", "superseded", "odd"])
+words = st.sampled_from(
+    ["crashed", "lost", "never begun", "handed back", "evicted", "node lost", "superseded", "store unreachable", "odd"]
+)
 reasons = st.sampled_from(
     ["Running", "Starting", "BackingOff", "Suspended", "Succeeded", "Failed", "CheckpointsMissing", "odd", ""]
 )

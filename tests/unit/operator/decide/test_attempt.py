@@ -326,9 +326,9 @@ def test_signals_and_exit_codes_go_to_the_store():
 @pytest.mark.parametrize(
     ("its_pod", "ending", "words"),
     [
-        (over(code=69, message="the attempt did not start: no schema"), "never begun", "no schema"),
+        (over(code=69, message="the attempt did not start: no schema"), "store unreachable", "no schema"),
         (over(code=64), "never begun", "64"),
-        (over(code=76), "never begun", "database"),
+        (over(code=76), "store unreachable", "database"),
         (over(code=1, message="No module named perdure"), "never begun", "No module"),
         (over(code=128, reason="StartError"), "never begun", "StartError"),
         (over(code=0, reason="Completed"), "never begun", "code 0"),
