@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from .canonical import SCALARS, Walk, scalar_text
 from .errors import DefinitionError
-from .survival import shorten
+from .flaws import shorten
 
 __all__ = ["NOT_TAKEN", "NO_ARGUMENTS", "Fingerprint", "Taken", "shown_call"]
 

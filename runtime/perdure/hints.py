@@ -69,7 +69,15 @@ def _hint(function: Callable[..., object], name: str, owner: str) -> object:
             " that names it"
         ) from error
     hint: object = found[name]
-    return hint
+    if not _has_self(hint):
+        return hint
+    owner_class = _class_of(function)
+    if owner_class is None:
+        raise DefinitionError(
+            f"{owner}: its annotation says Self, and its class cannot be found by the name {function.__qualname__!r};"
+            " define the class at the top of its module, or annotate the class itself"
+        )
+    return _without_self(hint, owner_class)
 
 
 def remember_names(function: Callable[..., object], frame: types.FrameType | None) -> None:
@@ -98,6 +106,32 @@ def _plain_function(function: Any) -> Any:
         # An object that is called like a function: what runs is its class's method.
         function = getattr(type(function), "__call__", function)  # noqa: B004 - not asked, but taken
     return function
+
+
+def _has_self(hint: object) -> bool:
+    return hint is typing.Self or any(_has_self(member) for member in typing.get_args(hint))
+
+
+def _without_self(hint: typing.Any, owner: type) -> object:
+    if hint is typing.Self:
+        return owner
+    if not _has_self(hint):
+        return hint
+    members = tuple(_without_self(member, owner) for member in typing.get_args(hint))
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return typing.Union[members]  # noqa: UP007 - members are not known here
+    if origin is typing.Annotated:
+        return typing.Annotated[members]
+    return hint.copy_with(members) if hasattr(hint, "copy_with") else types.GenericAlias(origin, members)
+
+
+def _class_of(function: object) -> type | None:
+    """The class in whose body a function is defined."""
+    found: object = sys.modules.get(getattr(function, "__module__", ""))
+    for part in getattr(function, "__qualname__", "").split(".")[:-1]:
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) else None
 
 
 def _names_around(function: Any) -> dict[str, object]:

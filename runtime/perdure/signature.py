@@ -16,9 +16,10 @@ from typing import NoReturn
 from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json
 
 from .errors import DefinitionError, InputError, ValueNotStorable
+from .flaws import find_flaw, shorten
 from .hints import parameter_hint
 from .machinery import Arguments
-from .survival import difference, find_flaw, shorten
+from .survival import difference
 from .values import ValueCodec, explain, placed
 
 __all__ = ["Signature"]

@@ -7,6 +7,7 @@ Postgres: no NUL, no NaN, no lone surrogate. Nothing is pickled.
 
 from __future__ import annotations
 
+import enum
 import inspect
 import math
 import os
@@ -18,10 +19,12 @@ from typing import ClassVar, Final
 
 from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json
 
-from .errors import UsageError, ValueNotReadable, ValueNotStorable
+from .errors import PerdureError, UsageError, ValueNotReadable, ValueNotStorable
+from .flaws import Flaw, a_kind, find_flaw, find_unwritable, locate, shorten
 from .hints import result_hint, says_nothing, spell, suggest
-from .machinery import machinery
-from .survival import Flaw, difference, find_flaw, locate, shorten
+from .machinery import Machinery, machinery
+from .survival import difference
+from .unset_fields import with_unset_fields
 
 __all__ = ["MAX_VALUE_BYTES", "ValueCodec", "explain", "placed"]
 
@@ -50,9 +53,6 @@ _PLAIN = frozenset({types.NoneType, bool, int, float, str})
 _SHORT_INT: Final = 1 << 1024
 """Integers below are written by Python itself; above, `sys.set_int_max_str_digits` may forbid it."""
 
-_BYTES_ADVICE = (
-    "; a pydantic model with bytes needs `model_config = ConfigDict(ser_json_bytes='base64', val_json_bytes='base64')`"
-)
 _OF_MEMBERS = "; annotate its fields and members with the types that they have"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ERRORS_SHOWN = 3
@@ -61,7 +61,7 @@ _ERRORS_SHOWN = 3
 class ValueCodec:
     """Writes and reads the values of one hint. Hints are resolved at first use, never before."""
 
-    __slots__ = ("_fast", "_hint", "_owner", "_read", "_resolve", "_root", "_write")
+    __slots__ = ("_fast", "_hint", "_made", "_owner", "_read", "_resolve", "_root", "_write")
 
     max_bytes: ClassVar[int] = MAX_VALUE_BYTES
 
@@ -158,12 +158,13 @@ class ValueCodec:
     def _build(self) -> frozenset[type]:
         hint = self._resolve()
         self._hint = hint
+        self._made: Machinery | None = None
         self._read = None
         self._write: Callable[..., bytes] = to_json
         if not says_nothing(hint):
-            made = machinery(hint, self._owner)
-            self._read = made.read
-            self._write = made.write
+            self._made = machinery(hint, self._owner)
+            self._read = self._made.read
+            self._write = self._made.write
         # Last: other threads take it as the sign that the rest is there.
         self._fast = _plain_members(hint)
         return self._fast
@@ -174,10 +175,11 @@ class ValueCodec:
                 return self._write(value)
             return self._write(value, by_alias=False, round_trip=True, warnings=False)
         except Exception as error:
-            flaw = find_flaw(value) or find_flaw(value, unknown=isinstance(error, PydanticSerializationError))
-            if flaw is None:
-                reason = str(error).removeprefix("Error serializing to JSON: ")
-                flaw = Flaw(f"cannot be written as JSON: {reason}{_BYTES_ADVICE if 'utf-8' in reason else ''}", [])
+            reason = str(error).removeprefix("Error serializing to JSON: ")
+            flaw = find_flaw(value)
+            if flaw is None and isinstance(error, PydanticSerializationError):
+                flaw = find_unwritable(value, reason)
+            flaw = flaw or Flaw(f"cannot be written as JSON: {reason}", [])
             raise self._refusal(flaw, value) from error
 
     def _load(self, text: str | bytes) -> object:
@@ -205,10 +207,13 @@ class ValueCodec:
             copy = self._load(data)
             doubts: list[object] = []
             flaw_found = difference(value, copy, doubts)
-            if doubts and flaw_found is None and self._dump(copy) != data:
-                flaw_found = Flaw(
-                    f"has {spell(type(doubts[0]))} in it, which would not be read back as it was written", []
-                )
+            if flaw_found is not None and flaw_found.unset:
+                data = with_unset_fields(value, data)
+                self._check_size(data)
+                copy, doubts = self._load(data), []
+                flaw_found = difference(value, copy, doubts)
+            if doubts and flaw_found is None:
+                flaw_found = self._resolve_doubts(doubts, value, copy)
         except RecursionError as error:
             raise self._refusal(Flaw("is nested too deep for the stack that is left", []), value) from error
         except ValueNotStorable:
@@ -224,6 +229,17 @@ class ValueCodec:
             raise self._refusal(Flaw("is written with NaN or Infinity, which JSON does not have", []), value)
         return data.decode(), copy
 
+    def _resolve_doubts(self, doubts: list[object], value: object, copy: object) -> Flaw | None:
+        members = [one for one in doubts if isinstance(one, enum.Enum)]
+        if members and (self._made is None or not self._made.promises(value, members)):
+            plain = "an int" if isinstance(members[0], int) else "a str"
+            why = f"is {a_kind(type(members[0]))}, and would be read back as {plain}"
+            return find_flaw(value, lambda one: why if one is members[0] else None) or Flaw(why, [])
+        strangers = [one for one in doubts if not isinstance(one, enum.Enum)]
+        if strangers and self._dump(copy) != self._dump(value):
+            return Flaw(f"has {spell(type(strangers[0]))} in it, which would not be read back as it was written", [])
+        return None
+
     def _check_size(self, data: bytes) -> None:
         if len(data) > self.max_bytes:
             raise ValueNotStorable(
@@ -233,7 +249,7 @@ class ValueCodec:
             )
 
     def _refusal(self, flaw: Flaw, value: object) -> ValueNotStorable:
-        advice = self._advice(value) or _OF_MEMBERS if "read back" in flaw.why else ""
+        advice = flaw.advice or (self._advice(value) or _OF_MEMBERS if "read back" in flaw.why else "")
         if inspect.iscoroutine(value):
             value.close()
             advice = "; await it in an async function"
@@ -254,7 +270,7 @@ class ValueCodec:
         if isinstance(value, Iterator):
             return "; return a list of what it yields"
         if self._read is None:
-            return f"; annotate the type, for example `-> {better}`"
+            return f"; annotate the type, for example `-> {better}`" if _could_be(value) else ""
         if typing.get_origin(self._hint) in (typing.Union, types.UnionType) and type(value) in typing.get_args(
             self._hint
         ):
@@ -262,9 +278,21 @@ class ValueCodec:
                 f"; members of {hint} look alike in JSON: tell classes apart by a field such as `kind: Literal['...']`"
                 " in each, and wrap other types in such a class"
             )
-        if better == hint:
+        if better == hint or not _could_be(value):
             return ""
         return f"; annotate `-> {better}`, or return what `-> {hint}` promises"
+
+
+def _could_be(value: object) -> bool:
+    """Whether a value would survive under its own type: advice that leads to the next error is none."""
+    kind = type(value)
+    if kind in (tuple, list, set, frozenset, dict, object):
+        return kind is not object
+    try:
+        ValueCodec.for_hint(kind, "").encode(value)
+    except PerdureError:
+        return False
+    return True
 
 
 def explain(error: Exception, found: object, root: str) -> str:
@@ -298,6 +326,8 @@ def _plain_members(hint: object) -> frozenset[type]:
         members = [_plain_members(member) for member in typing.get_args(hint)]
         # A member that is not plain, such as a date, may claim the text for itself.
         return frozenset().union(*members) if all(members) else frozenset()
+    if hint is float:
+        return frozenset({float, int})
     return frozenset({hint}) if isinstance(hint, type) and hint in _PLAIN else frozenset()
 
 

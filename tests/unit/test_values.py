@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import json
 import math
 import pathlib
 import sys
@@ -238,12 +239,6 @@ def test_the_copy_is_fresh() -> None:
     assert copy == {"a": [1]}
 
 
-def test_an_int_where_a_float_is_promised_is_read_as_the_float() -> None:
-    assert codec(float).encode(3) == ("3.0", 3.0)
-    assert type(codec(float).encode(3)[1]) is float
-    assert "would be read back" in refused(float, 2**53 + 1)
-
-
 def test_objects_that_know_no_equality_survive_if_they_are_written_alike() -> None:
     _, copy = codec(list[Unequal]).encode([Unequal([1])])
     assert isinstance(copy, list)
@@ -288,7 +283,6 @@ REFUSED: list[tuple[object, object, list[str]]] = [
     (str | datetime.date, datetime.date(2024, 1, 1), ["look alike"]),
     (RawModel, RawModel(raw=b"\xff"), ["utf-8", "val_json_bytes='base64'"]),
     (SecretStr, SecretStr("x"), ["another SecretStr"]),
-    (Color, Color.PAIR, ["Input should be"]),
     (decimal.Decimal, decimal.Decimal("NaN"), ["finite"]),
     (set[Any], {(1, 2)}, ["hashable"]),
     (Annotated[int, Field(gt=3)], 1, ["greater than 3"]),
@@ -471,7 +465,7 @@ def test_any_value_survives_or_is_refused(pair: tuple[object, object]) -> None:
     if not (type(value) is int and type(copy) is float):
         assert difference(value, copy, []) is None
         assert copy == value
-    assert one.encode(copy)[0] == text or typing.get_origin(hint) in (set, frozenset)
+    assert json.loads(one.encode(copy)[0]) == json.loads(text) or typing.get_origin(hint) in (set, frozenset)
 
 
 @given(
