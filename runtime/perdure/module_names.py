@@ -25,7 +25,8 @@ def module_name(name: str) -> str:
     """
     if name not in _SCRIPT:
         return name
-    main = sys.modules.get("__main__")
+    # A spawned process has its script as `__main__` as well, but only once it has run.
+    main = sys.modules.get(name) or sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name:
         return str(spec.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -199,37 +198,6 @@ def test_classes_of_the_function_around_it() -> None:
     run = DurableRun(uses, Local(4))
     run.attempt(kill_after=3)
     assert run.result() == Local(10)
-
-
-PARAMETERS = """
-from __future__ import annotations
-from perdure import step, workflow
-
-@step
-def same[T: (int, str)](value: T, others: list[T]) -> list[T]:
-    return [value, *others]
-
-class Holder[S]:
-    @step
-    def kept(self, value: S) -> dict[str, S]:
-        return {"kept": value}
-
-@workflow
-def chooses[T](value: T) -> list[T] | dict[str, T]:
-    return [*same(value, [2]), *Holder[int]().kept(3).values()]
-"""
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is of Python 3.12")
-def test_type_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
-    import types
-
-    module = types.ModuleType("parameters")
-    monkeypatch.setitem(sys.modules, "parameters", module)
-    exec(PARAMETERS, module.__dict__)
-    run = DurableRun(module.chooses, 1)
-    run.attempt(kill_after=1)
-    assert run.result() == [1, 2, 3]
 
 
 def test_type_parameters_as_python_keeps_them() -> None:
