@@ -69,6 +69,8 @@ class _Observer:
     def replayed(self, key: str, outcome: str, attempt: int) -> None:  # noqa: ARG002
         self._report.replayed.append(key)
 
+    def waits(self, where: str) -> None: ...
+
 
 class _Memory:
     """Checkpoints in memory, and the point at which the attempt that writes them dies."""

@@ -28,7 +28,9 @@ from .flag import Flag
 from .foreign import watch
 from .journal import Journal, Recorded
 from .lane import Lane
-from .threads import ThreadPoolExecutor, ThreadWatch
+from .thread_watch import ThreadWatch
+from .threads import ThreadPoolExecutor
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from ..store.loop_committer import LoopCommitter
@@ -74,6 +76,8 @@ class Observer(Protocol):
     def finished(self, key: str, outcome: str, tries: int, seconds: float, error: BaseException | None) -> None: ...
 
     def replayed(self, key: str, outcome: str, attempt: int) -> None: ...
+
+    def waits(self, where: str) -> None: ...
 
 
 class Attempt:
@@ -155,7 +159,7 @@ class Attempt:
         self.number = facts.attempt
         self.journal = Journal(recorded)
         self.loop = loop
-        self.lane = Lane(self.journal, self._stuck, loop, clock)
+        self.lane = Lane(self.journal, Verdict(self).at_rest, loop, clock)
         self.cancellation: Cancellation | None = None
         if facts.cleanup is not None:
             from .cancellation import Cancellation  # which most runs do without
@@ -317,9 +321,6 @@ class Attempt:
         """End the run with an error that workflow code must not handle. Returns what to raise."""
         return self.interrupt(RunStopped(error))
 
-    def _stuck(self, head: Recorded) -> None:
-        self.stop(self.journal.never_called(head))
-
     def judge(self, settled: Settled, key: str) -> None:
         """Go on after a write that the store took; end the attempt after any other.
 
@@ -394,6 +395,12 @@ class Attempt:
         self.current_step = key
         if self._observer is not None:
             self._observer.started(key)
+
+    def waits(self, where: str) -> None:
+        """The run waits for something that Perdure cannot see: that is where it is, in place of a step."""
+        self.current_step = self.current_step or where
+        if self._observer is not None:
+            self._observer.waits(where)
 
     def tried(self, key: str, tries: int, error: BaseException, pause: float) -> None:
         if self._observer is not None:

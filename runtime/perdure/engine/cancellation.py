@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ControlSignal, RunCancelled
 from ..names import CANCEL_KEY
 from ..store.checkpoints import Settled
+from .delivery import Delivery
 from .journal import strikes_in_a_wait
-from .lane import Delivery
 from .outcome import Outcome, cancelled_error
 
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     _mind_fork(attempt, raised)
     _mind_ctrl_c(attempt, raised)
     try:
-        return _ending(definition, attempt, value, raised, {b.path for b in list(attempt.lane.running)} - {""})
+        return _ending(definition, attempt, value, raised, {b.path for b in list(attempt.lane.threads)})
     finally:
         _close(attempt)
 
@@ -93,7 +93,7 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
             attempt,
             value,
             raised,
-            {task.branch.path for task in attempt.tasks if task is not main},
+            {b.path for b in attempt.lane.threads} | {task.branch.path for task in attempt.tasks if task is not main},
         )
     finally:
         _close(attempt)

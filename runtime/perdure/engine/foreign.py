@@ -2,7 +2,8 @@
 
 A thread started the plain way has an empty context, in which a step looks like the plain function: it would run
 undurably and nobody would know. So while runs are executed here, `threading.Thread.start` and
-`ThreadPoolExecutor.submit` mark what workflow code gives them, and a step called there is an error. A forked
+`ThreadPoolExecutor.submit` mark what workflow code gives them, and a step called there is an error. Such threads and
+calls count as outside while they are at work: nobody knows what they will let the workflow do. A forked
 process is marked likewise, and ends where it would go on with the run: it has a copy of everything, the connection to
 the store included.
 """
@@ -17,6 +18,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import _base as futures
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,6 +26,7 @@ from weakref import WeakSet
 
 from ..context import CURRENT
 from .branch import Branch
+from .naps import RunTime
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -47,6 +50,7 @@ def watch(attempt: Attempt) -> None:
     os.register_at_fork(after_in_child=_forked)
     _mark(threading.Thread, "start", _started)
     _mark(ThreadPoolExecutor, "submit", _submitted)
+    vars(futures)["time"] = RunTime()
     _thread.start_new_thread = _bare_start(_thread.start_new_thread)
 
 
@@ -96,10 +100,14 @@ def _started(thread: threading.Thread, original: Callable[..., Any]) -> Any:
     current = CURRENT.get()
     if isinstance(current, Branch):
         run = thread.run
+        ended = _count(current) if not type(thread).__module__.startswith("anyio.") else _do_nothing
 
         def marked() -> None:
             CURRENT.set(current)
-            run()
+            try:
+                run()
+            finally:
+                ended()
 
         thread.run = marked  # type: ignore[method-assign]
     return original(thread)
@@ -114,9 +122,14 @@ def _bare_start(original: Callable[..., int]) -> Callable[..., int]:
         if not isinstance(current, Branch):
             return original(function, args, dict(kwargs))
 
+        ended = _count(current)
+
         def marked(*args: Any, **kwargs: Any) -> None:
             CURRENT.set(current)
-            function(*args, **kwargs)
+            try:
+                function(*args, **kwargs)
+            finally:
+                ended()
 
         return original(marked, args, dict(kwargs))
 
@@ -140,6 +153,20 @@ def _submitted(
     # A pool thread that this very call starts must not inherit the mark for good.
     token = CURRENT.set(None)
     try:
-        return original(pool, marked, *args, **kwargs)
+        future = original(pool, marked, *args, **kwargs)
     finally:
         CURRENT.reset(token)
+    ended = _count(current)
+    future.add_done_callback(lambda _: ended())
+    return future
+
+
+def _count(branch: Branch) -> Callable[[], None]:
+    """Something that workflow code started is outside until what this returns is called."""
+    lane = branch.attempt.lane
+    out = lane.open_outside(awaited=False)
+    return lambda: lane.close_outside_soon(out)
+
+
+def _do_nothing() -> None:
+    """For threads of anyio: what waits for their work is known, and between two pieces they are idle."""

@@ -5,7 +5,8 @@ the order of their ordinals, the next one only when the run has come to rest (no
 it runs workflow code); live ones only after every recorded one. The clock stands still between events: it moves to
 an outcome's reading when that is delivered, and to a timer's due time when that fires. A timer fires before an
 outcome exactly if it is due by the outcome's reading, so timeouts and sleeps of workflow code choose on replay as
-they chose before, and replay does not wait for them.
+they chose before, and replay does not wait for them. What workflow code has given to the outside gets on replay the
+time that it had.
 """
 
 from __future__ import annotations
@@ -16,54 +17,35 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from math import inf
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from .delivery import Delivery
 from .journal import Journal, Recorded
+from .outside import Outside
+from .timers import Alarm, LaneTimer, Timers
 
 if TYPE_CHECKING:
     from .branch import Branch
     from .cancellation import Cancellation
     from .loop import RunLoop
+    from .naps import Nap
 
-__all__ = ["Delivery", "Lane", "LaneTimer"]
+__all__ = ["Lane"]
 
-_SPINS = 1000
-"""Turns that a run may take without coming to rest before an outcome is delivered all the same: it polls for it."""
+_ROUNDS = 10_000
+"""Rounds of the loop in which tasks did nothing but `sleep(0)`, after which they are taken to poll for an outcome."""
 
-_STUCK_GRACE = 30.0
-"""Seconds that replay waits for a recorded step to be called, where workflow code itself waits for the world."""
-
-
-class LaneTimer(asyncio.TimerHandle):
-    """A timer of workflow code, due by the run's clock."""
-
-    __slots__ = ("number",)
-    _when: float
-    number: int
-
-    def __lt__(self, other: Any) -> bool:
-        return (self._when, self.number) < (other._when, other.number)
-
-
-class Delivery:
-    """An outcome on its way to the branch that waits for it; `wake` is called once, with the run at rest."""
-
-    __slots__ = ("branch", "cancel_requested", "clock", "ordinal", "ready", "wake")
-
-    def __init__(self, branch: Branch, ordinal: int, clock: int, wake: Callable[[], None]) -> None:
-        self.branch = branch
-        self.ordinal = ordinal
-        self.clock = clock
-        self.wake = wake
-        self.ready = False
-        self.cancel_requested = False
+_TURNS = 1_000_000
+"""Callbacks of a run without a rest, after which it is taken to poll in some other way."""
 
 
 class Lane:
     """The deliveries of one attempt."""
 
     __slots__ = (
+        "_anchored",
         "_armed",
         "_clock",
         "_completions",
@@ -76,11 +58,9 @@ class Lane:
         "_pumping",
         "_ran",
         "_replayed",
-        "_spins",
         "_stuck",
-        "_stuck_since",
-        "_timer_number",
         "_timers",
+        "_turns",
         "abandoned",
         "branches",
         "busy",
@@ -89,9 +69,12 @@ class Lane:
         "journal",
         "keeps_order",
         "lock",
+        "naps",
         "now",
+        "outside",
         "running",
-        "waits_outside",
+        "threads",
+        "yields",
     )
 
     def __init__(
@@ -109,9 +92,14 @@ class Lane:
         """Callbacks of the run's tasks that the loop has yet to run."""
         self.running: set[Branch] = set()
         """Branches whose threads run workflow code."""
+        self.threads: set[Branch] = set()
+        """Branches in threads whose end is not told yet."""
+        self.naps: set[Nap] = set()
+        """Waits of such threads."""
         self.branches = 1
-        self.waits_outside = False
-        """Whether workflow code itself ever waited for the outside world."""
+        self.outside = Outside()
+        self.yields = 0
+        """Times that a task of the run yielded by `sleep(0)`, with nothing else given to the loop in between."""
         self.keeps_order = False
         """Whether outcomes have an order to keep though one branch is all there is: a cancellation is on its way."""
         self.cancellation: Cancellation | None = None
@@ -120,7 +108,6 @@ class Lane:
         """Whether callbacks of the run's tasks are dropped: the attempt has ended, and they would go on for ever."""
         self._loop = loop
         self._stuck = stuck
-        self._stuck_since: float | None = None
         self._clock = clock
         self._origin = clock() // 1000 - journal.last_clock
         self._ordinal = journal.last_ordinal
@@ -128,10 +115,10 @@ class Lane:
         self._replayed: dict[int, Delivery] = {}
         self._live: deque[Delivery] = deque()
         self._completions: list[tuple[tuple[int, ...], Callable[[], None]]] = []
-        self._timers: list[LaneTimer] = []
-        self._timer_number = 0
+        self._timers = Timers()
         self._armed: asyncio.TimerHandle | None = None
-        self._spins = 0
+        self._turns = 0
+        self._anchored = not journal.size
         self._pumping = False
         self._looking: dict[object, int] = {}
         """Callbacks that only look, each with what `_ran` was when it last did."""
@@ -139,13 +126,15 @@ class Lane:
 
     @property
     def lone(self) -> bool:
-        """Whether one branch is all there is, so that there is no order to keep."""
+        """Whether the branch that asks is all there is, so that there is no order to keep."""
         return (
             self.branches == 1
+            and self.busy <= 1
             and not self.keeps_order
             and not self._live
             and not self._completions
-            and not self._has_timers()
+            and not self._timers
+            and not self.outside
         )
 
     def accept(self) -> tuple[int, int]:
@@ -160,9 +149,20 @@ class Lane:
         """Microseconds that the run's clock would show if something happened now."""
         return self._clock() // 1000 - self._origin
 
+    def anchor(self) -> None:
+        """Let the clock go on from what is recorded, once all of that is told. Replay takes no time."""
+        if self._anchored:
+            return
+        with self.lock:
+            if self.journal.head() is None:
+                self._anchored = True
+                self._origin = self._clock() // 1000 - max(self._last_clock, int(self.now * 1e6))
+
     def passed(self, clock: int) -> None:
-        """An outcome went to the lone branch without a delivery."""
-        self.now = max(self.now, clock / 1e6)
+        """An outcome went to its branch without a delivery."""
+        with self.lock:
+            self.now = max(self.now, clock / 1e6)
+            self.yields = 0
 
     def wait_recorded(self, delivery: Delivery) -> None:
         """A branch waits for a recorded outcome."""
@@ -215,13 +215,34 @@ class Lane:
     def wake_all(self) -> None:
         """Let everybody who waits look up: the attempt ends."""
         with self.lock:
-            waiting = [*self._replayed.values(), *self._live]
+            waiting: list[Delivery | Nap] = [*self._replayed.values(), *self._live, *self.naps]
             self._replayed.clear()
             self._live.clear()
             self.closed = True
-            for delivery in waiting:
-                delivery.wake()
+            for one in waiting:
+                one.wake()
             self.pump()
+
+    # What workflow code gives to the outside.
+
+    def open_outside(self, *, awaited: bool) -> int:
+        """Something was handed out. `awaited`: a task waits for just that, so replay gives it its time."""
+        with self.lock:
+            return self.outside.open((self.now, self._clock()) if awaited else None)
+
+    def close_outside(self, number: int) -> None:
+        """It is back, and whoever waits for it is on the way."""
+        with self.lock:
+            self.outside.close(number)
+        self.pump_soon()
+
+    def close_outside_soon(self, number: int) -> None:
+        """The same from wherever it ended, before what it gave to the loop was called."""
+        if self._loop is None:
+            self.close_outside(number)
+        else:
+            # One call later than what was given to the loop before, and one more than what the former gives to it.
+            self._loop.call_in_loop(self._loop.call_in_loop, self.close_outside, number)
 
     # Tasks: called in the loop's thread only.
 
@@ -230,13 +251,14 @@ class Lane:
         self.busy -= 1
         self._ran += 1
         if not self.busy:
-            self._spins = 0
+            self._turns = self.yields = 0
             self.pump()
-        else:
-            self._spins += 1
-            if self._spins > _SPINS:
-                self._spins = 0
-                self.pump(force=True)
+            return
+        self._turns += 1
+        if self.yields > _ROUNDS * self.busy or self._turns > _TURNS:
+            # This is no rest, and so never the time for a verdict.
+            self._turns = self.yields = 0
+            self.pump(force=True)
 
     def looks(self, callback: object) -> None:
         """A callback that only looks for something to do has looked, and will look again."""
@@ -259,20 +281,21 @@ class Lane:
     ) -> LaneTimer:
         """A timer of workflow code, due at `when` on the run's clock."""
         assert self._loop is not None
-        timer = LaneTimer(when, callback, args, self._loop, context)
-        timer.number = self._timer_number
-        self._timer_number += 1
-        if len(self._timers) > 64 and self._timer_number % 64 == 0:
-            self._timers = [t for t in self._timers if not t.cancelled()]
-            heapq.heapify(self._timers)
-        heapq.heappush(self._timers, timer)
-        return timer
+        with self.lock:
+            return self._timers.add(when, self.now, callback, args, self._loop, context)
 
-    def _has_timers(self) -> bool:
-        timers = self._timers
-        while timers and timers[0]._cancelled:
-            heapq.heappop(timers)
-        return bool(timers)
+    def add_alarm(self, seconds: float, branch: Branch, ring: Callable[[], None]) -> Alarm:
+        """An end for a thread's wait, so many seconds from now on the run's clock."""
+        with self.lock:
+            return self._timers.add_alarm(seconds, self.now, branch.order, ring)
+
+    def alarm_in(self, alarm: Alarm) -> float:
+        """Seconds after which the thread that waits is to pump, where no loop does that; -1 if one does."""
+        if self._loop is not None:
+            return -1
+        left = alarm.when() - self.elapsed() / 1e6
+        # What is due while others run is seen by who comes to rest last; but the clock may be set back then.
+        return left if left > 0 else 0.01
 
     # Delivering.
 
@@ -320,17 +343,8 @@ class Lane:
             return True
         head = self.journal.head()
         if head is not None:
-            if self._fire(head.clock / 1e6):
-                return True
-            delivery = self._replayed.get(head.ordinal)
-            if delivery is None or (head.cancelled and not delivery.cancel_requested):
-                self._wait_for_call(head)
-                return False
-            self._stuck_since = None
-            del self._replayed[head.ordinal]
-            head.consumed = True
-            self._deliver(delivery)
-            return True
+            return self._next_recorded(head)
+        self._count_from_here()
         if self.cancellation is not None:
             self.cancellation.offer()
         if self._live:
@@ -348,41 +362,76 @@ class Lane:
         self._arm(real)
         return False
 
+    def _next_recorded(self, head: Recorded) -> bool:
+        self._timers.fresh = inf
+        delivery = self._replayed.get(head.ordinal)
+        if head.cancelled and delivery is not None and not delivery.cancel_requested:
+            delivery = None
+        if self._held(head.clock / 1e6, called=delivery is not None):
+            return False
+        if self._fire(head.clock / 1e6):
+            return True
+        if delivery is None:
+            if self.rests():
+                self._stuck(head)
+            return False
+        del self._replayed[head.ordinal]
+        head.consumed = True
+        self._deliver(delivery)
+        return True
+
     def _deliver(self, delivery: Delivery) -> None:
         self.now = max(self.now, delivery.clock / 1e6)
         if delivery.branch.task is None:
             self.running.add(delivery.branch)
         delivery.wake()
 
-    def _fire(self, until: float) -> bool:
-        if not self._has_timers() or self._timers[0]._when > until:
+    def _held(self, until: float, *, called: bool) -> bool:
+        """Whether the next event of the past is to wait for what is outside; it will be looked at again then."""
+        due = min(self._timers.next_due(), until if called else inf)
+        if not self.outside or self._loop is None or due > until:
             return False
-        assert self._loop is not None
-        timer = heapq.heappop(self._timers)
-        self.now = max(self.now, timer._when)
-        self._loop.run_timer(timer, self)
+        held = self.outside.hold(due, self._clock())
+        if held > 0:
+            self._pump_later(held)
+        return held > 0
+
+    def _count_from_here(self) -> None:
+        """Set the clock back if code that was at work until now held up a timer that it set itself.
+
+        The clock stood still for that code. Its timer is to take its time, and not to be due at once: a loop that
+        waits for less time than it works would stay ever further behind, and never see another outcome.
+        """
+        self.anchor()
+        late = self.elapsed() - int(self.now * 1e6)
+        if self._timers.fresh <= self.now + late / 1e6:
+            self._origin += late
+        self._timers.fresh = inf
+
+    def _fire(self, until: float) -> bool:
+        if self._timers.next_due() > until:
+            return False
+        timer = self._timers.pop()
+        self.now = max(self.now, timer.when())
+        if isinstance(timer, Alarm):
+            timer.ring()
+        else:
+            assert self._loop is not None
+            self._loop.run_timer(timer, self)
         return True
 
     def _arm(self, real: float) -> None:
-        if not self._has_timers():
-            return
+        if self._timers and self._loop is not None:
+            # The clock reads whole microseconds: a shorter wait would find it unchanged.
+            self._pump_later(max(self._timers.next_due() - real, 2e-6))
+
+    def _pump_later(self, delay: float) -> None:
         assert self._loop is not None
-        when = self._timers[0]._when
         if self._armed is not None:
             self._armed.cancel()
-        # The clock reads whole microseconds: a shorter wait would find it unchanged.
-        self._armed = self._loop.real_later(max(when - real, 2e-6), self.pump)
+        self._armed = self._loop.real_later(delay, self.pump)
 
-    def _wait_for_call(self, head: Recorded) -> None:
-        if self.busy or self.running:
-            return
-        if not self.waits_outside:
-            self._stuck(head)
-            return
-        if self._stuck_since is None:
-            self._stuck_since = time.monotonic()
-        elif time.monotonic() - self._stuck_since > _STUCK_GRACE:
-            self._stuck(head)
-            return
-        if self._loop is not None:
-            self._loop.real_later(1.0, self.pump)
+    def behind(self) -> float:
+        """Seconds of the run's clock up to the next recorded outcome, for replay; 0 in a live run."""
+        head = self.journal.head()
+        return 0.0 if head is None else max(0.0, head.clock / 1e6 - self.now)

@@ -14,17 +14,24 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context, copy_context
 from threading import get_ident
 from types import FrameType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
 
 from ..context import CURRENT
 from ..errors import StepCallError
 from .branch import Branch
 from .ctrl_c import interrupts
 from .foreign import end_fork
-from .lane import Lane, LaneTimer
+from .lane import Lane
+from .naps import BranchFuture
+from .timers import LaneTimer
+
+if TYPE_CHECKING:
+    from .attempt import Attempt
 
 __all__ = ["BranchTask", "RunLoop"]
 
+_WRAP_FUTURE = asyncio.wrap_future.__code__
 _WAIT_FOR_MAKES_TASKS = sys.version_info < (3, 12)
 """Before 3.12, `asyncio.wait_for` ran its coroutine in a task of its own; from 3.12 on in its caller's."""
 
@@ -83,6 +90,21 @@ class LookHandle(RunHandle):
         lane.looked(self)
 
 
+class ForeignHandle(RunHandle):
+    """A callback that another thread gave to the loop in the name of a run."""
+
+    __slots__ = ()
+
+    def _run(self) -> None:
+        if self._lane is not None:
+            self._lane.busy += 1
+        super()._run()
+
+    def cancel(self) -> None:
+        self._lane = None
+        super().cancel()
+
+
 class BranchTask(asyncio.Task[Any]):
     """A task of workflow code.
 
@@ -117,6 +139,10 @@ class RunLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
         self._thread = get_ident()
         self._foreseen: dict[int, BranchTask] = {}
+        self._watched: dict[tuple[int, str], tuple[ref[Attempt], int]] = {}
+        self._generators: dict[int, tuple[ref[Attempt], str]] = {}
+        self._task_step: type | None = None
+        """What tasks give to the loop to be gone on with, as asyncio's C code has no name for it."""
         self._stop_asked = False
         self.runs: RunHandle | None = None
         """The callback of a run's task that runs now."""
@@ -171,8 +197,42 @@ class RunLoop(asyncio.SelectorEventLoop):
                 handle = RunHandle(callback, args, self, context)
                 handle._lane = lane = current.attempt.lane
                 lane.busy += 1
+                # A task gives its next step to the loop by itself in sleep(0) alone, but for its first.
+                lane.yields = lane.yields + 1 if callback.__class__ is self._task_step else 0
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        if self.is_mine() and asyncio._get_running_loop() is self:
+            self._check_closed()  # type: ignore[attr-defined]
+            return self.call_soon(callback, *args, context=context)
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+    def _call_soon(self, callback: Callable[..., object], args: Any, context: Context | None) -> asyncio.Handle:
+        # From other threads only: such a callback counts once it is called.
+        if context is None:
+            context = copy_context()
+        current = context.get(CURRENT)
+        if current is None:
+            return super()._call_soon(callback, args, context)  # type: ignore[misc,no-any-return]
+        handle = ForeignHandle(callback, args, self, context)
+        handle._lane = current.attempt.lane if current.__class__ is Branch else None
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def create_future(self) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = super().create_future()
+        frame = sys._getframe(1)
+        if frame.f_code is _WRAP_FUTURE:
+            current = CURRENT.get()
+            if current.__class__ is Branch and not isinstance(frame.f_locals["future"], BranchFuture):
+                # Of another executor, or run_in_executor's.
+                lane = current.attempt.lane
+                out = lane.open_outside(awaited=True)
+                future.add_done_callback(lambda _: lane.close_outside(out), context=self.outside)
+        return future
 
     def time(self) -> float:
         current = CURRENT.get()
@@ -192,23 +252,35 @@ class RunLoop(asyncio.SelectorEventLoop):
             return current.attempt.lane.add_timer(when, callback, args, context)
         return super().call_at(when, callback, *args, context=context)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
-        self._note_outside()
-        return super().run_in_executor(executor, func, *args)
-
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
-        self._note_outside()
+        self._watch(_number(fd), "read")
         return super()._add_reader(fd, callback, *args)  # type: ignore[misc]
 
     def _add_writer(self, fd: Any, callback: Any, *args: Any) -> Any:
-        self._note_outside()
+        self._watch(_number(fd), "write")
         return super()._add_writer(fd, callback, *args)  # type: ignore[misc]
 
-    @staticmethod
-    def _note_outside() -> None:
+    def _remove_reader(self, fd: Any) -> Any:
+        removed = super()._remove_reader(fd)  # type: ignore[misc]
+        self._unwatch(_number(fd), "read")
+        return removed
+
+    def _remove_writer(self, fd: Any) -> Any:
+        removed = super()._remove_writer(fd)  # type: ignore[misc]
+        self._unwatch(_number(fd), "write")
+        return removed
+
+    def _watch(self, fd: int, how: str) -> None:
+        """Workflow code waits for a file or socket: for as long as the loop watches that."""
         current = CURRENT.get()
-        if current.__class__ is Branch:
-            current.attempt.lane.waits_outside = True
+        if current.__class__ is Branch and (fd, how) not in self._watched:
+            self._watched[fd, how] = (ref(current.attempt), current.attempt.lane.open_outside(awaited=False))
+
+    def _unwatch(self, fd: int, how: str) -> None:
+        watched = self._watched.pop((fd, how), None)
+        if watched is not None and (attempt := watched[0]()) is not None:
+            # The watching callback may have given more to the loop.
+            self.call_soon(attempt.lane.close_outside, watched[1], context=self.outside)
 
     # What lanes ask for.
 
@@ -267,6 +339,8 @@ class RunLoop(asyncio.SelectorEventLoop):
         context = copy_context() if context is None else context.copy()
         context.run(CURRENT.set, branch)
         task = BranchTask(coro, branch, loop=self, name=name, context=context)
+        self._task_step = self._ready[-1]._callback.__class__  # type: ignore[attr-defined]
+        attempt.lane.yields = 0
         attempt.tasks.add(task)
         if continues:
             # The caller waits until this task has ended, so the branch has one owner at any time.
@@ -279,6 +353,36 @@ class RunLoop(asyncio.SelectorEventLoop):
             task.add_done_callback(_ended, context=self.outside)
         return task
 
+    # Generators that are left before their end.
+
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
+        current = CURRENT.get()
+        if current.__class__ is not Branch:
+            return
+        if len(self._generators) > 64 + 2 * len(self._asyncgens):  # type: ignore[attr-defined]
+            living = {id(one) for one in self._asyncgens}  # type: ignore[attr-defined]
+            self._generators = {key: kept for key, kept in self._generators.items() if key in living}
+        # Numbered here: when it is let go may depend on the collection of garbage.
+        self._generators[id(agen)] = (ref(current.attempt), current.child().path)
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        kept = self._generators.pop(id(agen), None)
+        if kept is None:
+            super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
+            return
+        self._asyncgens.discard(agen)  # type: ignore[attr-defined]
+        attempt = kept[0]()
+        if attempt is None or self.is_closed():
+            return
+        branch = Branch(attempt, kept[1])
+        context = copy_context()
+        context.run(CURRENT.set, branch)
+        self.call_soon_threadsafe(self._close_generator, agen, branch, context=context)
+
+    def _close_generator(self, agen: Any, branch: Branch) -> None:
+        self._branch_task(agen.aclose(), branch, None, None)  # type: ignore[unused-awaitable]  # attempt.tasks has it
+
     def _foresee(self, parent: Branch, frame: FrameType) -> None:
         """Create the tasks of an `as_completed` in the order of its caller's list: it itself goes through a set."""
         given = frame.f_locals.get("aws", frame.f_locals.get("fs"))
@@ -290,6 +394,10 @@ class RunLoop(asyncio.SelectorEventLoop):
         for one in given:
             if asyncio.iscoroutine(one) and id(one) not in self._foreseen:
                 self._foreseen[id(one)] = self._branch_task(one, parent.child(), None, None)
+
+
+def _number(fd: Any) -> int:
+    return fd if isinstance(fd, int) else int(fd.fileno())
 
 
 def _run_timer(timer: LaneTimer) -> None:

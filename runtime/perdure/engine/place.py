@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .lane import Delivery
+from .delivery import Delivery
 
 if TYPE_CHECKING:
     from .branch import Branch
@@ -22,10 +22,10 @@ class Place:
         started: when the step was called, in nanoseconds.
         wake: called when the outcome's turn has come.
         fingerprint: of the call.
-        alone: whether the outcome goes to its branch without a turn; None finds out when the place is taken.
+        alone: whether the outcome goes to its branch without a turn.
     """
 
-    __slots__ = ("_alone", "alone", "branch", "delivery", "fingerprint", "started", "wake")
+    __slots__ = ("alone", "branch", "delivery", "fingerprint", "started", "wake")
 
     def __init__(
         self,
@@ -33,22 +33,20 @@ class Place:
         started: int,
         wake: Callable[[], None],
         *,
+        alone: bool,
         fingerprint: str | None = None,
-        alone: bool | None = None,
     ) -> None:
         self.branch = branch
         self.started = started
         self.wake = wake
         self.fingerprint = fingerprint
-        self.alone = False
+        self.alone = alone
         self.delivery: Delivery | None = None
-        self._alone = alone
 
     def take(self, outcome: Outcome) -> None:
         """Accept an outcome: it gets its ordinal, and those that are accepted later wait for it."""
         lane = self.branch.attempt.lane
         with lane.lock:
-            self.alone = lane.lone if self._alone is None else self._alone
             outcome.ordinal, outcome.clock = lane.accept()
             outcome.fingerprint = self.fingerprint
             if not self.alone:

@@ -13,8 +13,8 @@ from ..failures import Failure
 from ..fingerprint import NOT_TAKEN, Taken, shown_call
 from ..store.checkpoints import Settled
 from .branch import Branch
+from .delivery import Delivery
 from .journal import Recorded
-from .lane import Delivery
 from .outcome import Outcome, cancelled_error, failed, raise_error, run_async_body, run_body
 from .place import Place
 from .steadfast import SteadfastFuture
@@ -60,7 +60,7 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     if place.delivery is not None:
         gate.acquire()
         attempt.check()
-    if lone:
+    if place.alone:
         lane.passed(outcome.clock)
     attempt.finished(key, outcome, started)
     if outcome.raised is not None:
@@ -72,8 +72,7 @@ def _await_recorded(branch: Branch, recorded: Recorded, *, lone: bool, inline: b
     lane = branch.attempt.lane
     if lone or inline:
         recorded.consumed = True
-        if lone:
-            lane.passed(recorded.clock)
+        lane.passed(recorded.clock)
         return
     gate = _shut_gate()
     lane.wait_recorded(Delivery(branch, recorded.ordinal, recorded.clock, gate.release))
@@ -111,8 +110,10 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     lane = attempt.lane
     key, recorded, taken = await _enter_async(step, branch, args, kwargs)
     turn = _Turn(branch)
+    # Decided here, as replay decides: what comes while the body runs is not there yet on replay.
+    lone = lane.lone
     if recorded is not None:
-        return await _replay_async(step, branch, recorded, turn)
+        return await _replay_async(step, branch, recorded, turn, lone=lone)
     await attempt.enter_async_step()
     started = time.monotonic_ns()
     attempt.started(key)
@@ -120,7 +121,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     assert task is not None
     asked = task.cancelling()
     context = StepContext(branch, key, guard_arguments(step, branch, taken, args, kwargs, inline=False))
-    place = Place(branch, started, turn.wake, fingerprint=taken.digits)
+    place = Place(branch, started, turn.wake, alone=lone, fingerprint=taken.digits)
     branch.in_step = True
     try:
         outcome = await run_async_body(step, context, args, kwargs, place if step.database else None)
@@ -168,9 +169,9 @@ async def _store_async(
             turn.cancelled, turn.message = True, again.message
 
 
-async def _replay_async(step: StepDefinition, branch: Branch, recorded: Recorded, turn: _Turn) -> object:
+async def _replay_async(step: StepDefinition, branch: Branch, recorded: Recorded, turn: _Turn, *, lone: bool) -> object:
     lane = branch.attempt.lane
-    if recorded.cancelled or not lane.lone:
+    if recorded.cancelled or not lone:
         turn.delivery = Delivery(branch, recorded.ordinal, recorded.clock, turn.wake)
         lane.wait_recorded(turn.delivery)
         await turn.come()
@@ -258,11 +259,14 @@ def _look_up(
     step: StepDefinition, branch: Branch, key: str, taken: Taken, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Recorded | None:
     try:
-        return branch.attempt.journal.take(
+        recorded = branch.attempt.journal.take(
             branch.path, key, taken.digits, lambda: shown_call(step.function, step.name, args, kwargs)
         )
     except NondeterminismError as error:
         raise branch.attempt.stop(error) from None
+    if recorded is None:
+        branch.attempt.lane.anchor()
+    return recorded
 
 
 def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> object:

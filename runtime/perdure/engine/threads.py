@@ -1,26 +1,27 @@
 """Threads whose branches are numbered: `ThreadPoolExecutor` for sync workflows, `to_thread` for async ones.
 
 A branch is numbered when it is submitted, so keys do not depend on which thread runs first. What a branch's end
-lets others do is delivered like a step's outcome: at rest, lowest branch first.
+lets others do is delivered like a step's outcome: at rest, lowest branch first. A pool's next branch begins when the
+end of an earlier one is delivered, so what is waiting, running or cancelled does not depend on the threads either.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager, nullcontext, suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from ..context import CURRENT
 from ..errors import ControlSignal, StepCallError
 from .branch import Branch
 from .foreign import end_fork
+from .naps import BranchFuture, Nap, branch_of_thread
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -29,208 +30,241 @@ __all__ = ["ThreadPoolExecutor", "to_thread"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Work = Callable[[], Callable[[], None]]
-"""Runs something, and returns what is to be called once the thread has its next work."""
-
-_IDLE = 0.06
-"""Seconds without processor time after which a thread of workflow code is taken to wait for a lock of its own."""
 
 
-def _branch() -> Branch | None:
-    current = CURRENT.get()
-    return current if isinstance(current, Branch) else None
+class _Work:
+    """A call for a thread of a pool: a branch of a run, or nobody's."""
 
+    __slots__ = ("_call", "_context", "_failure", "_result", "branch", "future", "tell")
 
-def _threads_branch() -> Branch | None:
-    """The branch whose thread this is; None outside of runs, in steps and in tasks."""
-    branch = _branch()
-    return branch if branch is not None and branch.task is None else None
+    def __init__(
+        self,
+        branch: Branch | None,
+        call: Callable[[], Any],
+        tell: Callable[[Any, BaseException | None], None],
+        future: Future[Any] | None,
+    ) -> None:
+        self.branch = branch
+        self.future = future
+        self.tell = tell
+        self._call = call
+        self._context = copy_context()
+        self._result: Any = None
+        self._failure: BaseException | None = None
 
+    def take_place(self) -> None:
+        """It will run: its future cannot be cancelled any more."""
+        if self.future is not None:
+            self.future.set_running_or_notify_cancel()
 
-@contextmanager
-def _at_rest(branch: Branch) -> Iterator[None]:
-    """While this thread, which is the branch's, waits for something."""
-    lane = branch.attempt.lane
-    lane.rest_thread(branch)
-    try:
-        yield
-    finally:
-        lane.resume_thread(branch)
-
-
-@contextmanager
-def _told(branch: Branch, wake: Callable[[], object]) -> Iterator[None]:
-    """While this thread, which is the branch's, waits for what `wake` ends: the run's cancellation may strike here."""
-    cancellation = branch.attempt.cancellation
-    if cancellation is None or branch.path:
-        yield
-        return
-    cancellation.raise_if_due()
-    try:
-        with cancellation.waiting(branch, wake):
-            yield
-    finally:
-        cancellation.raise_if_due()
-
-
-class _RestingEvent(threading.Event):
-    """The event for which `concurrent.futures.wait` and `as_completed` wait: who waits for it is at rest."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sleepers: list[Branch] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        branch = _threads_branch()
-        if branch is None or self.is_set():
-            return super().wait(timeout)
-        self._sleepers.append(branch)
+    def run(self) -> None:
+        """Call it, in this thread."""
+        branch = self.branch
         try:
-            with _told(branch, super().set), _at_rest(branch):
-                return super().wait(timeout)
-        finally:
-            with suppress(ValueError):
-                self._sleepers.remove(branch)
+            if branch is not None:
+                branch.settle_here()
+                self._context.run(CURRENT.set, branch)
+                branch.attempt.check()
+            self._result = self._context.run(self._call)
+        except BaseException as error:
+            self._failure = error
+        if branch is not None:
+            # What is called when the future is done belongs to no branch: a step called there is an error.
+            branch.thread = None
+            if branch.attempt.forked:
+                end_fork("a branch of the workflow", self._failure)
 
-    def set(self) -> None:
-        sleepers, self._sleepers = self._sleepers, []
-        for branch in sleepers:
-            branch.attempt.lane.resume_thread(branch)
-        super().set()
-
-
-class _Waiters(list[Any]):
-    """The list in which `concurrent.futures` notes who waits for a future."""
-
-    def append(self, waiter: Any) -> None:
-        if not isinstance(waiter.event, _RestingEvent):
-            waiter.event = _RestingEvent()
-        super().append(waiter)
+    def end(self) -> None:
+        """Tell what came of it. What that calls is the run's, in whatever thread it is called."""
+        self._context.run(self.tell, self._result, self._failure)
 
 
-class BranchFuture(Future[T]):
-    """A future of a branch. Its hash is its number, so that sets of futures have the same order on replay."""
+class _PlainFuture(Future[T]):
+    """A future of nobody's call, which leaves its pool when it is cancelled."""
 
-    def __init__(self, branch: Branch) -> None:
+    def __init__(self, lock: threading.RLock) -> None:
         super().__init__()
-        self._waiters = _Waiters()
-        self._branch = branch
-        self._number = branch.attempt.next_task_number()
-        self._sleepers: list[Branch] = []
+        self._lock = lock
+        self.on_cancel: Callable[[], None] | None = None
 
-    def __hash__(self) -> int:
-        return self._number
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def result(self, timeout: float | None = None) -> T:
-        return self._wait(super().result, timeout)  # type: ignore[no-any-return]
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        return self._wait(super().exception, timeout)  # type: ignore[no-any-return]
-
-    def _wait(self, get: Callable[[float | None], Any], timeout: float | None) -> Any:
-        branch = _threads_branch()
-        if branch is None:
-            return get(timeout)
-        with branch.attempt.lane.lock:
-            if self.done():
-                return get(timeout)
-            self._sleepers.append(branch)
-        try:
-            with _told(branch, self._look_up), _at_rest(branch):
-                if (cancellation := branch.attempt.cancellation) is not None:
-                    with self._condition:
-                        self._condition.wait_for(lambda: self.done() or cancellation.due(branch), timeout)
-                    timeout = 0
-                return get(timeout)
-        finally:
-            with suppress(ValueError):
-                self._sleepers.remove(branch)
-            branch.attempt.check()
-
-    def _look_up(self) -> None:
-        with self._condition:
-            self._condition.notify_all()
+    def cancel(self) -> bool:
+        with self._lock:
+            if self.cancelled():
+                return True
+            if not super().cancel():
+                return False
+            self.set_running_or_notify_cancel()
+            on_cancel, self.on_cancel = self.on_cancel, None
+        if on_cancel is not None:
+            on_cancel()
+        return True
 
     def deliver(self, result: Any, error: BaseException | None) -> None:
-        """Tell those who wait; they count as running from here on."""
-        for branch in self._sleepers:
-            self._branch.attempt.lane.running.add(branch)
+        """Its call has ended."""
+        self.on_cancel = None
         if error is not None:
             self.set_exception(error)
         else:
             self.set_result(result)
 
 
+class _Share:
+    """What one run has of a pool. A pool that many runs use has as many threads for each: they wait for none other."""
+
+    __slots__ = ("__weakref__", "active", "sleepers", "untold", "waiting")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.waiting: deque[_Work] = deque()
+        self.untold = 0
+        """Calls whose end is not delivered yet."""
+        self.sleepers: list[Nap] = []
+        """Threads that wait until all are."""
+
+    def told(self) -> None:
+        """One more was."""
+        self.untold -= 1
+        if not self.untold:
+            sleepers, self.sleepers = self.sleepers, []
+            for nap in sleepers:
+                nap.wake()
+
+
 class ThreadPoolExecutor(Executor):
     """An executor for workflow code: what is submitted runs in a thread of its own branch and may call steps.
 
     Use it as `concurrent.futures.ThreadPoolExecutor`, with `submit`, `map`, `wait` and `as_completed`. Outside a
-    workflow it is a plain pool of threads.
+    workflow it is a plain pool of threads. Times that workflow code waits at most are on the run's clock.
     """
 
     def __init__(self, max_workers: int = 8) -> None:
         if max_workers < 1:
             raise ValueError("max_workers is 1 or more")
         self._max = max_workers
-        self._active = 0
-        self._queue: deque[tuple[Work, Branch | None]] = deque()
-        self._lock = threading.Lock()
+        self._shares: WeakKeyDictionary[Attempt, _Share] = WeakKeyDictionary()
+        self._plain = _Share()
+        self._lock = threading.RLock()
+        self._ready: deque[_Work] = deque()
+        """What may run and waits for a thread."""
+        self._looking = 0
+        """Threads that have ended a call and are about to look for another."""
         self._threads: set[threading.Thread] = set()
         self._shut = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a function in a thread, as a branch of the run that submits it."""
-        with self._lock:
-            if self._shut:
-                raise RuntimeError("cannot submit to a ThreadPoolExecutor that was shut down")
-        parent = _branch()
-        if parent is None:
-            future: Future[T] = Future()
-            context = copy_context()
-            self.give(lambda: _run_plain(future, context, fn, args, kwargs), None)
+        if self._shut:
+            raise RuntimeError("cannot submit to a ThreadPoolExecutor that was shut down")
+        parent = CURRENT.get()
+        if not isinstance(parent, Branch):
+            future = _PlainFuture[T](self._lock)
+            plain = _Work(None, lambda: fn(*args, **kwargs), future.deliver, future)
+            future.on_cancel = lambda: self._drop(plain)
+            self._give(plain)
             return future
         if not parent.is_here():
             raise StepCallError("submit work of a workflow from the workflow's own task or thread")
         parent.attempt.check()
         branch = parent.child()
         owned = BranchFuture[T](branch)
-        _open(branch)
-        context = copy_context()
-        self.give(lambda: _run_branch(branch, context, lambda: fn(*args, **kwargs), owned.deliver, owned), branch)
+        work = _Work(branch, lambda: fn(*args, **kwargs), owned.deliver, owned)
+        owned.on_cancel = lambda: self._drop(work)
+        self._open(work)
         return owned
 
-    def give(self, work: Work, branch: Branch | None) -> None:
-        """Run a branch's work in a thread, at once or when one is free."""
+    def run_branch(
+        self, branch: Branch, call: Callable[[], Any], tell: Callable[[Any, BaseException | None], None]
+    ) -> None:
+        """Run a branch in a thread; `tell` is called with its result or error when its end is delivered."""
+        self._open(_Work(branch, call, tell, None))
+
+    def _open(self, work: _Work) -> None:
+        branch = work.branch
+        assert branch is not None
+        lane = branch.attempt.lane
+        with lane.lock:
+            lane.branches += 1
+            lane.threads.add(branch)
+        branch.attempt.watch_threads()
+        self._give(work)
+
+    def _share(self, work: _Work) -> _Share:
+        if work.branch is None:
+            return self._plain
+        return self._share_of(work.branch.attempt)
+
+    def _share_of(self, attempt: Attempt) -> _Share:
         with self._lock:
-            if self._active >= self._max:
-                self._queue.append((work, branch))
+            share = self._shares.get(attempt)
+            if share is None:
+                share = self._shares[attempt] = _Share()
+            return share
+
+    def _give(self, work: _Work) -> None:
+        with self._lock:
+            share = self._share(work)
+            share.untold += 1
+            if share.active >= self._max:
+                share.waiting.append(work)
                 return
-            self._active += 1
-        _begins(branch)
-        thread = threading.Thread(target=self._work, args=(work,), name="perdure-branch", daemon=True)
+            share.active += 1
+            work.take_place()
+        self._begin(work)
+
+    def _begin(self, work: _Work) -> None:
+        """Let a thread run what has a place now. It counts as running from here on, so that nobody sees a rest."""
+        if work.branch is not None:
+            work.branch.attempt.lane.resume_thread(work.branch)
         with self._lock:
+            self._ready.append(work)
+            if self._looking >= len(self._ready):
+                return
+            thread = threading.Thread(target=self._run, name="perdure-branch", daemon=True)
             self._threads.add(thread)
         # The thread's context is empty; `foreign` marks threads that workflow code starts, and this one is ours.
         Context().run(thread.start)
 
-    def _work(self, work: Work) -> None:
+    def _run(self) -> None:
+        looked = 0
         while True:
-            ended = work()
             with self._lock:
-                following = self._queue.popleft() if self._queue else None
-                if following is None:
-                    self._active -= 1
+                self._looking -= looked
+                if not self._ready:
                     self._threads.discard(threading.current_thread())
-            # The next branch begins before this one's end is told, so that the run does not seem at rest between them.
-            if following is not None:
-                _begins(following[1])
-            ended()
+                    return
+                work = self._ready.popleft()
+            work.run()
+            with self._lock:
+                self._looking += 1
+            looked = 1
+            if work.branch is None:
+                self._ended(work)
+            else:
+                work.branch.attempt.lane.complete(work.branch, partial(self._ended, work))
+            del work
+
+    def _ended(self, work: _Work) -> None:
+        """The end of a call is delivered."""
+        with self._lock:
+            share = self._share(work)
+            following = share.waiting.popleft() if share.waiting else None
             if following is None:
-                return
-            work = following[0]
+                share.active -= 1
+            else:
+                following.take_place()
+        if following is not None:
+            self._begin(following)
+        _closed(work)
+        work.end()
+        share.told()
+
+    def _drop(self, work: _Work) -> None:
+        """What waited for a place was cancelled."""
+        with self._lock:
+            share = self._share(work)
+            share.waiting.remove(work)
+        _closed(work)
+        share.told()
 
     def shutdown(
         self,
@@ -238,74 +272,58 @@ class ThreadPoolExecutor(Executor):
         *,
         cancel_futures: bool = False,
     ) -> None:
-        """Take no more work; wait for what was submitted."""
-        with self._lock:
-            self._shut = True
-            if cancel_futures:
-                self._queue.clear()
-            threads = list(self._threads)
+        """Take no more work; wait for what was submitted.
+
+        Raises:
+            StepCallError: a task asks to wait for what is not at its end: nothing could go on meanwhile.
+        """
+        self._shut = True
+        current = CURRENT.get()
+        share = self._share_of(current.attempt) if isinstance(current, Branch) else self._plain
+        if cancel_futures:
+            for work in list(share.waiting):
+                if work.future is not None:
+                    work.future.cancel()
         if not wait:
             return
-        branch = _threads_branch()
-        with nullcontext() if branch is None else _at_rest(branch):
+        if threading.current_thread() in self._threads:
+            raise RuntimeError("a branch cannot wait for the end of the pool that it runs in")
+        branch = branch_of_thread()
+        if branch is not None:
+            _wait_until_told(share, branch)
+        elif isinstance(current, Branch) and share.untold:
+            raise StepCallError(
+                f"a ThreadPoolExecutor with {share.untold} unfinished calls was shut down in a task, which would"
+                " hold up the event loop that they need: await their futures before, or use perdure.to_thread"
+            )
+        self._join()
+
+    def _join(self) -> None:
+        """Wait for the threads themselves, where they are all at their end or nobody's."""
+        if any(share.untold for share in list(self._shares.values())):
+            return
+        while threads := list(self._threads):
             for thread in threads:
                 thread.join()
 
 
-def _begins(branch: Branch | None) -> None:
-    if branch is not None:
-        branch.attempt.lane.resume_thread(branch)
+def _closed(work: _Work) -> None:
+    if work.branch is not None:
+        lane = work.branch.attempt.lane
+        with lane.lock:
+            lane.branches -= 1
+            lane.threads.discard(work.branch)
 
 
-def _open(branch: Branch) -> None:
+def _wait_until_told(share: _Share, branch: Branch) -> None:
     attempt = branch.attempt
+    nap = Nap(branch)
     with attempt.lane.lock:
-        attempt.lane.branches += 1
-    attempt.watch_threads()
-
-
-def _run_plain(
-    future: Future[Any], context: Context, fn: Callable[..., Any], args: Any, kwargs: Any
-) -> Callable[[], None]:
-    if future.set_running_or_notify_cancel():
-        try:
-            result = context.run(fn, *args, **kwargs)
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-    return lambda: None
-
-
-def _run_branch(
-    branch: Branch,
-    context: Context,
-    call: Callable[[], Any],
-    deliver: Callable[[Any, BaseException | None], None],
-    future: Future[Any] | None,
-) -> Callable[[], None]:
-    """Run a branch in this thread. What this returns tells of its end, in its turn."""
-    attempt = branch.attempt
-    lane = attempt.lane
-    result: Any = None
-    failure: BaseException | None = None
-    branch.settle_here()
-    context.run(CURRENT.set, branch)
-    if future is None or future.set_running_or_notify_cancel():
-        try:
-            attempt.check()
-            result = context.run(call)
-        except BaseException as error:
-            failure = error
-        if attempt.forked:
-            end_fork("a branch of the workflow", failure)
-
-    def ended() -> None:
-        lane.branches -= 1
-        if future is None or not future.cancelled():
-            deliver(result, failure)
-
-    return lambda: lane.complete(branch, ended)
+        if not share.untold:
+            return
+        share.sleepers.append(nap)
+    nap.rest(None)
+    attempt.check()
 
 
 async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -320,7 +338,7 @@ async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def deliver(result: Any, error: BaseException | None) -> None:
+    def tell(result: Any, error: BaseException | None) -> None:
         if future.done():
             return
         if isinstance(error, StopIteration):
@@ -332,54 +350,5 @@ async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
         else:
             future.set_result(result)
 
-    branch = current.child()
-    _open(branch)
-    context = copy_context()
-    attempt.threads().give(
-        lambda: _run_branch(branch, context, lambda: function(*args, **kwargs), deliver, None), branch
-    )
+    attempt.threads().run_branch(current.child(), lambda: function(*args, **kwargs), tell)
     return await future
-
-
-class ThreadWatch:
-    """Notices threads of workflow code that are blocked by something Perdure does not know, and lets the run go on.
-
-    Without it a thread that waits for another's lock would keep the run from coming to rest for ever.
-    """
-
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._last: dict[Branch, tuple[float, float]] = {}
-        thread = threading.Thread(target=self._watch, name="perdure-thread-watch", daemon=True)
-        Context().run(thread.start)
-
-    def _watch(self) -> None:
-        lane = self._attempt.lane
-        while not self._attempt.over.wait(0.02):
-            with lane.lock:
-                waiting = lane.running and not lane.busy and lane.deliverable()
-                running = {b: b.thread for b in lane.running if b.thread is not None} if waiting else {}
-                if not running or len(running) < len(lane.running):
-                    self._last.clear()
-                    continue
-                blocked = all(  # each is looked at, whatever the first says
-                    [self._blocked(branch, thread) for branch, thread in running.items()]  # noqa: C419
-                )
-            if blocked:
-                self._last.clear()
-                if (loop := self._attempt.loop) is not None:
-                    loop.call_in_loop(partial(lane.pump, force=True))
-                else:
-                    lane.pump(force=True)
-
-    def _blocked(self, branch: Branch, thread: int) -> bool:
-        try:
-            used = time.clock_gettime(time.pthread_getcpuclockid(thread))
-        except (OSError, AttributeError):
-            return False
-        now = time.monotonic()
-        before = self._last.get(branch)
-        if before is None or before[0] != used:
-            self._last[branch] = (used, now)
-            return False
-        return now - before[1] > _IDLE

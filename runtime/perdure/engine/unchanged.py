@@ -73,4 +73,4 @@ def guard_arguments(
         return None
     lane = branch.attempt.lane
     others_rest = lane.branches == 1 or (inline and not branch.attempt.has_threads)
-    return ArgumentGuard(step, taken, args, kwargs) if others_rest and not lane.waits_outside else None
+    return ArgumentGuard(step, taken, args, kwargs) if others_rest and not lane.outside else None

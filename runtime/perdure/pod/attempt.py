@@ -354,6 +354,9 @@ class _Progress(Observer):
     def replayed(self, key: str, outcome: str, attempt: int) -> None:
         self._events.replayed(key, outcome, attempt)
 
+    def waits(self, where: str) -> None:  # noqa: ARG002  the attempt says it as its current step
+        self._show()
+
     def _show(self) -> None:
         if (attempt := self.attempt) is not None:
             self._channel.progress(attempt.steps_done, attempt.current_step)

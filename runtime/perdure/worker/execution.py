@@ -77,6 +77,8 @@ class _Eye(Observer):
 
     def replayed(self, key: str, outcome: str, attempt: int) -> None: ...
 
+    def waits(self, where: str) -> None: ...
+
 
 class _Committers:
     """The connections on which the runs of one database system checkpoint."""

@@ -1,0 +1,211 @@
+"""How a branch's thread waits: it is at rest meanwhile, and what ends the wait comes in the run's order.
+
+A wait that has a time is on the run's clock, so after a crash it ends as it ended before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..context import CURRENT
+from .branch import Branch
+
+if TYPE_CHECKING:
+    from .timers import Alarm
+
+__all__ = ["BranchFuture", "Nap", "RunTime", "branch_of_thread"]
+
+T = TypeVar("T")
+
+
+def branch_of_thread() -> Branch | None:
+    """The branch whose thread this is; None outside of runs, in steps and in tasks."""
+    current = CURRENT.get()
+    return current if isinstance(current, Branch) and current.task is None and current.is_here() else None
+
+
+class Nap:
+    """One wait of a branch's thread. Who wakes it counts it as running from then on."""
+
+    __slots__ = ("_alarm", "_branch", "_gate", "_over")
+
+    def __init__(self, branch: Branch) -> None:
+        self._branch = branch
+        self._gate = Lock()
+        self._gate.acquire()
+        self._over = False
+        self._alarm: Alarm | None = None
+
+    def rest(self, seconds: float | None) -> None:
+        """Wait until it is woken, or for so many seconds of the run's clock.
+
+        Raises:
+            RunCancelled: the run's cancellation strikes here.
+        """
+        cancellation = self._branch.attempt.cancellation
+        if cancellation is None or self._branch.path:
+            self._rest(seconds)
+            return
+        cancellation.raise_if_due()
+        with cancellation.waiting(self._branch, self.wake):
+            self._rest(seconds)
+        cancellation.raise_if_due()
+
+    def _rest(self, seconds: float | None) -> None:
+        lane = self._branch.attempt.lane
+        with lane.lock:
+            if not self._over:
+                if lane.closed:
+                    self._over = True
+                    return
+                lane.naps.add(self)
+                if seconds is not None:
+                    self._alarm = lane.add_alarm(seconds, self._branch, self.wake)
+                lane.running.discard(self._branch)
+        lane.pump_soon()
+        alarm = self._alarm
+        while not self._gate.acquire(timeout=-1 if alarm is None else lane.alarm_in(alarm)):
+            lane.pump()
+
+    def wake(self) -> None:
+        """End the wait, from any thread."""
+        lane = self._branch.attempt.lane
+        with lane.lock:
+            if self._over:
+                return
+            self._over = True
+            lane.naps.discard(self)
+            if self._alarm is not None:
+                self._alarm.cancel()
+            lane.running.add(self._branch)
+        self._gate.release()
+
+
+class _NapEvent(threading.Event):
+    """The event for which `concurrent.futures.wait` and `as_completed` wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sleepers: list[Nap] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        branch = branch_of_thread()
+        if branch is None:
+            return super().wait(timeout)
+        if not self.is_set():
+            nap = Nap(branch)
+            self._sleepers.append(nap)
+            # Who sets it sets it first, and looks for sleepers then.
+            try:
+                if not self.is_set():
+                    nap.rest(timeout)
+            finally:
+                with suppress(ValueError):
+                    self._sleepers.remove(nap)
+                branch.attempt.check()
+        return self.is_set()
+
+    def set(self) -> None:
+        super().set()
+        for nap in list(self._sleepers):
+            nap.wake()
+
+
+class _Waiters(list[Any]):
+    """The list in which `concurrent.futures` notes who waits for a future."""
+
+    def append(self, waiter: Any) -> None:
+        if not isinstance(waiter.event, _NapEvent):
+            waiter.event = _NapEvent()
+        super().append(waiter)
+
+
+class BranchFuture(Future[T]):
+    """A future of a branch. Its hash is its number, so that sets of futures have the same order on replay."""
+
+    def __init__(self, branch: Branch) -> None:
+        super().__init__()
+        self._waiters = _Waiters()
+        self._branch = branch
+        self._number = branch.attempt.next_task_number()
+        self._sleepers: list[Nap] = []
+        self.on_cancel: Callable[[], None] | None = None
+        """Called when it is cancelled, before its turn came."""
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def result(self, timeout: float | None = None) -> T:
+        return super().result(self._wait(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        return super().exception(self._wait(timeout))
+
+    def _wait(self, timeout: float | None) -> float | None:
+        """Wait in the run's order; how long there is still to wait then."""
+        branch = branch_of_thread()
+        if branch is None or branch.attempt is not self._branch.attempt:
+            return timeout
+        lane = branch.attempt.lane
+        nap = Nap(branch)
+        with lane.lock:
+            if self.done():
+                return 0
+            self._sleepers.append(nap)
+        try:
+            nap.rest(timeout)
+        finally:
+            with lane.lock, suppress(ValueError):
+                self._sleepers.remove(nap)
+            branch.attempt.check()
+        return 0
+
+    def cancel(self) -> bool:
+        with self._branch.attempt.lane.lock:
+            if self.cancelled():
+                return True
+            if not super().cancel():
+                return False
+            self.set_running_or_notify_cancel()
+            on_cancel, self.on_cancel = self.on_cancel, None
+            if on_cancel is not None:
+                on_cancel()
+            self._wake()
+        return True
+
+    def deliver(self, result: Any, error: BaseException | None) -> None:
+        """Tell those who wait; they count as running from here on."""
+        self.on_cancel = None
+        if error is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(result)
+        self._wake()
+
+    def _wake(self) -> None:
+        for nap in list(self._sleepers):
+            nap.wake()
+
+
+class RunTime:
+    """The module `time` as `concurrent.futures` is to see it: in a branch's thread it is the run's clock that counts.
+
+    `as_completed` and `map` compute with it how long they may still wait.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        branch = branch_of_thread()
+        return time.monotonic() if branch is None else branch.attempt.lane.now

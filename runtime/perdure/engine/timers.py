@@ -1,0 +1,120 @@
+"""The timers of workflow code: those of its tasks, and the waits of its threads that end at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .loop import RunLoop
+
+__all__ = ["Alarm", "LaneTimer", "Timers"]
+
+_TURN = 50e-6
+"""Seconds that a timer takes which is due already when it is set.
+
+A turn of a loop takes about as long. Without it, code that polls by such timers would stop the run's clock for good,
+and what it polls for would never come.
+"""
+
+
+class LaneTimer(asyncio.TimerHandle):
+    """A timer of a task, due by the run's clock."""
+
+    __slots__ = ("number",)
+    _when: float
+    number: int
+    order: tuple[int, ...] = ()
+
+    def __lt__(self, other: Any) -> bool:
+        return (self._when, self.order, self.number) < (other._when, other.order, other.number)
+
+
+class Alarm:
+    """The time at which a thread's wait ends. Threads that wait alike are woken in the order of their branches."""
+
+    __slots__ = ("_cancelled", "_when", "number", "order", "ring")
+
+    def __init__(self, when: float, order: tuple[int, ...], ring: Callable[[], None]) -> None:
+        self._when = when
+        self._cancelled = False
+        self.order = order
+        self.number = 0
+        self.ring = ring
+
+    def when(self) -> float:
+        """Seconds on the run's clock."""
+        return self._when
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._cancelled = True
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._cancelled
+
+    __lt__ = LaneTimer.__lt__
+
+
+class Timers:
+    """The timers of a run, earliest first."""
+
+    __slots__ = ("_heap", "_number", "fresh")
+
+    def __init__(self) -> None:
+        self._heap: list[LaneTimer | Alarm] = []
+        self._number = 0
+        self.fresh = math.inf
+        """The earliest due time of those that were set since the run was last at rest."""
+
+    def add(
+        self,
+        when: float,
+        now: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: RunLoop,
+        context: Context | None,
+    ) -> LaneTimer:
+        """Set a timer of a task."""
+        timer = LaneTimer(_due(when, now), callback, args, loop, context)
+        self._push(timer)
+        return timer
+
+    def add_alarm(self, seconds: float, now: float, order: tuple[int, ...], ring: Callable[[], None]) -> Alarm:
+        """Set a thread's alarm; `ring` is called when it is due."""
+        alarm = Alarm(_due(now + seconds, now), order, ring)
+        self._push(alarm)
+        return alarm
+
+    def _push(self, timer: LaneTimer | Alarm) -> None:
+        timer.number = self._number
+        self._number += 1
+        if len(self._heap) > 64 and self._number % 64 == 0:
+            self._heap = [t for t in self._heap if not t.cancelled()]
+            heapq.heapify(self._heap)
+        heapq.heappush(self._heap, timer)
+        self.fresh = min(self.fresh, timer._when)
+
+    def __bool__(self) -> bool:
+        heap = self._heap
+        while heap and heap[0]._cancelled:
+            heapq.heappop(heap)
+        return bool(heap)
+
+    def next_due(self) -> float:
+        """When the earliest is due; never, if there is none."""
+        return self._heap[0]._when if self else math.inf
+
+    def pop(self) -> LaneTimer | Alarm:
+        """Take the earliest."""
+        return heapq.heappop(self._heap)
+
+
+def _due(when: float, now: float) -> float:
+    return when if when > now else now + _TURN
