@@ -1,15 +1,22 @@
-"""The order in which a cancelled scope of anyio reaches its tasks: that in which they were created.
+"""What anyio does in a run: a cancelled scope reaches its tasks in the order in which they were created.
 
 anyio keeps the scopes within a scope in a set, where their order is that of their addresses: another one in each
 process. Workflow code that a cancellation reaches calls steps, so it must be reached in the same order on replay.
+
+Its calls in threads count as outside, as those of asyncio do.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import wraps
+from importlib import import_module
 from typing import Any
+
+from ..context import CURRENT
+from .branch import Branch
 
 __all__ = ["keep_order"]
 
@@ -19,6 +26,10 @@ _kept: list[type] = []
 
 def keep_order() -> None:
     """From now on scopes are reached in order, if the process uses anyio, in a version that is built as we know it."""
+    if _BACKEND not in sys.modules:
+        # anyio loads it at its first use, which may be in the middle of a task that is known already.
+        with suppress(ImportError):
+            import_module(_BACKEND)
     module = sys.modules.get(_BACKEND)
     scope = getattr(module, "CancelScope", None)
     if scope is None or scope in _kept:
@@ -26,6 +37,9 @@ def keep_order() -> None:
     _kept.append(scope)
     if hasattr(scope, "_deliver_cancellation"):
         scope._deliver_cancellation = _in_order(scope._deliver_cancellation)
+    backend: Any = getattr(module, "AsyncIOBackend", None)
+    if hasattr(backend, "run_sync_in_worker_thread"):
+        backend.run_sync_in_worker_thread = staticmethod(_counted(backend.run_sync_in_worker_thread))
 
 
 def _in_order(original: Callable[..., bool]) -> Callable[..., bool]:
@@ -41,6 +55,22 @@ def _in_order(original: Callable[..., bool]) -> Callable[..., bool]:
             scope._child_scopes = children
 
     return deliver
+
+
+def _counted(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(original)
+    async def run_sync_in_worker_thread(*args: Any, **kwargs: Any) -> Any:
+        current = CURRENT.get()
+        if not isinstance(current, Branch):
+            return await original(*args, **kwargs)
+        lane = current.attempt.lane
+        out = lane.open_outside(awaited=True)
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            lane.close_outside(out)
+
+    return run_sync_in_worker_thread
 
 
 def _number(scope: Any) -> Any:

@@ -188,6 +188,17 @@ async def outside_in_time() -> str:
 
 
 @perdure.workflow
+async def anyios_thread_in_time() -> str:
+    with anyio.move_on_after(0.4):
+        value = await anyio.to_thread.run_sync(pure, 1)
+        await asyncio.sleep(0.3)
+        value = await add(value)
+        await asyncio.sleep(0.3)
+        return "nobody stopped it"
+    return f"late {await add(value)}"
+
+
+@perdure.workflow
 async def outside_late() -> str:
     try:
         async with asyncio.timeout(0.02):
@@ -207,6 +218,7 @@ async def outside_wins() -> str:
 
 RACES: dict[Callable[..., Any], str] = {
     outside_in_time: "in time 3",
+    anyios_thread_in_time: "late 4",
     outside_late: "late 6",
     outside_wins: "True False 2 2",
 }

@@ -9,8 +9,10 @@ import logging
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import perdure
 from perdure import step, step_context, workflow
 
 FOLDER = Path(os.environ.get("FLOWS_FOLDER", "."))
@@ -201,3 +203,67 @@ def setting() -> str:
 @workflow
 def looking() -> str:
     return look_at_something()
+
+
+@workflow
+def pooled(gate: str) -> int:
+    with perdure.ThreadPoolExecutor(2) as pool:
+        ticks = list(pool.map(tick, range(4)))
+    pass_gate(gate)
+    return tick(sum(ticks))
+
+
+@workflow
+def too_late(gate: str) -> str:
+    with perdure.ThreadPoolExecutor(1) as pool:
+        future = pool.submit(slow_tick, 1, 0.5)
+        try:
+            future.result(timeout=0.1)
+            word = "in time"
+        except TimeoutError:
+            word = f"late {tick(2)}"
+    pass_gate(gate)
+    return f"{word} {future.result()}"
+
+
+@step
+def slow_tick(number: int, pause: float) -> int:
+    time.sleep(pause)
+    note("tick")
+    return number
+
+
+@workflow
+async def leaves_a_generator(gate: str) -> int:
+    closed: list[int] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            for number in range(5):
+                yield await async_tick(number)
+        finally:
+            closed.append(await async_tick(100))
+
+    total = 0
+    async for number in numbers():
+        total += number
+        if number == 2:
+            break
+    total += await async_tick(10, 0.5)
+    await async_pass_gate(gate)
+    return total + sum(closed)
+
+
+@workflow
+async def computes_in_threads(gate: str) -> int:
+    async def one(number: int) -> int:
+        return await async_tick(await asyncio.to_thread(_pure, number))
+
+    total = sum(await asyncio.gather(*(one(number) for number in range(3))))
+    await async_pass_gate(gate)
+    return total
+
+
+def _pure(number: int) -> int:
+    time.sleep(0.2)
+    return number
