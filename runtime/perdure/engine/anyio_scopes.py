@@ -17,6 +17,7 @@ from typing import Any
 
 from ..context import CURRENT
 from .branch import Branch
+from .outside import hand_out
 
 __all__ = ["keep_order"]
 
@@ -63,12 +64,11 @@ def _counted(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
         current = CURRENT.get()
         if not isinstance(current, Branch):
             return await original(*args, **kwargs)
-        lane = current.attempt.lane
-        out = lane.open_outside(awaited=True)
+        back = hand_out(current.attempt.lane, awaited=True)
         try:
             return await original(*args, **kwargs)
         finally:
-            lane.close_outside(out)
+            back()
 
     return run_sync_in_worker_thread
 

@@ -27,6 +27,7 @@ from weakref import WeakSet
 from ..context import CURRENT
 from .branch import Branch
 from .naps import RunTime
+from .outside import hand_out_to_thread
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -163,9 +164,7 @@ def _submitted(
 
 def _count(branch: Branch) -> Callable[[], None]:
     """Something that workflow code started is outside until what this returns is called."""
-    lane = branch.attempt.lane
-    out = lane.open_outside(awaited=False)
-    return lambda: lane.close_outside_soon(out)
+    return hand_out_to_thread(branch.attempt.lane)
 
 
 def _do_nothing() -> None:

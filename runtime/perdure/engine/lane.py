@@ -5,8 +5,7 @@ the order of their ordinals, the next one only when the run has come to rest (no
 it runs workflow code); live ones only after every recorded one. The clock stands still between events: it moves to
 an outcome's reading when that is delivered, and to a timer's due time when that fires. A timer fires before an
 outcome exactly if it is due by the outcome's reading, so timeouts and sleeps of workflow code choose on replay as
-they chose before, and replay does not wait for them. What workflow code has given to the outside gets on replay the
-time that it had.
+they chose before, and replay does not wait for them. What is outside gets on replay the time that it had.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from .delivery import Delivery
 from .journal import Journal, Recorded
 from .outside import Outside
+from .polling import Polling
 from .timers import Alarm, LaneTimer, Timers
 
 if TYPE_CHECKING:
@@ -33,12 +33,6 @@ if TYPE_CHECKING:
     from .naps import Nap
 
 __all__ = ["Lane"]
-
-_ROUNDS = 10_000
-"""Rounds of the loop in which tasks did nothing but `sleep(0)`, after which they are taken to poll for an outcome."""
-
-_TURNS = 1_000_000
-"""Callbacks of a run without a rest, after which it is taken to poll in some other way."""
 
 
 class Lane:
@@ -52,7 +46,6 @@ class Lane:
         "_last_clock",
         "_live",
         "_looking",
-        "_loop",
         "_ordinal",
         "_origin",
         "_pumping",
@@ -60,7 +53,6 @@ class Lane:
         "_replayed",
         "_stuck",
         "_timers",
-        "_turns",
         "abandoned",
         "branches",
         "busy",
@@ -69,12 +61,13 @@ class Lane:
         "journal",
         "keeps_order",
         "lock",
+        "loop",
         "naps",
         "now",
         "outside",
+        "polling",
         "running",
         "threads",
-        "yields",
     )
 
     def __init__(
@@ -98,15 +91,14 @@ class Lane:
         """Waits of such threads."""
         self.branches = 1
         self.outside = Outside()
-        self.yields = 0
-        """Times that a task of the run yielded by `sleep(0)`, with nothing else given to the loop in between."""
+        self.polling = Polling()
         self.keeps_order = False
         """Whether outcomes have an order to keep though one branch is all there is: a cancellation is on its way."""
         self.cancellation: Cancellation | None = None
         self.closed = False
         self.abandoned = False
         """Whether callbacks of the run's tasks are dropped: the attempt has ended, and they would go on for ever."""
-        self._loop = loop
+        self.loop = loop
         self._stuck = stuck
         self._clock = clock
         self._origin = clock() // 1000 - journal.last_clock
@@ -117,11 +109,10 @@ class Lane:
         self._completions: list[tuple[tuple[int, ...], Callable[[], None]]] = []
         self._timers = Timers()
         self._armed: asyncio.TimerHandle | None = None
-        self._turns = 0
         self._anchored = not journal.size
         self._pumping = False
         self._looking: dict[object, int] = {}
-        """Callbacks that only look, each with what `_ran` was when it last did."""
+        """Callbacks that only look, each with what `_ran` was then."""
         self._ran = 0
 
     @property
@@ -145,6 +136,10 @@ class Lane:
             clock = self._last_clock = max(self.elapsed(), self._last_clock + 1, int(self.now * 1e6) + 1)
             return self._ordinal, clock
 
+    def process_time(self) -> int:
+        """Nanoseconds of the process's clock."""
+        return self._clock()
+
     def elapsed(self) -> int:
         """Microseconds that the run's clock would show if something happened now."""
         return self._clock() // 1000 - self._origin
@@ -162,7 +157,7 @@ class Lane:
         """An outcome went to its branch without a delivery."""
         with self.lock:
             self.now = max(self.now, clock / 1e6)
-            self.yields = 0
+            self.polling.yields = 0
 
     def wait_recorded(self, delivery: Delivery) -> None:
         """A branch waits for a recorded outcome."""
@@ -223,27 +218,6 @@ class Lane:
                 one.wake()
             self.pump()
 
-    # What workflow code gives to the outside.
-
-    def open_outside(self, *, awaited: bool) -> int:
-        """Something was handed out. `awaited`: a task waits for just that, so replay gives it its time."""
-        with self.lock:
-            return self.outside.open((self.now, self._clock()) if awaited else None)
-
-    def close_outside(self, number: int) -> None:
-        """It is back, and whoever waits for it is on the way."""
-        with self.lock:
-            self.outside.close(number)
-        self.pump_soon()
-
-    def close_outside_soon(self, number: int) -> None:
-        """The same from wherever it ended, before what it gave to the loop was called."""
-        if self._loop is None:
-            self.close_outside(number)
-        else:
-            # One call later than what was given to the loop before, and one more than what the former gives to it.
-            self._loop.call_in_loop(self._loop.call_in_loop, self.close_outside, number)
-
     # Tasks: called in the loop's thread only.
 
     def leave(self) -> None:
@@ -251,13 +225,10 @@ class Lane:
         self.busy -= 1
         self._ran += 1
         if not self.busy:
-            self._turns = self.yields = 0
+            self.polling.rested()
             self.pump()
-            return
-        self._turns += 1
-        if self.yields > _ROUNDS * self.busy or self._turns > _TURNS:
+        elif self.polling.turned(self.busy):
             # This is no rest, and so never the time for a verdict.
-            self._turns = self.yields = 0
             self.pump(force=True)
 
     def looks(self, callback: object) -> None:
@@ -280,9 +251,9 @@ class Lane:
         self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> LaneTimer:
         """A timer of workflow code, due at `when` on the run's clock."""
-        assert self._loop is not None
+        assert self.loop is not None
         with self.lock:
-            return self._timers.add(when, self.now, callback, args, self._loop, context)
+            return self._timers.add(when, self.now, callback, args, self.loop, context)
 
     def add_alarm(self, seconds: float, branch: Branch, ring: Callable[[], None]) -> Alarm:
         """An end for a thread's wait, so many seconds from now on the run's clock."""
@@ -291,7 +262,7 @@ class Lane:
 
     def alarm_in(self, alarm: Alarm) -> float:
         """Seconds after which the thread that waits is to pump, where no loop does that; -1 if one does."""
-        if self._loop is not None:
+        if self.loop is not None:
             return -1
         left = alarm.when() - self.elapsed() / 1e6
         # What is due while others run is seen by who comes to rest last; but the clock may be set back then.
@@ -305,10 +276,10 @@ class Lane:
 
     def call(self, what: Callable[[], object]) -> None:
         """Call something where the run's tasks are: in the loop's thread, where there is a loop."""
-        if self._loop is None or self._loop.is_mine():
+        if self.loop is None or self.loop.is_mine():
             what()
         else:
-            self._loop.call_in_loop(what)
+            self.loop.call_in_loop(what)
 
     def pump(self, *, force: bool = False) -> None:
         """Deliver the next event while the run is at rest. `force` takes it for resting."""
@@ -331,11 +302,9 @@ class Lane:
 
     def deliverable(self) -> bool:
         """Whether something waits for nothing but the run's coming to rest."""
-        if self._completions:
-            return True
-        if (head := self.journal.head()) is not None:
-            return head.ordinal in self._replayed
-        return bool(self._live and self._live[0].ready)
+        if self._completions or (head := self.journal.head()) is None:
+            return bool(self._completions or (self._live and self._live[0].ready))
+        return head.ordinal in self._replayed
 
     def _next(self) -> bool:
         if self._completions:
@@ -389,7 +358,7 @@ class Lane:
     def _held(self, until: float, *, called: bool) -> bool:
         """Whether the next event of the past is to wait for what is outside; it will be looked at again then."""
         due = min(self._timers.next_due(), until if called else inf)
-        if not self.outside or self._loop is None or due > until:
+        if not self.outside or self.loop is None or due > until:
             return False
         held = self.outside.hold(due, self._clock())
         if held > 0:
@@ -416,22 +385,16 @@ class Lane:
         if isinstance(timer, Alarm):
             timer.ring()
         else:
-            assert self._loop is not None
-            self._loop.run_timer(timer, self)
+            assert self.loop is not None
+            self.loop.run_timer(timer, self)
         return True
 
     def _arm(self, real: float) -> None:
-        if self._timers and self._loop is not None:
-            # The clock reads whole microseconds: a shorter wait would find it unchanged.
-            self._pump_later(max(self._timers.next_due() - real, 2e-6))
+        if self._timers and self.loop is not None:
+            self._pump_later(max(self._timers.next_due() - real, 2e-6))  # for less the clock would read the same
 
     def _pump_later(self, delay: float) -> None:
-        assert self._loop is not None
+        assert self.loop is not None
         if self._armed is not None:
             self._armed.cancel()
-        self._armed = self._loop.real_later(delay, self.pump)
-
-    def behind(self) -> float:
-        """Seconds of the run's clock up to the next recorded outcome, for replay; 0 in a live run."""
-        head = self.journal.head()
-        return 0.0 if head is None else max(0.0, head.clock / 1e6 - self.now)
+        self._armed = self.loop.real_later(delay, self.pump)

@@ -21,9 +21,11 @@ from ..context import CURRENT
 from ..errors import StepCallError
 from .branch import Branch
 from .ctrl_c import interrupts
-from .foreign import end_fork
+from .handles import ForeignHandle, LookHandle, RunHandle
 from .lane import Lane
 from .naps import BranchFuture
+from .outside import hand_out
+from .task_origin import origin_of_task
 from .timers import LaneTimer
 
 if TYPE_CHECKING:
@@ -32,77 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["BranchTask", "RunLoop"]
 
 _WRAP_FUTURE = asyncio.wrap_future.__code__
-_WAIT_FOR_MAKES_TASKS = sys.version_info < (3, 12)
-"""Before 3.12, `asyncio.wait_for` ran its coroutine in a task of its own; from 3.12 on in its caller's."""
-
-
-class RunHandle(asyncio.Handle):
-    """A callback of a run's tasks; `lane` is None in the body of a step."""
-
-    __slots__ = ("_lane",)
-    _lane: Lane | None
-
-    def _run(self) -> None:
-        loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
-        lane, self._lane = self._lane, None
-        raised: BaseException | None = None
-        if lane is not None and lane.abandoned:
-            return
-        loop.runs = self
-        try:
-            super()._run()
-        except (SystemExit, KeyboardInterrupt) as error:
-            # The task that raised it carries it; another run's tasks in this loop are not to end with it.
-            raised = error
-        finally:
-            loop.runs = None
-        if loop.forked:
-            end_fork("a task of the workflow", raised)
-        if lane is not None:
-            self._leave(lane)
-
-    def cancel(self) -> None:
-        super().cancel()
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
-            loop.call_soon(self._leave, lane, context=loop.outside)
-
-    def _leave(self, lane: Lane) -> None:
-        lane.leave()
-
-    def asks_again_for(self, callback: Callable[..., object]) -> bool:
-        """Whether `callback`, given to the loop by this callback, is this one once more. A task's own steps are not."""
-        own = self._callback  # type: ignore[attr-defined]
-        return own == callback and not isinstance(getattr(own, "__self__", None), asyncio.Task)
-
-
-class LookHandle(RunHandle):
-    """A callback that gives itself to the loop again and again, to look whether there is something to do.
-
-    A cancelled scope of anyio does so, to cancel what its tasks wait for next. It does not keep the run from coming to
-    rest, once it has seen all that the run did.
-    """
-
-    __slots__ = ()
-
-    def _leave(self, lane: Lane) -> None:
-        lane.looked(self)
-
-
-class ForeignHandle(RunHandle):
-    """A callback that another thread gave to the loop in the name of a run."""
-
-    __slots__ = ()
-
-    def _run(self) -> None:
-        if self._lane is not None:
-            self._lane.busy += 1
-        super()._run()
-
-    def cancel(self) -> None:
-        self._lane = None
-        super().cancel()
 
 
 class BranchTask(asyncio.Task[Any]):
@@ -139,7 +70,7 @@ class RunLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
         self._thread = get_ident()
         self._foreseen: dict[int, BranchTask] = {}
-        self._watched: dict[tuple[int, str], tuple[ref[Attempt], int]] = {}
+        self._watched: dict[tuple[int, str], Callable[[], None]] = {}
         self._generators: dict[int, tuple[ref[Attempt], str]] = {}
         self._task_step: type | None = None
         """What tasks give to the loop to be gone on with, as asyncio's C code has no name for it."""
@@ -198,7 +129,8 @@ class RunLoop(asyncio.SelectorEventLoop):
                 handle._lane = lane = current.attempt.lane
                 lane.busy += 1
                 # A task gives its next step to the loop by itself in sleep(0) alone, but for its first.
-                lane.yields = lane.yields + 1 if callback.__class__ is self._task_step else 0
+                polling = lane.polling
+                polling.yields = polling.yields + 1 if callback.__class__ is self._task_step else 0
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
@@ -229,9 +161,8 @@ class RunLoop(asyncio.SelectorEventLoop):
             current = CURRENT.get()
             if current.__class__ is Branch and not isinstance(frame.f_locals["future"], BranchFuture):
                 # Of another executor, or run_in_executor's.
-                lane = current.attempt.lane
-                out = lane.open_outside(awaited=True)
-                future.add_done_callback(lambda _: lane.close_outside(out), context=self.outside)
+                back = hand_out(current.attempt.lane, awaited=True)
+                future.add_done_callback(lambda _: back(), context=self.outside)
         return future
 
     def time(self) -> float:
@@ -274,13 +205,13 @@ class RunLoop(asyncio.SelectorEventLoop):
         """Workflow code waits for a file or socket: for as long as the loop watches that."""
         current = CURRENT.get()
         if current.__class__ is Branch and (fd, how) not in self._watched:
-            self._watched[fd, how] = (ref(current.attempt), current.attempt.lane.open_outside(awaited=False))
+            self._watched[fd, how] = hand_out(current.attempt.lane, awaited=False)
 
     def _unwatch(self, fd: int, how: str) -> None:
-        watched = self._watched.pop((fd, how), None)
-        if watched is not None and (attempt := watched[0]()) is not None:
+        back = self._watched.pop((fd, how), None)
+        if back is not None:
             # The watching callback may have given more to the loop.
-            self.call_soon(attempt.lane.close_outside, watched[1], context=self.outside)
+            self.call_soon(back, context=self.outside)
 
     # What lanes ask for.
 
@@ -310,7 +241,7 @@ class RunLoop(asyncio.SelectorEventLoop):
             return super().create_task(coro, name=name, context=context, **options)
         if (foreseen := self._foreseen.pop(id(coro), None)) is not None:
             return foreseen
-        origin, frame = _origin_of_task()
+        origin, frame = origin_of_task()
         if origin == "as_completed" and frame is not None:
             self._foresee(parent, frame)
             return self._foreseen.pop(id(coro))
@@ -340,7 +271,7 @@ class RunLoop(asyncio.SelectorEventLoop):
         context.run(CURRENT.set, branch)
         task = BranchTask(coro, branch, loop=self, name=name, context=context)
         self._task_step = self._ready[-1]._callback.__class__  # type: ignore[attr-defined]
-        attempt.lane.yields = 0
+        attempt.lane.polling.yields = 0
         attempt.tasks.add(task)
         if continues:
             # The caller waits until this task has ended, so the branch has one owner at any time.
@@ -425,21 +356,3 @@ def _ended(task: asyncio.Task[Any]) -> None:
     if branch.attempt.signal is not None and not task.cancelled():
         # The attempt ends, and every task of it with the same signal: nobody is to be told that none looked.
         task.exception()
-
-
-def _origin_of_task() -> tuple[str | None, FrameType | None]:
-    """The function of asyncio that creates a task on its own account, if one does, and its frame."""
-    frame = sys._getframe(2)
-    for _ in range(5):
-        name = frame.f_globals.get("__name__", "")
-        if not name.startswith("asyncio."):
-            return None, None
-        function = frame.f_code.co_name
-        if function == "as_completed" or frame.f_code.co_qualname.startswith("_AsCompletedIterator"):
-            return "as_completed", frame
-        if function == "wait_for" and _WAIT_FOR_MAKES_TASKS:
-            return "wait_for", frame
-        if frame.f_back is None:
-            return None, None
-        frame = frame.f_back
-    return None, None

@@ -47,7 +47,8 @@ class ThreadWatch:
                 if not running or len(running) < len(lane.running):
                     self._last.clear()
                     continue
-                behind = lane.behind()
+                head = lane.journal.head()
+                behind = 0.0 if head is None else head.clock / 1e6 - lane.now
                 blocked = all(  # each is looked at, whatever the first says
                     [self._blocked(branch, thread, behind) for branch, thread in running.items()]  # noqa: C419
                 )

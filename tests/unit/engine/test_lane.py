@@ -11,6 +11,7 @@ from perdure.engine.branch import Branch
 from perdure.engine.delivery import Delivery
 from perdure.engine.journal import Journal, Recorded
 from perdure.engine.lane import Lane
+from perdure.engine.outside import hand_out
 
 
 @dataclass
@@ -216,9 +217,9 @@ def test_a_branch_is_lone_without_others_timers_and_the_outside() -> None:
     lane.busy, lane.branches = 1, 2
     assert not lane.lone
     lane.branches = 1
-    out = lane.open_outside(awaited=True)
+    back = hand_out(lane, awaited=True)
     assert not lane.lone
-    lane.close_outside(out)
+    back()
     assert lane.lone
     alarm = lane.add_alarm(1.0, Branch(cast("Any", None), "1"), lambda: None)
     assert not lane.lone

@@ -1,0 +1,84 @@
+"""The callbacks of a run's tasks in the loop. Each tells the run when it has run, so that its rest is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from .foreign import end_fork
+
+if TYPE_CHECKING:
+    from .lane import Lane
+    from .loop import RunLoop
+
+__all__ = ["ForeignHandle", "LookHandle", "RunHandle"]
+
+
+class RunHandle(asyncio.Handle):
+    """A callback of a run's tasks; `lane` is None in the body of a step."""
+
+    __slots__ = ("_lane",)
+    _lane: Lane | None
+
+    def _run(self) -> None:
+        loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
+        lane, self._lane = self._lane, None
+        raised: BaseException | None = None
+        if lane is not None and lane.abandoned:
+            return
+        loop.runs = self
+        try:
+            super()._run()
+        except (SystemExit, KeyboardInterrupt) as error:
+            # The task that raised it carries it; another run's tasks in this loop are not to end with it.
+            raised = error
+        finally:
+            loop.runs = None
+        if loop.forked:
+            end_fork("a task of the workflow", raised)
+        if lane is not None:
+            self._leave(lane)
+
+    def cancel(self) -> None:
+        super().cancel()
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
+            loop.call_soon(self._leave, lane, context=loop.outside)
+
+    def _leave(self, lane: Lane) -> None:
+        lane.leave()
+
+    def asks_again_for(self, callback: Callable[..., object]) -> bool:
+        """Whether `callback`, given to the loop by this callback, is this one once more. A task's own steps are not."""
+        own = self._callback  # type: ignore[attr-defined]
+        return own == callback and not isinstance(getattr(own, "__self__", None), asyncio.Task)
+
+
+class LookHandle(RunHandle):
+    """A callback that gives itself to the loop again and again, to look whether there is something to do.
+
+    A cancelled scope of anyio does so, to cancel what its tasks wait for next. It does not keep the run from coming to
+    rest, once it has seen all that the run did.
+    """
+
+    __slots__ = ()
+
+    def _leave(self, lane: Lane) -> None:
+        lane.looked(self)
+
+
+class ForeignHandle(RunHandle):
+    """A callback that another thread gave to the loop in the name of a run."""
+
+    __slots__ = ()
+
+    def _run(self) -> None:
+        if self._lane is not None:
+            self._lane.busy += 1
+        super()._run()
+
+    def cancel(self) -> None:
+        self._lane = None
+        super().cancel()
