@@ -27,7 +27,9 @@ T = TypeVar("T")
 def branch_of_thread() -> Branch | None:
     """The branch whose thread this is; None outside of runs, in steps and in tasks."""
     current = CURRENT.get()
-    return current if isinstance(current, Branch) and current.task is None and current.is_here() else None
+    if not isinstance(current, Branch) or current.task is not None or current.thread != threading.get_ident():
+        return None
+    return current
 
 
 class Nap:

@@ -125,6 +125,27 @@ def as_they_complete() -> list[int]:
 
 
 @perdure.workflow
+def in_a_loop_of_its_own() -> int:
+    with perdure.ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(slow, n) for n in range(3)]
+
+        async def total() -> int:
+            return sum(future.result() for future in futures)
+
+        return double(asyncio.run(total()))
+
+
+@perdure.workflow
+def left_early() -> int:
+    with perdure.ThreadPoolExecutor(1) as pool:
+        for number in pool.map(slow, range(5)):
+            if number == 1:
+                break
+        total = double(number)
+    return double(total)
+
+
+@perdure.workflow
 async def in_threads_of_tasks() -> int:
     def inner(value: int) -> int:
         with perdure.ThreadPoolExecutor(2) as pool:
@@ -155,6 +176,8 @@ EXPECTED: dict[Callable[..., Any], Any] = {
     not_waited_for: 2,
     several_pools: 4,
     as_they_complete: [2, 1, 0, 2],
+    in_a_loop_of_its_own: 6,
+    left_early: 4,
     in_threads_of_tasks: 2 * sum(2 * (2 * n + 1) for n in range(3)),
     as_an_executor_of_the_loop: 32,
 }
