@@ -203,6 +203,16 @@ def closes_descriptors(channel: ChildChannel) -> int:
     return len(precious)
 
 
+def _interrupts() -> bool:
+    """Whether SIGINT raises KeyboardInterrupt, as in any Python; it may do more."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        handler(signal.SIGINT, None)  # type: ignore[operator, misc]
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
 def shows_itself(channel: ChildChannel) -> int:
     begin(channel)
     record(
@@ -212,7 +222,7 @@ def shows_itself(channel: ChildChannel) -> int:
         group=os.getpgid(0),
         blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
         sigterm=signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
-        sigint=signal.getsignal(signal.SIGINT) == signal.default_int_handler,
+        sigint=_interrupts(),
         sigchld=signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL,
         threads=threading.active_count(),
         wakeup=signal.set_wakeup_fd(-1),
