@@ -25,7 +25,7 @@ _INTERPRETER_ATTRIBUTES: tuple[tuple[type[BaseException], tuple[str, ...]], ...]
 
 
 HISTORY: typing.Final = "__perdure__"
-"""Where a rebuilt exception keeps what its class cannot say (`not_kept.History`), beside `__notes__`."""
+"""The slot in which a rebuilt exception keeps what its class cannot say (`not_kept.History`)."""
 
 _OURS = ("__notes__", HISTORY)
 
@@ -75,7 +75,7 @@ def _slots_of(kind: type) -> Iterator[tuple[str, types.MemberDescriptorType]]:
     for base in kind.__mro__:
         if base.__module__ != "builtins" and "__slots__" in base.__dict__:
             for name, member in base.__dict__.items():
-                if isinstance(member, types.MemberDescriptorType):
+                if isinstance(member, types.MemberDescriptorType) and name not in _OURS:
                     yield name, member
 
 

@@ -153,8 +153,9 @@ class _Recorder:
                     kept[name] = plain
                     continue
             lost[name] = describe(value)
-        bare, most = _from_args(error, args), self._most
-        for name, value in interpreter_attributes(error):
+        own, most = list(interpreter_attributes(error)), self._most
+        bare = _from_args(error, args) if own else {}
+        for name, value in own:
             same = bare.get(name)
             if type(value) is not type(same) or value != same:
                 # The interpreter itself looks at these, so something must be there. The object of an AttributeError may

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typing
 
-from .anatomy import HISTORY, assemble, peek, put
+from .anatomy import assemble, peek, put
 from .errors import ControlSignal, StepError
 from .failure_recorder import MAX_TEXT, RECORDED, STANDS_FOR, spelling_of, text_of
 from .failures import Failure
-from .not_kept import History, class_without
+from .not_kept import History, class_without, remember
 from .plain import from_plain
 from .registered_errors import travel_of
 from .types_by_name import find_type
@@ -75,6 +75,7 @@ def _assembled(kind: type[BaseException], failure: Failure) -> BaseException:
         args = [*map(from_plain, failure.args or ()), *members]
         attributes = {name: from_plain(plain) for name, plain in failure.attributes.items()}
         error = assemble(class_without(kind, history), args, attributes)
+        remember(error, history)
         # Texts are what was recorded, whatever they are made of.
         if text_of(error, MAX_TEXT) != failure.message:
             history = History(history.lost, failure.message)
@@ -82,10 +83,9 @@ def _assembled(kind: type[BaseException], failure: Failure) -> BaseException:
             history = History(history.lost, history.text, failure.spelled)
         if history.text is not None or history.spelled is not None:
             error = assemble(class_without(kind, history), args, attributes)
+            remember(error, history)
     except Exception as problem:  # any class may refuse in any way to be made so
         raise _Unknown(f"{failure.type} cannot be made from its arguments ({type(problem).__name__})") from problem
-    if history != History():
-        peek(error, "__dict__")[HISTORY] = history
     return error
 
 

@@ -16,7 +16,7 @@ from .anatomy import HISTORY, peek
 from .storable_text import cut, storable
 from .types_by_name import type_name
 
-__all__ = ["History", "NotKept", "base_of", "class_without", "describe", "history_of"]
+__all__ = ["History", "NotKept", "base_of", "class_without", "describe", "history_of", "remember"]
 
 _SHOWN: Final = 1000
 _WHY: Final = (
@@ -135,8 +135,17 @@ def base_of(kind: type[BaseException]) -> type[BaseException]:
 
 def history_of(error: BaseException) -> History:
     """What a rebuilt exception has lost."""
-    found = peek(error, "__dict__").get(HISTORY)
-    return found if isinstance(found, History) else History()
+    try:
+        found: History = type(error).__dict__[HISTORY].__get__(error)
+    except (AttributeError, KeyError):  # of the program's own class, or just being made
+        return History()
+    return found
+
+
+def remember(error: BaseException, history: History) -> None:
+    """Give an exception of `class_without` its history, in a slot: `vars` has the program's attributes alone."""
+    if history != History():
+        type(error).__dict__[HISTORY].__set__(error, history)
 
 
 class _Changed:
@@ -180,7 +189,7 @@ class _Attribute:
 
 @functools.lru_cache(maxsize=1024)
 def _derived(kind: Any, lost: frozenset[str], texts: frozenset[str]) -> type[BaseException]:
-    body: dict[str, Any] = {name: _Attribute(name) for name in lost}
+    body: dict[str, Any] = {name: _Attribute(name) for name in lost} | {"__slots__": (HISTORY,)}
     body |= {name: type.__getattribute__(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
     body["__class__"] = property(lambda _: kind)
     if "__str__" in texts:

@@ -314,6 +314,7 @@ def test_what_was_not_kept_says_so_and_what_to_do() -> None:
     assert "keep that in arguments or attributes of plain types" in said
     assert "perdure.register_error(StatusError, ...)" in said
     assert getattr(error, "response", "missing") == "missing"
+    assert not [name for name in vars(error) if name != "__notes__"]
 
 
 def slotted() -> None:
