@@ -399,7 +399,8 @@ def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: A
         )
         definition.is_async = definition.is_async or marked.is_async
     elif inspect.isfunction(function):
-        definition = _definition_for(function, name)
+        local = "<locals>" in function.__qualname__
+        definition = (_local_definition if local else _definition_for)(function, name)
     else:
         # Other callables may be equal to each other, or have no hash.
         definition = StepDefinition(function, name, fingerprint=Fingerprint(function))
@@ -408,9 +409,24 @@ def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: A
 
 @functools.lru_cache(maxsize=1024)
 def _definition_for(function: Callable[..., Any], name: str) -> StepDefinition:
-    if "<locals>" in function.__qualname__:
-        remember_names(function, _defining_frame())
     return StepDefinition(function, name, fingerprint=Fingerprint(function))
+
+
+def _local_definition(function: Callable[..., Any], name: str) -> StepDefinition:
+    """As `_definition_for`, kept at the function itself: nothing else may outlive what a local function holds."""
+    known: dict[str, StepDefinition] = function.__dict__.setdefault(_KEPT, {})
+    found = known.get(name)
+    # A wrapper has a copy of what was kept at the function that it wraps.
+    if found is None or found.function is not function:
+        if not known:
+            remember_names(function, _defining_frame())
+        elif found is not None:
+            known = function.__dict__[_KEPT] = {}
+        found = known[name] = StepDefinition(function, name, fingerprint=Fingerprint(function))
+    return found
+
+
+_KEPT = "__perdure_steps__"
 
 
 def _defining_frame() -> types.FrameType | None:

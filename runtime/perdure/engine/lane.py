@@ -217,6 +217,10 @@ class Lane:
             for one in waiting:
                 one.wake()
             self.pump()
+            if self._armed is not None:
+                # It may be due in a year, and would keep all of this until then.
+                self._armed.cancel()
+                self._armed = None
 
     # Tasks: called in the loop's thread only.
 

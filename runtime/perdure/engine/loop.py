@@ -8,6 +8,7 @@ groups, wait_for). What belongs to no run, or to the body of a step, is left to 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import selectors
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
 __all__ = ["BranchTask", "RunLoop"]
 
 _WRAP_FUTURE = asyncio.wrap_future.__code__
+
+
+class RunTimer(asyncio.TimerHandle):
+    """A timer in real time. asyncio keeps one that is cancelled for as long as there are not many of them.
+
+    Its context would keep the run of the step that set it.
+    """
+
+    __slots__ = ()
+
+    def cancel(self) -> None:
+        super().cancel()
+        self._context = None
 
 
 class BranchTask(asyncio.Task[Any]):
@@ -181,7 +195,10 @@ class RunLoop(asyncio.SelectorEventLoop):
         current = CURRENT.get()
         if current.__class__ is Branch:
             return current.attempt.lane.add_timer(when, callback, args, context)
-        return super().call_at(when, callback, *args, context=context)
+        timer = RunTimer(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
 
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
         self._watch(_number(fd), "read")
