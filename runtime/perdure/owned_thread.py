@@ -12,7 +12,7 @@ from contextvars import Context
 
 __all__ = ["Died", "OwnedThread"]
 
-Died = Callable[[BaseException], None]
+Died = Callable[[BaseException], object]
 """Learns what ended a thread before its time. Called in that thread, as its last act."""
 
 

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import Context
 from enum import Enum, auto
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ControlSignal, RunCancelled
+from ..errors import ControlSignal, HandedBack, RunCancelled
 from ..names import CANCEL_KEY
+from ..owned_thread import OwnedThread
 from ..store.checkpoints import Settled
 from .delivery import Delivery
 from .journal import strikes_in_a_wait
@@ -233,12 +232,11 @@ class Cancellation:
             attempt.loop_committer.submit(checkpoint, settle)
             return
         # The run rests, and whoever found that out may have better to do than to wait for the store.
-        thread = threading.Thread(
-            target=lambda: settle(attempt.committer.commit(checkpoint, attempt.given_up)),
+        OwnedThread(
+            lambda: settle(attempt.committer.commit(checkpoint, attempt.given_up)),
             name="perdure-cancels",
-            daemon=True,
-        )
-        Context().run(thread.start)
+            died=lambda error: attempt.interrupt(HandedBack(f"the cancellation could not be stored: {error!r}")),
+        ).start()
 
     def _strike(self) -> None:
         """Its turn has come."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from functools import partial
 
 from ..errors import StoreChanged, StoreError, StoreUnavailable
 from ..owned_thread import OwnedThread
@@ -23,7 +24,7 @@ from .checkpoints import (
 from .connection import Fault
 from .opener import Backoff, Opener
 from .portions import portion
-from .wire import CHECKPOINT, CHECKPOINTS, LoopWire, Wire, WireError
+from .wire import CHECKPOINT, CHECKPOINTS, Answered, LoopWire, Wire, WireError
 
 __all__ = ["LoopCommitter"]
 
@@ -204,16 +205,26 @@ class _BatchLane:
     def _send(self) -> None:
         assert self._wire is not None
         if len(self._batch) > 1 and not self._singly:
-            self._wire.send(CHECKPOINTS, batch_parameters([c for c, _ in self._batch]), self._many_answered)
+            parameters = batch_parameters([c for c, _ in self._batch])
+            self._wire.send(CHECKPOINTS, parameters, partial(self._take, self._many_answered))
         elif self._locked or (self._wire.pooled and self._committer.runs > 1):
             # A batch passes over a locked row; through a pooler no timeout of ours holds.
-            self._wire.send(CHECKPOINTS, batch_parameters([self._batch[0][0]]), self._passed_or_answered)
+            parameters = batch_parameters([self._batch[0][0]])
+            self._wire.send(CHECKPOINTS, parameters, partial(self._take, self._passed_or_answered))
         else:
             self._send_one()
 
     def _send_one(self) -> None:
         assert self._wire is not None
-        self._wire.send(CHECKPOINT, self._batch[0][0].parameters(), self._one_answered)
+        self._wire.send(CHECKPOINT, self._batch[0][0].parameters(), partial(self._take, self._one_answered))
+
+    def _take(self, answered: Answered, answer: list[list[bytes | None]] | WireError) -> None:
+        try:
+            answered(answer)
+        except Exception as error:  # noqa: BLE001 those of the batch wait, and the loop would only log it
+            batch, self._batch = self._batch, []
+            failed = StoreError(f"what the store answered to checkpoints cannot be used: {error!r}")
+            self._settle(batch, [failed] * len(batch))
 
     def _passed_or_answered(self, answer: list[list[bytes | None]] | WireError) -> None:
         if isinstance(answer, WireError) and answer.fault is Fault.SINGLY:

@@ -6,6 +6,7 @@ import ctypes
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,8 @@ def make() -> Iterator[Make]:
 def _strike(name: str) -> None:
     """Have a thread raise at its next line of Python."""
     [thread] = [one for one in threading.enumerate() if one.name == name]
-    assert thread.ident is not None
-    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Struck)) == 1
+    number = ctypes.c_ulong(eventually(lambda: thread.ident or 0))
+    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(Struck)) == 1
 
 
 def _cancel_something(client: Client) -> None:
@@ -143,6 +144,44 @@ def test_thread_that_dies(database: Database, make: Make, name: str, caplog: pyt
         # The worker is what it was before it started, and may be started anew.
         with worker:
             client.start(waiting, id="held").result(timeout=10)
+
+
+def test_thread_that_takes_over(fleet: Fleet, make: Make) -> None:
+    """It begins with the first death that is seen, and here it dies with the second one."""
+    others = [fleet.worker(lease=60, queue=f"other-{n}") for n in range(3)]
+    for n in range(3):
+        fleet.client.start("flows:gated", id=f"run-{n}", input={"gate": "gate"}, queue=f"other-{n}")
+    fleet.wait_for("at the gate", 3)
+    fleet.database.query("UPDATE perdure.runs SET owner = 'queue:default'")
+    fleet.database.query("UPDATE perdure.processes SET owner = 'queue:default'")
+    worker = make(fleet.database.url, lease=4)
+    worker.start()
+    others[0].kill_group()
+    eventually(lambda: fleet.states() == {"pending": 1, "running": 2})
+    _strike("perdure-takeover")
+    others[1].kill_group()
+    failure = eventually(lambda: worker.failure)
+    assert failure is not None
+    assert isinstance(failure.__cause__, Struck)
+    with pytest.raises(WorkerFailed):
+        worker.stop()
+    # What it did not give back, another one does.
+    make(fleet.database.url, lease=4).start()
+    eventually(lambda: fleet.states() == {"pending": 2, "running": 1})
+
+
+def test_thread_in_which_a_client_waits(database: Database, make: Make) -> None:
+    make(database.url).start()
+    with Client(database.url) as client:
+        run = client.start(waiting, id="held")
+        with ThreadPoolExecutor(1) as pool:
+            result = pool.submit(run.result, 20)
+            eventually(lambda: [one for one in threading.enumerate() if one.name == "perdure-endings"])
+            _strike("perdure-endings")
+            with pytest.raises(Struck):
+                result.result(20)
+        gate.set()
+        assert run.result(timeout=10) is None, "in another thread"
 
 
 def test_what_dies_with_the_worker(database: Database, make: Make) -> None:

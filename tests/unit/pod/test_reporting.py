@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
+from typing import Any
 
 import pytest
 
 from perdure.errors import StoreUnavailable, Superseded
 from perdure.pod import Death, Progress, Verdict
 from perdure.pod.reporting import ReportingThread
+from tests.harness.eventually import eventually
 
 
 class Store:
@@ -85,3 +88,29 @@ def test_nobody_waits_for_a_call_that_does_not_come_back():
 )
 def test_a_death_in_words(death: Death, text: str):
     assert str(death) == text
+
+
+class Struck(BaseException):
+    pass
+
+
+class Silent:
+    def close(self) -> None: ...
+
+
+def test_calls_go_on_when_the_thread_dies() -> None:
+    made: Any = Silent
+    answered = threading.Event()
+    reports = ReportingThread(made, answered.set)
+    assert reports.submit(lambda _: 1).result(10) == 1
+    [thread] = [one for one in threading.enumerate() if one.name == "perdure-reports"]
+    assert thread.ident is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Struck))
+    struck = reports.submit(lambda _: 2)
+    eventually(lambda: not thread.is_alive())
+    answered.clear()
+    assert reports.submit(lambda _: 3).result(10) == 3
+    assert answered.wait(10)
+    assert struck.done() or not struck.cancelled()
+    reports.close(10)
+    eventually(lambda: not [one for one in threading.enumerate() if one.name == "perdure-reports"])
