@@ -37,7 +37,7 @@ class ClaimedRun:
     """A run that this process has claimed and begun; `deadline_in` in seconds.
 
     Attributes:
-        recorded_bytes: of its checkpoints, as the store keeps them.
+        recorded_bytes: of the values of its checkpoints.
     """
 
     id: RunId

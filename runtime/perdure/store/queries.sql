@@ -107,7 +107,7 @@ WITH suspects AS (
 )
 SELECT c.*, (SELECT count(*) FROM numbered) > (SELECT count(*) FROM claimed) AS more,
        CASE WHEN c.attempt > 1 THEN (
-           SELECT sum(coalesce(pg_column_size(s.result), 0) + coalesce(pg_column_size(s.error), 0)) FROM perdure.steps s WHERE s.run_id = c.id
+           SELECT sum(coalesce(octet_length(s.result::text), 0) + coalesce(octet_length(s.error::text), 0)) FROM perdure.steps s WHERE s.run_id = c.id
        ) END AS recorded_bytes
 FROM claimed c ORDER BY c.n
 
@@ -116,7 +116,7 @@ FROM claimed c ORDER BY c.n
 SELECT r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
        r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
        r.seed, true AS more,
-       (SELECT sum(coalesce(pg_column_size(s.result), 0) + coalesce(pg_column_size(s.error), 0)) FROM perdure.steps s WHERE s.run_id = r.id)
+       (SELECT sum(coalesce(octet_length(s.result::text), 0) + coalesce(octet_length(s.error::text), 0)) FROM perdure.steps s WHERE s.run_id = r.id)
            AS recorded_bytes
 FROM perdure.runs r WHERE r.claim = ANY (%(tokens)s::uuid[]) AND r.process = %(process)s
 

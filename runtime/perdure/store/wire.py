@@ -292,6 +292,8 @@ class LoopWire:
 
     def _answer(self, answer: list[list[bytes | None]] | WireError) -> None:
         answered, self._answered, self._call = self._answered, None, None
+        # They may be large, and the next call a long time off.
+        self._parameters = ()
         if isinstance(answer, WireError) and answer.sqlstate is None:
             self._forget()
         if answered is not None:

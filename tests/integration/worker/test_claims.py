@@ -11,8 +11,10 @@ from perdure.client import Client
 from perdure.store.claims import Claims, Entrypoints, Places
 from perdure.store.process_identity import ProcessIdentity
 from perdure.store.statements import statement
+from perdure.worker.loading import load_checkpoints
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
+from tests.harness.proxy import Proxy
 from tests.integration.worker.fleet import Fleet
 
 ENTRYPOINTS = Entrypoints(["flows:async_count", "flows:large"], ["flows:count"])
@@ -48,6 +50,26 @@ def test_input_that_is_too_large_by_itself_is_claimed_alone(database: Database) 
     claiming = claims(database)
     assert [run.name for run in claiming.claim(Places(async_runs=100), []).runs] == ["run-0"]
     assert [run.name for run in claiming.claim(Places(async_runs=100), []).runs] == ["run-1"]
+    claiming.close()
+
+
+def test_bytes_of_checkpoints_bound_a_load(database: Database, proxy: Proxy) -> None:
+    with Client(database.url) as client:
+        for n in range(20):
+            client.start("flows:async_count", id=f"run-{n}", input={"steps": 1})
+    claiming, places = claims(database), Places(async_runs=100)
+    claiming.claim(places, [])
+    database.query(
+        """INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, started, finished)
+           SELECT id, 'large', 1, 'large', 1, 1, 1, to_json(repeat('x', 900000)), now(), now() FROM perdure.runs"""
+    )
+    _hand_back(database)
+    runs = claiming.claim(places, []).runs
+    assert [run.recorded_bytes for run in runs] == [900_002] * 20
+    loaded = load_checkpoints(proxy.url(database.name), claiming.system, runs)
+    assert {run: len(found) for run, found in loaded.recorded.items()} == {run.id: 1 for run in runs}
+    count, _, _ = proxy.sizes("perdure.load(")
+    assert count == 5
     claiming.close()
 
 
