@@ -24,6 +24,7 @@ from ..errors import PerdureError, RunNotFound
 from ..forks import renew_in_children
 from ..owned_thread import OwnedThread
 from .connection import Fault, classify, translated
+from .portions import MOST_TEXT
 from .records import Ending, RunState
 from .runs import open_checked
 from .statements import statement
@@ -206,11 +207,15 @@ class _Listener:
         if not due:
             return
         with connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(statement("run_endings"), {"runs": list({wait.run for wait in due})}).fetchall()
+            asked = {"runs": list({wait.run for wait in due}), "bytes": MOST_TEXT}
+            rows = cursor.execute(statement("run_endings"), asked).fetchall()
         stand = {row["id"]: row for row in rows}
         for wait in due:
-            wait.asked, wait.heard = now, False
-            self._settle(wait, stand.get(wait.run))
+            row = stand.get(wait.run)
+            # What was too much for this answer comes with the next one, at once.
+            wait.asked, wait.heard = now, row is not None and row["cut"]
+            if not wait.heard:
+                self._settle(wait, row)
 
     def _settle(self, wait: _Wait, row: dict[str, Any] | None) -> None:
         # Whoever waits may cancel at any moment.

@@ -279,8 +279,16 @@ SELECT state, pg_notify(perdure.channel(CASE state WHEN 'cancelled' THEN 'done' 
 SELECT state, result::text AS result, error::text AS error FROM perdure.runs WHERE id = %(run)s
 
 -- name: run_endings
--- How these runs stand; one that is missing is gone.
-SELECT id, state, result::text AS result, error::text AS error FROM perdure.runs WHERE id = ANY (%(runs)s::uuid[])
+-- How these runs stand; one that is missing is gone. With their values, until these come to so many bytes: those of the others, which are
+-- 'cut', are to be asked for anew.
+SELECT id, state, cut, CASE WHEN NOT cut THEN result::text END AS result, CASE WHEN NOT cut THEN error::text END AS error
+FROM (
+    SELECT id, state, result, error, sum(size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - size >= %(bytes)s AS cut
+    FROM (
+        SELECT id, state, result, error, coalesce(octet_length(result::text), 0) + coalesce(octet_length(error::text), 0) AS size
+        FROM perdure.runs WHERE id = ANY (%(runs)s::uuid[])
+    ) asked
+) counted
 
 -- name: done_channel
 SELECT perdure.channel('done', %(owner)s)

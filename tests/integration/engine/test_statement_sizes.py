@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from perdure import step, workflow
+from perdure.client import Client
 from perdure.store.checkpoints import Answer, Checkpoint, Settled
 from perdure.store.opener import Opener
 from perdure.store.thread_committer import ThreadCommitter
@@ -83,10 +85,16 @@ def test_checkpoints_of_threads(database: Database, proxy: Proxy, begun: list[Be
 
 def test_a_worker_claims_and_ends_runs_of_large_values(database: Database, proxy: Proxy) -> None:
     text = "y" * VALUE
-    for _ in range(RUNS):
-        Run(database.url, takes_a_large_value, text)
+    runs = [Run(database.url, takes_a_large_value, text) for _ in range(RUNS)]
     with Worker(proxy.url(database.name), workflows=[takes_a_large_value]):
         eventually(lambda: database.query("SELECT DISTINCT state FROM perdure.runs") == [("succeeded",)], 40, 0.1)
     _, sent, largest = proxy.sizes("perdure.finish(")
     assert largest < BOUND
     assert sent < 1.1 * RUNS * VALUE
+    with Client(proxy.url(database.name)) as client:
+        before = proxy.sizes("OVER (ORDER BY id")[0]
+        with ThreadPoolExecutor(RUNS) as threads:
+            results = list(threads.map(lambda run: client.handle(run.id).result(30), runs))
+        assert results == [text] * RUNS
+        asked = proxy.sizes("OVER (ORDER BY id")[0] - before
+    assert asked >= RUNS * VALUE / BOUND, "what a client waits for comes in portions, too"
