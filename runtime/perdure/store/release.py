@@ -89,14 +89,17 @@ class Release:
             _log.warning("a run of a dead process is yet to be given back: %s", error)
 
     def finish(self) -> int:
-        """Give back all of them, however long that takes. Returns how many they were.
+        """Give back all of them. Returns how many they were.
 
         Raises:
-            StoreUnavailable: no answer.
+            StoreUnavailable: no answer, or rows are still locked after four leases; this may be called again.
             StoreError: the store refuses.
         """
+        until = self._clock() + 4 * self._lease
         while not self.round():
             for run, claim in self.overdue():
                 self.force(run, claim)
+            if self._clock() >= until:
+                raise StoreUnavailable(f"{len(self._locked)} runs of a dead process are locked, and stay so")
             time.sleep(self.pause())
         return self.count
