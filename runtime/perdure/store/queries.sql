@@ -66,7 +66,10 @@ SELECT attempt FROM perdure.runs WHERE id = %(run)s AND claim = %(token)s
 -- Claim and begin pending runs in one statement, oldest first, so that a run which was interrupted keeps its place: one that crashed
 -- repeatedly, and as many others as there are places for each kind of workflow, up to so many bytes of input, or one; whether there
 -- would have been more is said with each. The claimer's row among the processes comes with them, so that nobody holds runs unseen.
-WITH suspects AS (
+WITH shortly AS MATERIALIZED (
+    -- Somebody may hold the claimer's own row.
+    SELECT set_config('lock_timeout', '1s', true)
+), suspects AS (
     SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
     WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes >= 2
       AND (entrypoint = ANY (%(async_entrypoints)s) OR entrypoint = ANY (%(sync_entrypoints)s))
@@ -93,7 +96,7 @@ WITH suspects AS (
     UPDATE perdure.runs r
     SET state = 'running', attempt = r.attempt + 1, claim = (%(tokens)s::uuid[])[n.n], process = %(process)s, begun = true,
         timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), started = coalesce(r.started, clock_timestamp())
-    FROM numbered n WHERE r.id = n.id AND (n.n = 1 OR n.bytes <= %(bytes)s)
+    FROM shortly, numbered n WHERE r.id = n.id AND (n.n = 1 OR n.bytes <= %(bytes)s)
     RETURNING n.n, r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
               r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
               r.seed

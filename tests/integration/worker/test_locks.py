@@ -124,3 +124,18 @@ def test_holders_of_many_rows_are_ended_after_a_lease(fleet: Fleet) -> None:
         with pytest.raises(psycopg.OperationalError):
             holder.execute("SELECT 1")
         holder.close()
+
+
+def test_locked_row_of_a_worker_holds_up_none_of_its_runs(fleet: Fleet) -> None:
+    """No run can be claimed meanwhile; those that were are told what is asked of them, and end."""
+    fleet.worker(lease=60)
+    _at_the_gate(fleet, "flows:async_gated", ["one", "two"])
+    with fleet.database.connect() as holder, holder.transaction():
+        holder.execute("SELECT FROM perdure.processes FOR UPDATE")
+        later = fleet.client.start("flows:async_count", id="later", input={"steps": 1})
+        eventually(lambda: fleet.database.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        fleet.client.cancel("one")
+        eventually(lambda: fleet.states() == {"running": 1, "pending": 1, "cancelled": 1}, deadline=15)
+        fleet.open("gate")
+        eventually(lambda: fleet.states() == {"succeeded": 1, "pending": 1, "cancelled": 1}, deadline=15)
+    assert later.result(timeout=10) == 0
