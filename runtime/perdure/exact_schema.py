@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic_core import PydanticSerializationUnexpectedValue, from_json, to_json
 
-from .schema_walk import Node, after, first_of, rewrite, split, writes
+from .schema_walk import Change, Node, after, first_of, rewrite, split, writes
 from .zones import BEYOND_PYDANTIC, fixed_offset, is_beyond_pydantic, read_moment, write_moment
 
 __all__ = ["FLOAT", "exact"]
@@ -55,7 +55,16 @@ class _Exact:
     def __init__(self, schema: Any, field: Field) -> None:
         self._field = field
         self._definitions = {one["ref"]: one for one in schema.get("definitions", ()) if "ref" in one}
-        self.schema = rewrite(schema, self._change)
+        self.schema = rewrite(schema, self._change, self._within)
+
+    def _within(self, node: Node, change: Change) -> Change:
+        if node["type"] == "model" or (node["type"] == "dataclass" and hasattr(node["cls"], "__pydantic_fields__")):
+            return self._change_in_model
+        return self._change if node["type"] == "dataclass" else change
+
+    def _change_in_model(self, node: Node, original: Node) -> Node:
+        # Pydantic promises that a model's float is one, and makes it one where it validates.
+        return node if node["type"] == "float" else self._change(node, original)
 
     def _change(self, node: Node, original: Node) -> Node:
         change = _CHANGES.get(node["type"])
@@ -79,7 +88,7 @@ class _Exact:
         left_out = [one.name for one in dataclasses.fields(kind) if one.compare and one.name not in known]
         made = {one: schema for one in left_out if (schema := self._field(typing.cast("type", kind), one))}
         given = [one for one in arguments["fields"] if not one.get("init_only")]
-        fields = [{key: value for key, value in one.items() if key != "init"} for one in given] + [
+        fields = [_stored_field(one) for one in given] + [
             {"type": "dataclass-field", "name": one, "schema": schema} for one, schema in made.items()
         ]
         runs_post_init = plain.get("post_init", False)
@@ -87,9 +96,14 @@ class _Exact:
         if takes_all and not made and not runs_post_init:
             return node
         stored = plain | {"post_init": False, "schema": {**arguments, "fields": fields, "collect_init_only": False}}
-        # What `InitVar`s were is not known any more.
-        if runs_post_init and len(given) == len(known):
+        if len(given) < len(known):
+            # What `InitVar`s were is not known any more. Text that has one was not written here.
+            stored["schema"]["extra_behavior"] = "forbid"
+        elif runs_post_init:
             stored = after(_post_init([one["name"] for one in fields]), stored)
+        if not takes_all or made:
+            # Text without the fields that are always written is what people have written, too.
+            stored = first_of(stored, plain)
         # People's input is read as the class itself would take it.
         return {"type": "lax-or-strict", "lax_schema": plain, "strict_schema": stored} | name
 
@@ -193,6 +207,15 @@ def _is_written_by_name(kind: type[enum.Enum]) -> bool:
 
 def _is_written_as_text(kind: type[enum.Enum]) -> bool:
     return _is_written_by_name(kind) or all(type(member.value) is str for member in kind)
+
+
+def _stored_field(field: Node) -> Node:
+    """A field of a dataclass as it is written: always, also where `__init__` does not take it."""
+    if field.get("init", True):
+        return field
+    schema = field["schema"]
+    always = {key: value for key, value in field.items() if key != "init"}
+    return always | {"schema": schema["schema"] if schema["type"] == "default" else schema}
 
 
 def _post_init(names: list[str]) -> Callable[[Any], Any]:

@@ -100,8 +100,7 @@ def _of_pydantic(hint: object, owner: str) -> Machinery:
         return typing.cast("CoreSchema", _arguments(hint, make) if isinstance(hint, Arguments) else make(hint))
 
     try:
-        with _typed_dicts_of_typing():
-            made = exact(_core_schema(Annotated[Any, GetPydanticSchema(schema)]), _field)
+        made = exact(_core_schema(Annotated[Any, GetPydanticSchema(schema)]), _field)
     except (PydanticUserError, PydanticUndefinedAnnotation, TypeError, NameError) as error:
         reason = str(error).partition("\n")[0].partition(". ")[0]
         raise DefinitionError(
@@ -145,8 +144,9 @@ def _core_schema(annotated: Any) -> CoreSchema:
 
     while True:
         try:
-            adapter: TypeAdapter[object] = TypeAdapter(annotated, config=_CONFIG)
-            adapter.rebuild(raise_errors=True)
+            with _typed_dicts_of_typing():
+                adapter: TypeAdapter[object] = TypeAdapter(annotated, config=_CONFIG)
+                adapter.rebuild(raise_errors=True)
         except AttributeError as error:
             if error.name != "__orig_bases__" or not isinstance(error.obj, type):
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-__all__ = ["Node", "after", "first_of", "rewrite", "split", "writes"]
+__all__ = ["Change", "Node", "after", "first_of", "rewrite", "split", "writes"]
 
 Node: TypeAlias = dict[str, Any]
 
@@ -28,30 +28,41 @@ _INSIDE: Final = (
 """Keys of a schema under which it has others: one, a list or a dict of them."""
 
 
-def rewrite(node: Any, change: Callable[[Node, Node], Any]) -> Any:
+Change: TypeAlias = Callable[[Node, Node], Any]
+"""Gives what takes a schema's place, of the schema as it is by then and as it was."""
+
+
+def _same(_node: Node, change: Change) -> Change:
+    return change
+
+
+def rewrite(node: Any, change: Change, within: Callable[[Node, Change], Change] = _same) -> Any:
     """A schema with `change` done to each one in it, inner ones first; itself if nothing changed.
 
-    `change` is given each schema as it is by then, and as it was.
+    `within` gives the change for what is inside of a schema, of the schema and the change for itself.
     """
     if isinstance(node, list):
-        members = [rewrite(member, change) for member in node]
+        members = [rewrite(member, change, within) for member in node]
         return members if any(new is not old for new, old in zip(members, node, strict=True)) else node
     if isinstance(node, tuple):  # a choice of a union, with its label
-        first = rewrite(node[0], change)
+        first = rewrite(node[0], change, within)
         return node if first is node[0] else (first, *node[1:])
     if not isinstance(node, dict):
         return node
     if "type" not in node:  # schemas by name
-        named = {name: rewrite(member, change) for name, member in node.items()}
+        named = {name: rewrite(member, change, within) for name, member in node.items()}
         return named if any(named[name] is not node[name] for name in node) else node
+    inside = within(node, change)
     changed = {}
     for key in _INSIDE:
         inner = node.get(key)
-        if isinstance(inner, dict | list) and (new := rewrite(inner, change)) is not inner:
+        if isinstance(inner, dict | list) and (new := rewrite(inner, inside, within)) is not inner:
             changed[key] = new
     written = node.get("serialization")
-    if isinstance(written, dict) and (new := rewrite(written.get("schema"), change)) is not written.get("schema"):
-        changed["serialization"] = {**written, "schema": new}
+    if isinstance(written, dict) and (inner := written.get("schema")) is not None:
+        new = rewrite(inner, inside, within)
+        if new is not inner:
+            changed["serialization"] = {**written, "schema": new}
     return change({**node, **changed} if changed else node, node)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import from_json, to_json
 
 from .flaws import is_model
-from .schema_walk import Node, after, rewrite, split
+from .schema_walk import Node, after, first_of, rewrite, split
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -49,7 +49,7 @@ def _change(node: Node, _original: Node) -> Node:
     if not plain.get("custom_init"):
         return stored | name
     # People's input goes through `__init__`; what was stored has been through it.
-    return {"type": "lax-or-strict", "lax_schema": plain, "strict_schema": stored} | name
+    return {"type": "lax-or-strict", "lax_schema": plain, "strict_schema": first_of(stored, plain)} | name
 
 
 def _take_unset(model: BaseModel) -> BaseModel:
