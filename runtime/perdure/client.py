@@ -108,6 +108,7 @@ class Client:
             input=_input(entrypoint, definition, args, input),
             backoff_limit=backoff_limit,
             deadline=deadline,
+            cleanup=None if definition is None else definition.cleanup,
         )
         stored = self._store.insert(run)
         if stored.run_id != run.run_id:
@@ -145,16 +146,20 @@ class Client:
             raise RunNotFound(f"run {str(id)!r} was deleted just now")
         return found
 
-    def cancel(self, id: str | UUID) -> bool:
+    def cancel(self, id: str | UUID, *, at_once: bool = False) -> bool:
         """Ask for a run to be cancelled; whether it had not ended yet.
 
         A run that nobody works on ends at once. Elsewhere a running async step is interrupted, a sync one is told
-        between steps and at its timeout.
+        between steps and at its timeout. A run whose workflow declares `cleanup` goes on for that, wherever it was.
+
+        Args:
+            id: of the run.
+            at_once: whether it ends without cleaning up, or in the middle of that.
 
         Raises:
             RunNotFound: there is none.
         """
-        return self._store.cancel(self.get(id).run_id)
+        return self._store.cancel(self.get(id).run_id, at_once=at_once)
 
     def delete(self, id: str | UUID, *, force: bool = False) -> None:
         """Delete a run with its steps and attempts, when it has ended; with `force` whatever it does.
@@ -233,9 +238,9 @@ class RunHandle:
         """
         return self._client.get(self.run_id)
 
-    def cancel(self) -> bool:
+    def cancel(self, *, at_once: bool = False) -> bool:
         """As `Client.cancel`."""
-        return self._client.cancel(self.run_id)
+        return self._client.cancel(self.run_id, at_once=at_once)
 
     def result(self, timeout: float | None = None) -> Any:
         """What the workflow returned, waiting for it for `timeout` seconds at most, or for as long as it takes.
@@ -282,10 +287,13 @@ class RunHandle:
         return ResultTimeout(f"run {self.id!r} has not ended within {timeout:g} s; it goes on, ask again")
 
     def _read(self, ending: Ending) -> object:
+        failure = Failure.from_json(ending.error) if ending.error is not None else None
         if ending.state is RunState.CANCELLED:
-            raise RunWasCancelled(f"run {self.id!r} was cancelled")
+            if failure is None:
+                raise RunWasCancelled(f"run {self.id!r} was cancelled")
+            what = f"run {self.id!r} was cancelled, and its cleanup failed: {failure.type}: {failure.message}"
+            raise RunWasCancelled(what) from failure.revive()
         if ending.state is RunState.FAILED:
-            failure = Failure.from_json(ending.error) if ending.error is not None else None
             if failure is None:
                 raise RunFailed(f"run {self.id!r} failed; no error is recorded")
             raise RunFailed(f"run {self.id!r} failed: {failure.type}: {failure.message}") from failure.revive()

@@ -66,7 +66,7 @@ class StepContext:
     @property
     def cancel_requested(self) -> bool:
         """Whether the run is to end: a long synchronous step may look here and give up early."""
-        return self.branch.attempt.signal is not None
+        return self.branch.attempt.is_to_end
 
     @property
     def connection(self) -> Any:

@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from ..client import Client
 from ..errors import UsageError
+from ..store.records import RunState
 from .moments import age
 from .place import open_place
 
@@ -15,12 +16,14 @@ __all__ = ["cancel", "delete", "migrate", "prune", "restored"]
 def cancel(arguments: Namespace) -> int:
     """Ask for a run to be cancelled."""
     with open_place(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
-        asked = client.cancel(arguments.id)
+        asked = client.cancel(arguments.id, at_once=arguments.now)
         run = client.get(arguments.id)
     if not asked:
         print(f"{run.id} has ended already: {run.state}")
     elif run.state.ended:
         print(f"{run.id} is {run.state}")
+    elif run.state is RunState.PENDING:
+        print(f"{run.id} will be cancelled once it has cleaned up, for which it waits for a process")
     else:
         print(f"{run.id} will be cancelled; its process has been asked to")
     return 0

@@ -147,6 +147,7 @@ def _add_queries(add: _Add) -> None:
 def _add_changes(add: _Add) -> None:
     parser = add("cancel", "ask for a run to be cancelled", _cancel)
     parser.add_argument("id", metavar="ID", help="the run's id, or its UUID")
+    parser.add_argument("--now", action="store_true", help="end it without cleaning up, or in the middle of that")
     _add_queue(parser)
     _add_database(parser)
     parser = add("delete", "delete a run that has ended, with all that is stored of it", _delete)

@@ -90,7 +90,7 @@ class LocalRun:
     def _advance(self, standing: Standing) -> None:
         if standing.claim is not None:
             self._follow(standing, standing.claim)
-        elif standing.suspend:
+        elif standing.suspend and not standing.cancel:
             self._wait("the run is suspended", None)
         elif standing.due_in > 0 and standing.delay > 0:
             # The server's clock may have been set back: no delay is longer than the one that was given.

@@ -106,6 +106,8 @@ def report(detail: RunDetail, format: str, document: Mapping[str, Any] | None = 
             return ExitCode.SUCCEEDED
         case RunState.CANCELLED:
             sys.stderr.write(f"perdure: run {detail.run.id} was cancelled\n")
+            if detail.error is not None:
+                sys.stderr.write(f"perdure: its cleanup ended with {error_line(detail.error)}\n")
             return ExitCode.CANCELLED
         case _:
             if detail.error is not None:

@@ -216,17 +216,25 @@ class Attempt:
         """Whether nobody waits for this attempt's writes any more."""
         return isinstance(self.signal, Superseded)
 
-    def cancel(self, why: str, *, now: bool = False) -> None:
+    def cancel(self, why: str, *, at_once: bool = False) -> bool:
         """Somebody asked for the run to be cancelled: end it, or with time to clean up tell the workflow first.
+
+        Returns whether the attempt ends now.
 
         Args:
             why: for people.
-            now: without that time.
+            at_once: without that time.
         """
-        if self.cancellation is None or now:
+        if self.cancellation is None or at_once:
             self.interrupt(RunCancelled(why))
-        else:
-            self.cancellation.ask()
+            return True
+        self.cancellation.ask()
+        return False
+
+    @property
+    def is_to_end(self) -> bool:
+        """Whether a step that is under way may as well give up. In a cleanup it may not."""
+        return self.signal is not None or (self.cancellation is not None and self.cancellation.is_asked)
 
     @property
     def cleans_up(self) -> bool:

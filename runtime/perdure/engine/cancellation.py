@@ -87,6 +87,11 @@ class Cancellation:
         return self._stage is _Stage.STRUCK
 
     @property
+    def is_asked(self) -> bool:
+        """Whether it was asked for, and has yet to strike."""
+        return self._stage in (_Stage.ASKED, _Stage.COMING)
+
+    @property
     def begun(self) -> bool:
         """Whether it is in the store, so that the time to clean up passes."""
         return self._stage in (_Stage.STRUCK, _Stage.AT_A_CALL) or self._attempt.journal.cancellation is not None
@@ -235,8 +240,11 @@ class Cancellation:
         OwnedThread(
             lambda: settle(attempt.committer.commit(checkpoint, attempt.given_up)),
             name="perdure-cancels",
-            died=lambda error: attempt.interrupt(HandedBack(f"the cancellation could not be stored: {error!r}")),
+            died=self._not_stored,
         ).start()
+
+    def _not_stored(self, error: BaseException) -> None:
+        self._attempt.interrupt(HandedBack(f"the cancellation could not be stored: {error!r}"))
 
     def _strike(self) -> None:
         """Its turn has come."""

@@ -21,6 +21,7 @@ from perdure.engine.attempt import Attempt, Facts, Observer
 from perdure.engine.execute import CtrlC, Ending, execute, execute_async
 from perdure.entrypoints import load
 from perdure.errors import (
+    CleanupCut,
     DeadlineExceeded,
     EntrypointError,
     HandedBack,
@@ -33,9 +34,10 @@ from perdure.errors import (
     ValueNotStorable,
 )
 from perdure.failures import Failure
+from perdure.names import CANCEL_KEY
 from perdure.owned_thread import OwnedThread
 from perdure.store.attempts import AttemptStore, Begun, SecondStart
-from perdure.store.checkpoints import Answer
+from perdure.store.checkpoints import Answer, Recorded
 from perdure.store.opener import Opener
 from perdure.store.process_identity import ProcessIdentity
 from perdure.store.thread_committer import ThreadCommitter
@@ -58,7 +60,10 @@ _START_PATIENCE = 60.0
 """Seconds for which the start of an attempt waits for a store that is away: nothing is lost by giving that up."""
 
 _OVERTIME = 5.0
-"""Seconds that a run has to end by itself once its deadline is over."""
+"""Seconds that a run has to end by itself once its deadline is over, or its time to clean up."""
+
+_GOODBYE = 15.0
+"""Seconds that the code of a cancelled run has to end, beyond those of the step that is under way."""
 
 
 def run_attempt(channel: ChildChannel, environment: PodEnvironment) -> int:
@@ -118,6 +123,7 @@ class _AttemptProcess:
         self._events = Events.of_environment()
         self._ending = threading.Lock()
         self._source: SourceFolder | None = None
+        self._attempt: Attempt | None = None
 
     def run(self) -> int:
         try:
@@ -137,14 +143,10 @@ class _AttemptProcess:
 
     def _run(self) -> Ending:
         begun = self._begun
-        if begun.cancel:
-            return Ending("cancelled")
-        if begun.suspend:
-            return Ending(None, signal=HandedBack("the run is suspended"))
-        if begun.deadline_in is not None and begun.deadline_in <= 0:
-            return _failed(self._late())
         run, claim = self._environment.run_id, self._environment.claim
         recorded = self._store.load([(run, claim)])[run] if begun.attempt > 1 else []
+        if (ending := self._over_already(recorded)) is not None:
+            return ending
         self._events.begun(begun.attempt, len(recorded))
         try:
             if begun.source is not None:
@@ -160,8 +162,19 @@ class _AttemptProcess:
             definition = load(begun.entrypoint)
         except EntrypointError as error:
             return _failed(error)
+        if definition.cleanup != begun.cleanup and not begun.cancel:
+            self._store.declare_cleanup(run, claim, definition.cleanup)
         facts = Facts(
-            run, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input, begun.deadline_in, begun.seed
+            run,
+            claim,
+            begun.attempt,
+            begun.run_name,
+            begun.entrypoint,
+            begun.input,
+            begun.deadline_in,
+            begun.seed,
+            cancelled=begun.cancel,
+            cleanup=begun.cleanup_left if begun.cancel else definition.cleanup,
         )
         committer = ThreadCommitter(self._opener)
         observer = _Progress(self._channel, self._events)
@@ -177,8 +190,9 @@ class _AttemptProcess:
                 database_url=self._environment.database_url,
                 lease=self._environment.lease_seconds,
                 on_superseded=self._leave_superseded,
+                cleanup_began=self._cleans_up,
             )
-            observer.attempt = made
+            observer.attempt = self._attempt = made
             OwnedThread(partial(self._listen, made), name="perdure-listens", died=partial(_deaf, made)).start()
             return made
 
@@ -191,6 +205,20 @@ class _AttemptProcess:
             return execute(definition, attempt())
         finally:
             store.adopt(committer.release())
+
+    def _over_already(self, recorded: list[Recorded]) -> Ending | None:
+        """The end of an attempt for which there is nothing to do."""
+        begun = self._begun
+        if begun.cancel and not (begun.cleanup_left is not None and begun.cleanup_left > 0):
+            return Ending("cancelled")
+        if begun.suspend and not begun.cancel:
+            return Ending(None, signal=HandedBack("the run is suspended"))
+        if any(one.key == CANCEL_KEY for one in recorded):
+            # It cleans up, and has a limit of its own for that.
+            self._deadline = None
+        elif begun.deadline_in is not None and begun.deadline_in <= 0:
+            return _failed(self._late())
+        return None
 
     def _find_code(self) -> None:
         """Put the workflow's code on the import path: the run's own source before all else."""
@@ -219,12 +247,37 @@ class _AttemptProcess:
     def _listen(self, attempt: Attempt) -> None:
         while not attempt.over.is_set():
             left = None if self._deadline is None else self._deadline - time.monotonic()
-            if left is not None and left <= 0:
+            if left is not None and left <= 0 and not attempt.cleans_up:
                 attempt.stop(self._late())
                 if not attempt.over.wait(_OVERTIME):
-                    self._cut_off()
+                    self._cut_off(_failed(self._late()))
                 return
-            self._heed(attempt, self._requests(left))
+            self._heed(attempt, self._requests(None if attempt.cleans_up else left))
+            if isinstance(attempt.signal, RunCancelled):
+                self._wait_for_the_end(attempt)
+                return
+
+    def _wait_for_the_end(self, attempt: Attempt) -> None:
+        """A cancelled run's code that does not end is cut off, but for a step that is under way."""
+        over = attempt.over.wait(_GOODBYE)
+        while not over and attempt.in_step:
+            over = attempt.over.wait(1.0)
+        if not over:
+            self._cut_off(Ending("cancelled"))
+
+    def _cleans_up(self, seconds: float) -> None:
+        """A cancelled run cleans up, for so many seconds at most."""
+        if (attempt := self._attempt) is not None:
+            ends = partial(self._end_cleanup, attempt, seconds)
+            OwnedThread(ends, name="perdure-cleanup", died=partial(_deaf, attempt)).start()
+
+    def _end_cleanup(self, attempt: Attempt, seconds: float) -> None:
+        if attempt.over.wait(max(0.0, seconds)):
+            return
+        late = CleanupCut("the run's cleanup had not ended in its time, so it was ended")
+        attempt.cancel(str(late), at_once=True)
+        if not attempt.over.wait(_OVERTIME):
+            self._cut_off(Ending("cancelled", error=Failure.of(late).to_json(), raised=late))
 
     def _requests(self, timeout: float | None) -> Request:
         try:
@@ -236,11 +289,12 @@ class _AttemptProcess:
 
     @staticmethod
     def _heed(attempt: Attempt, requests: Request) -> None:
-        if Request.CANCEL in requests:
-            attempt.interrupt(RunCancelled("somebody asked for the run to be cancelled"))
-        elif Request.DRAIN in requests:
+        if requests & (Request.CANCEL | Request.CANCEL_AT_ONCE):
+            why = "somebody asked for the run to be cancelled"
+            attempt.cancel(why, at_once=Request.CANCEL_AT_ONCE in requests)
+        if Request.DRAIN in requests:
             attempt.drain(HandedBack("the process was told to stop"))
-        elif Request.SUSPEND in requests:
+        elif Request.SUSPEND in requests and Request.CANCEL not in requests:
             attempt.drain(HandedBack("somebody asked for the run to be suspended"))
 
     def _leave_superseded(self) -> None:
@@ -251,10 +305,10 @@ class _AttemptProcess:
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded("the run had not ended by its deadline, counted from the first begin of an attempt")
 
-    def _cut_off(self) -> None:
-        """End the run while a step that does not return holds the main thread."""
+    def _cut_off(self, ending: Ending) -> None:
+        """End the run while something that does not return holds the main thread."""
         self._store = AttemptStore(self._opener)
-        code = self._end(_failed(self._late()))
+        code = self._end(ending)
         self._channel.ended(code)
         os._exit(code)
 

@@ -31,6 +31,9 @@ class Request(IntFlag):
     SUSPEND = 2
     """Finish the step in flight and leave the run suspended."""
 
+    CANCEL_AT_ONCE = 8
+    """Cancel the run, which may not clean up."""
+
     DRAIN = 4
     """Finish the step in flight and hand the run back: the process has been told to stop."""
 

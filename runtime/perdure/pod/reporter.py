@@ -23,7 +23,12 @@ class StoreReporter:
     def heartbeat(self, progress: Progress) -> Verdict:
         """Say that the attempt lives."""
         answered = self._store.heartbeat(self._run_id, self._claim, progress.steps_done, progress.current_step)
-        return Verdict(superseded=answered.superseded, cancel=answered.cancel, suspend=answered.suspend)
+        return Verdict(
+            superseded=answered.superseded,
+            cancel=answered.cancel,
+            suspend=answered.suspend,
+            at_once=answered.at_once,
+        )
 
     def report_death(self, death: Death) -> None:
         """End the attempt as crashed."""

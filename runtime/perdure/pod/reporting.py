@@ -35,6 +35,9 @@ class Verdict:
     suspend: bool = False
     """Somebody asked for the run to be suspended."""
 
+    at_once: bool = False
+    """It is cancelled without time to clean up."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:

@@ -215,9 +215,12 @@ class _Supervision:
         match self._heartbeat.beat(now, self._channel.progress):
             case Verdict(superseded=True):
                 self._superseded = now
-            case Verdict(cancel=cancel, suspend=suspend):
-                wanted = (Request.CANCEL if cancel else Request.NONE) | (Request.SUSPEND if suspend else Request.NONE)
-                self._channel.request(wanted)
+            case Verdict() as verdict:
+                self._channel.request(
+                    (Request.CANCEL if verdict.cancel else Request.NONE)
+                    | (Request.CANCEL_AT_ONCE if verdict.at_once else Request.NONE)
+                    | (Request.SUSPEND if verdict.suspend else Request.NONE)
+                )
             case None:
                 pass
 

@@ -17,7 +17,7 @@ from .connection import Fault, storable
 from .opener import Backoff, Opener
 from .process_identity import ProcessIdentity
 from .versions import CLIENT_VERSION, check_versions
-from .wire import BEGIN, FINISH, HAND_BACK, HEARTBEAT, LOAD, Call, Parameters, Wire, WireError
+from .wire import BEGIN, DECLARE_CLEANUP, FINISH, HAND_BACK, HEARTBEAT, LOAD, Call, Parameters, Wire, WireError
 
 __all__ = ["AttemptStore", "Begun", "SecondStart", "Verdict"]
 
@@ -32,7 +32,10 @@ class SecondStart(PerdureError):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What the store says of an attempt that begins; `deadline_in` in seconds."""
+    """What the store says of an attempt that begins; times in seconds.
+
+    `cleanup` is what was declared, `cleanup_left` what is left of that to a run that is cancelled.
+    """
 
     entrypoint: str
     input: str
@@ -47,6 +50,8 @@ class Begun:
     system: str
     timeline: str
     seed: UUID
+    cleanup: float | None
+    cleanup_left: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Verdict:
     superseded: bool
     cancel: bool
     suspend: bool
+    at_once: bool
 
 
 def _text(value: bytes | None) -> str:
@@ -142,6 +148,8 @@ class AttemptStore:
             system=_text(row[12]),
             timeline=_text(row[13]),
             seed=UUID(_text(row[14])),
+            cleanup=float(row[15]) if row[15] is not None else None,
+            cleanup_left=float(row[16]) if row[16] is not None else None,
         )
 
     def load(self, runs: Sequence[tuple[RunId, Claim]]) -> dict[RunId, list[Recorded]]:
@@ -167,6 +175,13 @@ class AttemptStore:
                 )
             )
         return loaded
+
+    def declare_cleanup(self, run: RunId, claim: Claim, seconds: float | None) -> Answer:
+        """Say for how long a cancelled run may clean up, before its first step."""
+        seconds_ = None if seconds is None else repr(seconds).encode()
+        return self._answer(
+            DECLARE_CLEANUP, (str(run).encode(), str(claim).encode(), seconds_), "say how long the run may clean up"
+        )
 
     def finish(self, run: RunId, claim: Claim, state: str, result: str | None, error: str | None) -> Answer:
         """End a run."""
@@ -211,7 +226,9 @@ class AttemptStore:
             self.close()
             raise StoreUnavailable(f"heartbeat: {error}") from error
         answer = Answer(int(row[0] or 0))
-        return Verdict(superseded=answer is not Answer.DONE, cancel=row[1] == b"t", suspend=row[2] == b"t")
+        return Verdict(
+            superseded=answer is not Answer.DONE, cancel=row[1] == b"t", suspend=row[2] == b"t", at_once=row[3] == b"t"
+        )
 
     def _answer(self, call: Call, parameters: Parameters, doing: str) -> Answer:
         return Answer(int(self._rows(call, parameters, doing)[0][0] or 0))

@@ -51,6 +51,8 @@ class ClaimedRun:
     deadline_in: float | None
     seed: UUID = _NO_SEED
     recorded_bytes: int = 0
+    cleanup: float | None = None
+    """Seconds for which it may clean up, or what is left of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Entrypoints:
 
     async_ones: list[str]
     sync_ones: list[str]
+    cleanups: dict[str, float] = field(default_factory=dict)
+    """Seconds for which those that clean up may do so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,8 @@ class Claims:
                 "tokens": tokens,
                 "due": list(due),
                 "bytes": MOST_TEXT,
+                "cleaning_entrypoints": list(self._entrypoints.cleanups),
+                "cleanup_seconds": list(self._entrypoints.cleanups.values()),
             },
             "claim runs",
         )
@@ -204,14 +210,15 @@ class Claims:
                     survey.held[Claim(row["claim"])] = RunId(row["id"])
         return survey
 
-    def cancelled(self, runs: Sequence[RunId]) -> list[RunId]:
-        """Of these runs of this process, those whose cancellation is asked for.
+    def cancelled(self, runs: Sequence[RunId]) -> dict[RunId, bool]:
+        """Of these runs of this process, those whose cancellation is asked for, and whether without cleaning up.
 
         Raises:
             StoreUnavailable: no answer.
         """
         parameters = {"runs": list(runs), "process": self._process.id}
-        return [RunId(row["id"]) for row in self._rows("cancelled_runs", parameters, "look for cancelled runs")]
+        rows = self._rows("cancelled_runs", parameters, "look for cancelled runs")
+        return {RunId(row["id"]): row["at_once"] for row in rows}
 
     def _rows(self, name: str, parameters: dict[str, object], doing: str) -> list[dict[str, Any]]:
         try:
@@ -253,6 +260,7 @@ def _claimed(row: dict[str, Any]) -> ClaimedRun:
         deadline_in=row["deadline_in"],
         seed=row["seed"],
         recorded_bytes=int(row["recorded_bytes"] or 0),
+        cleanup=row["cleanup"],
     )
 
 

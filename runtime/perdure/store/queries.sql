@@ -5,8 +5,10 @@ SELECT schema_version, oldest_client, store_id FROM perdure.meta
 
 -- name: insert_run
 WITH inserted AS (
-    INSERT INTO perdure.runs (id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, suspend)
-    VALUES (%(id)s, %(owner)s, %(namespace)s, %(name)s, %(entrypoint)s, %(input)s, %(source)s, %(backoff_limit)s, %(deadline_seconds)s, %(suspend)s)
+    INSERT INTO perdure.runs (id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, suspend,
+                              cleanup_seconds)
+    VALUES (%(id)s, %(owner)s, %(namespace)s, %(name)s, %(entrypoint)s, %(input)s, %(source)s, %(backoff_limit)s, %(deadline_seconds)s, %(suspend)s,
+            %(cleanup_seconds)s)
     ON CONFLICT DO NOTHING
     RETURNING id, owner
 )
@@ -34,7 +36,7 @@ WITH shortly AS MATERIALIZED (
     SET attempt = r.attempt + 1, claim = %(token)s, begun = false, process = NULL, state = 'pending'
     FROM shortly
     WHERE r.id = %(run)s AND r.owner = coalesce(%(owner)s, r.owner) AND r.attempt = %(observed)s
-      AND r.state IN ('pending', 'running', 'waiting') AND NOT r.cancel AND NOT r.suspend
+      AND r.state IN ('pending', 'running', 'waiting') AND CASE WHEN r.cancel THEN perdure.cleanup_left(r) > 0 ELSE NOT r.suspend END
     RETURNING r.id, r.attempt
 ), noted AS (
     INSERT INTO perdure.attempts (run_id, attempt, claim, claimed) SELECT id, attempt, %(token)s, clock_timestamp() FROM claimed
@@ -71,20 +73,20 @@ WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', '1s', true)
 ), suspects AS (
     SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
-    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes >= 2
+    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND (cancel OR NOT suspend) AND crashes >= 2
       AND (entrypoint = ANY (%(async_entrypoints)s) OR entrypoint = ANY (%(sync_entrypoints)s))
       AND (available <= now() OR id = ANY (%(due)s::uuid[]))
     ORDER BY created LIMIT %(suspects)s
     FOR UPDATE SKIP LOCKED
 ), for_loop AS (
     SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
-    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes < 2
+    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND (cancel OR NOT suspend) AND crashes < 2
       AND entrypoint = ANY (%(async_entrypoints)s) AND (available <= now() OR id = ANY (%(due)s::uuid[]))
     ORDER BY created LIMIT %(async_places)s
     FOR UPDATE SKIP LOCKED
 ), for_threads AS (
     SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
-    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND NOT suspend AND crashes < 2
+    WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND (cancel OR NOT suspend) AND crashes < 2
       AND entrypoint = ANY (%(sync_entrypoints)s) AND (available <= now() OR id = ANY (%(due)s::uuid[]))
     ORDER BY created LIMIT %(sync_places)s
     FOR UPDATE SKIP LOCKED
@@ -95,11 +97,14 @@ WITH shortly AS MATERIALIZED (
 ), claimed AS (
     UPDATE perdure.runs r
     SET state = 'running', attempt = r.attempt + 1, claim = (%(tokens)s::uuid[])[n.n], process = %(process)s, begun = true,
-        timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), started = coalesce(r.started, clock_timestamp())
+        timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), started = coalesce(r.started, clock_timestamp()),
+        cleanup_seconds = CASE WHEN r.cancel THEN r.cleanup_seconds ELSE (
+            SELECT d.seconds FROM unnest(%(cleaning_entrypoints)s::text[], %(cleanup_seconds)s::double precision[]) AS d (entrypoint, seconds)
+            WHERE d.entrypoint = r.entrypoint) END
     FROM shortly, numbered n WHERE r.id = n.id AND (n.n = 1 OR n.bytes <= %(bytes)s)
     RETURNING n.n, r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
               r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
-              r.seed
+              r.seed, perdure.cleanup_left(r) AS cleanup
 ), noted AS (
     INSERT INTO perdure.attempts (run_id, attempt, claim, process, begun)
     SELECT id, attempt, claim, %(where)s, clock_timestamp() FROM claimed
@@ -118,7 +123,7 @@ FROM claimed c ORDER BY c.n
 -- What `claim_runs` answered, where its answer was lost.
 SELECT r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
        r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
-       r.seed, true AS more,
+       r.seed, perdure.cleanup_left(r) AS cleanup, true AS more,
        (SELECT sum(coalesce(octet_length(s.result::text), 0) + coalesce(octet_length(s.error::text), 0)) FROM perdure.steps s WHERE s.run_id = r.id)
            AS recorded_bytes
 FROM perdure.runs r WHERE r.claim = ANY (%(tokens)s::uuid[]) AND r.process = %(process)s
@@ -132,13 +137,13 @@ WITH mine AS (
 ), next AS (
     -- By the values themselves: what comes from `mine`, the planner knows nothing of, and it would sort the whole queue.
     SELECT r.crashes FROM perdure.runs r
-    WHERE r.owner = %(owner)s AND r.state = 'pending' AND r.claim IS NULL AND NOT r.suspend AND r.entrypoint = ANY (%(entrypoints)s)
+    WHERE r.owner = %(owner)s AND r.state = 'pending' AND r.claim IS NULL AND (r.cancel OR NOT r.suspend) AND r.entrypoint = ANY (%(entrypoints)s)
       AND r.available <= now()
     ORDER BY r.created LIMIT 1000
 ), delayed AS (
     SELECT r.id, r.attempt, r.crashes, r.delay, extract(epoch FROM r.available - now())::double precision AS due_in
     FROM mine, perdure.runs r
-    WHERE r.owner = mine.owner AND r.state = 'pending' AND r.claim IS NULL AND NOT r.suspend AND r.entrypoint = ANY (mine.entrypoints)
+    WHERE r.owner = mine.owner AND r.state = 'pending' AND r.claim IS NULL AND (r.cancel OR NOT r.suspend) AND r.entrypoint = ANY (mine.entrypoints)
       AND r.available > now()
     ORDER BY r.available LIMIT 1000
 ), holders AS (
@@ -161,8 +166,8 @@ SELECT 'held', r.id, r.claim, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM mine, perdure.runs r WHERE %(full)s AND r.process = mine.process AND r.state = 'running'
 
 -- name: cancelled_runs
--- Of these runs of a process, those whose cancellation is asked for.
-SELECT id FROM perdure.runs WHERE id = ANY (%(runs)s::uuid[]) AND process = %(process)s AND cancel
+-- Of these runs of a process, those whose cancellation is asked for, and whether without time to clean up.
+SELECT id, cleanup_seconds IS NULL AS at_once FROM perdure.runs WHERE id = ANY (%(runs)s::uuid[]) AND process = %(process)s AND cancel
 
 -- name: worker_heartbeat
 -- Raise a worker's counter; the runs of it whose cancellation is asked for. A row that somebody removed is made anew.
@@ -267,14 +272,15 @@ SELECT perdure.channel('work', %(owner)s)
 SELECT system_identifier::text FROM pg_control_system()
 
 -- name: request_cancel
--- A run that no process holds ends at once; one that is held is asked to.
+-- A run that no process holds ends at once, unless it may clean up; one that is held is asked to. `at_once`: nobody cleans up.
 WITH asked AS (
-    UPDATE perdure.runs
+    UPDATE perdure.runs r
     SET cancel = true,
-        state = CASE WHEN claim IS NULL THEN 'cancelled' ELSE state END,
-        finished = CASE WHEN claim IS NULL THEN clock_timestamp() END
-    WHERE id = %(run)s AND state IN ('pending', 'running', 'waiting')
-    RETURNING id, owner, state, process
+        cleanup_seconds = CASE WHEN NOT %(at_once)s THEN r.cleanup_seconds END,
+        state = CASE WHEN r.claim IS NOT NULL THEN r.state WHEN NOT %(at_once)s AND perdure.cleanup_left(r) > 0 THEN 'pending' ELSE 'cancelled' END,
+        finished = CASE WHEN r.claim IS NULL AND (%(at_once)s OR coalesce(perdure.cleanup_left(r), 0) <= 0) THEN clock_timestamp() END
+    WHERE r.id = %(run)s AND r.state IN ('pending', 'running', 'waiting')
+    RETURNING r.id, r.owner, r.state
 )
 SELECT state, pg_notify(perdure.channel(CASE state WHEN 'cancelled' THEN 'done' ELSE 'work' END, owner), id::text) FROM asked
 

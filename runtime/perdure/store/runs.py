@@ -42,6 +42,7 @@ class NewRun:
     input: str
     backoff_limit: int = 6
     deadline: float | None = None
+    cleanup: float | None = None
     suspend: bool = False
     namespace: str = ""
     source: str | None = None
@@ -59,6 +60,7 @@ class NewRun:
             "source": self.source,
             "backoff_limit": self.backoff_limit,
             "deadline_seconds": self.deadline,
+            "cleanup_seconds": self.cleanup,
             "suspend": self.suspend,
         }
 
@@ -198,11 +200,14 @@ class RunStore:
 
         return self._ask("show the run", work)
 
-    def cancel(self, run: UUID) -> bool:
-        """Ask for a run to be cancelled; whether it had not ended yet. One that nobody holds ends at once."""
+    def cancel(self, run: UUID, *, at_once: bool = False) -> bool:
+        """Ask for a run to be cancelled; whether it had not ended yet. One that nobody holds ends at once.
+
+        One that may clean up does so, by another attempt if need be; not `at_once`.
+        """
 
         def work(cursor: psycopg.Cursor[Row]) -> bool:
-            return cursor.execute(statement("request_cancel"), {"run": run}).fetchone() is not None
+            return cursor.execute(statement("request_cancel"), {"run": run, "at_once": at_once}).fetchone() is not None
 
         return self._ask("cancel the run", work)
 

@@ -70,7 +70,6 @@ runs = Table(
     Column("gone", _moment),
     Column("seed", UUID, nullable=False, server_default=text("gen_random_uuid()")),
     Column("cleanup_seconds", Double),
-    Column("cleanup_until", _moment),
     CheckConstraint(
         "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
     ),

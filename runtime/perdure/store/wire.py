@@ -34,7 +34,7 @@ __all__ = [
 
 Parameters = Sequence[bytes | None]
 
-_TEXT, _INT, _BIGINT, _UUID, _JSON = 25, 23, 20, 2950, 114
+_TEXT, _INT, _BIGINT, _DOUBLE, _UUID, _JSON = 25, 23, 20, 701, 2950, 114
 _TEXTS, _INTS, _BIGINTS, _UUIDS = 1009, 1007, 1016, 2951
 
 
@@ -61,6 +61,7 @@ CHECKPOINTS = _call(
     "checkpoints", _UUIDS, _UUIDS, _TEXTS, _INTS, _TEXTS, _INTS, _BIGINTS, _BIGINTS, _TEXTS, _TEXTS, _UUIDS
 )
 HEARTBEAT = _call("heartbeat", _UUID, _UUID, _BIGINT, _TEXT, row=True)
+DECLARE_CLEANUP = _call("declare_cleanup", _UUID, _UUID, _DOUBLE)
 FINISH = _call("finish", _UUID, _UUID, _TEXT, _JSON, _JSON)
 HAND_BACK = _call("hand_back", _UUID, _UUID, _TEXT, _INT, _INT, _TEXT)
 

@@ -11,13 +11,13 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from ..errors import DeadlineExceeded, HandedBack, RunCancelled, StoreError, StoreUnavailable, Superseded
+from ..errors import CleanupCut, DeadlineExceeded, HandedBack, StoreError, StoreUnavailable, Superseded
 from ..failures import Failure
-from ..names import Claim, RunId
+from ..names import CANCEL_KEY, Claim, RunId
 from ..owned_thread import OwnedThread
 from ..pauses import Pauses
 from ..store.checkpoints import Answer, Recorded
@@ -59,6 +59,9 @@ _DRAIN_POLL = 0.05
 _OVERTIME = 5.0
 """Seconds that a run has to end by itself once its deadline is over, or it is told to stop at once."""
 
+_GOODBYE = 15.0
+"""Seconds that the code of a cancelled run has to end, beyond those of the step that is under way."""
+
 _LAST_WRITES = 5.0
 
 
@@ -69,7 +72,11 @@ class Dispatcher:
         self._settings = settings
         self._process = process
         known = settings.definitions.items()
-        entrypoints = Entrypoints([e for e, d in known if d.is_async], [e for e, d in known if not d.is_async])
+        entrypoints = Entrypoints(
+            [e for e, d in known if d.is_async],
+            [e for e, d in known if not d.is_async],
+            {e: d.cleanup for e, d in known if d.cleanup is not None},
+        )
         lease = settings.lease
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._timers = Timers()
@@ -83,6 +90,7 @@ class Dispatcher:
             step_connections=settings.max_connections - OWN_CONNECTIONS,
             checkpointed=self._checkpointed,
             ended=self._ended,
+            cleanup_began=lambda running, seconds: self._post(partial(self._cleans_up, running, seconds)),
             died=self._died,
         )
         self._ear = Ear(
@@ -90,7 +98,7 @@ class Dispatcher:
         )
         self._heart = Heart(
             HeartbeatOrder(settings.url, settings.owner, lease, process),
-            cancelled=lambda runs: self._post(partial(self._cancel, runs)),
+            cancelled=lambda runs: self._post(partial(self._ask.update, runs)),
             ended=lambda: self._post(lambda: None),
             died=self._died,
         )
@@ -214,7 +222,7 @@ class Dispatcher:
             try:
                 if self._ask:
                     ask, self._ask = self._ask, set()
-                    self._cancel(self._claims.cancelled(list(ask)))
+                    self._cancel(self._claims.cancelled(list(ask & self._by_run.keys())))
                 if self._stop_at is None:
                     if now >= self._next_survey:
                         self._survey()
@@ -327,10 +335,10 @@ class Dispatcher:
 
     def _begin(self, running: Running, recorded: list[Recorded], system: str) -> None:
         run = running.run
-        if run.cancel:
+        if run.cancel and not (run.cleanup is not None and run.cleanup > 0):
             self._ended(running, RunEnding(run.id, run.claim, "cancelled"))
             return
-        if run.deadline_in is not None:
+        if run.deadline_in is not None and not any(one.key == CANCEL_KEY for one in recorded):
             if run.deadline_in <= 0:
                 self._ended(running, _late(run))
                 return
@@ -340,14 +348,45 @@ class Dispatcher:
 
     # What running runs are told.
 
-    def _cancel(self, runs: Iterable[RunId]) -> None:
-        for run in runs:
+    def _cancel(self, runs: Mapping[RunId, bool]) -> None:
+        for run, at_once in runs.items():
             running = self._by_run.get(run)
-            if running is not None and running.attempt is not None and not running.ended:
-                running.attempt.interrupt(RunCancelled("somebody asked for the run to be cancelled"))
+            if running is None or running.attempt is None or running.ended or running.attempt.signal is not None:
+                continue
+            if running.attempt.cancel("somebody asked for the run to be cancelled", at_once=at_once):
+                self._time(running, _GOODBYE, partial(self._leave_cancelled, running))
+
+    def _leave_cancelled(self, running: Running) -> None:
+        """A cancelled run whose code does not end is left behind, but for a step that is under way."""
+        if running.ended or running.attempt is None:
+            return
+        if running.attempt.in_step:
+            self._time(running, 1.0, partial(self._leave_cancelled, running))
+            return
+        _log.warning("run %s is cancelled, and its code does not end: it is left behind", running.run.name)
+        self._ended(running, RunEnding(running.run.id, running.run.claim, "cancelled"))
+
+    def _cleans_up(self, running: Running, seconds: float) -> None:
+        """A cancelled run cleans up, for so many seconds at most. Its deadline counts no more."""
+        self._time(running, max(0.0, seconds), partial(self._end_cleanup, running))
+
+    def _end_cleanup(self, running: Running) -> None:
+        if running.attempt is None or running.ended:
+            return
+        late = CleanupCut("the run's cleanup had not ended in its time, so it was ended")
+        running.attempt.cancel(str(late), at_once=True)
+        ending = RunEnding(running.run.id, running.run.claim, "cancelled", error=Failure.of(late).to_json())
+        self._time(running, _OVERTIME, lambda: self._ended(running, ending))
+
+    def _time(self, running: Running, delay: float, action: Callable[[], None]) -> None:
+        """Do something about a run later, in place of what was to be done about it."""
+        if running.timer is not None:
+            running.timer.cancel()
+        running.timer = None if running.ended else self._later(delay, action)
 
     def _deadline(self, running: Running) -> None:
-        if running.attempt is not None and not running.ended:
+        # Who cleans up has a limit of its own.
+        if running.attempt is not None and not running.ended and not running.attempt.cleans_up:
             running.attempt.stop(_deadline_exceeded())
             # A step that does not return has no say in it.
             running.timer = self._later(_OVERTIME, lambda: self._ended(running, _late(running.run)))

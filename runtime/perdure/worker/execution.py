@@ -99,6 +99,7 @@ class Execution:
         step_connections: of database steps at a time, whichever runs they are of.
         checkpointed: learns of a run's first stored step in this attempt, in any thread.
         ended: learns how a run ended, None where nothing is to be written; in any thread.
+        cleanup_began: learns for how many seconds a cancelled run may clean up, in any thread.
         died: learns what ended a thread in which runs are executed.
     """
 
@@ -110,6 +111,7 @@ class Execution:
         step_connections: int,
         checkpointed: Callable[[Running], None],
         ended: Callable[[Running, RunEnding | None], None],
+        cleanup_began: Callable[[Running, float], None],
         died: Died,
     ) -> None:
         self._url = url
@@ -118,6 +120,7 @@ class Execution:
         self._checkpointed = checkpointed
         self._ended = ended
         self._connections = IdleConnections(step_connections)
+        self._cleanup_began = cleanup_began
         self._committers: list[_Committers] = []
         self._loop: RunLoop | None = None
         self._loop_thread: OwnedThread | None = None
@@ -132,7 +135,18 @@ class Execution:
         if loop is not None and committers.loop is None:
             committers.loop = LoopCommitter(committers.opener, loop)
         attempt = Attempt(
-            Facts(run.id, run.claim, run.attempt, run.name, run.entrypoint, run.input, run.deadline_in, run.seed),
+            Facts(
+                run.id,
+                run.claim,
+                run.attempt,
+                run.name,
+                run.entrypoint,
+                run.input,
+                run.deadline_in,
+                run.seed,
+                cancelled=run.cancel,
+                cleanup=run.cleanup,
+            ),
             recorded,
             committers.thread,
             loop=loop,
@@ -141,6 +155,7 @@ class Execution:
             database_url=self._url,
             lease=self._lease,
             connections=self._connections,
+            cleanup_began=lambda seconds: self._cleanup_began(running, seconds),
         )
         running.attempt = attempt
         if loop is not None and committers.loop is not None:

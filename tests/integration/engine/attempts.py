@@ -61,6 +61,7 @@ class Run:
                         "backoff_limit": 6,
                         "deadline_seconds": None,
                         "suspend": False,
+                        "cleanup_seconds": None,
                     },
                 )
 

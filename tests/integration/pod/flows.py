@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from perdure import Retry, ThreadPoolExecutor, step, step_context, workflow
+from perdure.errors import RunCancelled
 
 
 def log(line: str) -> None:
@@ -30,7 +31,12 @@ def wait_for(name: str) -> None:
 
 
 def may_go(name: str) -> bool:
-    """With a file `drain` only once the attempt knows that it is to stop, however slow the machine is."""
+    """With a file `drain` only once the attempt knows that it is to stop, however slow the machine is.
+
+    Likewise with a file `cancel`, once it knows that the run is cancelled; but for what is done about that.
+    """
+    if name == "go" and there("cancel") and not step_context().cancel_requested:
+        return False
     return there(name) and (not there("drain") or step_context().branch.attempt._draining is not None)
 
 
@@ -89,6 +95,56 @@ async def async_stubborn() -> int:
             return await async_hold()
         except BaseException as error:
             log(f"swallowed {type(error).__name__}")
+
+
+@workflow(cleanup=30)
+def saga() -> None:
+    note("before")
+    try:
+        hold("")
+        note("never")
+    except RunCancelled:
+        note("undo")
+        hold("undo")
+        note("undone")
+
+
+@workflow(cleanup=30)
+async def async_saga() -> None:
+    await async_note("before")
+    try:
+        await async_hold()
+    except asyncio.CancelledError:
+        await async_note("undo")
+        await async_hold("undo")
+        await async_note("undone")
+
+
+@workflow(cleanup=1)
+async def late_saga() -> None:
+    try:
+        await async_hold()
+    finally:
+        await async_hold("undo")
+
+
+@workflow(cleanup=1)
+def late_sync_saga() -> None:
+    try:
+        hold()
+        note("never")
+    finally:
+        hold("undo")
+
+
+@workflow
+def never_ends() -> None:
+    try:
+        hold()
+        note("never")
+    finally:
+        while True:
+            time.sleep(0.05)
 
 
 @step

@@ -37,7 +37,8 @@ class Session:
         return cursor.fetchall() if cursor.description else []
 
     def named(self, name: str, /, **parameters: object) -> list[tuple[Any, ...]]:
-        return self.connection.execute(statement(name), parameters).fetchall()
+        told = {"at_once": False, "cleanup_seconds": None} | parameters
+        return self.connection.execute(statement(name), told).fetchall()
 
     def run(self, run: UUID) -> dict[str, Any]:
         """The run's row."""

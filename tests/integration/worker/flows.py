@@ -10,10 +10,12 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import perdure
 from perdure import step, step_context, workflow
+from perdure.errors import RunCancelled
 
 FOLDER = Path(os.environ.get("FLOWS_FOLDER", "."))
 
@@ -103,6 +105,64 @@ async def gate_first(gate: str) -> int:
     await async_pass_gate(gate)
     await async_pass_gate(f"{gate}, again")
     return await async_tick(1)
+
+
+@workflow(cleanup=30)
+def saga() -> None:
+    tick(1)
+    try:
+        pass_gate("gate")
+        tick(2)
+    except RunCancelled:
+        tick(3)
+        pass_gate("undo")
+        tick(4)
+        raise
+
+
+@workflow(cleanup=30)
+async def async_saga() -> None:
+    await async_tick(1)
+    try:
+        await async_pass_gate("gate")
+        await async_tick(2)
+    except asyncio.CancelledError:
+        await async_tick(3)
+        await async_pass_gate("undo")
+        await async_tick(4)
+        raise
+
+
+@workflow(cleanup=1)
+async def late_saga() -> None:
+    try:
+        await async_pass_gate("gate")
+    except asyncio.CancelledError:
+        await async_pass_gate("undo")
+
+
+@workflow
+async def careless_saga() -> None:
+    other = asyncio.create_task(asyncio.sleep(3600))
+    try:
+        await async_pass_gate("gate")
+    finally:
+        other.cancel()
+        with suppress(asyncio.CancelledError):
+            await other
+        await asyncio.sleep(3600)
+        await async_tick(9)
+
+
+@workflow
+def stubborn() -> None:
+    """Does not end between its steps."""
+    with suppress(BaseException):
+        pass_gate("gate")
+        tick(1)
+    (FOLDER / "turns").touch()
+    while not is_open("let go"):
+        time.sleep(0.05)
 
 
 @step

@@ -4,7 +4,8 @@ CREATE OR REPLACE FUNCTION perdure.begin(
     run uuid, token uuid, process_ uuid, client integer, host_ text, pid_ integer, pid_started_ bigint, node_ text, image_ text
 ) RETURNS TABLE (
     answer integer, schema_version integer, entrypoint text, input json, source json, name text, namespace text, owner text, attempt integer,
-    cancel boolean, suspend boolean, deadline_in double precision, system_identifier text, timeline text, seed uuid
+    cancel boolean, suspend boolean, deadline_in double precision, system_identifier text, timeline text, seed uuid,
+    cleanup_seconds double precision, cleanup_left double precision
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -13,6 +14,7 @@ DECLARE
     r perdure.runs%ROWTYPE;
     m perdure.meta%ROWTYPE;
     verdict integer := 0;
+    left_ double precision;
 BEGIN
     SELECT * INTO m FROM perdure.meta;
     SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = token FOR UPDATE;
@@ -25,6 +27,8 @@ BEGIN
     ELSIF r.begun THEN
         verdict := 1;
     END IF;
+    -- Of a run that has not begun yet there is nothing to clean up.
+    left_ := perdure.cleanup_left(r);
     IF verdict = 0 THEN
         r.timeline := perdure.timeline();
         r.started := coalesce(r.started, clock_timestamp());
@@ -37,11 +41,13 @@ BEGIN
     END IF;
     IF verdict > 1 THEN
         RETURN QUERY SELECT verdict, m.schema_version, NULL, NULL::json, NULL::json, NULL, NULL, NULL, NULL::integer,
-                            NULL::boolean, NULL::boolean, NULL::double precision, NULL, NULL, NULL::uuid;
+                            NULL::boolean, NULL::boolean, NULL::double precision, NULL, NULL, NULL::uuid,
+                            NULL::double precision, NULL::double precision;
     ELSE
         RETURN QUERY SELECT verdict, m.schema_version, r.entrypoint, r.input, r.source, r.name, r.namespace, r.owner, r.attempt, r.cancel, r.suspend,
                             r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision,
-                            (SELECT c.system_identifier::text FROM pg_control_system() c), r.timeline, r.seed;
+                            (SELECT c.system_identifier::text FROM pg_control_system() c), r.timeline, r.seed,
+                            r.cleanup_seconds, left_;
     END IF;
 END
 $$;

@@ -3,7 +3,8 @@
 -- fails; up to there it waits. Disruptions of a cluster's runs wait as long, are counted by themselves, and have a limit
 -- of their own; a queue's workers hand back when they are told to stop, which is neither. Nor is it a disruption that
 -- an attempt hands back because its run is suspended. An attempt whose process could not reach the store, or found another
--- one, says nothing about the workflow: it counts as neither, and the next one waits ever longer, up to a minute.
+-- one, says nothing about the workflow: it counts as neither, and the next one waits ever longer, up to a minute. A
+-- cancelled run goes on while it may clean up, and ends cancelled, whatever limit it meets.
 CREATE OR REPLACE FUNCTION perdure.hand_back(run uuid, token uuid, ending_ text, code_ integer, signal_ integer, detail_ text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -43,7 +44,7 @@ BEGIN
         END IF;
     END IF;
     r.delay := CASE WHEN ending_ = unreachable THEN least(60, greatest(1, r.delay * 2)) ELSE perdure.backoff_seconds(count_) END;
-    IF r.cancel THEN
+    IF r.cancel AND coalesce(perdure.cleanup_left(r), 0) <= 0 THEN
         state_ := 'cancelled';
     ELSIF ending_ = ANY (crash) AND r.crashes > r.backoff_limit THEN
         type_ := 'perdure.errors:BackoffLimitExceeded';
@@ -55,7 +56,7 @@ BEGIN
                            r.disruptions, perdure.disruption_limit(), coalesce(left(detail_, 4096), ending_));
     END IF;
     IF type_ IS NOT NULL THEN
-        state_ := 'failed';
+        state_ := CASE WHEN r.cancel THEN 'cancelled' ELSE 'failed' END;
     END IF;
     UPDATE perdure.runs
     SET state = state_, claim = NULL, process = NULL, begun = false, crashes = r.crashes, disruptions = r.disruptions, delay = r.delay,

@@ -39,9 +39,8 @@ CREATE TABLE perdure.runs (
     gone             timestamptz,
     -- Secret: what `perdure.random()` and `perdure.uuid4()` of this run are derived from.
     seed             uuid NOT NULL DEFAULT gen_random_uuid(),
-    -- How long its code may clean up after a cancellation, as its workflow declares it, and until when it may.
-    cleanup_seconds  double precision,
-    cleanup_until    timestamptz
+    -- How long its code may clean up after a cancellation, as its workflow declares it.
+    cleanup_seconds  double precision
 );
 
 -- A queue's run is known by the name that its user gave it. A cluster's is known by its UID: a name may come back there.
