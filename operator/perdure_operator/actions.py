@@ -107,7 +107,9 @@ class SetLimits:
 
 @dataclass(frozen=True, slots=True)
 class RequestCancel:
-    """Cancel: a run that nobody holds ends at once, a held one is asked to."""
+    """Cancel: a run that nobody holds ends at once, a held one is asked to; `at_once`: whatever it has to clean up."""
+
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,8 +147,8 @@ class Applier:
             case SetLimits(limits):
                 await self.store.set_limits(uid, limits)
                 return True
-            case RequestCancel():
-                await self.store.request_cancel(uid)
+            case RequestCancel(at_once):
+                await self.store.request_cancel(uid, at_once=at_once)
                 return True
             case EndRun(error_type, message):
                 return await self.store.end_run(uid, error_type, message)

@@ -163,6 +163,8 @@ class Run:
         disruptions: attempts in a row that ended by a disruption without a new checkpoint.
         due_in: seconds until the next claim is due; at most `delay`.
         deadline_in: seconds until the deadline; None without one, or before the first begin.
+        cleanup_left: seconds for which it may clean up once it is cancelled, or what is left of them; None for none.
+        cleans_up: its cancellation has reached the workflow, so that those seconds pass.
         steps: checkpoints. Counted in their table where nobody holds the run: that a status once saw more of them shows
             that the store has lost some.
         image: the id of the image that the attempt of `claim` runs, once that is noted.
@@ -183,6 +185,8 @@ class Run:
     due_in: float = 0.0
     delay: float = 0.0
     deadline_in: float | None = None
+    cleanup_left: float | None = None
+    cleans_up: bool = False
     steps: int = 0
     current_step: str | None = None
     result: str | None = None
@@ -193,6 +197,11 @@ class Run:
     last: Ended | None = None
     image: str | None = None
     first_image: tuple[int, str] | None = None
+
+    @property
+    def may_clean_up(self) -> bool:
+        """Whether the run is cancelled, and goes on until it has cleaned up."""
+        return self.limits.cancel and self.cleanup_left is not None and self.cleanup_left > 0
 
 
 class PodPhase(StrEnum):

@@ -24,7 +24,8 @@ SELECT owner, false FROM perdure.runs WHERE id = %(id)s
 SELECT m.store_id, o.*
 FROM perdure.meta m LEFT JOIN LATERAL (
     SELECT r.id, r.state, r.attempt, r.claim, r.begun, r.backoff_limit, r.deadline_seconds, r.suspend, r.cancel, r.crashes, r.disruptions,
-           r.delay, r.started, r.finished,
+           r.delay, r.started, r.finished, perdure.cleanup_left(r) AS cleanup_left,
+           r.cancel AND EXISTS (SELECT FROM perdure.steps s WHERE s.run_id = r.id AND s.step_key = 'perdure.cancel') AS cleans_up,
            extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in,
            extract(epoch FROM clock_timestamp() - r.started)::double precision AS started_for,
            extract(epoch FROM clock_timestamp() - a.claimed)::double precision AS claimed_for,
@@ -74,14 +75,15 @@ WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running
 RETURNING r.id
 
 -- name: request_cancel
--- A run that no process holds ends at once; one that is held is asked to.
+-- A run that no process holds ends at once, unless it may clean up; one that is held is asked to. `at_once`: nobody cleans up.
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)
 ), asked AS (
     UPDATE perdure.runs r
     SET cancel = true,
-        state = CASE WHEN r.claim IS NULL THEN 'cancelled' ELSE r.state END,
-        finished = CASE WHEN r.claim IS NULL THEN clock_timestamp() END
+        cleanup_seconds = CASE WHEN NOT %(at_once)s THEN r.cleanup_seconds END,
+        state = CASE WHEN r.claim IS NOT NULL THEN r.state WHEN NOT %(at_once)s AND perdure.cleanup_left(r) > 0 THEN 'pending' ELSE 'cancelled' END,
+        finished = CASE WHEN r.claim IS NULL AND (%(at_once)s OR coalesce(perdure.cleanup_left(r), 0) <= 0) THEN clock_timestamp() END
     FROM shortly
     WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
     RETURNING r.id, r.owner, r.state
@@ -100,7 +102,7 @@ WITH shortly AS MATERIALIZED (
     FOR UPDATE OF r
 ), cancelled AS (
     UPDATE perdure.runs r
-    SET cancel = true,
+    SET cancel = true, cleanup_seconds = NULL,
         state = CASE WHEN f.asked THEN r.state ELSE 'cancelled' END,
         finished = CASE WHEN f.asked THEN NULL ELSE clock_timestamp() END,
         claim = CASE WHEN f.asked THEN r.claim END,

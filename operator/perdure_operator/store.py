@@ -189,13 +189,15 @@ class OperatorStore(AllRuns):
         }
         return await self._write("set_limits", parameters, f"change the limits of run {uid}") is not None
 
-    async def request_cancel(self, uid: UUID) -> RunState | None:
+    async def request_cancel(self, uid: UUID, *, at_once: bool = False) -> RunState | None:
         """Cancel a run that nobody holds, ask a held one to end; its state then, None if there was nothing to cancel.
+
+        One that may clean up is left to its next attempt for that; not `at_once`.
 
         Raises:
             StoreUnavailable: no answer in time.
         """
-        state = await self._write("request_cancel", {"run": uid}, f"cancel run {uid}")
+        state = await self._write("request_cancel", {"run": uid, "at_once": at_once}, f"cancel run {uid}")
         return None if state is None else RunState(state)
 
     async def cancel_gone(self, uid: UUID, patience: float = GONE_PATIENCE) -> RunState | None:

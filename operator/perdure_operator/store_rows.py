@@ -84,6 +84,8 @@ def run_of_row(row: Row, ages: Ages) -> Run:
         due_in=due_in,
         delay=row["delay"],
         deadline_in=deadline_in,
+        cleanup_left=row["cleanup_left"],
+        cleans_up=row["cleans_up"],
         steps=row["steps"],
         current_step=row["current_step"],
         result=row["result"],

@@ -318,7 +318,10 @@ class WorkflowSpec(Closed):
         default=False,
         description="Finish the step in flight, end the pod and wait until this is false again, to go on from there.",
     )
-    cancel: bool = Field(default=False, description="Cancel the run. This cannot be taken back.")
+    cancel: bool = Field(
+        default=False,
+        description="Cancel the run; a workflow that declares cleanup has time for it. This cannot be taken back.",
+    )
     pod_template: PodTemplate | None = Field(
         default=None,
         description="Laid over the pods of this run, from the next attempt on: maps by key; containers, init"

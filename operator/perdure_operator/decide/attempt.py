@@ -46,9 +46,9 @@ def attempt_course(observed: Observed, run: Run, claim: Claim, spec: Spec | None
         return Course(then=[ending_of_pod(pod, claim, begun=run.begun)])
     if run.begun:
         return _begun(observed, run, claim, pod, spec)
-    if run.limits.cancel:
+    if run.limits.cancel and not run.may_clean_up:
         return Course(then=[HandBack(claim, "handed back", "cancelled before it began")])
-    if spec is not None and spec.suspend:
+    if spec is not None and spec.suspend and not run.may_clean_up:
         return Course(then=[HandBack(claim, "handed back", "suspended before it began")])
     if pod is None:
         return _without_pod(observed, run, claim, spec)
@@ -60,6 +60,9 @@ def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Sp
         return Course(then=[ending_of_silence(observed, run, claim, pod)])
     where = "a pod that is out of sight" if pod is None else f"pod {pod.name}"
     look = LOOK_GONE if pod is None or pod.deleting else LOOK_RUNNING
+    if run.may_clean_up:
+        message = f"attempt {run.attempt} in {where} has time to clean up"
+        return going(Reason.CANCELLING, message, min(look, max(run.cleanup_left or 0.0, 1.0)))
     if run.limits.cancel:
         return going(Reason.CANCELLING, f"attempt {run.attempt} in {where} has been asked to end", look)
     if spec is not None and spec.suspend:

@@ -46,6 +46,9 @@ def cancel_wanted(observed: Observed, spec: Spec | None) -> bool:
 
 def overdue(run: Run) -> EndRun | None:
     """The end of a run whose deadline is over, and whose process does not see to that itself."""
+    if run.cleans_up:
+        # It has a limit of its own for that.
+        return None
     if run.deadline_in is None or run.deadline_in > (-DEADLINE_OVERTIME if run.begun else 0):
         return None
     limit = run.limits.deadline_seconds

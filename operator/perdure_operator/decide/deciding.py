@@ -120,8 +120,9 @@ def _run_course(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool
     """A run that is in the store."""
     if run.state.ended:
         return Course(ending(run))
-    if cancel and not run.limits.cancel:
-        return Course(then=[RequestCancel()])
+    hard = run.cleanup_left is not None and (observed.workflow.deleting or spec is None)
+    if (cancel and not run.limits.cancel) or (run.may_clean_up and hard):
+        return Course(then=[RequestCancel(at_once=hard)])
     if (end := overdue(run)) is not None:
         return Course(then=[end])
     if run.claim is not None:
@@ -129,10 +130,10 @@ def _run_course(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool
             detail = "its end is missing from the store, and a person asked to go on"
             return Course(then=[HandBack(run.claim, "lost", detail)])
         return attempt_course(observed, run, run.claim, spec)
-    if run.limits.cancel:
+    if run.limits.cancel and not run.may_clean_up:
         return Course(then=[RequestCancel()])
     if (end := given_up(run)) is not None:
-        return Course(then=[end])
+        return Course(then=[RequestCancel(at_once=True) if run.limits.cancel else end])
     if spec is None:
         return invalid_spec(observed)
     if run.state is RunState.WAITING:
@@ -142,7 +143,7 @@ def _run_course(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool
 
 def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = None) -> Course:
     """A run that nobody holds: claim it, or say what it waits for."""
-    if spec.suspend:
+    if spec.suspend and not (run is not None and run.may_clean_up):
         return resting(Reason.SUSPENDED, "suspended; set spec.suspend to false to go on", LOOK_RESTING)
     if run is not None and (due := min(run.due_in, run.delay)) > 0:
         last = "" if run.last is None else f" ended: {run.last.detail or run.last.ending}"
@@ -171,7 +172,7 @@ def _finished(observed: Observed) -> list[Action]:
     if run is not None and not run.state.ended:
         # The store is older than this end. Nobody else knows that the run is not to go on.
         if not run.limits.cancel or run.claim is None:
-            return [RequestCancel()]
+            return [RequestCancel(at_once=run.cleanup_left is not None)]
         if (leftover := _leftover(observed, run)) is not None:
             return [leftover]
         looks.append(LOOK_GONE)
@@ -271,8 +272,19 @@ class _Answer:
         pod = None if run is None or run.claim is None else pod_of(observed, run.claim)
         if pod is None or pod.deleting or new.cancel_time is None:
             return told, looks
-        left = grace_of(self.spec) - seconds_since(new.cancel_time, observed.now)
+        left = _time_to_end(grace_of(self.spec), run, seconds_since(new.cancel_time, observed.now))
         return ([*told, DeletePod(pod, grace=1)], looks) if left <= 0 else (told, [*looks, left])
+
+
+def _time_to_end(grace: float, run: Run | None, cancelled_for: float) -> float:
+    """Seconds that the process of a cancelled run has, by then, to end by itself."""
+    if run is None or not run.may_clean_up or run.cleanup_left is None:
+        return grace - cancelled_for
+    if run.cleans_up:
+        return run.cleanup_left + DEADLINE_OVERTIME
+    # It has yet to be told. An attempt that was made for the cleanup has to start and to replay before that.
+    made_for_it = cancelled_for > run.claimed_for
+    return run.cleanup_left + grace - run.claimed_for if made_for_it else grace - cancelled_for
 
 
 def _look(*times: float | None) -> list[Action]:

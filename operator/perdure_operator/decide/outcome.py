@@ -29,7 +29,11 @@ def ending(run: Run) -> Situation:
     if run.state is RunState.SUCCEEDED:
         return Situation(Kind.SUCCEEDED, Reason.SUCCEEDED, f"succeeded after {steps}")
     if run.state is RunState.CANCELLED:
-        return Situation(Kind.FAILED, Reason.CANCELLED, f"cancelled after {steps}")
+        name, message = _error(run)
+        said = f"cancelled after {steps}"
+        if name is not None:
+            said += f"; its cleanup ended with {name.rpartition(':')[2]}: {message or ''}"
+        return Situation(Kind.FAILED, Reason.CANCELLED, said)
     name, message = error_of(run)
     said = ": ".join(part for part in ((name or "").rpartition(":")[2], message or "") if part)
     return Situation(Kind.FAILED, _REASONS.get(name or "", Reason.FAILED), said or f"failed after {steps}")
@@ -47,8 +51,10 @@ def result_of(run: Run) -> str | None:
 
 def error_of(run: Run) -> tuple[str | None, str | None]:
     """Type and message of a run's error."""
-    if run.state is not RunState.FAILED:
-        return None, None
+    return _error(run) if run.state is RunState.FAILED else (None, None)
+
+
+def _error(run: Run) -> tuple[str | None, str | None]:
     try:
         error = json.loads(run.error or "null")
     except (ValueError, RecursionError):

@@ -106,8 +106,8 @@ class LocalApplier:
             case SetLimits(limits):
                 self._ask(self._store.set_limits(uid, limits))
                 return True
-            case RequestCancel():
-                self._ask(self._store.request_cancel(uid))
+            case RequestCancel(at_once):
+                self._ask(self._store.request_cancel(uid, at_once=at_once))
                 return True
             case EndRun(error_type, message):
                 return self._ask(self._store.end_run(uid, error_type, message))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from perdure.store.records import RunState
 from perdure_operator.actions import (
     ClaimRun,
+    CreatePod,
     DeletePod,
     DeleteWorkflow,
     EndRun,
@@ -17,6 +19,7 @@ from perdure_operator.actions import (
     RequestCancel,
     SetLimits,
 )
+from perdure_operator.decide.times import DEADLINE_OVERTIME
 from perdure_operator.observed import Limits, PodPhase
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -238,3 +241,66 @@ def test_crash_story_of_a_limit_names_the_last_crash():
         workflow=given(backoff_limit=0),
     )
     assert "SIGKILL" in deeds(seen)[0].message
+
+
+# Cleanup after a cancellation.
+
+CLEANING: dict[str, Any] = {"limits": CANCELLED, "cleanup_left": 60.0}
+
+
+def test_a_cancelled_run_that_may_clean_up_is_claimed_for_that():
+    assert deeds(observed(run(attempt=1, **CLEANING), workflow=given(cancel=True))) == [ClaimRun(1)]
+    assert deeds(observed(run(attempt=1, **CLEANING), workflow=given(cancel=True, suspend=True)))[-1] == ClaimRun(1)
+    over = {**CLEANING, "cleanup_left": -0.1}
+    assert deeds(observed(run(attempt=1, **over), workflow=given(cancel=True))) == [RequestCancel()]
+
+
+def test_its_attempt_gets_a_pod_and_is_not_handed_back():
+    [made] = deeds(observed(claimed(2, **CLEANING), workflow=given(cancel=True)))
+    assert isinstance(made, CreatePod)
+    assert deeds(observed(claimed(2, **CLEANING), [pod(2)], workflow=given(cancel=True))) == []
+
+
+def test_its_pod_lives_until_the_cleanup_is_over():
+    status = replace(started(), cancel_time=ago(500))
+    asked = replace(given(cancel=True), status=status)
+    cleaning = observed(begun(2, cleans_up=True, claimed_for=400.0, **CLEANING), [pod(2)], workflow=asked)
+    assert deeds(cleaning) == []
+    assert reason(cleaning) == "Cancelling"
+    over = {**CLEANING, "cleanup_left": -DEADLINE_OVERTIME}
+    stuck = observed(begun(2, cleans_up=True, **over), [pod(2)], workflow=asked)
+    assert any(isinstance(action, DeletePod) for action in decide(stuck))
+
+
+def test_a_process_that_has_yet_to_tell_its_workflow_has_the_pods_grace_for_it():
+    workflow = replace(given(cancel=True), status=replace(started(), cancel_time=ago(40)))
+    first = observed(begun(1, claimed_for=100.0, **CLEANING), [pod(1)], workflow=workflow)
+    assert any(isinstance(action, DeletePod) for action in decide(first))
+    made_for_it = observed(begun(2, claimed_for=35.0, **CLEANING), [pod(2)], workflow=workflow)
+    assert not any(isinstance(action, DeletePod) for action in decide(made_for_it))
+
+
+@pytest.mark.parametrize("stored", [run(attempt=1, **CLEANING), begun(**CLEANING), claimed(**CLEANING)])
+def test_a_deleted_workflow_cleans_nothing_up(stored):
+    seen = observed(stored, workflow=replace(given(cancel=True), deleting=True))
+    assert deeds(seen) == [RequestCancel(at_once=True)]
+
+
+def test_a_deadline_does_not_end_a_cleanup():
+    limits = Limits(6, 60.0, suspend=False, cancel=True)
+    late: dict[str, Any] = {"limits": limits, "cleanup_left": 30.0, "deadline_in": -100.0}
+    workflow = given(cancel=True, active_deadline_seconds=60)
+    assert isinstance(deeds(observed(begun(**late), [pod()], workflow=workflow))[0], EndRun), "it has yet to begin"
+    assert deeds(observed(begun(cleans_up=True, **late), [pod()], workflow=workflow)) == []
+
+
+def test_a_lowered_limit_ends_a_cleanup_cancelled():
+    seen = observed(run(attempt=3, crashes=9, **CLEANING), workflow=given(cancel=True))
+    assert deeds(seen) == [RequestCancel(at_once=True)]
+
+
+def test_what_the_cleanup_raised_is_told():
+    error = '{"type": "shop:OutOfTape", "message": "no tape"}'
+    seen = observed(run(RunState.CANCELLED, 2, error=error), workflow=given(cancel=True))
+    assert "OutOfTape: no tape" in message(seen)
+    assert reason(seen) == "Cancelled"
