@@ -121,9 +121,8 @@ class Session:
         )
 
     def heartbeat(self, attempt: Attempt, steps_done: int = 0, step: str | None = None) -> tuple[int, bool, bool]:
-        [row] = self.execute(
-            "SELECT * FROM perdure.heartbeat(%s, %s, %s, %s)", attempt.run, attempt.token, steps_done, step
-        )
+        sql = "SELECT answer, cancel, suspend FROM perdure.heartbeat(%s, %s, %s, %s)"
+        [row] = self.execute(sql, attempt.run, attempt.token, steps_done, step)
         return row
 
     def finish(
