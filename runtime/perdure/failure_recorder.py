@@ -210,7 +210,9 @@ class _Recorder:
 
     def _spelled(self, error: BaseException) -> str | None:
         spelled = spelling_of(error, self._most)
-        return None if spelled is None or spelled == self._cut(_default_spelling(error)) else spelled
+        # Of the arguments of a group its message and its members are kept.
+        whole = not issubclass(type(error), BaseExceptionGroup) or len(peek(error, "args")) == 2
+        return None if whole and spelled in (None, self._cut(_default_spelling(error))) else spelled
 
     def _fits(self, plain: object) -> bool:
         return len(json.dumps(plain)) <= 2 * self._most

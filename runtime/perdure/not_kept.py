@@ -7,6 +7,7 @@ it is a subclass, made for what this one has lost.
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -198,7 +199,12 @@ def _derived(kind: Any, lost: frozenset[str], texts: frozenset[str]) -> type[Bas
         body["__repr__"] = lambda error: history_of(error).spelled
     if lost and hasattr(kind, "__getattr__"):
         body["__getattr__"] = _attributes_by(kind.__getattr__)
-    made: type[BaseException] = type(kind)(type.__getattribute__(kind, "__name__"), (_Changed, kind), body)
+    metaclass, name = type(kind), type.__getattribute__(kind, "__name__")
+    # What the program's own metaclass does with classes is not meant for this one.
+    if metaclass in (type, abc.ABCMeta):
+        made: type[BaseException] = metaclass(name, (_Changed, kind), body)
+    else:
+        made = type.__new__(metaclass, name, (_Changed, kind), body)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import copy
@@ -14,7 +15,7 @@ import pickle
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 from urllib.error import URLError
 from zoneinfo import ZoneInfo
 
@@ -25,7 +26,7 @@ from pydantic import TypeAdapter
 
 from perdure.anatomy import peek
 from perdure.errors import StepError, StepTimeout, Superseded, ValueNotReadable
-from perdure.failure_recorder import HEADER, MAX_BYTES, MAX_TEXT, RECORDED, text_of
+from perdure.failure_recorder import HEADER, MAX_BYTES, MAX_TEXT, RECORDED, spelling_of, text_of
 from perdure.failures import Failure
 
 T = TypeVar("T")
@@ -126,6 +127,51 @@ class Wrapping(Exception):
         super().__init__(f"wraps {inner!r}")
         self.inner = inner
         self.others = [inner, inner]
+
+
+@dataclasses.dataclass(slots=True)
+class SlottedData(Exception):
+    code: int
+    thing: object = None
+
+
+class Registered(Exception):
+    """Its class minds its subclasses."""
+
+    def __init_subclass__(cls, *, code: int) -> None:
+        assert code
+
+    def __init__(self, thing: object) -> None:
+        self.thing = thing
+
+
+class Once(type):
+    names: ClassVar[set[str]] = set()
+
+    def __new__(cls, name: str, *rest: Any) -> Any:
+        if name in cls.names:
+            raise TypeError(f"there is one {name} already")
+        cls.names.add(name)
+        return super().__new__(cls, name, *rest)
+
+
+class WithMetaclass(Exception, metaclass=Once):
+    def __init__(self, thing: object) -> None:
+        self.thing = thing
+
+
+class Abstract(abc.ABC, Exception):
+    def __init__(self, thing: object) -> None:
+        self.thing = thing
+
+
+class GroupWith(ExceptionGroup[Exception]):
+    def __new__(cls, message: str, members: list[Exception], thing: object) -> Self:
+        made = super().__new__(cls, message, members)
+        made.thing = thing
+        return made
+
+    thing: object
 
 
 class SaysObject(WithObject):
@@ -300,6 +346,11 @@ KEPT: list[Callable[[], BaseException]] = [
 TEXT_KEPT: list[Callable[[], BaseException]] = [
     lambda: WithObject(object()),
     lambda: SaysObject(object()),
+    lambda: SlottedData(3, object()),
+    lambda: Registered(object()),
+    lambda: WithMetaclass(object()),
+    lambda: Abstract(object()),
+    lambda: GroupWith("g", [ValueError(1), KeyError(2)], object()),
     BrokenStr,
     NoText,
     lambda: ValueError(10**5000),
@@ -363,7 +414,10 @@ def test_is_of_its_class_and_says_what_it_said_though_it_has_lost_something(make
     assert revived.__class__ is type(error)
     assert type(revived).__qualname__ == type(error).__qualname__
     assert str(revived) == failure.message
-    assert failure.spelled in (None, repr(revived) if failure.spelled else None)
+    assert spelling_of(revived, MAX_TEXT) == spelling_of(error, MAX_TEXT) or "many" in failure.message
+    if "thing" in failure.lost:
+        with pytest.raises(AttributeError, match=r"'thing' of this .* was not kept; it was object"):
+            revived.thing  # type: ignore[attr-defined]  # noqa: B018
     assert {str(revived)} == {str(one) for one in (copy.copy(revived), pickle.loads(pickle.dumps(revived)))}
 
 
