@@ -10,11 +10,12 @@ import platform
 import threading
 import time
 from contextlib import suppress
-from contextvars import Context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import HandedBack
+from ..owned_thread import OwnedThread
 from .branch import Branch
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class ThreadWatch:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._last: dict[Branch, tuple[float, float]] = {}
-        thread = threading.Thread(target=self._watch, name="perdure-thread-watch", daemon=True)
-        Context().run(thread.start)
+        OwnedThread(self._watch, name="perdure-thread-watch", died=self._died).start()
+
+    def _died(self, error: BaseException) -> None:
+        """Nobody would notice that the run stands still."""
+        self._attempt.interrupt(HandedBack(f"the thread that watches its threads died: {error!r}"))
 
     def _watch(self) -> None:
         lane = self._attempt.lane

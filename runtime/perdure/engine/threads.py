@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..context import CURRENT
-from ..errors import ControlSignal, StepCallError
+from ..errors import ControlSignal, HandedBack, StepCallError
 from .branch import Branch
 from .foreign import end_fork
 from .naps import BranchFuture, Nap, branch_of_thread
@@ -233,15 +233,24 @@ class ThreadPoolExecutor(Executor):
                     self._threads.discard(threading.current_thread())
                     return
                 work = self._ready.popleft()
-            work.run()
-            with self._lock:
-                self._looking += 1
+            try:
+                self._work_off(work)
+            except BaseException as error:
+                # Nobody would learn of its end: what the call itself raised is delivered, and not this.
+                if work.branch is not None:
+                    work.branch.attempt.interrupt(HandedBack(f"a thread of the run died: {error!r}"))
+                raise
             looked = 1
-            if work.branch is None:
-                self._ended(work)
-            else:
-                work.branch.attempt.lane.complete(work.branch, partial(self._ended, work))
             del work
+
+    def _work_off(self, work: _Work) -> None:
+        work.run()
+        with self._lock:
+            self._looking += 1
+        if work.branch is None:
+            self._ended(work)
+        else:
+            work.branch.attempt.lane.complete(work.branch, partial(self._ended, work))
 
     def _ended(self, work: _Work) -> None:
         """The end of a call is delivered."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import perdure
 from perdure import step, workflow
 from perdure.client import Client
 from perdure.errors import WorkerFailed
@@ -59,7 +60,13 @@ async def async_short() -> int:
     return await async_quick()
 
 
-WORKFLOWS = [waiting, short, async_short]
+@workflow
+def in_threads() -> list[None]:
+    with perdure.ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda _: wait_at_the_gate(), range(2)))
+
+
+WORKFLOWS = [waiting, short, async_short, in_threads]
 
 
 Make = Callable[..., Worker]
@@ -182,6 +189,23 @@ def test_thread_in_which_a_client_waits(database: Database, make: Make) -> None:
                 result.result(20)
         gate.set()
         assert run.result(timeout=10) is None, "in another thread"
+
+
+def test_thread_that_watches_a_runs_threads(database: Database, make: Make) -> None:
+    """It is the run's, and ends no worker."""
+    worker = make(database.url)
+    with Client(database.url) as client:
+        worker.start()
+        run = client.start(in_threads, id="watched")
+        eventually(lambda: client.show("watched").run.state == "running")
+        eventually(lambda: [one for one in threading.enumerate() if one.name == "perdure-thread-watch"])
+        _strike("perdure-thread-watch")
+        gate.set()
+        assert run.result(timeout=20) == [None, None]
+        assert worker.failure is None
+        endings = database.query("SELECT ending, detail FROM perdure.attempts ORDER BY attempt")
+    assert [ending for ending, _ in endings] == ["handed back", "completed"]
+    assert "the thread that watches its threads died" in endings[0][1]
 
 
 def test_what_dies_with_the_worker(database: Database, make: Make) -> None:
