@@ -22,6 +22,10 @@ CLUSTER := $(BIN)/python -m tests.cluster
 CAMPAIGN := tests/cluster/chart/in_use/test_passwords.py \
 	tests/cluster/product/test_control.py $(wildcard tests/cluster/product/test_resume_*.py)
 
+# Random faults and random programs: PERDURE_TEST_SCALE says how many.
+RANDOM := tests/integration/engine/test_lost_answers.py \
+	$(wildcard tests/integration/replay/test_*programs.py)
+
 # These are of the cluster that is built here, and of which cluster serves.
 NOT_ON_KIND := $(patsubst %,tests/cluster/test_%.py,build enclosure leaves_nothing provide up)
 
@@ -77,7 +81,7 @@ cluster-shell: $(VENV)/installed ## A shell in which kubectl talks to it
 	@$(CLUSTER) shell
 
 chaos: $(VENV)/installed system ## The tests with random faults and random programs, ten times as long
-	PERDURE_TEST_SCALE=10 $(PYTEST) --timeout=1800 tests/integration/engine/test_lost_answers.py tests/integration/replay/test_programs.py
+	PERDURE_TEST_SCALE=10 $(PYTEST) --timeout=1800 $(RANDOM)
 
 bench: $(BENCH)/installed ## Measure against the floor and against peers
 	$(BENCH)/bin/python benchmarks/run.py $(ARGS)
