@@ -85,9 +85,9 @@ class Lane:
         """Callbacks of the run's tasks that the loop has yet to run."""
         self.running: set[Branch] = set()
         """Branches whose threads run workflow code."""
-        self.threads: set[Branch] = set()
-        """Branches in threads whose end is not told yet."""
-        self.naps: set[Nap] = set()
+        self.threads: dict[Branch, None] = {}
+        """Branches in threads whose end is not told yet. An empty set would be larger."""
+        self.naps: dict[Nap, None] = {}
         """Waits of such threads."""
         self.branches = 1
         self.outside = Outside()

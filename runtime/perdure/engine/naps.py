@@ -66,7 +66,7 @@ class Nap:
                 if lane.closed:
                     self._over = True
                     return
-                lane.naps.add(self)
+                lane.naps[self] = None
                 if seconds is not None:
                     self._alarm = lane.add_alarm(seconds, self._branch, self.wake)
                 lane.running.discard(self._branch)
@@ -82,7 +82,7 @@ class Nap:
             if self._over:
                 return
             self._over = True
-            lane.naps.discard(self)
+            lane.naps.pop(self, None)
             if self._alarm is not None:
                 self._alarm.cancel()
             lane.running.add(self._branch)

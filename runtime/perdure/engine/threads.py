@@ -184,7 +184,7 @@ class ThreadPoolExecutor(Executor):
         lane = branch.attempt.lane
         with lane.lock:
             lane.branches += 1
-            lane.threads.add(branch)
+            lane.threads[branch] = None
         branch.attempt.watch_threads()
         self._give(work)
 
@@ -321,7 +321,7 @@ def _closed(work: _Work) -> None:
         lane = work.branch.attempt.lane
         with lane.lock:
             lane.branches -= 1
-            lane.threads.discard(work.branch)
+            lane.threads.pop(work.branch, None)
 
 
 def _wait_until_told(share: _Share, branch: Branch) -> None:

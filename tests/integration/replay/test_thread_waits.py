@@ -29,10 +29,10 @@ def note(text: str) -> str:
 def result_in_time() -> list[str]:
     notes = []
     with perdure.ThreadPoolExecutor(2) as pool:
-        for seconds in (0.01, 0.3):
+        for seconds in (0.01, 0.6):
             future = pool.submit(after, seconds)
             try:
-                notes.append(note(f"in time {future.result(timeout=0.1)}"))
+                notes.append(note(f"in time {future.result(timeout=0.3)}"))
             except TimeoutError:
                 notes.append(note("late"))
     return notes
@@ -52,8 +52,8 @@ def exception_in_time() -> list[str]:
 @perdure.workflow
 def wait_a_while() -> list[str]:
     with perdure.ThreadPoolExecutor(3) as pool:
-        futures = [pool.submit(after, seconds) for seconds in (0.01, 0.02, 0.3)]
-        done, late = concurrent.futures.wait(futures, timeout=0.12)
+        futures = [pool.submit(after, seconds) for seconds in (0.01, 0.02, 0.7)]
+        done, late = concurrent.futures.wait(futures, timeout=0.3)
         notes = [note(f"{len(done)} done, {len(late)} late")]
         done, late = concurrent.futures.wait(futures, timeout=5, return_when=FIRST_COMPLETED)
         return [*notes, note(f"{len(done)} done, {len(late)} late")]
@@ -63,10 +63,10 @@ def wait_a_while() -> list[str]:
 def as_completed_a_while() -> list[str]:
     notes: list[str] = []
     with perdure.ThreadPoolExecutor(3) as pool:
-        futures = [pool.submit(after, seconds) for seconds in (0.05, 0.01, 0.4)]
+        futures = [pool.submit(after, seconds) for seconds in (0.15, 0.01, 0.9)]
         try:
             notes.extend(
-                note(f"after {future.result()}") for future in concurrent.futures.as_completed(futures, timeout=0.2)
+                note(f"after {future.result()}") for future in concurrent.futures.as_completed(futures, timeout=0.45)
             )
         except TimeoutError:
             notes.append(note("late"))
@@ -78,7 +78,7 @@ def map_a_while() -> list[str]:
     notes: list[str] = []
     with perdure.ThreadPoolExecutor(2) as pool:
         try:
-            notes.extend(note(f"after {seconds}") for seconds in pool.map(after, [0.01, 0.4, 0.01], timeout=0.15))
+            notes.extend(note(f"after {seconds}") for seconds in pool.map(after, [0.01, 0.8, 0.01], timeout=0.35))
         except TimeoutError:
             notes.append(note("late"))
     return notes
@@ -101,7 +101,7 @@ EXPECTED: dict[Callable[..., Any], Any] = {
     result_in_time: ["in time 0.01", "late"],
     exception_in_time: ["late", "then None"],
     wait_a_while: ["2 done, 1 late", "2 done, 1 late"],
-    as_completed_a_while: ["after 0.01", "after 0.05", "late"],
+    as_completed_a_while: ["after 0.01", "after 0.15", "late"],
     map_a_while: ["after 0.01", "late"],
     many_wait_alike: [f"{number}: late" for number in range(4)],
 }
