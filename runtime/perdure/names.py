@@ -1,12 +1,14 @@
 """Ids, and the names and keys of steps.
 
 A step's key is unique in its run: its name, `#n` from the second occurrence on, behind the path of its branch:
-`charge`, `charge#2`, `3/charge`, `3.1/charge`. The parts of a key cannot be part of a name.
+`charge`, `charge#2`, `3/charge`, `3.1/charge`. The parts of a key cannot be part of a name. A path that has grown long
+is replaced by its hash, `~1-9f86d081884c7d659a2f.1/charge`, so that branches may create branches without end.
 """
 
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 from typing import NewType
 from uuid import UUID
 
@@ -20,6 +22,10 @@ __all__ = [
     "RunId",
     "StepKey",
     "check_name",
+    "child_path",
+    "hash_seed",
+    "may_descend",
+    "path_order",
     "step_key",
     "step_name",
 ]
@@ -32,10 +38,15 @@ MAX_NAME_BYTES = 512
 """Longest name of a step, a run or a queue, in bytes of UTF-8."""
 
 RESERVED_PREFIX = "perdure."
+"""Names of recorded values begin so; names of steps must not."""
 
 CANCEL_KEY = f"{RESERVED_PREFIX}cancel"
 """Key of the checkpoint that says where a cancellation struck a run's workflow, which cleans up from there on."""
-"""Names of recorded values begin so; names of steps must not."""
+
+_LONG_PATH = 120
+"""Characters from which on the path of a branch is replaced by its hash in those of its children."""
+
+_HASHED = "~"
 
 _SEPARATORS = re.compile(r"[/#\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -61,6 +72,38 @@ def check_name(name: str, what: str) -> str:
             f"the name of a {what} has {len(name.encode())} bytes, {MAX_NAME_BYTES} are the most: {name[:60]!r}..."
         )
     return name
+
+
+def hash_seed(run: UUID) -> int:
+    """The `PYTHONHASHSEED` of the processes of a run, in all of which sets of strings then have one order."""
+    return int.from_bytes(blake2b(run.bytes, digest_size=4).digest())
+
+
+def child_path(parent: str, number: int) -> str:
+    """The path of the `number`-th branch that a branch creates ('' is the main one); never longer than about 150."""
+    if len(parent) > _LONG_PATH:
+        level = 1 + (int(parent[1:].partition("-")[0]) if parent[0] == _HASHED else 0)
+        parent = f"{_HASHED}{level}-{blake2b(parent.encode(), digest_size=10).hexdigest()}"
+    return f"{parent}.{number}" if parent else str(number)
+
+
+def path_order(path: str) -> tuple[int, ...]:
+    """Sorts paths of branches as they were created: siblings by number, each branch before those that it creates.
+
+    Of branches far from each other whose paths were hashed the order is any, but the same on replay.
+    """
+    if not path:
+        return ()
+    first, *others = path.split(".")
+    if first[0] == _HASHED:
+        level, _, digest = first[1:].partition("-")
+        first = str((int(level) << 80) + int(digest, 16))
+    return (int(first), *map(int, others))
+
+
+def may_descend(path: str, ancestor: str) -> bool:
+    """Whether a branch may be another one or created by it: of a hashed path nobody knows."""
+    return path == ancestor or path.startswith((f"{ancestor}.", _HASHED))
 
 
 def step_key(branch: str, name: str, occurrence: int) -> StepKey:

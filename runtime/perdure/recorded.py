@@ -1,14 +1,18 @@
-"""Time and chance as recorded values: drawn once, stored like a step's result, and the same on every replay."""
+"""Time and chance that are the same on every replay.
+
+The time is recorded: read once, and stored like a step's result. Chance is derived from the run's secret, the branch
+and the number of the draw there, so a draw costs no statement and nothing has to be stored or waited for.
+"""
 
 from __future__ import annotations
 
 import random as _random
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from hashlib import blake2b
 
 from .definitions import StepDefinition
-from .engine.branch import branch_here
+from .engine.branch import Branch, branch_here
 from .engine.steps import call
 
 __all__ = ["now", "random", "uuid4"]
@@ -18,34 +22,52 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _draw() -> float:
+def _random_float() -> float:
     return _random.random()
 
 
-def _uuid4() -> uuid.UUID:
+def _random_uuid() -> uuid.UUID:
     return uuid.uuid4()
 
 
 _NOW = StepDefinition(_now, "perdure.now", reserved=True)
-_RANDOM = StepDefinition(_draw, "perdure.random", reserved=True)
-_UUID4 = StepDefinition(_uuid4, "perdure.uuid4", reserved=True)
-
-
-def _value(definition: StepDefinition) -> Any:
-    branch = branch_here(definition.name)
-    return definition.function() if branch is None else call(definition, branch, (), {})
+# What runs recorded that drew before chance was derived.
+_RANDOM = StepDefinition(_random_float, "perdure.random", reserved=True)
+_UUID4 = StepDefinition(_random_uuid, "perdure.uuid4", reserved=True)
 
 
 def now() -> datetime:
     """The time, in UTC."""
-    return _value(_NOW)  # type: ignore[no-any-return]
+    branch = branch_here("perdure.now")
+    return _now() if branch is None else call(_NOW, branch, (), {})  # type: ignore[return-value]
 
 
 def random() -> float:
     """A random number from 0 to below 1."""
-    return _value(_RANDOM)  # type: ignore[no-any-return]
+    branch = branch_here("perdure.random")
+    if branch is None:
+        return _random.random()
+    if _is_recorded(branch, _RANDOM):
+        return call(_RANDOM, branch, (), {})  # type: ignore[return-value]
+    # As many bits as a float has, as in the standard library.
+    return (int.from_bytes(_derived(branch, "perdure.random")[:7]) >> 3) / (1 << 53)
 
 
 def uuid4() -> uuid.UUID:
     """A random UUID."""
-    return _value(_UUID4)  # type: ignore[no-any-return]
+    branch = branch_here("perdure.uuid4")
+    if branch is None:
+        return uuid.uuid4()
+    if _is_recorded(branch, _UUID4):
+        return call(_UUID4, branch, (), {})  # type: ignore[return-value]
+    return uuid.UUID(bytes=_derived(branch, "perdure.uuid4"), version=4)
+
+
+def _is_recorded(branch: Branch, definition: StepDefinition) -> bool:
+    return branch.attempt.journal.next_key(branch.path) == branch.upcoming_key(definition.name)
+
+
+def _derived(branch: Branch, name: str) -> bytes:
+    """16 bytes that nobody can guess who does not have the run's secret."""
+    branch.attempt.check()
+    return blake2b(branch.next_key(name).encode(), digest_size=16, key=branch.attempt.seed).digest()

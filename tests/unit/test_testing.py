@@ -241,7 +241,7 @@ def test_recorded_time_and_chance_stay():
 
     seen = []
     run = DurableRun(draw)
-    run.attempt(kill_after=3)
+    run.attempt(kill_after=1)
     seen.append(run.result())
     assert run.replay().executed == []
     assert run.result() == seen[0]

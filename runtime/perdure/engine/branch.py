@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..context import CURRENT, StepContext
 from ..errors import StepCallError
-from ..names import StepKey, step_key
+from ..names import StepKey, child_path, path_order, step_key
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -52,19 +52,22 @@ class Branch:
     def child(self) -> Branch:
         """The next branch that this one creates."""
         self.children += 1
-        path = f"{self.path}.{self.children}" if self.path else str(self.children)
-        return Branch(self.attempt, path)
+        return Branch(self.attempt, child_path(self.path, self.children))
 
     @property
     def order(self) -> tuple[int, ...]:
         """Sorts branches as they were created, each before its children."""
-        return tuple(int(number) for number in self.path.split(".")) if self.path else ()
+        return path_order(self.path)
 
     def next_key(self, name: str) -> StepKey:
         """The key of the step of this name that the branch calls now."""
         occurrence = self.counts.get(name, 0) + 1
         self.counts[name] = occurrence
         return step_key(self.path, name, occurrence)
+
+    def upcoming_key(self, name: str) -> StepKey:
+        """The key that `next_key` is about to give."""
+        return step_key(self.path, name, self.counts.get(name, 0) + 1)
 
     def settle_here(self) -> None:
         """The asking thread is the branch's own."""

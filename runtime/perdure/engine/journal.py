@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from ..errors import NondeterminismError
-from ..names import CANCEL_KEY
+from ..names import CANCEL_KEY, may_descend
 from ..store.checkpoints import Recorded
 
 __all__ = ["Journal", "Recorded", "strikes_in_a_wait"]
@@ -70,6 +70,11 @@ class Journal:
             raise self._other_call(branch, one, f"calls {key!r} with other arguments{known}", call)
         return expected.popleft()
 
+    def next_key(self, branch: str) -> str | None:
+        """The key of the step that a branch must call next; None where the record of it ends."""
+        expected = self._branches.get(branch)
+        return expected[0].key if expected else None
+
     @staticmethod
     def _other_call(branch: str, one: Recorded, now: str, call: Callable[[], str] | None) -> NondeterminismError:
         written = "" if call is None else f": {call()}"
@@ -88,7 +93,7 @@ class Journal:
             if one is self.cancellation:
                 # The workflow ended before it was told.
                 continue
-            if not one.consumed and not any(branch == path or branch.startswith(f"{path}.") for path in live):
+            if not one.consumed and not any(may_descend(branch, path) for path in live):
                 return self.never_called(one)
         return None
 
