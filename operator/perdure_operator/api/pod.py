@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from perdure.names import hash_seed
+
 from ..actions import CreatePod
 from ..observed import Spec, Workflow
 from .database_tls import DatabaseTls
@@ -73,7 +75,7 @@ def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> di
     """
     spec = workflow.spec
     assert spec is not None, "a Workflow whose spec could not be read has no attempts"
-    ours = {"metadata": {}, "spec": _pod_spec(spec, settings)}
+    ours = {"metadata": {}, "spec": _pod_spec(spec, settings, hash_seed(workflow.uid))}
     laid = lay_over(ours, spec.pod_template)
     metadata, laid_spec = laid["metadata"], _avoiding(laid["spec"], claim.avoid)
     container = next(one for one in laid_spec["containers"] if one["name"] == CONTAINER)
@@ -110,11 +112,13 @@ def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> di
     }
 
 
-def _pod_spec(spec: Spec, settings: PodSettings) -> dict[str, Any]:
-    container = {
+def _pod_spec(spec: Spec, settings: PodSettings, seed: int) -> dict[str, Any]:
+    container: dict[str, Any] = {
         "name": CONTAINER,
         "image": spec.image or settings.runtime_image,
         "command": ["perdure", "exec"],
+        # One for all attempts of the run: their sets of strings have one order.
+        "env": [{"name": "PYTHONHASHSEED", "value": str(seed)}],
         "resources": dict(settings.resources),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -130,7 +134,7 @@ def _pod_spec(spec: Spec, settings: PodSettings) -> dict[str, Any]:
     if spec.image is None:
         security |= {} if user is None else {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
         # That user has no home of its own in the image, and could not write there; a platform's has no name, either.
-        container["env"] = [{"name": "HOME", "value": _SCRATCH_PATH}, {"name": "USER", "value": "perdure"}]
+        container["env"] += [{"name": "HOME", "value": _SCRATCH_PATH}, {"name": "USER", "value": "perdure"}]
     elif settings.tls.client_secret is not None and user is not None:
         # Whoever the image's user is, its group is to read the key.
         security["fsGroup"] = user

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
+from uuid import UUID
 
+from ..names import hash_seed
 from ..pod.events import VARIABLE as EVENTS_VARIABLE
 
 __all__ = ["AttemptProcess", "StopRequests"]
@@ -66,7 +68,7 @@ class AttemptProcess:
     """`perdure exec`, in a session of its own, so that Ctrl-C reaches only the command; it dies with the command.
 
     Args:
-        environment: what names the attempt, on top of this process's environment.
+        environment: what names the attempt, `PERDURE_RUN_ID` included, on top of this process's environment.
         event: takes each event.
         output: takes what user code writes; None has it write to our standard error itself.
     """
@@ -91,6 +93,8 @@ class AttemptProcess:
                 stdout=sys.stderr if output is None else subprocess.PIPE,
                 stderr=None if output is None else subprocess.STDOUT,
                 env={
+                    # What the user's own environment says of it counts for more.
+                    "PYTHONHASHSEED": str(hash_seed(UUID(environment["PERDURE_RUN_ID"]))),
                     **os.environ,
                     "PYTHONUNBUFFERED": "1",
                     **environment,

@@ -40,7 +40,7 @@ class Journal:
         return order[0] if order else None
 
     def next_key(self, branch: str) -> str | None:
-        """The key of the next recorded step of a branch."""
+        """The key of the step that a branch must call next; None where the record of it ends."""
         expected = self._branches.get(branch)
         return expected[0].key if expected else None
 
@@ -69,11 +69,6 @@ class Journal:
             known = "" if like is None else f", with which {like!r} was recorded"
             raise self._other_call(branch, one, f"calls {key!r} with other arguments{known}", call)
         return expected.popleft()
-
-    def next_key(self, branch: str) -> str | None:
-        """The key of the step that a branch must call next; None where the record of it ends."""
-        expected = self._branches.get(branch)
-        return expected[0].key if expected else None
 
     @staticmethod
     def _other_call(branch: str, one: Recorded, now: str, call: Callable[[], str] | None) -> NondeterminismError:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.names import Claim
+from perdure.names import Claim, hash_seed
 from perdure.pod.environment import PodEnvironment
 from perdure_operator.actions import CreatePod
 from perdure_operator.api.database_tls import DatabaseTls
@@ -170,6 +170,20 @@ def test_labels_and_annotations_are_added():
     assert made["metadata"]["labels"]["team"] == "a"
     assert made["metadata"]["annotations"]["a.example/b"] == "c"
     assert made["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] == "workflow"
+
+
+def test_all_attempts_of_a_run_have_one_hash_seed():
+    parsed = parse_workflow(workflow({}))
+    seeds = {
+        variables(build_pod(parsed, CreatePod(attempt, CLAIM), SETTINGS))["PYTHONHASHSEED"] for attempt in (1, 2, 3)
+    }
+    assert seeds == {str(hash_seed(UID))}
+    assert variables(pod(image="mine:1"))["PYTHONHASHSEED"] == str(hash_seed(UID))
+
+
+def test_a_hash_seed_in_the_template_counts():
+    made = pod(with_container(env=[{"name": "PYTHONHASHSEED", "value": "0"}]))
+    assert [one["value"] for one in container(made)["env"] if one["name"] == "PYTHONHASHSEED"] == ["0"]
 
 
 def test_variables_by_name_after_ours():
