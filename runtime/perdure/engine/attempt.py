@@ -33,11 +33,13 @@ from .threads import ThreadPoolExecutor
 from .verdict import Verdict
 
 if TYPE_CHECKING:
+    from ..store.inline_committer import InlineCommitter
     from ..store.loop_committer import LoopCommitter
     from ..store.thread_committer import ThreadCommitter
     from .cancellation import Cancellation
     from .loop import BranchTask, RunLoop
     from .outcome import Outcome
+    from .unstored import Unstored
 
 __all__ = ["Attempt", "Facts", "Observer"]
 
@@ -93,6 +95,7 @@ class Attempt:
         clock: nanoseconds that only ever grow.
         connections: of database steps, which the attempt shares with others; its own by default.
         on_superseded: ends the process at once, from whatever thread, where it runs this attempt alone.
+        inline_committer: stores outcomes of sync steps in async workflows; None has `committer` do so.
         cleanup_began: told for how many seconds the workflow may clean up, once a cancellation has reached it.
     """
 
@@ -134,6 +137,7 @@ class Attempt:
         "signal",
         "steps_done",
         "tasks",
+        "unstored",
     )
 
     def __init__(  # noqa: PLR0913  what an attempt is given, by name
@@ -151,6 +155,7 @@ class Attempt:
         connections: IdleConnections | None = None,
         on_superseded: Callable[[], None] | None = None,
         cleanup_began: Callable[[float], None] | None = None,
+        inline_committer: InlineCommitter | None = None,
     ) -> None:
         self.facts = facts
         self.run_id = facts.run_id
@@ -168,6 +173,11 @@ class Attempt:
             self.cancellation = self.lane.cancellation = cancellation
         self.committer = committer
         self.loop_committer = loop_committer
+        self.unstored: Unstored | None = None
+        if inline_committer is not None:
+            from .unstored import Unstored  # which all but workers do without
+
+            self.unstored = Unstored(self, inline_committer)
         self.database_url = database_url
         self.lease = lease
         self.signal: ControlSignal | None = None
@@ -322,6 +332,8 @@ class Attempt:
         self.lane.wake_all()
         if self.ends is not None and not self.ends.done():
             self.ends.set_result(None)
+        if self.unstored is not None:
+            self.unstored.wake()
         for task in list(self.tasks):
             task.cancel(str(self.signal))
 
@@ -380,6 +392,15 @@ class Attempt:
         with self._number_lock:
             if self._thread_watch is None:
                 self._thread_watch = ThreadWatch(self)
+
+    def submit(self, checkpoint: Checkpoint, callback: Callable[[Settled], None]) -> None:
+        """Store a checkpoint for a task, after all that the workflow has used; in the loop's thread."""
+        committer = self.loop_committer
+        assert committer is not None
+        if self.unstored is not None and self.unstored.pending:
+            self.unstored.then(lambda: committer.submit(checkpoint, callback))
+        else:
+            committer.submit(checkpoint, callback)
 
     def checkpoint(self, key: str, name: str, outcome: Outcome, started: int) -> Checkpoint:
         """An outcome as the store takes it."""

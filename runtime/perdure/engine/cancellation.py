@@ -234,7 +234,7 @@ class Cancellation:
                 lane.stored(delivery)
 
         if attempt.loop_committer is not None and self._task is not None:
-            attempt.loop_committer.submit(checkpoint, settle)
+            attempt.submit(checkpoint, settle)
             return
         # The run rests, and whoever found that out may have better to do than to wait for the store.
         OwnedThread(

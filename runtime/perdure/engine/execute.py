@@ -87,6 +87,8 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
     if main.done():
         value, raised = _result(main)
         _mind_ctrl_c(attempt, raised)
+    if attempt.unstored is not None:
+        await attempt.unstored.settle_end()
     try:
         return _ending(
             definition,

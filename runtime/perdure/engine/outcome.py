@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from .place import Place
     from .unchanged import ArgumentGuard
 
-__all__ = ["Outcome", "cancelled_error", "failed", "forget_frames", "raise_error", "run_async_body", "run_body"]
+__all__ = [
+    "Outcome",
+    "cancelled_error",
+    "failed",
+    "forget_frames",
+    "raise_error",
+    "refused",
+    "run_async_body",
+    "run_body",
+]
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +93,15 @@ def forget_frames(error: BaseException) -> None:
         last = last.tb_next
     if last is not None and last.tb_frame.f_code is raise_error.__code__:
         error.__traceback__ = None
+
+
+def refused(outcome: Outcome, refusal: ValueNotStorable) -> bool:
+    """Turn an outcome that the store refuses into an error that it takes; False if it is one already."""
+    if isinstance(outcome.raised, ValueNotStorable):
+        return False
+    instead = failed(refusal, outcome.tries)
+    outcome.result, outcome.value, outcome.error, outcome.raised = None, None, instead.error, instead.raised
+    return True
 
 
 class _StopThread(BaseException):
@@ -152,16 +170,7 @@ async def run_async_body(
         while True:
             context.tries += 1
             try:
-                if place is not None:
-                    from .transaction import async_transaction
-
-                    return await async_transaction(
-                        step, context, lambda: _async_value(step, context, args, kwargs), place
-                    )
-                value = await _async_value(step, context, args, kwargs)
-                if attempt.forked:
-                    end_fork(f"step {step.name!r}", None)
-                return _result(step, value, context)
+                return await _try_async(step, context, args, kwargs, place)
             except BaseException as error:
                 if _ends_the_attempt(error):
                     raise
@@ -186,6 +195,22 @@ async def run_async_body(
     finally:
         context.active = False
         CURRENT.reset(token)
+
+
+async def _try_async(
+    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place | None
+) -> Outcome:
+    attempt = context.branch.attempt
+    if attempt.unstored is not None:
+        await attempt.unstored.wait()
+    if place is not None:
+        from .transaction import async_transaction
+
+        return await async_transaction(step, context, lambda: _async_value(step, context, args, kwargs), place)
+    value = await _async_value(step, context, args, kwargs)
+    if attempt.forked:
+        end_fork(f"step {step.name!r}", None)
+    return _result(step, value, context)
 
 
 def _ends_the_attempt(error: BaseException) -> bool:

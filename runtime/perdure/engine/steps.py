@@ -11,17 +11,19 @@ from ..context import StepContext
 from ..errors import DefinitionError, NondeterminismError, StepCallError, ValueNotReadable, ValueNotStorable
 from ..failures import Failure
 from ..fingerprint import NOT_TAKEN, Taken, shown_call
+from ..names import RESERVED_PREFIX
 from ..store.checkpoints import Settled
 from .branch import Branch
 from .delivery import Delivery
 from .journal import Recorded
-from .outcome import Outcome, cancelled_error, failed, raise_error, run_async_body, run_body
+from .outcome import Outcome, cancelled_error, raise_error, refused, run_async_body, run_body
 from .place import Place
 from .steadfast import SteadfastFuture
 from .unchanged import guard_arguments
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
+    from .attempt import Attempt
 
 __all__ = ["call", "call_async"]
 
@@ -42,6 +44,7 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
         return _replayed(step, branch, recorded)
     if not inline and not lone:
         lane.rest_thread(branch)
+    _await_stored(step, attempt, inline=inline)
     attempt.enter_step()
     started = time.monotonic_ns()
     attempt.started(key)
@@ -52,8 +55,7 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     if not outcome.stored:
         place.take(outcome)
     try:
-        if not outcome.stored:
-            _store(step, branch, key, outcome, started)
+        stored = outcome.stored or _store(step, branch, key, outcome, started)
     finally:
         if place.delivery is not None:
             lane.stored(place.delivery)
@@ -62,10 +64,22 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
         attempt.check()
     if place.alone:
         lane.passed(outcome.clock)
-    attempt.finished(key, outcome, started)
+    if stored:
+        attempt.finished(key, outcome, started)
     if outcome.raised is not None:
         raise_error(outcome.raised)
     return outcome.value
+
+
+def _await_stored(step: StepDefinition, attempt: Attempt, *, inline: bool) -> None:
+    """Before a body runs, all that the workflow has used must be in the store; reading the clock has no effects."""
+    unstored = attempt.unstored
+    if unstored is None or not unstored.pending or step.name.startswith(RESERVED_PREFIX):
+        return
+    if inline:
+        unstored.hold()
+    else:
+        unstored.wait_in_thread()
 
 
 def _await_recorded(branch: Branch, recorded: Recorded, *, lone: bool, inline: bool) -> None:
@@ -88,14 +102,22 @@ def _shut_gate() -> Lock:
     return gate
 
 
-def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int) -> None:
-    """Commit an outcome, waiting for it. One that Postgres refuses becomes the error that says so."""
+def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int) -> bool:
+    """Commit an outcome, waiting for it. One that Postgres refuses becomes the error that says so.
+
+    False where the branch's loop must not wait for it any longer: `Unstored` sees to the rest.
+    """
     attempt = branch.attempt
+    if (unstored := attempt.unstored) is not None:
+        if branch.task is not None:
+            return unstored.store(step, key, outcome, started)
+        unstored.wait_in_thread()
     checkpoint = attempt.checkpoint(key, step.name, outcome, started)
     settled = attempt.committer.commit(checkpoint, attempt.given_up)
-    if isinstance(settled, ValueNotStorable) and _refused(outcome, settled):
+    if isinstance(settled, ValueNotStorable) and refused(outcome, settled):
         settled = attempt.committer.commit(attempt.checkpoint(key, step.name, outcome, started), attempt.given_up)
     attempt.judge(settled, key)
+    return True
 
 
 async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
@@ -152,17 +174,15 @@ async def _store_async(
 ) -> None:
     """Commit an outcome, where that is not done, and wait for its turn. One that Postgres refuses becomes an error."""
     attempt = branch.attempt
-    committer = attempt.loop_committer
-    assert committer is not None
     if outcome.stored:
         turn.settle(None)
     else:
-        committer.submit(attempt.checkpoint(key, step.name, outcome, started), turn.settle)
+        attempt.submit(attempt.checkpoint(key, step.name, outcome, started), turn.settle)
     await turn.come()
-    if isinstance(turn.settled, ValueNotStorable) and _refused(outcome, turn.settled):
+    if isinstance(turn.settled, ValueNotStorable) and refused(outcome, turn.settled):
         # Its turn has come already, so the error is stored without another.
         again = _Turn(branch)
-        committer.submit(attempt.checkpoint(key, step.name, outcome, started), again.settle)
+        attempt.submit(attempt.checkpoint(key, step.name, outcome, started), again.settle)
         await again.come()
         turn.settled = again.settled
         if again.cancelled and not turn.cancelled:
@@ -278,15 +298,6 @@ def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> objec
         return step.codec.decode(recorded.result)
     except (ValueNotReadable, DefinitionError) as error:
         raise branch.attempt.stop(error) from error
-
-
-def _refused(outcome: Outcome, refusal: ValueNotStorable) -> bool:
-    """Turn an outcome that the store refuses into an error that it takes; False if it is one already."""
-    if isinstance(outcome.raised, ValueNotStorable):
-        return False
-    instead = failed(refusal, outcome.tries)
-    outcome.result, outcome.value, outcome.error, outcome.raised = None, None, instead.error, instead.raised
-    return True
 
 
 async def _take_cancel(branch: Branch) -> None:

@@ -71,6 +71,9 @@ _CONFLICTS = 20
 _LOSSES = 20
 """Times that a body whose connection broke is run again before that is the step's error: it may be what breaks it."""
 
+_TURN = 0.02
+"""Seconds between looks whether outcomes that the workflow used before this one are stored."""
+
 _AFTER_CONFLICTS = Pauses(0.004, 0.5, jitter=1.0)
 _AFTER_LOSSES = Pauses(0.04, 1.0)
 
@@ -224,6 +227,8 @@ class _Transaction:
         from .outcome import Outcome
 
         attempt, key = self.attempt, self.context.step_key
+        while attempt.unstored is not None and attempt.unstored.pending:
+            yield _Wait(_TURN)
         outcome = Outcome(result=text, value=value, stored=True, tries=self.context.tries)
         self.place.take(outcome)
         parameters = attempt.checkpoint(key, self.step.name, outcome, self.place.started).parameters()

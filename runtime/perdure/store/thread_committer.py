@@ -85,11 +85,20 @@ class ThreadCommitter:
         if wire is not None:
             wire.close()
 
-    def commit(self, checkpoint: Checkpoint, given_up: Callable[[], bool] = lambda: False) -> Settled:
-        """Store a checkpoint; waits while the store is away, until patience is over or `given_up` says so."""
+    def commit(
+        self,
+        checkpoint: Checkpoint,
+        given_up: Callable[[], bool] = lambda: False,
+        on_lock: Callable[[], object] = lambda: None,
+    ) -> Settled:
+        """Store a checkpoint; waits while the store is away, until patience is over or `given_up` says so.
+
+        `on_lock` is called where it waits for somebody's lock.
+        """
         settled = self._commit(checkpoint, given_up, locked=False)
         rounds = 0
         while settled is Answer.LOCKED:
+            on_lock()
             if given_up():
                 return StoreUnavailable(f"checkpoint {checkpoint.key!r} waited for a lock on its run")
             rounds += 1

@@ -20,6 +20,7 @@ from ..owned_thread import Died, OwnedThread
 from ..store.checkpoints import Recorded
 from ..store.claims import ClaimedRun
 from ..store.idle_connections import IdleConnections
+from ..store.inline_committer import InlineCommitter
 from ..store.loop_committer import LoopCommitter
 from ..store.opener import Opener
 from ..store.run_endings import RunEnding
@@ -83,10 +84,11 @@ class _Eye(Observer):
 class _Committers:
     """The connections on which the runs of one database system checkpoint."""
 
-    def __init__(self, url: str, system: str) -> None:
+    def __init__(self, url: str, system: str, died: Died) -> None:
         self.system = system
         self.opener = Opener(url, system=system)
         self.thread = ThreadCommitter(self.opener, alone=False)
+        self.inline = InlineCommitter(self.thread, died)
         self.loop: LoopCommitter | None = None
 
 
@@ -151,6 +153,7 @@ class Execution:
             committers.thread,
             loop=loop,
             loop_committer=committers.loop if is_async else None,
+            inline_committer=committers.inline if is_async else None,
             observer=_Eye(running, self._checkpointed),
             database_url=self._url,
             lease=self._lease,
@@ -185,7 +188,7 @@ class Execution:
     def _committers_for(self, system: str) -> _Committers:
         # Another system may come to answer at this address: its runs get connections of their own, which know no other.
         if not self._committers or self._committers[-1].system != system:
-            self._committers.append(_Committers(self._url, system))
+            self._committers.append(_Committers(self._url, system, self._died))
         return self._committers[-1]
 
     def _run_sync(self, running: Running, attempt: Attempt) -> None:

@@ -107,12 +107,12 @@ def test_a_lone_sync_run_commits_in_its_own_thread_with_one_statement_a_step(dat
     threads: set[int] = set()
     commit = committer.commit
 
-    def seen(checkpoint: Checkpoint, given_up: Any = None) -> Settled:
+    def seen(checkpoint: Checkpoint, *_: Any) -> Settled:
         threads.add(threading.get_ident())
         assert threading.active_count() == before
         return commit(checkpoint)
 
-    committer.commit = seen  # type: ignore[method-assign]
+    committer.commit = seen  # type: ignore[method-assign, assignment]
     execute(counting.definition, Attempt(begun.facts, [], committer))  # type: ignore[attr-defined]
     committer.close()
     assert threads == {threading.get_ident()}

@@ -79,6 +79,45 @@ async def async_count(steps: int, pause: float = 0.0) -> int:
     return sum([await async_tick(n, pause) for n in range(steps)])
 
 
+@step
+def held_tick(number: int) -> int:
+    """A sync step, which in an async workflow holds the loop."""
+    note("tick")
+    return number
+
+
+@workflow
+async def sync_steps(gate: str, then: str) -> int:
+    """A sync step whose outcome cannot be stored for a while, and something after it."""
+    total = await async_tick(0)
+    while not is_open(gate):
+        await asyncio.sleep(0.01)
+    total += held_tick(1)
+    match then:
+        case "async":
+            total += await async_tick(2)
+        case "sync":
+            total += held_tick(2)
+        case "thread":
+            total += await perdure.to_thread(held_tick, 2)
+        case "now":
+            total += perdure.now().year > 2000
+            total += perdure.now().year > 2000
+        case _:
+            pass
+    return total
+
+
+@workflow
+async def sync_among_tasks(gate: str) -> list[int]:
+    """A step of another task is under way while the outcome of a sync one waits."""
+    first = asyncio.create_task(async_tick(0, 1.0))
+    await async_tick(1)
+    while not is_open(gate):
+        await asyncio.sleep(0.01)
+    return [held_tick(2), await first]
+
+
 @workflow
 def gated(gate: str) -> int:
     before = tick(1)
