@@ -110,7 +110,9 @@ def zone_difference(old: datetime.tzinfo | None, new: datetime.tzinfo | None) ->
     if isinstance(old, zoneinfo.ZoneInfo):
         if isinstance(new, zoneinfo.ZoneInfo) and old.key and old.key == new.key:
             return None
-        return f"has the time zone {old.key or 'without a key'}, which would be lost"
+        if not old.key:
+            return "has a time zone without a key, which cannot be written; make it by `ZoneInfo('Europe/Berlin')`"
+        return f"has the time zone {old.key}, which would be lost; leave out the serializer that writes it, or take UTC"
     # By the convention of `tzinfo`, only a zone whose offset never changes has one without a time.
     offset = old.utcoffset(None)
     if offset is None:

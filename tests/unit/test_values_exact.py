@@ -16,7 +16,17 @@ from dataclasses import InitVar, dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 import pytest
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, HttpUrl, PrivateAttr, RootModel, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PlainSerializer,
+    PrivateAttr,
+    RootModel,
+    model_validator,
+)
 
 from perdure.errors import DefinitionError, ValueNotReadable, ValueNotStorable
 from perdure.values import ValueCodec
@@ -216,6 +226,15 @@ def test_a_zone_that_would_not_come_back_is_refused() -> None:
     named = NIGHT.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=1), "CET"))
     message = refused(list[datetime.datetime], [named])
     assert "result[0] has a fixed offset by the name of 'CET', which would be lost; use zoneinfo.ZoneInfo" in message
+
+
+def test_a_serializer_that_drops_the_zone_is_named() -> None:
+    class Event(BaseModel):
+        when: Annotated[datetime.datetime, PlainSerializer(lambda when: when.isoformat())]
+
+    message = refused(Event, Event(when=NIGHT))
+    assert "result.when has the time zone Europe/Berlin, which would be lost; leave out the serializer" in message
+    assert again(Event, Event(when=NIGHT.astimezone(datetime.UTC))).when == NIGHT
 
 
 def test_a_zone_that_this_machine_does_not_know_is_named() -> None:
