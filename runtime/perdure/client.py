@@ -9,18 +9,15 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from datetime import datetime
 from typing import Any, Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from .definitions import WorkflowDefinition, definition_of
+from .definitions import definition_of
 from .errors import (
-    InputError,
     ResultTimeout,
-    RunConflict,
     RunError,
     RunFailed,
     RunNotFound,
@@ -28,17 +25,14 @@ from .errors import (
     UsageError,
 )
 from .failures import Failure
-from .names import check_name
+from .names import check_id
+from .start import Start
 from .store.connection import database_url
 from .store.endings import EndingWatch
 from .store.records import Ending, RunDetail, RunFilter, RunInfo, RunState, owner_of
-from .store.runs import NewRun, RunStore, StoredInput
-from .values import ValueCodec
+from .store.runs import RunStore
 
 __all__ = ["Client", "RunHandle", "RunInfo", "RunState"]
-
-_DIFFERENCES_SHOWN = 3
-_SHOWN = 80
 
 
 class Client:
@@ -53,7 +47,7 @@ class Client:
     """
 
     def __init__(self, url: str | None = None, *, queue: str = "default") -> None:
-        self.queue = check_name(queue, "queue")
+        self.queue = check_id(queue, "name of a queue")
         given = database_url(url)
         self._store = RunStore(given)
         self._endings = EndingWatch(given)
@@ -97,23 +91,17 @@ class Client:
             RunConflict: the id belongs to a run of another workflow, or with another input.
             StoreUnavailable: the store is away. If this start was heard, the same call with an id finds its run.
         """
-        definition = definition_of(workflow)
-        entrypoint = _entrypoint(workflow, definition)
-        _check_limits(backoff_limit, deadline)
-        run = NewRun(
-            run_id=uuid4(),
-            owner=owner_of(check_name(queue, "queue") if queue is not None else self.queue),
-            id=check_name(id, "run") if id is not None else str(uuid4()),
-            entrypoint=entrypoint,
-            input=_input(entrypoint, definition, args, input),
+        start = Start.of(
+            workflow,
+            args,
+            queue=self.queue if queue is None else queue,
+            id=id,
+            input=input,
             backoff_limit=backoff_limit,
             deadline=deadline,
-            cleanup=None if definition is None else definition.cleanup,
         )
-        stored = self._store.insert(run)
-        if stored.run_id != run.run_id:
-            _check_same(run, stored, definition)
-        return RunHandle(self, run.id, stored.run_id, run.owner, entrypoint)
+        run = start.run
+        return RunHandle(self, run.id, start.begin(self._store), run.owner, run.entrypoint)
 
     def handle(self, id: str | UUID) -> RunHandle:
         """A handle of a run, by its id in the client's queue or its UUID.
@@ -302,81 +290,8 @@ class RunHandle:
         return json.loads(text) if definition is None else definition.result.decode(text)
 
 
-def _entrypoint(workflow: Callable[..., Any] | str, definition: WorkflowDefinition | None) -> str:
-    if definition is not None:
-        return definition.entrypoint
-    if not isinstance(workflow, str):
-        raise UsageError(f"{workflow!r} is no workflow: mark the function @workflow, or name it as 'module:function'")
-    module, _, function = workflow.partition(":")
-    if not module or not function:
-        raise UsageError(f"{workflow!r} names no workflow: write 'module:function', such as 'bank:transfer'")
-    return workflow
-
-
-def _input(
-    entrypoint: str, definition: WorkflowDefinition | None, args: tuple[object, ...], given: Mapping[str, object] | None
-) -> str:
-    if args and given is not None:
-        raise UsageError("give the workflow's arguments by position or as input=, not both")
-    if definition is not None:
-        return definition.signature.check(given) if given is not None else definition.signature.encode(args, {})
-    if args:
-        raise UsageError(
-            f"workflow {entrypoint!r} is not imported here, so the names of its arguments are not known: give them as"
-            " input={'name': value}, or import its module first"
-        )
-    if given is not None and not isinstance(given, Mapping):
-        raise InputError(f"input is an object whose keys are argument names, not {type(given).__name__}")
-    codec = ValueCodec.for_hint(dict[str, typing.Any], f"workflow {entrypoint!r}")
-    return codec.encode(dict(given or {}))[0]
-
-
-def _check_limits(backoff_limit: int, deadline: float | None) -> None:
-    if isinstance(backoff_limit, bool) or not isinstance(backoff_limit, int) or not 0 <= backoff_limit < 1 << 31:
-        raise UsageError(f"backoff_limit={backoff_limit!r}: it is a number of crashes, 0 or more")
-    if deadline is not None and not 0 < deadline < float("inf"):
-        raise UsageError(f"deadline={deadline!r}: it is a number of seconds above 0")
-
-
 def _state(state: RunState | str) -> RunState:
     try:
         return RunState(state)
     except ValueError as error:
         raise UsageError(f"{state!r} is no state of a run; they are {', '.join(RunState)}") from error
-
-
-def _check_same(run: NewRun, stored: StoredInput, definition: WorkflowDefinition | None) -> None:
-    """Refuse a start whose id belongs to another run than the one that it would start."""
-    there = f"run {run.id!r} of queue {run.owner.partition(':')[2]!r} exists already"
-    advice = "use another id, or delete that run first"
-    if stored.entrypoint != run.entrypoint:
-        raise RunConflict(f"{there}, of workflow {stored.entrypoint}, not {run.entrypoint}; {advice}")
-    ours, theirs = json.loads(run.input), json.loads(stored.input)
-    if _canonical(ours) == _canonical(theirs):
-        return
-    # Two texts may write the same arguments, such as sets.
-    if definition is not None and _calls_the_same(definition, run.input, stored.input):
-        return
-    raise RunConflict(f"{there}, with another input: {_differences(theirs, ours)}; {advice}")
-
-
-def _calls_the_same(definition: WorkflowDefinition, ours: str, theirs: str) -> bool:
-    try:
-        return definition.signature.same(ours, theirs)
-    except InputError:
-        # The workflow has changed since; what it was given then does not fit it any more.
-        return False
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _differences(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:
-    said: list[str] = []
-    for name in [*theirs, *(name for name in ours if name not in theirs)]:
-        there, here = ("missing" if name not in side else _canonical(side[name])[:_SHOWN] for side in (theirs, ours))
-        if name not in theirs or name not in ours or _canonical(theirs[name]) != _canonical(ours[name]):
-            said.append(f"{name} is {there} there, {here} here")
-    more = f" and {len(said) - _DIFFERENCES_SHOWN} more" if len(said) > _DIFFERENCES_SHOWN else ""
-    return ", ".join(said[:_DIFFERENCES_SHOWN]) + more

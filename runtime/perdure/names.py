@@ -21,6 +21,7 @@ __all__ = [
     "Claim",
     "RunId",
     "StepKey",
+    "check_id",
     "check_name",
     "child_path",
     "hash_seed",
@@ -48,11 +49,31 @@ _LONG_PATH = 120
 
 _HASHED = "~"
 
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SEPARATORS = re.compile(r"[/#\x00-\x1f\x7f\ud800-\udfff]")
 
 
+def check_id(name: str, what: str) -> str:
+    """Return `name` if it can be the id of a run or the name of a queue (`what`, for the message): one line of text.
+
+    Raises:
+        DefinitionError: it is empty, longer than 512 bytes, or has a control character or a lone surrogate.
+    """
+    if not isinstance(name, str):
+        raise DefinitionError(f"the {what} is text, not {type(name).__name__}")
+    if not name.strip():
+        raise DefinitionError(f"the {what} is empty: give it one, or leave it out")
+    if found := _UNPRINTABLE.search(name):
+        raise DefinitionError(
+            f"the {what} cannot contain {found.group()!r} (in {name[:80]!r}): it is one line of text, without control"
+            " characters"
+        )
+    _check_length(name, what)
+    return name
+
+
 def check_name(name: str, what: str) -> str:
-    """Return `name` if it can name a step, a run or a queue (`what`, for the message).
+    """Return `name` if it can name a step (`what`, for the message), whose keys are composed of names.
 
     Raises:
         DefinitionError: it is empty, longer than 512 bytes, or has a separator, a control character or a lone
@@ -67,11 +88,15 @@ def check_name(name: str, what: str) -> str:
             f"the name of a {what} cannot contain {found.group()!r} (in {name[:80]!r}): '/' and '#' separate the parts"
             " of step keys, and control characters and lone surrogates cannot be stored; use another name"
         )
+    _check_length(name, f"name of a {what}")
+    return name
+
+
+def _check_length(name: str, what: str) -> None:
     if len(name.encode()) > MAX_NAME_BYTES:
         raise DefinitionError(
-            f"the name of a {what} has {len(name.encode())} bytes, {MAX_NAME_BYTES} are the most: {name[:60]!r}..."
+            f"the {what} has {len(name.encode())} bytes, {MAX_NAME_BYTES} are the most: {name[:60]!r}..."
         )
-    return name
 
 
 def hash_seed(run: UUID) -> int:

@@ -145,8 +145,8 @@ def test_a_workflow_that_is_not_imported_here_starts_by_its_name(client: Client)
         (UsageError, "not both", {"args": ("a",), "input": {"amount": 1}}),
         (UsageError, "backoff_limit", {"args": ("a", 1), "backoff_limit": -1}),
         (UsageError, "deadline", {"args": ("a", 1), "deadline": 0}),
-        (DefinitionError, "name of a run", {"args": ("a", 1), "id": "a/b"}),
-        (DefinitionError, "name of a run", {"args": ("a", 1), "id": "nul\0"}),
+        (DefinitionError, "id of a run", {"args": ("a", 1), "id": ""}),
+        (DefinitionError, "id of a run", {"args": ("a", 1), "id": "nul\0"}),
         (DefinitionError, "name of a queue", {"args": ("a", 1), "queue": ""}),
     ],
 )

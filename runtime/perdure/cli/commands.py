@@ -80,6 +80,7 @@ def _parser() -> _Parser:
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
     def add(name: str, about: str, command: Callable[[argparse.Namespace], int]) -> _Parser:
@@ -181,6 +182,17 @@ def _add_database(parser: _Parser) -> None:
     parser.add_argument(
         "--database-url", metavar="URL", help="a Postgres URL (PERDURE_DATABASE_URL, else the embedded database)"
     )
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version of Perdure, and leave")
+
+    def __call__(self, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"perdure {version('perdure')}")
+        sys.exit(0)
 
 
 def _count(text: str) -> int:

@@ -12,10 +12,15 @@ __all__ = ["Place", "open_place"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A store. `ensure` starts it again, if it is ours, and is called when it does not answer."""
+    """A store. `ensure` starts it again, if it is ours, and is called when it does not answer.
+
+    Attributes:
+        embedded: whether it is the embedded one, which all projects of a person share.
+    """
 
     url: str
     ensure: Callable[[], None]
+    embedded: bool = False
 
 
 @contextlib.contextmanager
@@ -42,6 +47,6 @@ def open_place(url: str | None, *, migrated: bool = True) -> Iterator[Place]:
             from ..store.migrate import migrate
 
             migrate(hold.url)
-        yield Place(hold.url, hold.ensure)
+        yield Place(hold.url, hold.ensure, embedded=True)
     finally:
         hold.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..client import Client
+from ..definitions import WorkflowDefinition
 from ..entrypoints import load, locate
 from ..errors import UsageError
+from ..module_names import loaded_module
 from ..pod.exit_codes import ExitCode
+from ..start import Start
 from ..store.records import RunDetail, RunState
+from ..store.runs import RunStore
 from .documents import outcome_document, print_document
 from .error_tree import branches, error_line, first_traceback
 from .foreground import Interrupted, interrupted, show_ending, shown
@@ -37,15 +41,23 @@ def run(arguments: Namespace) -> int:
         definition = load(arguments.workflow)
     place = arguments.workflow.rpartition(":")[0]
     folder = locate(place).folder
-    identifier = arguments.id or f"{definition.entrypoint.partition(':')[2]}-{uuid4().hex[:8]}"
+    identifier = arguments.id
+    if identifier is None:
+        identifier = f"{definition.entrypoint.partition(':')[2]}-{uuid4().hex[:8]}"
     with StopRequests() as stops, open_place(arguments.database_url) as store:
-        with Client(store.url, queue=arguments.queue) as client:
-            handle = client.start(
-                definition.entrypoint, id=identifier, input=given, backoff_limit=_or(arguments.backoff_limit, 6)
-            )
+        start = Start.of(
+            definition.entrypoint,
+            queue=arguments.queue,
+            id=identifier,
+            input=given,
+            backoff_limit=_or(arguments.backoff_limit, 6),
+            origin=_file_of(definition) if store.embedded else None,
+        )
+        with RunStore(store.url) as runs:
+            run = start.begin(runs)
         try:
             with shown(f"{definition.entrypoint}  {identifier}") as display:
-                detail = LocalRun(handle.run_id, store, folder, display, stops).finish()
+                detail = LocalRun(run, store, folder, display, stops).finish()
         except Interrupted:
             return interrupted(stops, _again(arguments, identifier))
         show_ending(display, detail)
@@ -86,12 +98,24 @@ def _or(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
+def _file_of(definition: WorkflowDefinition) -> str | None:
+    """The file of a project's workflow; None for one of an installed package, which is the same for all projects."""
+    module = loaded_module(definition.entrypoint.partition(":")[0])
+    file: str | None = getattr(module, "__file__", None)
+    if file is None or not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts):
+        return None
+    return os.path.abspath(file)
+
+
 def _again(arguments: Namespace, identifier: str) -> list[str]:
-    words = ["perdure", "run", arguments.workflow, "--id", identifier]
+    named = [f"--id={identifier}"] if identifier.startswith("-") else ["--id", identifier]
+    words = ["perdure", "run", arguments.workflow, *named]
     if arguments.input is not None:
         words += ["--input", arguments.input]
     if arguments.queue != "default":
         words += ["--queue", arguments.queue]
+    if arguments.database_url is not None:
+        words += ["--database-url", arguments.database_url]
     return words
 
 

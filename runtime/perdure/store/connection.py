@@ -15,7 +15,17 @@ from psycopg.conninfo import make_conninfo
 from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
 from ..forks import close_in_children
 
-__all__ = ["Fault", "classify", "connect", "conninfo", "database_url", "storable", "translated", "with_defaults"]
+__all__ = [
+    "Fault",
+    "classify",
+    "connect",
+    "conninfo",
+    "database_url",
+    "is_storable",
+    "storable",
+    "translated",
+    "with_defaults",
+]
 
 _TIMEOUTS = {
     "connect_timeout": "5",
@@ -133,6 +143,11 @@ def connect(url: str, application_name: str = "perdure") -> psycopg.Connection[t
     connection = psycopg.connect(conninfo(url, application_name), autocommit=True, prepare_threshold=None)
     close_in_children(connection.pgconn)
     return connection
+
+
+def is_storable(text: str) -> bool:
+    """Whether Postgres takes it for a text."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def storable(text: str | None) -> str | None:

@@ -5,9 +5,9 @@ SELECT schema_version, oldest_client, store_id FROM perdure.meta
 
 -- name: insert_run
 WITH inserted AS (
-    INSERT INTO perdure.runs (id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, suspend,
+    INSERT INTO perdure.runs (id, owner, namespace, name, entrypoint, input, source, origin, backoff_limit, deadline_seconds, suspend,
                               cleanup_seconds)
-    VALUES (%(id)s, %(owner)s, %(namespace)s, %(name)s, %(entrypoint)s, %(input)s, %(source)s, %(backoff_limit)s, %(deadline_seconds)s, %(suspend)s,
+    VALUES (%(id)s, %(owner)s, %(namespace)s, %(name)s, %(entrypoint)s, %(input)s, %(source)s, %(origin)s, %(backoff_limit)s, %(deadline_seconds)s, %(suspend)s,
             %(cleanup_seconds)s)
     ON CONFLICT DO NOTHING
     RETURNING id, owner
@@ -15,7 +15,7 @@ WITH inserted AS (
 SELECT id, pg_notify(perdure.channel('work', owner), id::text) FROM inserted
 
 -- name: find_run
-SELECT id, entrypoint, input::text AS input FROM perdure.runs WHERE owner = %(owner)s AND namespace = %(namespace)s AND name = %(name)s
+SELECT id, entrypoint, input::text AS input, origin FROM perdure.runs WHERE owner = %(owner)s AND namespace = %(namespace)s AND name = %(name)s
 
 -- name: find_manifest
 SELECT id AS run_id, entrypoint, input::text AS input, source::text AS source, created, started

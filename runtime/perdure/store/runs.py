@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ..forks import renew_in_children
-from .connection import Fault, classify, connect, translated
+from .connection import Fault, classify, connect, is_storable, translated
 from .opener import Backoff
 from .records import MANIFEST_OWNER, AttemptInfo, RunDetail, RunFilter, RunInfo, RunState, StepInfo, owner_of
 from .statements import statement
@@ -33,7 +33,11 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run to insert; `input` and `source` are JSON texts, `deadline` seconds from its first begin."""
+    """A run to insert; `input` and `source` are JSON texts, `deadline` seconds from its first begin.
+
+    Attributes:
+        origin: the file of its code, where that tells projects apart.
+    """
 
     run_id: UUID
     owner: str
@@ -46,6 +50,7 @@ class NewRun:
     suspend: bool = False
     namespace: str = ""
     source: str | None = None
+    origin: str | None = None
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -58,6 +63,7 @@ class NewRun:
             "entrypoint": self.entrypoint,
             "input": self.input,
             "source": self.source,
+            "origin": self.origin,
             "backoff_limit": self.backoff_limit,
             "deadline_seconds": self.deadline,
             "cleanup_seconds": self.cleanup,
@@ -72,6 +78,7 @@ class StoredInput:
     run_id: UUID
     entrypoint: str
     input: str
+    origin: str | None
 
 
 def open_checked(url: str) -> psycopg.Connection[tuple[object, ...]]:
@@ -134,10 +141,10 @@ class RunStore:
         def work(cursor: psycopg.Cursor[Row]) -> StoredInput:
             while True:
                 if cursor.execute(statement("insert_run"), parameters).fetchone():
-                    return StoredInput(run.run_id, run.entrypoint, run.input)
+                    return StoredInput(run.run_id, run.entrypoint, run.input, run.origin)
                 # Another run has the name, or an earlier try of ours whose answer was lost; neither if just deleted.
                 if found := cursor.execute(statement("find_run"), parameters).fetchone():
-                    return StoredInput(found["id"], found["entrypoint"], found["input"])
+                    return StoredInput(found["id"], found["entrypoint"], found["input"], found["origin"])
 
         return self._ask("start the run", work)
 
@@ -149,6 +156,8 @@ class RunStore:
 
         def work(cursor: psycopg.Cursor[Row]) -> RunInfo | None:
             if isinstance(reference, str):
+                if not is_storable(reference):
+                    return None
                 if found := _listed(cursor, owner=owner_of(queue), name=reference):
                     return found[0]
                 namespace, _, name = reference.rpartition("/")
@@ -162,6 +171,8 @@ class RunStore:
 
     def list(self, which: RunFilter) -> list[RunInfo]:
         """Runs, newest first."""
+        if not all(text is None or is_storable(text) for text in (which.owner, which.name_prefix, which.entrypoint)):
+            return []
 
         def work(cursor: psycopg.Cursor[Row]) -> list[RunInfo]:
             return _listed(

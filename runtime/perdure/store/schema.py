@@ -48,6 +48,7 @@ runs = Table(
     Column("entrypoint", Text, nullable=False),
     Column("input", JSON, nullable=False),
     Column("source", JSON),
+    Column("origin", Text),
     Column("state", Text, nullable=False, server_default=text("'pending'")),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("claim", UUID),

@@ -14,7 +14,7 @@ from .. import logs
 from ..definitions import WorkflowDefinition, definition_of, registered
 from ..errors import PerdureError, UsageError, WorkerFailed
 from ..forks import renew_in_children
-from ..names import check_name
+from ..names import check_id
 from ..store.connection import database_url
 from ..store.records import owner_of
 from .dispatch import Dispatcher
@@ -73,7 +73,7 @@ class Worker:
             )
         self._url = database_url(url)
         self._direct_url = direct_url or os.environ.get("PERDURE_DATABASE_DIRECT_URL") or self._url
-        self._queue = check_name(queue, "queue")
+        self._queue = check_id(queue, "name of a queue")
         self._definitions = None if workflows is None else [_definition(one) for one in workflows]
         self._concurrency = concurrency
         self._threads = threads

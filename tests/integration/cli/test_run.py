@@ -130,7 +130,6 @@ def test_the_embedded_database_is_the_default(cli: Cli) -> None:
         (["run", "flows.py:counting", "--input", '{"lable": "x"}'], 64, "did you mean 'label'?"),
         (["run", "flows.py:counting", "--input", '{"label": "\\ud800"}'], 64, "label"),
         (["run", "flows.py:counting", "--input", '{"n": NaN}'], 64, "n"),
-        (["run", "flows.py:counting", "--id", "a/b"], 64, "'/'"),
         (["run", "flows.py:counting", "--backoff-limit", "-1"], 64, "--backoff-limit"),
         (["run", "flows.py:counting", "--database-url", "mysql://x"], 64, "database URL"),
         (["run", "flows.py:counting", "-o", "xml"], 64, "invalid choice"),

@@ -58,6 +58,7 @@ class Run:
                         "entrypoint": definition.entrypoint,
                         "input": definition.signature.encode(args, {}),
                         "source": None,
+                        "origin": None,
                         "backoff_limit": 6,
                         "deadline_seconds": None,
                         "suspend": False,

@@ -58,6 +58,7 @@ class Session:
             "entrypoint": "bank:transfer",
             "input": "{}",
             "source": None,
+            "origin": None,
             "backoff_limit": 6,
             "deadline_seconds": None,
             "suspend": False,

@@ -20,7 +20,7 @@ def test_numbers_that_are_too_small(options) -> None:
 
 def test_queue_that_cannot_be_named() -> None:
     with pytest.raises(DefinitionError, match="queue"):
-        Worker(URL, queue="a/b")
+        Worker(URL, queue="a\nb")
 
 
 def test_function_that_is_no_workflow() -> None:

@@ -15,6 +15,8 @@ CREATE TABLE perdure.runs (
     entrypoint       text NOT NULL,
     input            json NOT NULL,
     source           json,
+    -- The file of its code, where the database is one person's and several projects share it.
+    origin           text,
     state            text NOT NULL DEFAULT 'pending'
                      CONSTRAINT runs_state CHECK (state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')),
     attempt          integer NOT NULL DEFAULT 0,
