@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .recorded import now, random, uuid4
     from .registered_errors import register_error
     from .retry import Retry
+    from .store.local_store import local_database
     from .worker import Worker
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "StepTimeout",
     "ThreadPoolExecutor",
     "Worker",
+    "local_database",
     "now",
     "random",
     "register_error",
@@ -72,6 +74,7 @@ _HOMES = {
     ".recorded": ("now", "random", "uuid4"),
     ".registered_errors": ("register_error",),
     ".retry": ("Retry",),
+    ".store.local_store": ("local_database",),
     ".worker": ("Worker",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
+from . import logs
 from .definitions import definition_of
 from .errors import (
     ResultTimeout,
@@ -27,10 +28,10 @@ from .errors import (
 from .failures import Failure
 from .names import check_id
 from .start import Start
-from .store.connection import database_url
 from .store.endings import EndingWatch
 from .store.records import Ending, RunDetail, RunFilter, RunInfo, RunState, owner_of
 from .store.runs import RunStore
+from .store.which import store_of
 
 __all__ = ["Client", "RunHandle", "RunInfo", "RunState"]
 
@@ -41,21 +42,27 @@ class Client:
     Args:
         url: of the database; default: the environment's PERDURE_DATABASE_URL.
         queue: where runs are started and looked for.
+        local: where there is no URL, use the embedded database, which the commands use then. It is started when it is
+            needed, and runs until the client is closed, at least.
 
     Raises:
         UsageError: there is no URL.
     """
 
-    def __init__(self, url: str | None = None, *, queue: str = "default") -> None:
+    def __init__(self, url: str | None = None, *, queue: str = "default", local: bool = False) -> None:
         self.queue = check_id(queue, "name of a queue")
-        given = database_url(url)
-        self._store = RunStore(given)
-        self._endings = EndingWatch(given)
+        logs.install()
+        given, self._local = store_of(url, local=local)
+        ensure = None if self._local is None else self._local.ensure
+        self._store = RunStore(given, ensure=ensure)
+        self._endings = EndingWatch(given, ensure=ensure)
 
     def close(self) -> None:
         """End the connections; whoever still waits for a result gets an error."""
         self._endings.close()
         self._store.close()
+        if self._local is not None:
+            self._local.close()
 
     def __enter__(self) -> Self:
         return self

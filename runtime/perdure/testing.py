@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
+from . import logs
 from .definitions import WorkflowDefinition, definition_of
 from .engine.attempt import Attempt, Facts
 from .engine.ctrl_c import noted
@@ -135,9 +136,10 @@ class DurableRun:
     """
 
     def __init__(self, workflow: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        logs.install()
         self._definition = _definition(workflow)
         self._input = self._definition.signature.encode(args, kwargs)
-        self._run_id = RunId(uuid4())
+        self.run_id = RunId(uuid4())
         self._seed = uuid4()
         self._stored: dict[str, Recorded] = {}
         self._ending: Ending | None = None
@@ -229,7 +231,7 @@ class DurableRun:
         memory = _Memory(stored, report, kill_after, kill_in)
         recorded = [replace(one, consumed=False) for one in stored.values()]
         facts = Facts(
-            self._run_id,
+            self.run_id,
             Claim(uuid4()),
             report.number,
             "test",

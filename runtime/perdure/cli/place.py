@@ -38,15 +38,11 @@ def open_place(url: str | None, *, migrated: bool = True) -> Iterator[Place]:
     if url:
         yield Place(url, lambda: None)
         return
-    from ..store.embedded import acquire
-    from ..store.standing import schema_is_current
+    from ..store.local_store import LocalStore
 
-    hold = acquire()
+    store = LocalStore()
     try:
-        if migrated and not schema_is_current(hold.url):
-            from ..store.migrate import migrate
-
-            migrate(hold.url)
-        yield Place(hold.url, hold.ensure, embedded=True)
+        store.ensure(migrated=migrated)
+        yield Place(store.url, store.ensure, embedded=True)
     finally:
-        hold.release()
+        store.close()

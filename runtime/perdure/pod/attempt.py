@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
+from perdure import logs
 from perdure.engine.attempt import Attempt, Facts, Observer
 from perdure.engine.execute import CtrlC, Ending, execute, execute_async
 from perdure.entrypoints import load
@@ -158,6 +159,7 @@ class _AttemptProcess:
             why = "give the pod a folder that it may write to, such as an emptyDir on /tmp, or name one in TMPDIR"
             return Ending(None, signal=HandedBack(f"no place for the run's source: {error}; {why}"))
         self._find_code()
+        logs.install()
         try:
             definition = load(begun.entrypoint)
         except EntrypointError as error:

@@ -105,8 +105,8 @@ def database_url(url: str | None = None) -> str:
     url = url or os.environ.get("PERDURE_DATABASE_URL")
     if not url:
         raise UsageError(
-            "no database: set PERDURE_DATABASE_URL to a Postgres URL, or pass one"
-            " ('perdure run' and 'perdure worker' start an embedded database where none is given)"
+            "no database: set PERDURE_DATABASE_URL to a Postgres URL, or pass one; with local=True the embedded"
+            " database is used where none is given, as 'perdure run' and 'perdure worker' do"
         )
     return url
 

@@ -11,6 +11,7 @@ import os
 import selectors
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,8 +62,9 @@ class _Wait:
 class EndingWatch:
     """Futures of runs' endings; safe to share between threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, ensure: Callable[[], None] | None = None) -> None:
         self._url = url
+        self._ensure = ensure
         self._begin()
         renew_in_children(self)
 
@@ -115,7 +117,7 @@ class EndingWatch:
         with self._lock:
             self._wake = wake
         try:
-            _Listener(self, self._url, woken).run()
+            _Listener(self, self._url, self._ensure, woken).run()
         finally:
             # Nobody writes to a pipe that is closed, whose number may be another's by then.
             with self._lock:
@@ -150,9 +152,10 @@ class EndingWatch:
 class _Listener:
     """The thread's part: its connection, and what it listens to."""
 
-    def __init__(self, watch: EndingWatch, url: str, woken: int) -> None:
+    def __init__(self, watch: EndingWatch, url: str, ensure: Callable[[], None] | None, woken: int) -> None:
         self._watch = watch
         self._url = url
+        self._ensure = ensure
         self._woken = woken
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
         self._owners: set[str] = set()
@@ -195,6 +198,8 @@ class _Listener:
 
     def _ask(self, waits: list[_Wait]) -> None:
         if self._connection is None:
+            if self._ensure is not None:
+                self._ensure()
             self._connection = open_checked(self._url)
         connection = self._connection
         # Listen first, then ask: what ends between the two is notified.

@@ -105,11 +105,13 @@ class RunStore:
     Args:
         url: of the database.
         patience: seconds for which a call is repeated while the store is away.
+        ensure: sees to it that the store runs; called before each connection.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE, ensure: Callable[[], None] | None = None) -> None:
         self._url = url
         self._patience = patience
+        self._ensure = ensure
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
         renew_in_children(self)
@@ -252,6 +254,8 @@ class RunStore:
 
     def _cursor(self) -> psycopg.Cursor[Row]:
         if self._connection is None:
+            if self._ensure is not None:
+                self._ensure()
             self._connection = open_checked(self._url)
         return self._connection.cursor(row_factory=dict_row)
 

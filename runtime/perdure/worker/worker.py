@@ -15,8 +15,8 @@ from ..definitions import WorkflowDefinition, definition_of, registered
 from ..errors import PerdureError, UsageError, WorkerFailed
 from ..forks import renew_in_children
 from ..names import check_id
-from ..store.connection import database_url
 from ..store.records import owner_of
+from ..store.which import store_of
 from .dispatch import Dispatcher
 from .host import this_process
 from .settings import OWN_CONNECTIONS, WorkerSettings
@@ -43,6 +43,7 @@ class Worker:
         lease: seconds without a sign of life after which this worker takes another for dead.
         max_connections: to Postgres at a time. A worker takes up to 11 for itself; each database step takes another
             while it runs, and waits where there is none.
+        local: where there is no URL, use the embedded database, which the commands use then. It runs while this works.
         direct_url: of a connection without a pooler in between, on which it is notified of new work;
             `PERDURE_DATABASE_DIRECT_URL`, or else `url`, by default.
 
@@ -50,7 +51,7 @@ class Worker:
         UsageError: there is no store, or an argument is none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a worker is told, by name
         self,
         url: str | None = None,
         *,
@@ -61,6 +62,7 @@ class Worker:
         lease: float = 6.0,
         max_connections: int = 20,
         direct_url: str | None = None,
+        local: bool = False,
     ) -> None:
         if concurrency < 1 or threads < 1:
             raise UsageError(f"concurrency={concurrency}, threads={threads}: a worker needs at least one of each")
@@ -71,7 +73,7 @@ class Worker:
                 f"max_connections={max_connections}: a worker takes up to {OWN_CONNECTIONS} for itself, and database"
                 " steps need one at least"
             )
-        self._url = database_url(url)
+        self._url, self._local = store_of(url, local=local)
         self._direct_url = direct_url or os.environ.get("PERDURE_DATABASE_DIRECT_URL") or self._url
         self._queue = check_id(queue, "name of a queue")
         self._definitions = None if workflows is None else [_definition(one) for one in workflows]
@@ -123,7 +125,15 @@ class Worker:
             max_connections=self._max_connections,
         )
         dispatcher = Dispatcher(settings, this_process())
-        dispatcher.start()
+        if self._local is not None:
+            self._local.ensure()
+        try:
+            dispatcher.start()
+        except BaseException:
+            self._let_go()
+            raise
+        if self._local is not None:
+            self._local.watch()
         self._dispatcher = dispatcher
         # An application that ends without a word hands its runs back all the same.
         atexit.register(self.stop, _AT_EXIT)
@@ -182,8 +192,13 @@ class Worker:
     def _end(self, dispatcher: Dispatcher) -> None:
         atexit.unregister(self.stop)
         self._dispatcher = None
+        self._let_go()
         if (failure := dispatcher.failure) is not None:
             raise _failed(failure) from failure
+
+    def _let_go(self) -> None:
+        if self._local is not None:
+            self._local.close()
 
     def __enter__(self) -> Self:
         self.start()
