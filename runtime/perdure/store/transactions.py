@@ -154,11 +154,13 @@ class _Guard:
     """What the step did to its transaction and must not; whatever else it does, this is its outcome."""
     abandoned = False
     """Left to a thread that could not be stopped."""
+    held_by: str | None = None
+    """The library whose own transaction, a savepoint, is open in the step's."""
 
     def lend(self, step: str) -> None:
         """A step's body begins to use the connection, in a transaction that is open."""
         self._step, self._phase = step, _Phase.LENT
-        self._failure = self.violation = None
+        self._failure = self.violation = self.held_by = None
 
     def take_back(self) -> None:
         """The body has ended."""
@@ -226,6 +228,11 @@ class _Guard:
                 f" ({_first_line(self._failure)}), so that Postgres undoes all of it. Let the error out, or put what"
                 " may fail into 'with connection.transaction():'"
             )
+        if self.held_by is not None:
+            return TransactionError(
+                f"step {self._step!r} returned while a transaction of {self.held_by} was open: commit it or roll it"
+                " back, best in a 'with' block"
+            )
         if status != _Status.INTRANS or self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
             return TransactionError(
                 f"step {self._step!r} returned while a statement was still under way on its connection (a COPY, a"
@@ -269,7 +276,8 @@ class _Guard:
     def _refuse(self, what: str) -> NoReturn:
         error = TransactionError(
             f"step {self._step!r} used {what} of its connection: Perdure commits when the step returns, rolls back when"
-            " it raises, and closes the connection itself (savepoints: 'with connection.transaction():')"
+            " it raises, and closes the connection itself (savepoints: 'with connection.transaction():'; SQLAlchemy:"
+            " perdure.sqlalchemy.step_engine())"
         )
         if self._phase is _Phase.LENT:
             self.violation = self.violation or error

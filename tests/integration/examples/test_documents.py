@@ -8,6 +8,7 @@ import sys
 import types
 
 from tests.harness.eventually import eventually
+from tests.integration.engine.attempts import Run
 
 from .conftest import PERDURE, ROOT
 
@@ -56,6 +57,16 @@ def test_the_guides_code_runs(monkeypatch):
     code = "\n".join(blocks("docs/guide.md"))
     assert code.count("assert ") > 10
     exec(compile(code, "docs/guide.md", "exec"), module.__dict__)
+
+
+def test_the_guides_sessions_of_sqlalchemy_run(database, monkeypatch):
+    [code] = [block for block in blocks("docs/guide.md", "py") if "step_engine" in block]
+    module = types.ModuleType("guide_of_seats")
+    monkeypatch.setitem(sys.modules, "guide_of_seats", module)
+    exec(compile(code, "docs/guide.md", "exec"), module.__dict__)
+    database.query("CREATE TABLE seats (number integer PRIMARY KEY, guest text NOT NULL)")
+    assert Run(database.url, module.evening, ["Ada", "Bo"]).attempt().result == '["Ada has seat 1","Bo has seat 2"]'
+    assert database.query("SELECT * FROM seats ORDER BY number") == [(1, "Ada"), (2, "Bo")]
 
 
 def test_the_guarantees_name_tests_that_exist():
