@@ -41,6 +41,8 @@ class Elsewhere:
         self._observer = ProcessObserver(lease, lease / 2, is_gone)
         self._unbegun: _Unbegun | None = None
         self.process: Watched | None = None
+        self.standing: Standing | None = None
+        """Of the run, where a process has it."""
 
     def failed(self) -> None:
         """Take in that the store did not answer: what was seen before counts no more."""
@@ -54,13 +56,13 @@ class Elsewhere:
         """
         asked = time.monotonic()
         standing = ask()
-        self.process = None
+        self.process = self.standing = None
         pod = Pod(name, "", run.attempt, claim, PodPhase.UNKNOWN, self._now())
         if standing is None or standing.claim != claim:
             return run, pod  # it has moved on meanwhile, and so will the next look
         if not standing.begun or standing.process is None:
             return run, pod if self._awaited(claim, standing) else None
-        self.process = standing.process
+        self.process, self.standing = standing.process, standing
         deaths = self._observer.read(asked, time.monotonic(), [standing.process])
         return replace(run, begun=True, silent=deaths[0].detail if deaths else None), pod
 

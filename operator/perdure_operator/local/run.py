@@ -19,6 +19,7 @@ from perdure.cli.display import Display
 from perdure.cli.foreground import ASK, LOOK, PATIENCE, Interrupted, wait
 from perdure.cli.place import Place
 from perdure.cli.process import StopRequests
+from perdure.cli.recorded import RecordedSteps
 from perdure.errors import RunNotFound, StoreUnavailable
 from perdure.pod.environment import lease_seconds
 from perdure.store.manifest_runs import ManifestRunStore
@@ -104,6 +105,7 @@ class LocalWorkflow:
             display=display,
             stops=stops,
         )
+        self._steps = RecordedSteps(lambda after: self._runs.recorded_steps(self.workflow.uid, after), display)
         self._look = LOOK
         self._applied = False
         self._greeted = False
@@ -128,7 +130,7 @@ class LocalWorkflow:
                     away_since = None
                     if settled:
                         self._display.waiting("", None)
-                        return self._runs.detail(self.workflow.uid)
+                        return self._runs.outcome(self.workflow.uid)
                 except StoreUnavailable as error:
                     away_since = away_since or time.monotonic()
                     again = False
@@ -192,12 +194,11 @@ class LocalWorkflow:
         """Show once what a run that was there before has done."""
         if self._greeted or self._applier.inserted:
             return
-        if (detail := self._runs.detail(self.workflow.uid)) is not None:
-            self._greeted = True
-            if run.state.ended:
-                self._display.note(f"it has ended already, {run.state}; this is its outcome")
-            else:
-                self._display.recorded(detail.steps)
+        self._greeted = True
+        if run.state.ended:
+            self._display.note(f"it has ended already, {run.state}; this is its outcome")
+        else:
+            self._steps.show()
 
     def _follow(self, run: Run) -> None:
         """Take over what a newer command, which has the Workflow's newer spec, has written to the run's row."""
@@ -222,8 +223,8 @@ class LocalWorkflow:
             run, claim, pod_name(self.workflow.key.name, uid, run.attempt), lambda: self._runs.standing(uid)
         )
         if pod is not None and (process := self._elsewhere.process) is not None and run.silent is None:
-            if (detail := self._runs.detail(uid)) is not None:
-                self._display.recorded(detail.steps)
+            if (standing := self._elsewhere.standing) is not None:
+                self._steps.follow(standing)
             where = f"in another process (pid {process.pid})"
             self._display.waiting(f"attempt {run.attempt} runs {where}; following it", None)
         return run, [*pods, *([pod] if pod is not None else [])]

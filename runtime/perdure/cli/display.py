@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TextIO
 
-from ..store.records import StepInfo
+from ..store.records import RecordedStep
 from .view import RunView
 
 __all__ = ["Display", "PlainDisplay", "duration", "new_display"]
@@ -22,7 +22,7 @@ class Display(Protocol):
 
     live: bool
 
-    def recorded(self, steps: Iterable[StepInfo]) -> None:
+    def recorded(self, steps: Iterable[RecordedStep]) -> None:
         """Steps that the store has."""
 
     def event(self, event: Mapping[str, Any]) -> None:
@@ -85,15 +85,15 @@ class PlainDisplay:
         """Steps whose outcome has its line."""
         self.note(title)
 
-    def recorded(self, steps: Iterable[StepInfo]) -> None:
+    def recorded(self, steps: Iterable[RecordedStep]) -> None:
         """Say which are new to it."""
-        before = {key for key, row in self._view.steps.items() if row.seconds is not None}
+        steps = list(steps)
         self._view.recorded(steps, time.monotonic())
-        for key, row in self._view.steps.items():
-            if key in before:
-                continue
-            self._told.add(key)
-            self.note(f"{key}: {row.state}, recorded by attempt {row.attempt}")
+        for step in steps:
+            if step.key not in self._told:
+                self._told.add(step.key)
+                row = self._view.steps[step.key]
+                self.note(f"{step.key}: {row.state}, recorded by attempt {row.attempt}")
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Print it."""

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..store.records import StepInfo
+from ..store.records import RecordedStep
 from .display import duration
 from .view import RunView, StepRow, StepState
 
@@ -49,7 +49,7 @@ class LiveDisplay:
         self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._live.start()
 
-    def recorded(self, steps: Iterable[StepInfo]) -> None:
+    def recorded(self, steps: Iterable[RecordedStep]) -> None:
         """Show them."""
         self._view.recorded(steps, time.monotonic())
 

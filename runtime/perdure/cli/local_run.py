@@ -29,6 +29,7 @@ from .display import Display
 from .foreground import ASK, LOOK, PATIENCE, Interrupted, wait
 from .place import Place
 from .process import AttemptProcess, StopRequests
+from .recorded import RecordedSteps
 
 __all__ = ["LocalRun"]
 
@@ -59,6 +60,9 @@ class LocalRun:
         self._store = StandingStore(place.url, patience=ASK)
         self._processes = ProcessStore(place.url, self._lease)
         self._observer = ProcessObserver(self._lease, self._lease / 2, is_gone)
+        self._steps = RecordedSteps(
+            lambda after: self._ask(lambda: self._store.recorded_steps(self._run, after)), display
+        )
         self._unbegun: tuple[int, float] | None = None
         self._told = ""
 
@@ -71,18 +75,18 @@ class LocalRun:
             RunNotFound: the run was deleted.
         """
         try:
-            detail = self._detail()
-            if detail.run.state.ended:
-                self._display.note(f"it has ended already, {detail.run.state}; this is its outcome")
-                return detail
-            self._display.recorded(detail.steps)
+            if (standing := self._standing()).state.ended:
+                self._display.note(f"it has ended already, {standing.state}; this is its outcome")
+                return self._outcome()
+            self._steps.show()
             while not (standing := self._standing()).state.ended:
                 if self._stops.count:
                     raise Interrupted
                 self._advance(standing)
                 self._display.refresh()
             self._display.waiting("", None)
-            return self._detail()
+            self._steps.show()
+            return self._outcome()
         finally:
             self._store.close()
             self._processes.close()
@@ -157,7 +161,7 @@ class LocalRun:
             ended = Ended(death.ending, death.detail, death.counter)
             self._ask(Release(self._processes, death.process, ended, lease=self._lease).finish)
             return
-        self._display.recorded(self._detail().steps)
+        self._steps.follow(standing)
         self._wait(f"attempt {standing.attempt} runs in another process (pid {process.pid}); following it", None)
 
     def _follow_unbegun(self, standing: Standing, claim: Claim) -> None:
@@ -195,8 +199,8 @@ class LocalRun:
             raise RunNotFound("the run is gone: somebody deleted it meanwhile")
         return found
 
-    def _detail(self) -> RunDetail:
-        found = self._ask(lambda: self._store.detail(self._run))
+    def _outcome(self) -> RunDetail:
+        found = self._ask(lambda: self._store.outcome(self._run))
         if found is None:
             raise RunNotFound("the run is gone: somebody deleted it meanwhile")
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ..store.records import StepInfo, StepOutcome
+from ..store.records import RecordedStep, StepOutcome
 
 __all__ = ["RunView", "StepRow", "StepState"]
 
@@ -59,7 +59,7 @@ class RunView:
     attempt: int = 0
     steps: dict[str, StepRow] = field(default_factory=dict)
 
-    def recorded(self, steps: Iterable[StepInfo], now: float) -> None:
+    def recorded(self, steps: Iterable[RecordedStep], now: float) -> None:
         """Take in what the store has."""
         for step in steps:
             row = self.steps.get(step.key)

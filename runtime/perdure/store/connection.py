@@ -21,7 +21,6 @@ __all__ = [
     "connect",
     "conninfo",
     "database_url",
-    "is_storable",
     "storable",
     "translated",
     "with_defaults",
@@ -143,11 +142,6 @@ def connect(url: str, application_name: str = "perdure") -> psycopg.Connection[t
     connection = psycopg.connect(conninfo(url, application_name), autocommit=True, prepare_threshold=None)
     close_in_children(connection.pgconn)
     return connection
-
-
-def is_storable(text: str) -> bool:
-    """Whether Postgres takes it for a text."""
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def storable(text: str | None) -> str | None:

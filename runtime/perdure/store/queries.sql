@@ -329,6 +329,12 @@ SELECT attempt, process, node, image, claimed, begun, ended, ending, code, signa
 SELECT step_key AS key, name, ordinal, attempt, tries, started, finished, result::text AS result, error::text AS error
 FROM perdure.steps WHERE run_id = %(run)s ORDER BY ordinal
 
+-- name: recorded_steps
+-- What is shown of a run that goes on; no values, which may be large. Concurrent steps may be stored in another order than their ordinals'.
+SELECT step_key AS key, ordinal, attempt, tries, finished - started AS duration,
+       CASE WHEN error IS NOT NULL THEN 'error' WHEN result IS NULL THEN 'cancelled' ELSE 'result' END AS outcome
+FROM perdure.steps WHERE run_id = %(run)s AND ordinal > %(after)s ORDER BY ordinal
+
 -- name: delete_run
 DELETE FROM perdure.runs WHERE id = %(run)s AND (%(force)s OR state IN ('succeeded', 'failed', 'cancelled'))
 RETURNING claim
@@ -346,7 +352,7 @@ DELETE FROM perdure.steps WHERE run_id = %(run)s
 -- What decides whether, and by whom, one run may be claimed now.
 SELECT r.state, r.attempt, r.claim, r.begun, r.crashes, r.backoff_limit, r.cancel, r.suspend,
        extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in, r.delay,
-       r.process AS process_id, p.host, p.pid, p.pid_started, p.counter, a.process AS claimer
+       r.process AS process_id, p.host, p.pid, p.pid_started, p.counter, p.steps_done, a.process AS claimer
 FROM perdure.runs r
 LEFT JOIN perdure.processes p ON p.id = r.process
 LEFT JOIN perdure.attempts a ON a.run_id = r.id AND a.attempt = r.attempt AND NOT r.begun

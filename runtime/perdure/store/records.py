@@ -12,6 +12,7 @@ __all__ = [
     "MANIFEST_OWNER",
     "AttemptInfo",
     "Ending",
+    "RecordedStep",
     "RunDetail",
     "RunFilter",
     "RunInfo",
@@ -135,6 +136,18 @@ class StepInfo:
     def duration(self) -> timedelta:
         """How long it took, with all its tries."""
         return self.finished - self.started
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedStep:
+    """A step's checkpoint without its value; `duration` is that of all its tries."""
+
+    key: str
+    ordinal: int
+    attempt: int
+    tries: int
+    duration: timedelta
+    outcome: StepOutcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ..names import Claim
 from .connection import translated
 from .process_identity import ProcessIdentity
 from .processes import Watched
-from .records import RunState
+from .records import RecordedStep, RunState, StepOutcome
 from .runs import RunStore, open_checked
 from .statements import statement
 from .versions import SCHEMA_VERSION
@@ -30,6 +30,7 @@ class Standing:
         claim: its token, while it owns the run.
         begun: whether its process has begun.
         process: that process.
+        steps_done: how many steps that process has told of; 0 for a worker, which tells of none.
         claimer: who is to start it, while it has not begun.
         due_in: seconds until the run may be claimed, by the server's clock; `delay` is the most that this can mean.
     """
@@ -44,6 +45,7 @@ class Standing:
     due_in: float
     delay: float
     process: Watched | None
+    steps_done: int = 0
     claimer: ProcessIdentity | None = None
 
 
@@ -58,6 +60,15 @@ class StandingStore(RunStore):
             return None if row is None else _standing(row)
 
         return self._ask("look at the run", work)
+
+    def recorded_steps(self, run: UUID, after: int = -1) -> list[RecordedStep]:
+        """The steps of a run whose ordinals come after this one, without their values."""
+
+        def work(cursor: psycopg.Cursor[dict[str, Any]]) -> list[RecordedStep]:
+            rows = cursor.execute(statement("recorded_steps"), {"run": run, "after": after}).fetchall()
+            return [RecordedStep(**{**row, "outcome": StepOutcome(row["outcome"])}) for row in rows]
+
+        return self._ask("look at the run's steps", work)
 
     def claim(self, run: UUID, observed: int, claimer: ProcessIdentity) -> Claim | None:
         """Claim a run for the attempt after the observed one; None if somebody else did, or nobody may.
@@ -100,6 +111,7 @@ def _standing(row: dict[str, Any]) -> Standing:
         due_in=row["due_in"],
         delay=row["delay"],
         process=process,
+        steps_done=row["steps_done"] or 0,
         claimer=_claimer(row["claimer"]),
     )
 

@@ -78,3 +78,16 @@ def trying() -> int:
 
 
 def plain() -> None: ...
+
+
+@step
+def page(number: int) -> str:
+    return os.urandom(40_000).hex()  # which no compression makes smaller
+
+
+@workflow
+def many_pages(pages: int = 20) -> int:
+    for number in range(pages):
+        page(number)
+    hold()
+    return len(page(pages))

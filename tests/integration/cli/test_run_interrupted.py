@@ -183,3 +183,31 @@ def test_a_run_deleted_meanwhile(cli: Cli) -> None:
     assert "has not ended" in refused.errors
     assert first.wait(20) == 1
     assert "deleted" in first.errors
+
+
+def test_a_command_that_follows_reads_no_values_and_no_step_twice(cli: Cli) -> None:
+    """Values of steps are far larger than what is shown, and a step that was shown does not change."""
+    first = cli.start("run", "flows.py:many_pages", "--id", "x")
+    cli.wait_for("hold 1")
+    values = "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables WHERE relname = 'steps'"
+    looks = "SELECT idx_scan FROM pg_stat_user_tables WHERE relname = 'runs'"
+    rows = "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables WHERE relname = 'steps'"
+
+    def settled(query: str) -> int:
+        """A figure that the server's processes have all reported: they do so once a second at most."""
+        before = cli.query(query)[0][0]
+        eventually(lambda: cli.query(looks)[0][0] > seen + 10, 20)
+        return int(cli.query(query)[0][0] - before)
+
+    seen = cli.query(looks)[0][0]
+    assert settled(values) == 0, "nobody reads values while nobody looks"
+    second = cli.start("run", "flows.py:many_pages", "--id", "x")
+    eventually(lambda: "following it" in second.errors, 15)
+    seen = cli.query(looks)[0][0]
+    assert settled(values) == 0
+    seen = cli.query(looks)[0][0]
+    assert settled(rows) <= 40
+
+    cli.let_go()
+    assert (first.wait(20), second.wait(20)) == (0, 0)
+    assert second.errors.count(": done, recorded by attempt 1") == 22

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from perdure.cli.view import RunView, StepState
-from perdure.store.records import StepInfo
+from perdure.store.records import RecordedStep, StepOutcome
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
-def recorded(key: str, attempt: int = 1) -> StepInfo:
-    return StepInfo(key, key, 1, attempt, 1, NOW, NOW + timedelta(seconds=2), "1", None)
+def recorded(key: str, attempt: int = 1) -> RecordedStep:
+    return RecordedStep(key, 1, attempt, 1, timedelta(seconds=2), StepOutcome.RESULT)
 
 
 def test_a_step_from_its_start_over_a_retry_to_its_end() -> None:

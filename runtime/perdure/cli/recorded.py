@@ -1,0 +1,45 @@
+"""Shows the steps of a run that another process works on, as they come, and reads no more of them than it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ..store.records import RecordedStep
+from ..store.standing import Standing
+from .display import Display
+
+__all__ = ["RecordedSteps"]
+
+_OVERLAP: Final = 2000
+"""How far, in ordinals, concurrent steps may be stored out of order; workers run a thousand at a time by default."""
+
+
+class RecordedSteps:
+    """The steps that a run has in the store.
+
+    Args:
+        ask: the steps after an ordinal.
+        display: where they are shown.
+    """
+
+    def __init__(self, ask: Callable[[int], Sequence[RecordedStep]], display: Display) -> None:
+        self._ask = ask
+        self._display = display
+        self._newest = -1
+        self._seen: tuple[int, int] | None = None
+
+    def show(self) -> None:
+        """Show what is new."""
+        steps = self._ask(max(-1, self._newest - _OVERLAP))
+        self._newest = max([self._newest, *(step.ordinal for step in steps)])
+        self._display.recorded(steps)
+
+    def follow(self, standing: Standing) -> None:
+        """Show what is new, if the process that has the run has given a sign of something new."""
+        counter = 0 if standing.process is None else standing.process.counter or 0
+        # A worker has many runs, and one counter for all of them.
+        sign = (standing.attempt, standing.steps_done or -counter)
+        if sign != self._seen:
+            self.show()
+            self._seen = sign
