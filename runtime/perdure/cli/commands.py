@@ -20,6 +20,7 @@ from ..errors import (
 )
 from ..pod.exit_codes import ExitCode
 from .documents import FORMATS
+from .streams import prepare_streams
 
 __all__ = ["run_command"]
 
@@ -41,6 +42,7 @@ class _Parser(argparse.ArgumentParser):
 
 def run_command(argv: Sequence[str]) -> int:
     """Run a command; returns its exit code."""
+    prepare_streams()
     parser = _parser()
     arguments = parser.parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
@@ -59,6 +61,14 @@ def run_command(argv: Sequence[str]) -> int:
             traceback.print_exc()
         sys.stderr.write(f"perdure {arguments.called}: {error}\n")
         return _code(error)
+    except OSError as error:
+        # Such as a full disk under standard output. What is still to be written there would fail again at the end.
+        if arguments.debug:
+            traceback.print_exc()
+        where = error.filename or "standard output"
+        sys.stderr.write(f"perdure {arguments.called}: {where} cannot be used: {error.strerror or error}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _code(error: PerdureError) -> int:
@@ -180,7 +190,10 @@ def _add_output(parser: _Parser, about: str = "how it is printed") -> None:
 
 def _add_database(parser: _Parser) -> None:
     parser.add_argument(
-        "--database-url", metavar="URL", help="a Postgres URL (PERDURE_DATABASE_URL, else the embedded database)"
+        "--database-url",
+        type=_url,
+        metavar="URL",
+        help="a Postgres URL (PERDURE_DATABASE_URL, else the embedded database)",
     )
 
 
@@ -193,6 +206,13 @@ class _Version(argparse.Action):
 
         print(f"perdure {version('perdure')}")
         sys.exit(0)
+
+
+def _url(text: str) -> str:
+    if not text:
+        # Most likely a variable of a script that is not set: the embedded database would be another one.
+        raise argparse.ArgumentTypeError("it is empty: name a database, or leave the option out")
+    return text
 
 
 def _count(text: str) -> int:

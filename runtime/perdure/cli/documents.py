@@ -12,6 +12,7 @@ from ..errors import UsageError
 from ..store.records import RunDetail, RunInfo
 from .display import duration
 from .error_tree import branches, error_document, error_line, has_branches
+from .streams import json_text
 
 __all__ = ["FORMATS", "detail_document", "detail_text", "outcome_document", "print_document", "run_document", "table"]
 
@@ -24,7 +25,7 @@ _ERRORS: Final = 10
 def print_document(document: Any, format: str) -> None:
     """Print one document of plain values."""
     if format == "json":
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(json_text(document))
         return
     try:
         import yaml

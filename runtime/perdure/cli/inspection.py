@@ -18,7 +18,7 @@ __all__ = ["list_runs", "show"]
 def list_runs(arguments: Namespace) -> int:
     """List runs."""
     since = moment(arguments.since, "--since", datetime.now(UTC)) if arguments.since is not None else None
-    with open_place(arguments.database_url) as place, Client(place.url, queue=arguments.queue or "default") as client:
+    with open_place(arguments.database_url) as place, Client(place.url, queue=_or_default(arguments.queue)) as client:
         found = client.list(
             states=arguments.state,
             name_prefix=arguments.name,
@@ -34,6 +34,10 @@ def list_runs(arguments: Namespace) -> int:
     else:
         print("no runs")
     return 0
+
+
+def _or_default(queue: str | None) -> str:
+    return "default" if queue is None else queue
 
 
 def show(arguments: Namespace) -> int:

@@ -28,6 +28,7 @@ from .local_run import LocalRun
 from .manifest import MANIFESTS, run_manifest
 from .place import open_place
 from .process import StopRequests
+from .streams import json_text
 
 __all__ = ["report", "run"]
 
@@ -128,7 +129,7 @@ def report(detail: RunDetail, format: str, document: Mapping[str, Any] | None = 
     match detail.run.state:
         case RunState.SUCCEEDED:
             if format == "text":
-                print(json.dumps(json.loads(detail.result or "null"), ensure_ascii=False, indent=2))
+                print(json_text(json.loads(detail.result or "null")))
             return ExitCode.SUCCEEDED
         case RunState.CANCELLED:
             sys.stderr.write(f"perdure: run {detail.run.id} was cancelled\n")
