@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -13,10 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 from .. import logs
-from ..definitions import WorkflowDefinition
 from ..entrypoints import load, locate
 from ..errors import UsageError
-from ..module_names import loaded_module
+from ..origin import origin_of
 from ..pod.exit_codes import ExitCode
 from ..start import Start
 from ..store.records import RunDetail, RunState
@@ -54,7 +52,7 @@ def run(arguments: Namespace) -> int:
             id=identifier,
             input=given,
             backoff_limit=_or(arguments.backoff_limit, 6),
-            origin=_file_of(definition) if store.embedded else None,
+            origin=origin_of(definition) if store.embedded else None,
         )
         with RunStore(store.url) as runs:
             run = start.begin(runs)
@@ -99,15 +97,6 @@ def read_input(text: str | None) -> dict[str, Any]:
 
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
-
-
-def _file_of(definition: WorkflowDefinition) -> str | None:
-    """The file of a project's workflow; None for one of an installed package, which is the same for all projects."""
-    module = loaded_module(definition.entrypoint.partition(":")[0])
-    file: str | None = getattr(module, "__file__", None)
-    if file is None or not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts):
-        return None
-    return os.path.abspath(file)
 
 
 def _again(arguments: Namespace, identifier: str) -> list[str]:

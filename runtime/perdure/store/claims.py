@@ -79,12 +79,17 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Entrypoints:
-    """The workflows that a worker knows."""
+    """The workflows that a worker knows.
+
+    Attributes:
+        origins: the files that they are in, where several projects share the database; else None.
+    """
 
     async_ones: list[str]
     sync_ones: list[str]
     cleanups: dict[str, float] = field(default_factory=dict)
     """Seconds for which those that clean up may do so."""
+    origins: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,7 @@ class Claims:
                 "where": f"{self._process.host}:{self._process.pid}",
                 "async_entrypoints": self._entrypoints.async_ones,
                 "sync_entrypoints": self._entrypoints.sync_ones,
+                "origins": self._entrypoints.origins,
                 "async_places": places.async_runs,
                 "sync_places": places.sync_runs,
                 "suspects": places.suspects,
@@ -190,7 +196,13 @@ class Claims:
             StoreError: the store refuses.
         """
         entrypoints = [*self._entrypoints.async_ones, *self._entrypoints.sync_ones]
-        parameters = {"owner": self._owner, "process": self._process.id, "entrypoints": entrypoints, "full": full}
+        parameters = {
+            "owner": self._owner,
+            "process": self._process.id,
+            "entrypoints": entrypoints,
+            "full": full,
+            "origins": self._entrypoints.origins,
+        }
         survey = Survey()
         for row in self._rows("survey", parameters, "look for runs"):
             match row["what"]:

@@ -68,12 +68,14 @@ SELECT attempt FROM perdure.runs WHERE id = %(run)s AND claim = %(token)s
 -- Claim and begin pending runs in one statement, oldest first, so that a run which was interrupted keeps its place: one that crashed
 -- repeatedly, and as many others as there are places for each kind of workflow, up to so many bytes of input, or one; whether there
 -- would have been more is said with each. The claimer's row among the processes comes with them, so that nobody holds runs unseen.
+-- In a database that several projects share, a run of a file is for the workers that have this file.
 WITH shortly AS MATERIALIZED (
     -- Somebody may hold the claimer's own row.
     SELECT set_config('lock_timeout', '1s', true)
 ), suspects AS (
     SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
     WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND (cancel OR NOT suspend) AND crashes >= 2
+      AND (origin IS NULL OR %(origins)s::text[] IS NULL OR origin = ANY (%(origins)s::text[]))
       AND (entrypoint = ANY (%(async_entrypoints)s) OR entrypoint = ANY (%(sync_entrypoints)s))
       AND (available <= now() OR id = ANY (%(due)s::uuid[]))
     ORDER BY created LIMIT %(suspects)s
@@ -81,12 +83,14 @@ WITH shortly AS MATERIALIZED (
 ), for_loop AS (
     SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
     WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND (cancel OR NOT suspend) AND crashes < 2
+      AND (origin IS NULL OR %(origins)s::text[] IS NULL OR origin = ANY (%(origins)s::text[]))
       AND entrypoint = ANY (%(async_entrypoints)s) AND (available <= now() OR id = ANY (%(due)s::uuid[]))
     ORDER BY created LIMIT %(async_places)s
     FOR UPDATE SKIP LOCKED
 ), for_threads AS (
     SELECT id, created, octet_length(input::text) AS bytes FROM perdure.runs
     WHERE owner = %(owner)s AND state = 'pending' AND claim IS NULL AND (cancel OR NOT suspend) AND crashes < 2
+      AND (origin IS NULL OR %(origins)s::text[] IS NULL OR origin = ANY (%(origins)s::text[]))
       AND entrypoint = ANY (%(sync_entrypoints)s) AND (available <= now() OR id = ANY (%(due)s::uuid[]))
     ORDER BY created LIMIT %(sync_places)s
     FOR UPDATE SKIP LOCKED
@@ -138,12 +142,14 @@ WITH mine AS (
     -- By the values themselves: what comes from `mine`, the planner knows nothing of, and it would sort the whole queue.
     SELECT r.crashes FROM perdure.runs r
     WHERE r.owner = %(owner)s AND r.state = 'pending' AND r.claim IS NULL AND (r.cancel OR NOT r.suspend) AND r.entrypoint = ANY (%(entrypoints)s)
+      AND (r.origin IS NULL OR %(origins)s::text[] IS NULL OR r.origin = ANY (%(origins)s::text[]))
       AND r.available <= now()
     ORDER BY r.created LIMIT 1000
 ), delayed AS (
     SELECT r.id, r.attempt, r.crashes, r.delay, extract(epoch FROM r.available - now())::double precision AS due_in
     FROM mine, perdure.runs r
     WHERE r.owner = mine.owner AND r.state = 'pending' AND r.claim IS NULL AND (r.cancel OR NOT r.suspend) AND r.entrypoint = ANY (mine.entrypoints)
+      AND (r.origin IS NULL OR %(origins)s::text[] IS NULL OR r.origin = ANY (%(origins)s::text[]))
       AND r.available > now()
     ORDER BY r.available LIMIT 1000
 ), holders AS (

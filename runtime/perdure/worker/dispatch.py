@@ -76,6 +76,7 @@ class Dispatcher:
             [e for e, d in known if d.is_async],
             [e for e, d in known if not d.is_async],
             {e: d.cleanup for e, d in known if d.cleanup is not None},
+            settings.origins,
         )
         lease = settings.lease
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()

@@ -25,3 +25,5 @@ class WorkerSettings:
     threads: int
     lease: float
     max_connections: int
+    origins: list[str] | None = None
+    """The files of these workflows, where several projects share the database."""

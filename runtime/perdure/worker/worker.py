@@ -15,6 +15,7 @@ from ..definitions import WorkflowDefinition, definition_of, registered
 from ..errors import PerdureError, UsageError, WorkerFailed
 from ..forks import renew_in_children
 from ..names import check_id
+from ..origin import origin_of
 from ..store.records import owner_of
 from ..store.which import store_of
 from .dispatch import Dispatcher
@@ -123,6 +124,7 @@ class Worker:
             threads=self._threads,
             lease=self._lease,
             max_connections=self._max_connections,
+            origins=None if self._local is None else [file for one in definitions if (file := origin_of(one))],
         )
         dispatcher = Dispatcher(settings, this_process())
         if self._local is not None:

@@ -146,6 +146,34 @@ def test_two_projects_with_one_embedded_database_and_one_id(
     assert run_in(cli, one, str(one / "pipeline.py:main"), "--id", "x") == '"one"'
 
 
+def test_a_worker_leaves_the_runs_of_another_project(cli: Cli, two_projects: tuple[Path, Path]) -> None:
+    one, two = two_projects
+    hold = "from perdure import step, workflow\nimport time\n\n@step\ndef hold():\n    time.sleep(60)\n\n"
+    (one / "pipeline.py").write_text(f"{hold}@workflow\ndef main() -> str:\n    hold()\n    return 'one'\n")
+    cli.folder = one
+    started = cli.start("run", "pipeline.py:main", "--id", "x")
+    eventually(lambda: "hold: started" in started.errors, 20)
+    for _ in range(2):
+        started.signal(signal.SIGINT)
+        eventually(lambda: "stopping after" in started.errors or not started.running())
+    assert started.wait(20) == 130
+
+    cli.folder = two
+    worker = cli.start("worker", "pipeline.py")
+    eventually(lambda: "working on queue" in worker.errors, 20)
+    program = cli.folder / "start.py"
+    program.write_text(
+        "from perdure import Client\n"
+        "with Client(local=True) as client:\n    print(client.start('pipeline:main', id='y').result(20))\n"
+    )
+    child = subprocess.run(
+        [sys.executable, str(program)], env=cli.whole_environment(), capture_output=True, text=True, check=True
+    )
+
+    assert child.stdout == "two\n"
+    assert cli.document("show", "x")["state"] == "pending", "it is older, and would have been claimed before"
+
+
 def test_a_project_that_was_moved_goes_on_with_its_runs(cli: Cli, two_projects: tuple[Path, Path]) -> None:
     one, _ = two_projects
     assert run_in(cli, one, "pipeline.py:main", "--id", "x") == '"one"'

@@ -127,7 +127,7 @@ def test_a_claim_among_many_reads_few(database: Database) -> None:
         "process": UUID(int=1), "owner": "queue:default", "host": "here", "pid": 1, "pid_started": 0, "where": "here:1",
         "async_entrypoints": ENTRYPOINTS.async_ones, "sync_entrypoints": ENTRYPOINTS.sync_ones, "async_places": 256,
         "sync_places": 64, "suspects": 0, "tokens": [uuid4() for _ in range(320)], "due": [], "bytes": 4_000_000,
-        "entrypoints": [*ENTRYPOINTS.async_ones, *ENTRYPOINTS.sync_ones], "full": True,
+        "entrypoints": [*ENTRYPOINTS.async_ones, *ENTRYPOINTS.sync_ones], "full": True, "origins": None,
     }  # fmt: skip
     for name, most in (("claim_runs", 2000), ("survey", 2000)):
         with psycopg.connect(database.url) as connection:
