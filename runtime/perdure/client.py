@@ -86,8 +86,8 @@ class Client:
         Args:
             workflow: a function marked `@workflow`, or `module:function`.
             args: its arguments by position.
-            id: what names the run in its queue; with the same workflow and input again it is the same run. Default: a
-                new UUID.
+            id: what names the run in its queue, one line of text of up to 512 bytes; with the same workflow and input
+                again it is the same run. Default: a new UUID.
             input: its arguments by name, in place of `args`; here JSON as people write it will do.
             queue: default: the client's.
             backoff_limit: how many crashes in a row without a new checkpoint are forgiven.
