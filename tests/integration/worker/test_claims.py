@@ -128,6 +128,7 @@ def test_a_claim_among_many_reads_few(database: Database) -> None:
         "async_entrypoints": ENTRYPOINTS.async_ones, "sync_entrypoints": ENTRYPOINTS.sync_ones, "async_places": 256,
         "sync_places": 64, "suspects": 0, "tokens": [uuid4() for _ in range(320)], "due": [], "bytes": 4_000_000,
         "entrypoints": [*ENTRYPOINTS.async_ones, *ENTRYPOINTS.sync_ones], "full": True, "origins": None,
+        "cleaning_entrypoints": [], "cleanup_seconds": [],
     }  # fmt: skip
     for name, most in (("claim_runs", 2000), ("survey", 2000)):
         with psycopg.connect(database.url) as connection:
