@@ -128,6 +128,12 @@ class Lane:
             and not self.outside
         )
 
+    @property
+    def undisturbed(self) -> bool:
+        """Whether no code of the workflow can run before the branch that asks goes on."""
+        alone = self.branches == 1 and self.busy <= 1
+        return alone and not self.outside and not self._timers.call_user_code()
+
     def accept(self) -> tuple[int, int]:
         """The ordinal and the clock's reading for an outcome that has come about now."""
         with self.lock:

@@ -111,9 +111,20 @@ class Timers:
         """When the earliest is due; never, if there is none."""
         return self._heap[0]._when if self else math.inf
 
+    def call_user_code(self) -> bool:
+        """Whether one calls something that workflow code gave to `call_later`, and not asyncio's own ends of waits."""
+        return bool(self) and any(
+            isinstance(timer, LaneTimer) and not timer._cancelled and not _ends_a_wait(timer._callback)  # type: ignore[attr-defined]
+            for timer in self._heap
+        )
+
     def pop(self) -> LaneTimer | Alarm:
         """Take the earliest."""
         return heapq.heappop(self._heap)
+
+
+def _ends_a_wait(callback: object) -> bool:
+    return str(getattr(callback, "__module__", None)).partition(".")[0] in ("asyncio", "_asyncio", "anyio")
 
 
 def _due(when: float, now: float) -> float:

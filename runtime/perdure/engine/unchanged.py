@@ -2,7 +2,7 @@
 
 What a body changes in place is there when the body ran, and is missing on a replay, which does not run it. So a change
 is an error at the first run. It is looked for only where nobody but the body can have made it: where the run has no
-other branch, or where the body holds the loop that the other branches need.
+other branch and no callback of its own, or where the body holds the loop that those need.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def guard_arguments(
     """The check for a call that is about to run; None where there is nothing to compare, or others may change it."""
     if taken.changeable is None:
         return None
-    lane = branch.attempt.lane
-    others_rest = lane.branches == 1 or (inline and not branch.attempt.has_threads)
-    return ArgumentGuard(step, taken, args, kwargs) if others_rest and not lane.outside else None
+    attempt = branch.attempt
+    # What holds the loop is disturbed by threads alone.
+    undisturbed = attempt.lane.undisturbed or (inline and not attempt.has_threads and not attempt.lane.outside)
+    return ArgumentGuard(step, taken, args, kwargs) if undisturbed else None

@@ -409,6 +409,28 @@ def test_a_list_that_a_thread_fills_is_no_false_alarm() -> None:
         assert DurableRun(flow).result() == 1
 
 
+def test_a_list_that_a_callback_fills_is_no_false_alarm() -> None:
+    @step
+    async def total(numbers: list[int]) -> int:
+        await asyncio.sleep(0.1)
+        return len(numbers)
+
+    @workflow
+    async def soon() -> int:
+        numbers: list[int] = []
+        asyncio.get_running_loop().call_soon(numbers.append, 1)
+        return await total(numbers)
+
+    @workflow
+    async def later() -> int:
+        numbers: list[int] = []
+        asyncio.get_running_loop().call_later(0.01, numbers.append, 1)
+        return await total(numbers)
+
+    for flow in (soon, later):
+        assert DurableRun(flow).result() in (0, 1)
+
+
 def test_a_sync_step_that_holds_the_loop_is_checked_among_tasks() -> None:
     @workflow
     async def flow() -> None:
