@@ -326,7 +326,7 @@ def test_attributes_that_are_no_fields_are_not_lost_silently() -> None:
         Named("x"),
         Homes([Address(street="x")]),
     ],
-    ids=repr,
+    ids=lambda value: f"{type(value).__name__}-{len(value.model_fields_set)}",  # some have an id that is new each time
 )
 def test_a_model_knows_which_fields_were_set(value: BaseModel) -> None:
     read = again(type(value), value)
