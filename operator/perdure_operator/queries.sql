@@ -24,7 +24,7 @@ SELECT owner, false FROM perdure.runs WHERE id = %(id)s
 SELECT m.store_id, o.*
 FROM perdure.meta m LEFT JOIN LATERAL (
     SELECT r.id, r.state, r.attempt, r.claim, r.begun, r.backoff_limit, r.deadline_seconds, r.suspend, r.cancel, r.crashes, r.disruptions,
-           r.delay, r.started, r.finished, perdure.cleanup_left(r) AS cleanup_left,
+           r.delay, r.started, r.finished, perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) AS cleanup_left,
            r.cancel AND EXISTS (SELECT FROM perdure.steps s WHERE s.run_id = r.id AND s.step_key = 'perdure.cancel') AS cleans_up,
            extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in,
            extract(epoch FROM clock_timestamp() - r.started)::double precision AS started_for,
@@ -82,8 +82,8 @@ WITH shortly AS MATERIALIZED (
     UPDATE perdure.runs r
     SET cancel = true,
         cleanup_seconds = CASE WHEN NOT %(at_once)s THEN r.cleanup_seconds END,
-        state = CASE WHEN r.claim IS NOT NULL THEN r.state WHEN NOT %(at_once)s AND perdure.cleanup_left(r) > 0 THEN 'pending' ELSE 'cancelled' END,
-        finished = CASE WHEN r.claim IS NULL AND (%(at_once)s OR coalesce(perdure.cleanup_left(r), 0) <= 0) THEN clock_timestamp() END
+        state = CASE WHEN r.claim IS NOT NULL THEN r.state WHEN NOT %(at_once)s AND perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) > 0 THEN 'pending' ELSE 'cancelled' END,
+        finished = CASE WHEN r.claim IS NULL AND (%(at_once)s OR coalesce(perdure.cleanup_left(r.id, r.started, r.cleanup_seconds), 0) <= 0) THEN clock_timestamp() END
     FROM shortly
     WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
     RETURNING r.id, r.owner, r.state

@@ -36,7 +36,7 @@ WITH shortly AS MATERIALIZED (
     SET attempt = r.attempt + 1, claim = %(token)s, begun = false, process = NULL, state = 'pending'
     FROM shortly
     WHERE r.id = %(run)s AND r.owner = coalesce(%(owner)s, r.owner) AND r.attempt = %(observed)s
-      AND r.state IN ('pending', 'running', 'waiting') AND CASE WHEN r.cancel THEN perdure.cleanup_left(r) > 0 ELSE NOT r.suspend END
+      AND r.state IN ('pending', 'running', 'waiting') AND CASE WHEN r.cancel THEN perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) > 0 ELSE NOT r.suspend END
     RETURNING r.id, r.attempt
 ), noted AS (
     INSERT INTO perdure.attempts (run_id, attempt, claim, claimed) SELECT id, attempt, %(token)s, clock_timestamp() FROM claimed
@@ -108,7 +108,7 @@ WITH shortly AS MATERIALIZED (
     FROM shortly, numbered n WHERE r.id = n.id AND (n.n = 1 OR n.bytes <= %(bytes)s)
     RETURNING n.n, r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
               r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
-              r.seed, perdure.cleanup_left(r) AS cleanup
+              r.seed, perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) AS cleanup
 ), noted AS (
     INSERT INTO perdure.attempts (run_id, attempt, claim, process, begun)
     SELECT id, attempt, claim, %(where)s, clock_timestamp() FROM claimed
@@ -127,7 +127,7 @@ FROM claimed c ORDER BY c.n
 -- What `claim_runs` answered, where its answer was lost.
 SELECT r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
        r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
-       r.seed, perdure.cleanup_left(r) AS cleanup, true AS more,
+       r.seed, perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) AS cleanup, true AS more,
        (SELECT sum(coalesce(octet_length(s.result::text), 0) + coalesce(octet_length(s.error::text), 0)) FROM perdure.steps s WHERE s.run_id = r.id)
            AS recorded_bytes
 FROM perdure.runs r WHERE r.claim = ANY (%(tokens)s::uuid[]) AND r.process = %(process)s
@@ -283,8 +283,8 @@ WITH asked AS (
     UPDATE perdure.runs r
     SET cancel = true,
         cleanup_seconds = CASE WHEN NOT %(at_once)s THEN r.cleanup_seconds END,
-        state = CASE WHEN r.claim IS NOT NULL THEN r.state WHEN NOT %(at_once)s AND perdure.cleanup_left(r) > 0 THEN 'pending' ELSE 'cancelled' END,
-        finished = CASE WHEN r.claim IS NULL AND (%(at_once)s OR coalesce(perdure.cleanup_left(r), 0) <= 0) THEN clock_timestamp() END
+        state = CASE WHEN r.claim IS NOT NULL THEN r.state WHEN NOT %(at_once)s AND perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) > 0 THEN 'pending' ELSE 'cancelled' END,
+        finished = CASE WHEN r.claim IS NULL AND (%(at_once)s OR coalesce(perdure.cleanup_left(r.id, r.started, r.cleanup_seconds), 0) <= 0) THEN clock_timestamp() END
     WHERE r.id = %(run)s AND r.state IN ('pending', 'running', 'waiting')
     RETURNING r.id, r.owner, r.state
 )

@@ -94,7 +94,14 @@ def test_its_time_passes_by_the_stores_clock_while_nobody_runs_it(fleet: Fleet) 
     assert run.cancel()
     fleet.wait_for("at the gate", 2)
     first.kill()
-    eventually(lambda: fleet.database.query("SELECT perdure.cleanup_left(r) < 0 FROM perdure.runs r") == [(True,)])
+    eventually(
+        lambda: (
+            fleet.database.query(
+                "SELECT perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) < 0 FROM perdure.runs r"
+            )
+            == [(True,)]
+        )
+    )
     fleet.worker()
     with pytest.raises(RunWasCancelled):
         run.result(timeout=20)

@@ -28,7 +28,7 @@ BEGIN
         verdict := 1;
     END IF;
     -- Of a run that has not begun yet there is nothing to clean up.
-    left_ := perdure.cleanup_left(r);
+    left_ := perdure.cleanup_left(r.id, r.started, r.cleanup_seconds);
     IF verdict = 0 THEN
         r.timeline := perdure.timeline();
         r.started := coalesce(r.started, clock_timestamp());

@@ -44,7 +44,7 @@ BEGIN
         END IF;
     END IF;
     r.delay := CASE WHEN ending_ = unreachable THEN least(60, greatest(1, r.delay * 2)) ELSE perdure.backoff_seconds(count_) END;
-    IF r.cancel AND coalesce(perdure.cleanup_left(r), 0) <= 0 THEN
+    IF r.cancel AND coalesce(perdure.cleanup_left(r.id, r.started, r.cleanup_seconds), 0) <= 0 THEN
         state_ := 'cancelled';
     ELSIF ending_ = ANY (crash) AND r.crashes > r.backoff_limit THEN
         type_ := 'perdure.errors:BackoffLimitExceeded';
