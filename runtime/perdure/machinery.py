@@ -50,6 +50,8 @@ class Machinery:
     read: Callable[..., object]
     write: Callable[..., bytes]
     schema: CoreSchema
+    is_plain: bool = False
+    """Whether no code of the user's takes part."""
 
     def promises(self, value: object, members: Sequence[object]) -> bool:
         """Whether the hint says a type wherever one of `members` is in the value, and not `Any`."""
@@ -86,7 +88,7 @@ def machinery(hint: object, owner: str) -> Machinery:
     plain = _plain(hint)
     if plain is not None:
         schema = typing.cast("CoreSchema", plain)
-        return Machinery(SchemaValidator(schema).validate_json, SchemaSerializer(schema).to_json, schema)
+        return Machinery(SchemaValidator(schema).validate_json, SchemaSerializer(schema).to_json, schema, is_plain=True)
     return _of_pydantic(hint, owner)
 
 

@@ -98,9 +98,21 @@ class Signature:
         """The arguments to call the function with.
 
         Raises:
-            InputError: the input does not fit the function, which may have changed since it was written.
+            InputError: the input does not fit the function, which may have changed since it was written; or it leaves
+                out what would be another value in each attempt.
         """
         values = self._read(text, lax=False)
+        if self._codec.has_own_code:
+            # Input of a manifest is stored as its author wrote it, so defaults are made when it is read.
+            flaw = difference(values, self._read(text, lax=False), [])
+            if flaw is not None:
+                self._refuse(
+                    f"{placed('', str(flaw))} is left out of the input, and its default is another value in each"
+                    " attempt; give it in the input, or make it in a step"
+                )
+        return self._arranged(values)
+
+    def _arranged(self, values: dict[str, object]) -> tuple[tuple[object, ...], dict[str, object]]:
         self._check_names(values)
         args: list[object] = []
         for name, parameter in self._parameters.items():
@@ -111,7 +123,10 @@ class Signature:
 
     def same(self, one: str, other: str) -> bool:
         """Whether two inputs call the function with equal arguments; the texts may differ (order of sets)."""
-        return one == other or difference(self.decode(one), self.decode(other), []) is None
+        if one == other:
+            return True
+        ours, theirs = (self._arranged(self._read(text, lax=False)) for text in (one, other))
+        return difference(ours, theirs, []) is None
 
     def _hint(self) -> object:
         fields = {name: parameter_hint(self._function, name, self._owner) for name in self._parameters}

@@ -134,6 +134,13 @@ class ValueCodec:
                 " the old form too (a union, a default), or start a new run"
             ) from error
 
+    @property
+    def has_own_code(self) -> bool:
+        """Whether code of the user's may take part in reading: validators, defaults."""
+        if self._fast is None:
+            self._build()
+        return self._made is not None and not self._made.is_plain
+
     def read(self, text: str | bytes, *, lax: bool = False) -> object:
         """Read a value, leaving pydantic's errors to the caller; `lax` also takes what people write: aliases, `"12"`.
 

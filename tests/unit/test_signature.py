@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -186,3 +187,35 @@ def test_what_is_written_is_what_the_function_gets(a: int, c: object, more: dict
     args, kwargs = one.decode(text)
     assert (args, kwargs) == ((a, 2), {"c": c} | more)
     assert one.check(json.loads(text)) == text
+
+
+class Numbered(BaseModel):
+    name: str
+    tags: list[str] = Field(default_factory=list)
+    number: uuid.UUID = Field(default_factory=uuid.uuid4)
+
+
+@dataclass
+class Labelled:
+    name: str
+    label: str = field(init=False, default_factory=lambda: uuid.uuid4().hex)
+
+
+def numbering(order: Numbered, label: Labelled | None = None) -> None: ...
+
+
+def test_input_that_would_be_another_in_each_attempt_is_refused() -> None:
+    """A manifest's input is read as it was written, by each attempt anew."""
+    one = Signature.of(numbering, "workflow 'numbering'")
+    with pytest.raises(InputError, match=r"order.number is left out .* another value in each attempt; give it"):
+        one.decode('{"order":{"name":"a"}}')
+    number = uuid.UUID(int=7)
+    with pytest.raises(InputError, match=r"label.label is left out"):
+        one.decode(f'{{"order":{{"name":"a","number":"{number}"}},"label":{{"name":"x"}}}}')
+    _, arguments = one.decode(f'{{"order":{{"name":"a","number":"{number}"}}}}')
+    assert arguments == {"order": Numbered(name="a", number=number)}
+    # What a client of this process starts is stored as it was read.
+    stored = one.check({"order": {"name": "a"}})
+    assert one.decode(stored) == one.decode(stored)
+    assert one.same(stored, stored)
+    assert not one.same(stored, one.check({"order": {"name": "a"}}))
