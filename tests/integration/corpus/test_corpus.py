@@ -58,13 +58,13 @@ def test_a_program_ends_as_its_plain_call_wherever_it_dies(program: Callable[...
     told = collections.Counter(map(repr, outside.world("plain").told))
     undisturbed = DurableRun(program, *args)
     assert _end(undisturbed.result) == expected
-    assert collections.Counter(map(repr, outside.world(undisturbed._run_id).told)) == told
+    assert collections.Counter(map(repr, outside.world(undisturbed.run_id).told)) == told
     deaths = 0
     for run in kills(program, *args):
         assert _end(run.result) == expected, run.attempts
         _check_that_each_step_ran_once(run)
         # What a step did that had no checkpoint yet, it did again.
-        again = collections.Counter(map(repr, outside.world(run._run_id).told))
+        again = collections.Counter(map(repr, outside.world(run.run_id).told))
         assert again.keys() == told.keys()
         deaths += 1
     assert deaths >= len(undisturbed.checkpoints)

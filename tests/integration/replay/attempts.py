@@ -171,7 +171,7 @@ def for_real(request: dict[str, Any], say: Say) -> None:
     run.attempts = [testing.AttemptReport(n) for n in range(1, number)]
     rows = [pickle.loads(base64.b64decode(row)) for row in request["stored"]]
     run._stored = {row.key: row for row in rows}
-    run._run_id, run._seed = RunId(UUID(int=request["run"])), UUID(int=request["run"])
+    run.run_id, run._seed = RunId(UUID(int=request["run"])), UUID(int=request["run"])
     kill_after, kill_in = request["kill"]
 
     class Memory(testing._Memory):
