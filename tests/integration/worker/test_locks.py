@@ -14,6 +14,8 @@ def test_runs_of_a_dead_worker_whose_rows_are_locked(fleet: Fleet) -> None:
     runs = [fleet.client.start("flows:gated", id=f"run-{n}", input={"gate": "gate"}) for n in range(3)]
     fleet.wait_for("at the gate", 3)
     second = fleet.worker()
+    listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+    eventually(lambda: fleet.database.query(listening)[0][0] >= 2)
     with fleet.database.connect() as holder:
         # As a process that was paused in a database step does.
         holder.execute("BEGIN")
