@@ -262,6 +262,40 @@ async def test_cancelling(database: Database, pod: Session) -> None:
 
 
 @asynchronous
+async def test_a_cancelled_run_goes_on_while_it_may_clean_up(database: Database, pod: Session) -> None:
+    async with opened(database.url) as store:
+        uid = await inserted(store, "saga")
+        attempt = begin(pod, uid, await claimed(store, uid))
+        pod.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", attempt.run, attempt.token)
+        assert await store.request_cancel(uid) is RunState.RUNNING
+        pod.hand_back(attempt, "crashed")
+        run = await run_of(store, uid)
+        assert (run.state, run.may_clean_up, run.cleans_up, run.cleanup_left) == (RunState.PENDING, True, False, 60.0)
+
+        attempt = begin(pod, uid, await claimed(store, uid))
+        assert pod.checkpoint(attempt, "perdure.cancel") == 0
+        run = await run_of(store, uid)
+        assert run.cleans_up
+        assert 0 < (run.cleanup_left or 0) < 60
+        database.query("UPDATE perdure.steps SET finished = finished - interval '1 minute' RETURNING 1")
+        pod.hand_back(attempt, "crashed")
+        assert (await run_of(store, uid)).state is RunState.CANCELLED
+
+
+@asynchronous
+async def test_cancelled_at_once_nobody_cleans_up(database: Database, pod: Session) -> None:
+    async with opened(database.url) as store:
+        uid = await inserted(store, "saga")
+        attempt = begin(pod, uid, await claimed(store, uid))
+        pod.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", attempt.run, attempt.token)
+        assert await store.request_cancel(uid, at_once=True) is RunState.RUNNING
+        pod.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", attempt.run, attempt.token)
+        assert (await run_of(store, uid)).cleanup_left is None, "it is too late to declare it"
+        pod.hand_back(attempt, "crashed")
+        assert (await run_of(store, uid)).state is RunState.CANCELLED
+
+
+@asynchronous
 async def test_a_run_whose_workflow_is_gone_ends_with_its_pod(database: Database, pod: Session) -> None:
     async with opened(database.url) as store:
         idle, coming, held = await inserted(store, "a"), await inserted(store, "b"), await inserted(store, "c")
