@@ -62,7 +62,8 @@ def test_a_client_finds_the_database_of_the_commands(local: Cli, children: Child
 
 
 def test_after_the_machine_has_crashed(local: Cli, children: Children) -> None:
-    local("run", "flows.py:counting", "--id", "x", "--input", '{"n": 2}')
+    # The server must not stop by itself before it is killed.
+    local("run", "flows.py:counting", "--id", "x", "--input", '{"n": 2}', PERDURE_IDLE_SECONDS="60")
     everybody = server_of(local)
     signal_all(everybody, signal.SIGKILL)
 
