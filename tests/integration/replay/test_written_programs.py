@@ -24,7 +24,6 @@ LATER = frozenset({
     "call_soon",
     "call_soon_threadsafe and other tasks",
     "callbacks of futures",
-    "many tasks that yield",
     "pool and an error beside it",
     "pool and map",
     "pool in an async workflow",

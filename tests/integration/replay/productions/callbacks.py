@@ -84,16 +84,37 @@ out.append(await af($'))
         """
 order$n: list = []
 async def worker$n(name: int) -> None:
+    got = await af(name)
     for _ in range([[2|3|name % 4]]):
         await asyncio.sleep(0)
-    order$n.append(await af(name))
-    for _ in range([[0|1|2|name % 3]]):
-        await asyncio.sleep(0)
+        order$n.append(name)
+    order$n.append(got)
     order$n.append(await [[asyncio.sleep(0, name)|af(-name)]])
 
 await asyncio.gather(*(worker$n(name) for name in range([[5|40|300|500]])))
 out.append(await af(",".join(map(str, order$n))))
 """,
+        unlike=True,
+    ),
+    Production(
+        "many tasks that yield beside a step",
+        "async",
+        """
+order$n: list = []
+async def spinner$n(name: int) -> None:
+    for _ in range([[2|3]]):
+        await asyncio.sleep(0)
+        order$n.append(name)
+
+async def racer$n() -> None:
+    await af($', 1)
+    order$n.append("step")
+
+await asyncio.gather(racer$n(), *(spinner$n(name) for name in range([[50|500]])))
+out.append(order$n.index("step"))
+out.append(await af($'))
+""",
+        quick=False,
     ),
     Production(
         "context variables",
