@@ -14,22 +14,10 @@ from perdure.testing import DurableRun, kills
 
 from . import agents, data, delivery, money, outside, services, styles
 
-# Programs that do not survive their process yet.
-LATER = frozenset({
-    "bank_batch",
-    "etl",
-    "etl_by_futures",
-    "evaluation",
-    "map_reduce",
-    "methods_in_threads",
-    "staged",
-})  # fmt: skip
-
 PROGRAMS = [
     pytest.param(program, args, id=f"{theme.__name__.rpartition('.')[2]}-{program.__name__}-{number}")
     for theme in (agents, data, delivery, money, services, styles)
     for number, (program, args) in enumerate(theme.PROGRAMS)
-    if program.__name__ not in LATER
 ]
 
 

@@ -17,30 +17,7 @@ from .productions import ALL
 from .zygote import Zygote
 
 # Forms of code that do not survive their process yet.
-LATER = frozenset({
-    "anyio.to_thread",
-    "as completed, one after the other",
-    "async generator left early",
-    "call_soon",
-    "call_soon_threadsafe and other tasks",
-    "callbacks of futures",
-    "pool and an error beside it",
-    "pool and map",
-    "pool in an async workflow",
-    "pool left before its work is done",
-    "pool of branches",
-    "pool of the loop",
-    "pool shut down",
-    "pool whose function raises",
-    "pools in a loop",
-    "result in time or not",
-    "subprocess",
-    "sync step and a timer",
-    "thread that calls back",
-    "waits in time or not",
-    "work that is dropped",
-    "wrap_future",
-})  # fmt: skip
+LATER = frozenset({"waits in time or not"})
 WITHOUT = LATER | {one.name for one in ALL if one.alone}
 NAMES = [one.name for one in ALL if one.name not in LATER]
 CHUNKS = 8
