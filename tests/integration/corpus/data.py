@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 import perdure
-from perdure import run_step, step, workflow
+from perdure import step, workflow
 
 from .outside import tell
 
@@ -98,6 +98,12 @@ def count_words(text: str) -> collections.Counter[str]:
     return collections.Counter(text.split())
 
 
+@step
+def store_counts(pairs: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    tell("store", pairs)
+    return pairs
+
+
 @workflow
 def map_reduce(texts: list[str]) -> list[tuple[str, int]]:
     with perdure.ThreadPoolExecutor(3) as pool:
@@ -105,7 +111,7 @@ def map_reduce(texts: list[str]) -> list[tuple[str, int]]:
     total: collections.Counter[str] = collections.Counter()
     for counter in counters:
         total.update(counter)
-    return run_step("store", lambda pairs: pairs, sorted(total.items()))
+    return store_counts(sorted(total.items()))
 
 
 class Page(TypedDict):

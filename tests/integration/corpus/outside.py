@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 from typing import Any
 
 import perdure
@@ -32,7 +33,7 @@ def world(run: object = None) -> World:
 
 def tell(what: str, about: Any = None) -> None:
     """Do something in the outside world."""
-    world().told.append((what, about))
+    world().told.append((what, copy.deepcopy(about)))
 
 
 def is_plain() -> bool:
