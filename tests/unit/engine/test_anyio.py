@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import anyio
 import pytest
 
 from perdure import step, workflow
 from perdure.testing import DurableRun, kills
-
-anyio: Any = pytest.importorskip("anyio", reason="it is in requirements/test.txt: make the environment anew")
 
 
 @step
@@ -149,7 +148,7 @@ async def nested_scopes() -> list[str]:
 @workflow
 async def streams() -> list[str]:
     seen = []
-    send, receive = anyio.create_memory_object_stream(1)
+    send, receive = anyio.create_memory_object_stream[str](1)
 
     async def produce(mine: Any, names: str) -> None:
         async with mine:
