@@ -171,7 +171,7 @@ def test_knowing_the_id_of_a_run_without_its_token_gives_nothing(pod: Session, o
         begun.pop("schema_version")
         assert set(begun.values()) == {None}
         assert pod.checkpoint(guess) in (3, 4)
-        assert pod.checkpoints((guess, "a", 1)) == [6]
+        assert pod.checkpoints((guess, "a", 1)) in ([3], [4])
         assert pod.heartbeat(guess, 99, "mine")[0] in (3, 4)
         assert pod.finish(guess, "failed") in (3, 4)
         assert pod.hand_back(guess) in (3, 4)
@@ -468,7 +468,7 @@ def functions_as_they_are(pod: Session, own: Attempt, guess: Attempt) -> None:
         "SELECT perdure.checkpoints(ARRAY[%s, %s]::pg_catalog.uuid[], ARRAY[%s, %s]::pg_catalog.uuid[],"
         " '{a,b}', '{10,11}', '{a,b}', '{1,1}', '{0,0}', '{0,0}', '{1,2}', '{NULL,NULL}')",
         run, guess.run, token, token,
-    ) == [([0, 6],)]  # fmt: skip
+    ) == [([0, 3],)]  # fmt: skip
     assert pod.execute("SELECT answer FROM perdure.heartbeat(%s, %s, 1, 'k')", run, token) == [(0,)]
     assert pod.execute("SELECT answer FROM perdure.heartbeat(%s, %s, 1, 'k')", guess.run, token) == [(3,)]
     loaded = "SELECT step_key FROM perdure.load(ARRAY[%s]::pg_catalog.uuid[], ARRAY[%s]::pg_catalog.uuid[])"
