@@ -7,10 +7,10 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import Context
 
 from ..errors import StoreUnavailable
 from ..forks import renew_in_children
+from ..owned_thread import OwnedThread
 from .embedded import Hold, acquire, data_folder
 from .embedded_folder import Folder
 from .standing import schema_is_current
@@ -69,7 +69,7 @@ class LocalStore:
     def watch(self) -> None:
         """Start the server again whenever it is gone, in a thread, until `close`."""
         self._closed = closed = threading.Event()
-        Context().run(threading.Thread(target=self._watch, args=(closed,), name="perdure-local", daemon=True).start)
+        OwnedThread(lambda: self._watch(closed), name="perdure-local", died=_unwatched).start()
 
     def _watch(self, closed: threading.Event) -> None:
         while not closed.wait(_LOOK):
@@ -85,6 +85,11 @@ class LocalStore:
             if self._hold is not None:
                 self._hold.release()
                 self._hold = None
+
+
+def _unwatched(error: BaseException) -> None:
+    """The server still serves, and whoever asks for it next starts it again; nobody else does from now on."""
+    _log.error("the embedded database is no longer watched: %s", error, exc_info=error)
 
 
 @contextmanager
