@@ -83,8 +83,8 @@ class Cancellation:
 
     @property
     def has_struck(self) -> bool:
-        """Whether the workflow has been told."""
-        return self._stage is _Stage.STRUCK
+        """Whether the workflow has been told; once it has ended, what it has yet to hear it never will."""
+        return self._stage is _Stage.STRUCK and not self._due and not self._is_kept()
 
     @property
     def is_asked(self) -> bool:
@@ -251,6 +251,9 @@ class Cancellation:
         attempt, main = self._attempt, self._main
         if attempt.signal is not None or main is None:
             return
+        if self._task is not None and self._task.done():
+            # Its last outcome came before. The workflow has ended as it did.
+            return
         self._stage = _Stage.STRUCK
         if self._task is not None:
             self._task.cancel(_MESSAGE)
@@ -262,6 +265,10 @@ class Cancellation:
                 # Its thread runs a step's body, and will be told behind that.
                 attempt.lane.running.discard(main)
         self._has_struck()
+
+    def _is_kept(self) -> bool:
+        """Whether it came while an outcome was on its way to the main branch, which has not waited since."""
+        return self._main is not None and self._main.cancel_pending and self._main.cancel_message is _MESSAGE
 
     def _has_struck(self) -> None:
         attempt = self._attempt

@@ -331,7 +331,9 @@ def _push_cancel(branch: Branch) -> None:
     task = branch.task
     if not branch.cancel_pending or task is None:
         return
-    if task.done() or not task.cancelling():
+    if task.done():
+        return
+    if not task.cancelling():
         branch.cancel_pending = False
         return
     waits_for = task._fut_waiter  # type: ignore[attr-defined]

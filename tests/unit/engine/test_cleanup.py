@@ -232,6 +232,62 @@ def test_a_run_that_ends_before_it_is_told_has_ended_so() -> None:
     assert saga.told == 0
 
 
+@step
+async def act_at_once(name: str) -> str:
+    return saga.act(name)
+
+
+@step
+async def act_after_a_turn(name: str) -> str:
+    saga.act(name)
+    await asyncio.sleep(0)
+    return name
+
+
+def _ends_with(last: Callable[[str], Any]) -> Any:
+    @workflow(cleanup=60)
+    async def ends() -> str:
+        try:
+            await last("reserve")
+            await last("ship")
+        except asyncio.CancelledError:
+            saga.told += 1
+            raise
+        return "shipped"
+
+    return ends
+
+
+@workflow(cleanup=60)
+def ends_in_a_pool() -> str:
+    with perdure.ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(act, "ship").result()
+        except RunCancelled:
+            saga.told += 1
+            raise
+    return "shipped"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [_ends_with(act_at_once), _ends_with(act_after_a_turn), ends_in_a_pool],
+    ids=["behind the last outcome", "before the last outcome", "in a pool"],
+)
+def test_a_run_whose_code_could_not_be_told_any_more_has_ended_as_it_did(program: Any) -> None:
+    """The cancellation comes while the last outcome is on its way."""
+    run = cancelled(program, "ship")
+    run.attempt()
+    assert (run.attempts[-1].state, saga.told) == ("succeeded", 0)
+    assert run.replay().state == "succeeded"
+    for count in range(1, len(run.checkpoints) + 1):
+        again = cancelled(program, "ship")
+        if again._attempt(count, None).killed:
+            saga.told = 0
+            again.attempt()
+            assert (again.attempts[-1].state == "cancelled") == bool(saga.told), count
+
+
 def test_a_run_without_an_attempt_ends_at_once() -> None:
     run = DurableRun(order)
     run.cancel()
