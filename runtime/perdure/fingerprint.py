@@ -23,6 +23,7 @@ __all__ = ["NOT_TAKEN", "NO_ARGUMENTS", "Fingerprint", "Taken", "shown_call"]
 NO_ARGUMENTS: Final = "0" * 32
 """The fingerprint of a call without arguments."""
 
+_UNBOUND = (types.MethodDescriptorType, types.WrapperDescriptorType)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -63,6 +64,9 @@ class Fingerprint:
                 args, kwargs, function = function.args + args, {**function.keywords, **kwargs}, function.func
             elif isinstance(function, types.MethodType):
                 args, function = (function.__self__, *args), function.__func__
+            elif type(function) is not types.FunctionType and (bound := _bound(function)) is not None:
+                owner, function = bound
+                args = (owner, *args)
             else:
                 break
         self._args = args
@@ -157,9 +161,10 @@ class Fingerprint:
         else:
             try:
                 parameters = inspect.signature(function).parameters.values()
+                names = tuple(p.name for p in parameters if p.kind in _POSITIONAL)
             except (TypeError, ValueError):  # a built-in function
                 parameters = {}.values()
-            names = tuple(p.name for p in parameters if p.kind in _POSITIONAL)
+                names = ("self",) if isinstance(function, _UNBOUND) else ()
             defaults = [(p.name, p.default) for p in parameters if p.default is not p.empty]
         self._defaults = tuple(defaults)
         # Last: other threads take it as the sign that the rest is there.
@@ -178,6 +183,20 @@ class Fingerprint:
                 f"fingerprint_exclude names {name!r}, which is not a parameter; there are"
                 f" {', '.join(parameters) or 'none'}"
             )
+
+
+def _bound(function: Callable[..., Any]) -> tuple[object, Callable[..., Any]] | None:
+    """What a callable that is no function has as its `self`, and what then is called: a list and `list.append`, say."""
+    if isinstance(function, types.BuiltinMethodType | types.MethodWrapperType):
+        owner: object = function.__self__
+        if owner is None or isinstance(owner, types.ModuleType | type):
+            return None
+        found = getattr(type(owner), function.__name__, None)
+        return (owner, found) if isinstance(found, _UNBOUND) else None
+    if hasattr(function, "__wrapped__"):  # a decorator's object: the parameters are those of what it wraps
+        return None
+    called = inspect.getattr_static(type(function), "__call__", None)
+    return (function, called) if isinstance(called, types.FunctionType) else None
 
 
 def _same(value: object, default: object) -> bool:

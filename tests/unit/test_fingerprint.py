@@ -88,6 +88,9 @@ def test_what_a_partial_and_a_method_are_bound_to_counts() -> None:
     assert digits(functools.partial(plain, amount=2), "ada", amount=1) == digits(plain, "ada", 1)
     assert digits(Box([1]).put, 1) != digits(Box([2]).put, 1)
     assert digits(Box([1]).put, 1) == digits(Box.put, Box([1]), 1)
+    assert digits([1].append, 1) == digits(list.append, [1], 1) != digits([2].append, 1)
+    assert digits({1: 2}.update, {}) == digits(dict.update, {1: 2}, {}) != digits({1: 3}.update, {})
+    assert digits("-".join, ["a"]) != digits("+".join, ["a"])
 
 
 def test_functions_without_a_signature() -> None:

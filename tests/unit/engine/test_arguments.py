@@ -242,9 +242,45 @@ def _append(messages: list[str], text: str) -> None:
     messages.append(text)
 
 
+@workflow
+def built_in() -> list[str]:
+    messages = ["hi"]
+    run_step("answer", messages.append, "x")
+    return messages
+
+
+@workflow
+def built_in_without_signature() -> dict[str, int]:
+    prices: dict[str, int] = {}
+    run_step("answer", prices.update, {"tea": 300})
+    return prices
+
+
+@dataclass
+class Counts:
+    calls: int = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        return self.calls
+
+
+@workflow
+def called() -> int:
+    return run_step("answer", Counts())
+
+
 @pytest.mark.parametrize(
     ("flow", "step_name", "argument"),
-    [(chat, "answer", "messages"), (shop, "discount", "order"), (fill, "add", "self"), (partly, "answer", "messages")],
+    [
+        (chat, "answer", "messages"),
+        (shop, "discount", "order"),
+        (fill, "add", "self"),
+        (partly, "answer", "messages"),
+        (built_in, "answer", "self"),
+        (built_in_without_signature, "answer", "self"),
+        (called, "answer", "self"),
+    ],
 )
 def test_a_changed_argument_is_an_error_at_the_first_run(flow: Any, step_name: str, argument: str) -> None:
     for run in [DurableRun(flow), *kills(flow)]:
