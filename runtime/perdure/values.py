@@ -259,7 +259,7 @@ class ValueCodec:
         advice = flaw.advice or (self._advice(value) or _OF_MEMBERS if "read back" in flaw.why else "")
         if inspect.iscoroutine(value):
             value.close()
-            advice = "; await it in an async function"
+            advice = "; await it in an `async def` (a lambda cannot), or pass the async function itself"
         place = placed(self._root, str(flaw)) or "the input"
         return ValueNotStorable(f"{self._owner}: {place} {flaw.why}{advice}")
 

@@ -128,6 +128,9 @@ class Right(BaseModel):
     name: str
 
 
+async def unawaited() -> None: ...
+
+
 class Opaque:
     pass
 
@@ -271,6 +274,7 @@ REFUSED: list[tuple[object, object, list[str]]] = [
     (Any, Opaque(), ["result is an Opaque, which has no JSON form"]),
     (Any, [{"x": Opaque()}], ["result[0]['x'] is an Opaque"]),
     (Any, (one for one in "ab"), ["generator", "return a list"]),
+    (Any, unawaited(), ["is a coroutine", "async def", "pass the async function itself"]),
     (int, "3", ["valid integer", "'3'", "`-> str`"]),
     (int, True, ["is a bool", "an int"]),
     (bool, 1, ["valid boolean"]),
