@@ -10,7 +10,7 @@ import pytest
 
 import perdure
 from perdure import NondeterminismError, Retry, step, step_context, workflow
-from perdure.errors import InputError, UsageError
+from perdure.errors import InputError, RunWasCancelled, UsageError
 from perdure.testing import DurableRun, kills
 
 
@@ -373,3 +373,56 @@ def test_a_kill_passes_every_except_exception(calls):
 
     assert DurableRun(stubborn).attempt(kill_after=1).killed
     assert calls == []
+
+
+def test_a_run_that_is_cancelled_and_then_killed_is_over(calls):
+    """Nobody takes up such a run, where its workflow declares no cleanup."""
+
+    @step
+    def act(name: str) -> None:
+        calls.append(name)
+        run.cancel()
+
+    @workflow
+    def twice() -> None:
+        act("a")
+        act("b")
+
+    for place in ({"kill_after": 1}, {"kill_in": "act"}):
+        calls.clear()
+        run = DurableRun(twice)
+        run.attempt(**place)
+        assert run.ended
+        with pytest.raises(RunWasCancelled):
+            run.result()
+        assert calls == ["a"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_kept_a_replay_from_its_recorded_steps_is_in_the_error(is_async):
+    """A file that this machine does not have, say: the workflow ends before it comes to the steps."""
+    missing = False
+
+    @step
+    def act() -> None: ...
+
+    def config() -> None:
+        if missing:
+            raise FileNotFoundError("config.toml")
+
+    @workflow
+    def plain() -> None:
+        config()
+        act()
+
+    @workflow
+    async def with_tasks() -> None:
+        config()
+        act()
+
+    run = DurableRun(with_tasks if is_async else plain)
+    run.attempt(kill_after=1)
+    missing = True
+    with pytest.raises(NondeterminismError, match="was not called") as caught:
+        run.result()
+    assert isinstance(caught.value.__cause__, FileNotFoundError)

@@ -12,6 +12,7 @@ from ..errors import (
     CleanupCut,
     ControlSignal,
     HandedBack,
+    NondeterminismError,
     PerdureError,
     RunCancelled,
     RunStopped,
@@ -156,6 +157,8 @@ def _ending(
     signal = attempt.signal
     if signal is None and (left := attempt.journal.unclaimed(live)) is not None:
         signal = RunStopped(left)
+    if isinstance(signal, RunStopped):
+        _explain(signal.error, raised)
     if attempt.cancellation is not None and attempt.cancellation.has_struck:
         return _cancelled(signal, raised)
     match signal:
@@ -174,6 +177,18 @@ def _ending(
     except PerdureError as error:
         return _failed(error)
     return Ending("succeeded", result=result)
+
+
+def _explain(error: Exception, raised: BaseException | None) -> None:
+    """What the workflow ended with by itself may be why it did not come to its recorded steps."""
+    if not isinstance(error, NondeterminismError) or not isinstance(raised, Exception) or raised is error:
+        return
+    behind: BaseException | None = raised
+    while behind is not None:
+        if isinstance(behind, ControlSignal):  # It was stopped first.
+            return
+        behind = behind.__context__
+    error.__cause__ = error.__cause__ or raised
 
 
 def _cancelled(signal: ControlSignal | None, raised: BaseException | None) -> Ending:
