@@ -217,6 +217,8 @@ class DurableRun:
         report, ending = self._execute(self._definition, self._stored, kill_after, kill_in)
         if not report.killed:
             self._ending = ending
+        elif self._cancelled and self._definition.cleanup is None:
+            self._ending = Ending("cancelled")
         self.attempts.append(report)
         return report
 
