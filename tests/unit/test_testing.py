@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from concurrent.futures import Future
 
@@ -426,3 +427,27 @@ def test_what_kept_a_replay_from_its_recorded_steps_is_in_the_error(is_async):
     with pytest.raises(NondeterminismError, match="was not called") as caught:
         run.result()
     assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_the_end_of_an_attempt_is_no_error_of_callbacks_and_futures(caplog):
+    @step
+    def square(number: int) -> int:
+        return number * number
+
+    @step
+    async def cube(number: int) -> int:
+        return number**3
+
+    @workflow
+    async def both() -> list[int]:
+        pool = perdure.ThreadPoolExecutor(2)
+        squares = [asyncio.wrap_future(pool.submit(square, number)) for number in range(3)]
+        cubes = []
+        task = asyncio.create_task(cube(2))
+        task.add_done_callback(lambda task: cubes.append(task.result()))
+        return [*await asyncio.gather(*squares), await task]
+
+    for run in kills(both):
+        assert run.result() == [0, 1, 4, 8]
+    gc.collect()
+    assert [one.getMessage() for one in caplog.records if one.name == "asyncio"] == []

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
 from ..context import CURRENT
-from ..errors import StepCallError
+from ..errors import ControlSignal, StepCallError
 from .branch import Branch
 from .ctrl_c import interrupts
 from .handles import ForeignHandle, LookHandle, RunHandle
@@ -93,6 +93,11 @@ class RunLoop(asyncio.SelectorEventLoop):
         """The callback of a run's task that runs now."""
         self.forked = False
         """Whether this is a copy, in a process that was forked by one of its callbacks."""
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """What ends an attempt reaches callbacks and futures that nobody awaits, too, and is no error there."""
+        if not isinstance(context.get("exception"), ControlSignal):
+            super().call_exception_handler(context)
 
     def run_forever(self) -> None:
         self._stop_asked = False
