@@ -451,3 +451,23 @@ def test_the_end_of_an_attempt_is_no_error_of_callbacks_and_futures(caplog):
         assert run.result() == [0, 1, 4, 8]
     gc.collect()
     assert [one.getMessage() for one in caplog.records if one.name == "asyncio"] == []
+
+
+def test_a_done_callback_that_hears_of_the_end_leaves_its_thread_alone(monkeypatch):
+    @step
+    def square(number: int) -> int:
+        return number * number
+
+    @workflow
+    def collects() -> list[int]:
+        found: list[int] = []
+        with perdure.ThreadPoolExecutor(2) as pool:
+            for number in range(4):
+                pool.submit(square, number).add_done_callback(lambda future: found.append(future.result()))
+        return sorted(found)
+
+    died = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: died.append(args.exc_value))
+    for run in kills(collects):
+        assert run.result() == [0, 1, 4, 9]
+    assert died == []

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..context import CURRENT
+from ..errors import ControlSignal
 from .branch import Branch
 
 if TYPE_CHECKING:
@@ -187,10 +188,11 @@ class BranchFuture(Future[T]):
     def deliver(self, result: Any, error: BaseException | None) -> None:
         """Tell those who wait; they count as running from here on."""
         self.on_cancel = None
-        if error is not None:
-            self.set_exception(error)
-        else:
-            self.set_result(result)
+        with suppress(ControlSignal):  # of a done callback, which may be told that the attempt ends
+            if error is not None:
+                self.set_exception(error)
+            else:
+                self.set_result(result)
         self._wake()
 
     def _wake(self) -> None:
