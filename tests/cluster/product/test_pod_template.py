@@ -49,10 +49,17 @@ def flow() -> dict[str, object]:
 
 OURS = [
     "PERDURE_CLAIM",
+    # Empty where nothing is to be said by it, so that no `envFrom` of a template says it.
+    "PERDURE_DATABASE_SSLCERT",
+    "PERDURE_DATABASE_SSLKEY",
+    "PERDURE_DATABASE_SSLMODE",
+    "PERDURE_DATABASE_SSLROOTCERT",
     "PERDURE_DATABASE_URL",
     "PERDURE_GRACE_SECONDS",
     "PERDURE_LEASE_SECONDS",
     "PERDURE_NODE_NAME",
+    "PERDURE_PARENT",
+    "PERDURE_PATIENCE_SECONDS",
     "PERDURE_POD_NAME",
     "PERDURE_RUN_ID",
 ]

@@ -200,6 +200,8 @@ def test_thread_that_watches_a_runs_threads(database: Database, make: Make) -> N
         eventually(lambda: client.show("watched").run.state == "running")
         eventually(lambda: [one for one in threading.enumerate() if one.name == "perdure-thread-watch"])
         _strike("perdure-thread-watch")
+        # Its last act ends the attempt, and the run must not be done before that.
+        eventually(lambda: not [one for one in threading.enumerate() if one.name == "perdure-thread-watch"])
         gate.set()
         assert run.result(timeout=20) == [None, None]
         assert worker.failure is None

@@ -67,6 +67,9 @@ STALLS = {
     "PodRefused": observed(claimed(), refused="spec.containers: Invalid value"),
     "InvalidSpec": observed(workflow=workflow(spec=None, problem="odd")),
     "CheckpointsMissing": observed(store_id=OTHER_STORE),
+    "StoreUnreachable": observed(
+        run(attempt=3, delay=4.0, due_in=4.0, last=ended_attempt(3, "store unreachable")),
+    ),
     "SourceMissing": observed(workflow=workflow(spec=spec(source_config_map="code")), source_problem="none there"),
 }
 FAILURES = {
