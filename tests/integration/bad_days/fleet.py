@@ -27,6 +27,7 @@ from perdure.store.opener import Opener
 from perdure.store.thread_committer import ThreadCommitter
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
+from tests.harness.lines import whole_lines
 from tests.integration.engine.attempts import Begun, Run
 
 __all__ = ["Fleet", "run_loop"]
@@ -129,10 +130,7 @@ class Fleet:
 
     def ran(self) -> list[tuple[UUID, str, int]]:
         """Run, step and attempt of each body that ran."""
-        if not effects.exists():
-            return []
-        lines = effects.read_text().splitlines()
-        return [(UUID(run), key, int(attempt)) for run, key, attempt in map(str.split, lines)]
+        return [(UUID(run), key, int(attempt)) for run, key, attempt in map(str.split, whole_lines(effects))]
 
     def reach(self, share: float) -> None:
         """Wait until this share of all steps has run."""

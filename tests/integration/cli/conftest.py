@@ -15,6 +15,7 @@ import pytest
 
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
+from tests.harness.lines import whole_lines
 from tests.harness.processes import Child, Children
 from tests.harness.workspace import Workspace
 
@@ -53,10 +54,7 @@ class Cli:
 
     def log(self) -> list[str]:
         """What the workflows have logged."""
-        try:
-            return (self.folder / "log").read_text().splitlines()
-        except FileNotFoundError:
-            return []
+        return whole_lines(self.folder / "log")
 
     def wait_for(self, line: str) -> None:
         """Wait for a line in the log."""

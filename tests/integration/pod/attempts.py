@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
+from tests.harness.lines import whole_lines
 from tests.harness.processes import Child, Children, signal_all, stopped
 from tests.harness.workspace import Workspace
 from tests.integration.store.rows import Attempt, Session
@@ -54,10 +55,7 @@ class Attempts:
 
     def log(self) -> list[str]:
         """What the workflows have logged."""
-        try:
-            return (self.folder / "log").read_text().splitlines()
-        except FileNotFoundError:
-            return []
+        return whole_lines(self.folder / "log")
 
     def wait_for(self, line: str, count: int = 1) -> None:
         """Wait for a line in the log."""

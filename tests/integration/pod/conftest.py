@@ -13,6 +13,7 @@ import pytest
 
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
+from tests.harness.lines import whole_lines
 from tests.harness.processes import Child, Children, alive
 from tests.harness.workspace import Workspace
 from tests.integration.pod.attempts import Attempts
@@ -30,10 +31,7 @@ class Supervised:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Everything of this name that has happened so far."""
-        try:
-            lines = (self.folder / "events").read_text().splitlines()
-        except FileNotFoundError:
-            return []
+        lines = whole_lines(self.folder / "events")
         return [event for line in lines if (event := json.loads(line))["event"] == name]
 
     def wait_for(self, name: str, count: int = 1, deadline: float = 10.0) -> dict[str, Any]:
