@@ -12,6 +12,7 @@ from typing import Any
 from perdure.client import Client
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
+from tests.harness.lines import whole_lines
 from tests.harness.processes import Child, Children
 from tests.harness.unavailable import unavailable
 
@@ -48,12 +49,7 @@ class Fleet:
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """Everything of this kind that runs noted, in order."""
-        try:
-            text = (self.folder / "events").read_text()
-        except FileNotFoundError:
-            return []
-        # The last line may be on its way.
-        lines = text[: text.rfind("\n") + 1].splitlines()
+        lines = whole_lines(self.folder / "events")
         return [one for line in lines if (one := json.loads(line))["event"] == event]
 
     def wait_for(self, event: str, number: int = 1, deadline: float = 15.0) -> list[dict[str, Any]]:
