@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         StepTimeout,
     )
     from .recorded import now, random, uuid4
-    from .registered_errors import register_error
     from .retry import Retry
+    from .serialization.failures.registered_errors import register_error
     from .store.local_store import local_database
     from .worker import Worker
 
@@ -72,7 +72,7 @@ _HOMES = {
         "StepTimeout",
     ),
     ".recorded": ("now", "random", "uuid4"),
-    ".registered_errors": ("register_error",),
+    ".serialization.failures.registered_errors": ("register_error",),
     ".retry": ("Retry",),
     ".store.local_store": ("local_database",),
     ".worker": ("Worker",),

@@ -25,8 +25,8 @@ from .errors import (
     RunWasCancelled,
     UsageError,
 )
-from .failures import Failure
 from .names import check_id
+from .serialization.failures.failure import Failure
 from .start import Start
 from .store.endings import EndingWatch
 from .store.records import Ending, RunDetail, RunFilter, RunInfo, RunState, owner_of

@@ -17,13 +17,13 @@ from .engine.branch import branch_here
 from .engine.outcome import forget_frames
 from .engine.steps import call, call_async
 from .errors import DefinitionError
-from .fingerprint import Fingerprint
-from .hints import remember_names
 from .module_names import module_name
 from .names import RESERVED_PREFIX, check_name
 from .retry import Retry
-from .signature import Signature
-from .values import ValueCodec
+from .serialization.arguments import Signature
+from .serialization.codec import ValueCodec
+from .serialization.fingerprint import Fingerprint
+from .serialization.type_hints import remember_names
 
 __all__ = ["StepDefinition", "WorkflowDefinition", "definition_of", "registered", "run_step", "step", "workflow"]
 

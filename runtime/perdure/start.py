@@ -13,10 +13,10 @@ from uuid import UUID, uuid4
 from .definitions import WorkflowDefinition, definition_of
 from .errors import InputError, RunConflict, UsageError
 from .names import check_id
-from .storable_text import is_storable
+from .serialization.codec import ValueCodec
+from .serialization.storable_text import is_storable
 from .store.records import owner_of
 from .store.runs import NewRun, RunStore, StoredInput
-from .values import ValueCodec
 
 __all__ = ["Start"]
 

@@ -26,8 +26,8 @@ from .engine.execute import CtrlC, Ending, execute, execute_async
 from .engine.journal import Recorded
 from .engine.loop import RunLoop
 from .errors import HandedBack, RunWasCancelled, UsageError
-from .failures import Failure
 from .names import Claim, RunId
+from .serialization.failures.failure import Failure
 from .store.checkpoints import Answer, Checkpoint, Settled
 
 __all__ = ["AttemptReport", "DurableRun", "kills"]

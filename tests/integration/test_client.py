@@ -32,7 +32,7 @@ from perdure.errors import (
     StoreUnavailable,
     UsageError,
 )
-from perdure.failures import Failure
+from perdure.serialization.failures.failure import Failure
 from perdure.store.records import StepOutcome
 from tests.harness.databases import Database, Databases
 from tests.harness.eventually import eventually

@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import enum
-from perdure.types_by_name import find_type, type_name
+from perdure.serialization.class_names import find_type, type_name
 from perdure import workflow
 
 class Broke(Exception): ...

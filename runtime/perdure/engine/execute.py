@@ -19,7 +19,7 @@ from ..errors import (
     StepCallError,
     Superseded,
 )
-from ..failures import Failure
+from ..serialization.failures.failure import Failure
 from .branch import Branch
 from .ctrl_c import interrupts
 from .foreign import end_fork

@@ -11,10 +11,10 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..anatomy import peek, put
 from ..context import CURRENT, StepContext
 from ..errors import ControlSignal, StepTimeout, UsageError, ValueNotStorable
-from ..failures import Failure
+from ..serialization.failures.exception_state import peek, put
+from ..serialization.failures.failure import Failure
 from .ctrl_c import interrupts
 from .foreign import end_fork
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..context import StepContext
 from ..errors import DefinitionError, NondeterminismError, StepCallError, ValueNotReadable, ValueNotStorable
-from ..failures import Failure
-from ..fingerprint import NOT_TAKEN, Taken, shown_call
 from ..names import RESERVED_PREFIX
+from ..serialization.failures.failure import Failure
+from ..serialization.fingerprint import NOT_TAKEN, Taken, shown_call
 from ..store.checkpoints import Settled
 from .branch import Branch
 from .delivery import Delivery

@@ -13,7 +13,7 @@ from ..errors import MutationError
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
-    from ..fingerprint import Taken
+    from ..serialization.fingerprint import Taken
     from .branch import Branch
 
 __all__ = ["ArgumentGuard", "guard_arguments"]

@@ -34,9 +34,9 @@ from perdure.errors import (
     Superseded,
     ValueNotStorable,
 )
-from perdure.failures import Failure
 from perdure.names import CANCEL_KEY
 from perdure.owned_thread import OwnedThread
+from perdure.serialization.failures.failure import Failure
 from perdure.store.attempts import AttemptStore, Begun, SecondStart
 from perdure.store.checkpoints import Answer, Recorded
 from perdure.store.opener import Opener

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from typing import Final
 
-from perdure.anatomy import members_of, peek
+from perdure.serialization.failures.exception_state import members_of, peek
 
 __all__ = ["VARIABLE", "Events"]
 

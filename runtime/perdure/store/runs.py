@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ..forks import renew_in_children
-from ..storable_text import is_storable
+from ..serialization.storable_text import is_storable
 from .connection import Fault, classify, connect, translated
 from .opener import Backoff
 from .records import MANIFEST_OWNER, AttemptInfo, RunDetail, RunFilter, RunInfo, RunState, StepInfo, owner_of

@@ -16,10 +16,10 @@ from contextlib import suppress
 from functools import partial
 
 from ..errors import CleanupCut, DeadlineExceeded, HandedBack, StoreError, StoreUnavailable, Superseded
-from ..failures import Failure
 from ..names import CANCEL_KEY, Claim, RunId
 from ..owned_thread import OwnedThread
 from ..pauses import Pauses
+from ..serialization.failures.failure import Failure
 from ..store.checkpoints import Answer, Recorded
 from ..store.claims import ClaimedRun, Claims, Entrypoints
 from ..store.process_identity import ProcessIdentity

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..errors import StoreError, StoreUnavailable, ValueNotStorable
-from ..failures import Failure
 from ..owned_thread import Died, OwnedThread
 from ..pauses import Pauses
+from ..serialization.failures.failure import Failure
 from ..store.checkpoints import Answer
 from ..store.opener import Backoff
 from ..store.portions import portion

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from perdure.errors import MutationError, NondeterminismError
-from perdure.failures import Failure
+from perdure.serialization.failures.failure import Failure
 from tests.harness.databases import Database
 from tests.harness.processes import Child, Children
 
@@ -18,7 +18,7 @@ from .attempts import Run
 ROOT = Path(__file__).parents[3]
 CHILD = """
     import sys, uuid
-    from perdure.failures import Failure
+    from perdure.serialization.failures.failure import Failure
     from tests.integration.engine import workflows
     from tests.integration.engine.attempts import Run
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.cli.error_tree import branches, error_document, error_line, first_traceback, has_branches
-from perdure.failures import Failure
+from perdure.serialization.failures.failure import Failure
 
 UTF8 = io.TextIOWrapper(io.BytesIO(), encoding="UTF-8")
 ASCII = io.TextIOWrapper(io.BytesIO(), encoding="ascii")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from perdure.failures import Failure
+from perdure.serialization.failures.failure import Failure
 from perdure_operator.store_rows import brief_error
 
 

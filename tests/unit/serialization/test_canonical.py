@@ -26,7 +26,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.canonical import Walk
+from perdure.serialization.canonical import Walk
 from tests.harness.pythons import pythons, venv_for
 
 
@@ -272,7 +272,7 @@ from pathlib import Path
 from uuid import UUID
 import threading
 import re
-from perdure.canonical import Walk
+from perdure.serialization.canonical import Walk
 class Colour(Enum):
     RED = "red"
 class Right(Flag):

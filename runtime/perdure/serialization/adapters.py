@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic_core import SchemaSerializer, SchemaValidator, from_json, to_json
 
-from .errors import DefinitionError
+from ..errors import DefinitionError
 from .exact_schema import FLOAT, exact
 from .flaws import find_flaw
-from .hints import says_nothing, spell
 from .schema_walk import Node, after, rewrite, writes
+from .type_hints import says_nothing, spell
 from .unset_fields import reading_unset_fields
 
 if TYPE_CHECKING:

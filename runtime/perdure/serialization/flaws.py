@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from .hints import spell
+from .type_hints import spell
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

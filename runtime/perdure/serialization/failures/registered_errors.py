@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from .errors import UsageError, ValueNotStorable
+from ...errors import UsageError, ValueNotStorable
+from .exception_data import to_plain
 from .not_kept import NotKept
-from .plain import to_plain
 
 __all__ = ["Travel", "register_error", "travel_of"]
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError, field_validator
 import perdure
 from perdure import run_step, step, workflow
 from perdure.errors import StepError
-from perdure.not_kept import NotKept
+from perdure.serialization.failures.not_kept import NotKept
 from perdure.testing import DurableRun, kills
 
 
@@ -372,7 +372,7 @@ def told() -> None:
 
 
 def test_an_application_says_how_its_exception_travels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perdure.registered_errors._registered", {})
+    monkeypatch.setattr("perdure.serialization.failures.registered_errors._registered", {})
 
     def read(data: dict[str, int]) -> Told:
         made = Told(Response())
@@ -398,7 +398,7 @@ def test_an_application_says_how_its_exception_travels(monkeypatch: pytest.Monke
 def test_a_registration_that_does_not_work_is_said(
     monkeypatch: pytest.MonkeyPatch, to_data: Any, from_data: Any, why: str
 ) -> None:
-    monkeypatch.setattr("perdure.registered_errors._registered", {})
+    monkeypatch.setattr("perdure.serialization.failures.registered_errors._registered", {})
     perdure.register_error(Told, to_data, from_data)
     error = caught(told)
 

@@ -15,12 +15,12 @@ from typing import NoReturn
 
 from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json
 
-from .errors import DefinitionError, InputError, ValueNotStorable
+from ..errors import DefinitionError, InputError, ValueNotStorable
+from .adapters import Arguments
+from .codec import ValueCodec, explain, placed
 from .flaws import find_flaw, shorten
-from .hints import parameter_hint
-from .machinery import Arguments
-from .survival import difference
-from .values import ValueCodec, explain, placed
+from .roundtrip import difference
+from .type_hints import parameter_hint
 
 __all__ = ["Signature"]
 

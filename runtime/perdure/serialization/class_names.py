@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .module_names import find_module, module_name
+from ..module_names import find_module, module_name
 
 __all__ = ["find_type", "type_name"]
 

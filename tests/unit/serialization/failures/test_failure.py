@@ -24,10 +24,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from perdure.anatomy import peek
 from perdure.errors import StepError, StepTimeout, Superseded, ValueNotReadable
-from perdure.failure_recorder import HEADER, MAX_BYTES, MAX_TEXT, RECORDED, spelling_of, text_of
-from perdure.failures import Failure
+from perdure.serialization.failures.exception_state import peek
+from perdure.serialization.failures.failure import Failure
+from perdure.serialization.failures.recorder import HEADER, MAX_BYTES, MAX_TEXT, RECORDED, spelling_of, text_of
 
 T = TypeVar("T")
 
@@ -449,7 +449,7 @@ def test_what_built_in_exceptions_keep_comes_back() -> None:
 def test_the_traceback_is_a_note() -> None:
     failure = Failure.of(raised(ValueError("x"), raised(KeyError("k"))))
     assert "in raised" in failure.traceback
-    assert "test_failures" in failure.traceback
+    assert "test_failure" in failure.traceback
     revived = failure.revive()
     assert revived.__traceback__ is None
     assert revived.__notes__ == [RECORDED + failure.traceback]
@@ -494,12 +494,12 @@ def test_a_step_error_stands_for_what_it_was_made_from() -> None:
 
 
 def test_frames_of_the_library_are_left_out() -> None:
-    from perdure.values import ValueCodec
+    from perdure.serialization.codec import ValueCodec
 
     error = raised_by(lambda: ValueCodec.for_hint(int, "step 's'").encode("x"))
     failure = Failure.of(error)
     assert "values.py" not in failure.traceback
-    assert "test_failures" in failure.traceback
+    assert "test_failure" in failure.traceback
 
 
 def test_long_text_is_cut_in_the_middle() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from perdure import step
 from perdure.errors import DefinitionError
-from perdure.fingerprint import NO_ARGUMENTS, Fingerprint, shown_call
+from perdure.serialization.fingerprint import NO_ARGUMENTS, Fingerprint, shown_call
 
 KEY = b"k" * 16
 

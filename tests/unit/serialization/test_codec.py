@@ -24,8 +24,8 @@ from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from perdure.errors import DefinitionError, UsageError, ValueNotReadable, ValueNotStorable
-from perdure.survival import difference
-from perdure.values import ValueCodec, _max_value_bytes
+from perdure.serialization.codec import ValueCodec, _max_value_bytes
+from perdure.serialization.roundtrip import difference
 
 if TYPE_CHECKING:
     from nowhere import Missing  # type: ignore[import-not-found]

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from perdure.errors import DefinitionError, ValueNotStorable
-from perdure.values import ValueCodec
+from perdure.serialization.codec import ValueCodec
 
 
 def state(value: Any, *, plain: bool = False) -> Any:

@@ -19,11 +19,11 @@ from typing import ClassVar, Final
 
 from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json
 
-from .errors import PerdureError, UsageError, ValueNotReadable, ValueNotStorable
+from ..errors import PerdureError, UsageError, ValueNotReadable, ValueNotStorable
+from .adapters import Machinery, machinery
 from .flaws import Flaw, a_kind, find_flaw, find_unwritable, locate, shorten
-from .hints import result_hint, says_nothing, spell, suggest
-from .machinery import Machinery, machinery
-from .survival import difference
+from .roundtrip import difference
+from .type_hints import result_hint, says_nothing, spell, suggest
 from .unset_fields import with_unset_fields
 
 __all__ = ["MAX_VALUE_BYTES", "ValueCodec", "explain", "placed"]

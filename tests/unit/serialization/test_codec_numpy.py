@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perdure.errors import ValueNotStorable
-from perdure.values import ValueCodec
+from perdure.serialization.codec import ValueCodec
 
 np = pytest.importorskip("numpy")
 

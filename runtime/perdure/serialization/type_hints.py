@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, Final
 
-from .errors import DefinitionError
+from ..errors import DefinitionError
 
 __all__ = ["parameter_hint", "remember_names", "result_hint", "says_nothing", "spell", "suggest"]
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
+from ..errors import DefinitionError
 from .canonical import SCALARS, Walk, scalar_text
-from .errors import DefinitionError
 from .flaws import shorten
 
 __all__ = ["NOT_TAKEN", "NO_ARGUMENTS", "Fingerprint", "Taken", "shown_call"]

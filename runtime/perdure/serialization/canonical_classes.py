@@ -23,8 +23,8 @@ import zoneinfo
 from collections.abc import Iterator
 from typing import Any
 
-from .anatomy import peek
 from .canonical import SCALARS, Walk, Writer, bytes_text, class_name
+from .failures.exception_state import peek
 
 __all__ = ["writer_of"]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.zones import fixed_offset, is_beyond_pydantic, read_moment, write_moment, zone_difference
+from perdure.serialization.zones import fixed_offset, is_beyond_pydantic, read_moment, write_moment, zone_difference
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 HOUR = datetime.timedelta(hours=1)

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from .anatomy import HISTORY, peek
-from .storable_text import cut, storable
-from .types_by_name import type_name
+from ..class_names import type_name
+from ..storable_text import cut, storable
+from .exception_state import HISTORY, peek
 
 __all__ = ["History", "NotKept", "base_of", "class_without", "describe", "history_of", "remember"]
 
@@ -158,7 +158,7 @@ class _Changed:
         """What the exception's class does with its subclasses is not meant for this one."""
 
     def __reduce_ex__(self, _protocol: object) -> tuple[object, ...]:
-        from .failures import Failure
+        from .failure import Failure
 
         assert isinstance(self, BaseException)
         return _unpickled, (Failure.of(self).to_json(),)
@@ -237,7 +237,7 @@ def _missing(error: BaseException, name: str) -> str:
 
 
 def _unpickled(text: str) -> BaseException:
-    from .failures import Failure
+    from .failure import Failure
 
     return Failure.from_json(text).revive()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from perdure.errors import DefinitionError, InputError, ValueNotStorable, ValueProblem
-from perdure.signature import Signature
+from perdure.serialization.arguments import Signature
 
 
 @dataclass

@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from .flaws import Flaw, a_kind, convert, is_data, is_model_type, shorten
-from .hints import spell
+from .type_hints import spell
 from .unset_fields import unset_fields
 from .zones import zone_difference
 

@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from perdure.errors import DefinitionError, ValueNotReadable, ValueNotStorable
-from perdure.values import ValueCodec
+from perdure.serialization.codec import ValueCodec
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NIGHT = datetime.datetime(2026, 3, 28, 12, tzinfo=BERLIN)  # half a day before the clocks change

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .errors import ValueNotReadable
+from ...errors import ValueNotReadable
 
 __all__ = ["Failure"]
 
@@ -68,7 +68,7 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Record an exception. Never raises, whatever the exception does."""
-        from .failure_recorder import record
+        from .recorder import record
 
         return record(error)
 
@@ -144,6 +144,6 @@ class Failure:
 
     def revive(self) -> BaseException:
         """The exception to raise for this failure, its recorded traceback in a note."""
-        from .failure_revival import revive
+        from .revival import revive
 
         return revive(self)

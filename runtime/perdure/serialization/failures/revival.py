@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typing
 
-from .anatomy import assemble, peek, put
-from .errors import ControlSignal, StepError
-from .failure_recorder import MAX_TEXT, RECORDED, STANDS_FOR, spelling_of, text_of
-from .failures import Failure
+from ...errors import ControlSignal, StepError
+from ..class_names import find_type
+from .exception_data import from_plain
+from .exception_state import assemble, peek, put
+from .failure import Failure
 from .not_kept import History, class_without, remember
-from .plain import from_plain
+from .recorder import MAX_TEXT, RECORDED, STANDS_FOR, spelling_of, text_of
 from .registered_errors import travel_of
-from .types_by_name import find_type
 
 __all__ = ["revive"]
 

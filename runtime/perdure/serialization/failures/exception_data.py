@@ -21,11 +21,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from .errors import ValueNotStorable
+from ...errors import ValueNotStorable
+from ..class_names import find_type, type_name
+from ..codec import ValueCodec
+from ..storable_text import is_storable
 from .not_kept import NotKept
-from .storable_text import is_storable
-from .types_by_name import find_type, type_name
-from .values import ValueCodec
 
 __all__ = ["Writer", "from_plain", "to_plain"]
 
@@ -197,7 +197,7 @@ def _read_alias(content: list[Any]) -> object:
 
 
 def _read_error(content: dict[str, Any]) -> object:
-    from .failures import Failure
+    from .failure import Failure
 
     return Failure.of_document(content).revive()
 

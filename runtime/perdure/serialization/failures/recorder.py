@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from .anatomy import assemble, attributes_of, interpreter_attributes, members_of, peek
-from .errors import StepError
-from .failures import Failure
+from ...errors import StepError
+from ..class_names import type_name
+from ..storable_text import cut, is_storable, storable
+from .exception_data import Writer, from_plain
+from .exception_state import assemble, attributes_of, interpreter_attributes, members_of, peek
+from .failure import Failure
 from .not_kept import NotKept, base_of, describe, history_of
-from .plain import Writer, from_plain
 from .registered_errors import travel_of
-from .storable_text import cut, is_storable, storable
-from .types_by_name import type_name
 
 __all__ = ["HEADER", "MAX_BYTES", "MAX_TEXT", "RECORDED", "STANDS_FOR", "record", "spelling_of", "text_of"]
 
@@ -41,7 +41,7 @@ RECORDED: Final = "recorded traceback:\n"
 STANDS_FOR: Final = "a StepError stands for it: "
 """How the note begins that says why an exception is not raised as what it was."""
 
-_PACKAGE = str(Path(__file__).parent) + "/"
+_PACKAGE = str(Path(__file__).parents[2]) + "/"
 
 
 def record(error: BaseException) -> Failure:

@@ -1,0 +1,1 @@
+"""Exceptions as data: recorded once, and rebuilt from the record on first execution as on every replay."""
