@@ -7,7 +7,7 @@ from argparse import Namespace
 from ..client import Client
 from ..errors import UsageError
 from ..store.records import RunState
-from .moments import age
+from .durations import age
 from .place import open_place
 
 __all__ = ["cancel", "delete", "migrate", "prune", "restored"]

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TextIO
 
 from ..store.records import RecordedStep
+from .durations import duration
 from .view import RunView
 
-__all__ = ["Display", "PlainDisplay", "duration", "new_display"]
+__all__ = ["Display", "PlainDisplay", "new_display"]
 
 
 class Display(Protocol):
@@ -58,18 +59,6 @@ def new_display(title: str, stream: TextIO | None = None) -> Display:
         else:
             return LiveDisplay(title, stream)
     return PlainDisplay(title, stream)
-
-
-def duration(seconds: float) -> str:
-    """Seconds, as people write them: 12 ms, 3.4 s, 2 min 5 s, 3 h 2 min."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 class PlainDisplay:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..errors import UsageError
 from ..store.records import RunDetail, RunInfo
-from .display import duration
+from .durations import duration
 from .error_tree import branches, error_document, error_line, has_branches
 from .streams import json_text
 

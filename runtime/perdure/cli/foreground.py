@@ -13,7 +13,8 @@ from typing import Final
 
 from ..pod.exit_codes import ExitCode
 from ..store.records import RunDetail, RunState
-from .display import Display, duration, new_display
+from .display import Display, new_display
+from .durations import duration
 from .process import StopRequests
 
 __all__ = ["ASK", "LOOK", "PATIENCE", "Interrupted", "interrupted", "show_ending", "shown", "wait"]

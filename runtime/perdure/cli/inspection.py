@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 from ..client import Client
 from ..store.records import RunInfo
-from .display import duration
 from .documents import detail_document, detail_text, print_document, run_document, table
-from .moments import moment
+from .durations import duration, moment
 from .place import open_place
 
 __all__ = ["list_runs", "show"]

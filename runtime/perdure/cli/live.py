@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..store.records import RecordedStep
-from .display import duration
+from .durations import duration
 from .view import RunView, StepRow, StepState
 
 __all__ = ["LiveDisplay"]

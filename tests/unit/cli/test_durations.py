@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from perdure.cli.display import duration
-from perdure.cli.moments import age, moment
+from perdure.cli.durations import age, duration, moment
 from perdure.errors import UsageError
 
 

@@ -1,4 +1,4 @@
-"""Times and ages, as people write them on a command line."""
+"""Moments and lengths of time, as people write them on a command line and read them there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from ..errors import UsageError
 
-__all__ = ["age", "moment"]
+__all__ = ["age", "duration", "moment"]
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -41,3 +41,15 @@ def moment(text: str, option: str, now: datetime) -> datetime:
         raise UsageError(
             f"{option} {text!r} is no time; write an age (90s, 30m, 24h, 7d) or 2026-01-31T12:00"
         ) from error
+
+
+def duration(seconds: float) -> str:
+    """Seconds, as people write them: 12 ms, 3.4 s, 2 min 5 s, 3 h 2 min."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
