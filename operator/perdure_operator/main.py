@@ -134,6 +134,14 @@ class Operator:
         of_term("workflows", "Workflows that are known.", lambda term: len(term.views))
         of_term("active_runs", "Runs that hold one of the places of maxActiveRuns.", lambda term: term.capacity.held)
         of_term("waiting_runs", "Runs that wait for a place.", lambda term: term.capacity.waiting)
+        of_term(
+            "silent_attempts", "Attempts that gave no sign of life for a lease.", lambda term: term.liveness.silent_now
+        )
+        of_term(
+            "store_suspected",
+            "1 while most attempts are silent at once, so that they are started one at a time.",
+            lambda term: term.liveness.suspicion is not None,
+        )
         of_term("resync_age_seconds", "Since everything was last compared.", lambda term: term.resync.age, float("nan"))
 
 

@@ -291,6 +291,7 @@ class Observed:
         store_id: of the store that was asked.
         now: by the operator's clock; no decision about life and death rests on it.
         capacity: whether another run may be active now: None, or why not.
+        left_alone: why an attempt that is silent is not taken for dead, and none is started of a run that nobody holds.
         refused: what the API server said when this attempt's pod was last refused.
         refused_for: seconds since then.
         refused_generation: of the Workflow from which that pod was made.
@@ -308,6 +309,7 @@ class Observed:
     store_id: UUID
     now: datetime
     capacity: str | None = None
+    left_alone: str | None = None
     refused: str | None = None
     refused_for: float = 0.0
     refused_generation: int | None = None

@@ -45,6 +45,9 @@ class Silences(Protocol):
     def judged(self, uid: UUID, run: Run) -> Run:
         """The run as observed, with what is known of its process."""
 
+    def left_alone(self, uid: UUID, run: Run | None) -> str | None:
+        """Why a silent attempt is not taken for dead, or why none is started of a run that is to be claimed."""
+
 
 @dataclass(slots=True)
 class _Visit:
@@ -154,13 +157,15 @@ class Reconciler:
             self.applier.refusals.pop(workflow.uid)
             refusal = None
         source, problem = await self._source(workflow, run)
+        capacity = self.applier.capacity.refusal(workflow.key, workflow.uid)
         return Observed(
             workflow=workflow,
             run=run,
             pods=pods,
             store_id=seen.store_id,
             now=self.now(),
-            capacity=self.applier.capacity.refusal(workflow.key, workflow.uid),
+            capacity=capacity,
+            left_alone=self._left_alone(workflow, run, capacity),
             refused=None if refusal is None else refusal.said,
             refused_for=0.0 if refusal is None else self.clock() - refusal.at,
             refused_generation=None if refusal is None else refusal.generation,
@@ -170,6 +175,15 @@ class Reconciler:
             source=source,
             source_problem=problem,
         )
+
+    def _left_alone(self, workflow: Workflow, run: Run | None, capacity: str | None) -> str | None:
+        """Whoever is not to be claimed now takes nobody's turn."""
+        spec = workflow.spec
+        if run is None or (run.claim is None and not run.state.ended):
+            due = run is None or min(run.due_in, run.delay) <= 0
+            if spec is None or spec.suspend or capacity is not None or not due or workflow.status.finished:
+                return None
+        return self.silences.left_alone(workflow.uid, run)
 
     async def _find_pod(self, workflow: Workflow, run: Run) -> bool:
         """Whether there is a pod of the run's claim, which the view has not heard of."""

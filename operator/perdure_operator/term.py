@@ -67,7 +67,14 @@ class Term:
             every=_API_CHECK,
             away=Unavailable,
         )
-        self._liveness = Liveness(settings.database_url, owner, self._heard_of, lease=settings.lease_seconds)
+        self.liveness = Liveness(
+            settings.database_url,
+            owner,
+            self._heard_of,
+            lease=settings.lease_seconds,
+            namespace=lambda uid: None if (key := self.views.key_of(uid)) is None else key.namespace,
+            node=self.views.node_of,
+        )
         direct = settings.database_direct_url or settings.database_url
         scope = Scope(
             namespaces=settings.namespaces,
@@ -90,7 +97,7 @@ class Term:
         )
         self._reconciler = Reconciler(
             applier=applier,
-            silences=self._liveness,
+            silences=self.liveness,
             measures=Measures(self._store, metrics),
             look_after=self.queue.add_after,
             preparation=settings.pod_preparation_seconds,
@@ -103,7 +110,7 @@ class Term:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._store_outage.run(), name="watch the store")
                 group.create_task(self._api_outage.run(), name="watch the API server")
-                group.create_task(self._liveness.run(), name="liveness")
+                group.create_task(self.liveness.run(), name="liveness")
                 group.create_task(self.resync.run(), name="resync")
                 group.create_task(self._housekeeping.run(), name="housekeeping")
                 await self.resync.first.wait()
@@ -128,7 +135,8 @@ class Term:
     @property
     def warnings(self) -> Sequence[str]:
         """What it does without, and works all the same."""
-        return [f"namespace {name} cannot be read: {why}" for name, why in self.resync.unreadable.items()]
+        unreadable = [f"namespace {name} cannot be read: {why}" for name, why in self.resync.unreadable.items()]
+        return unreadable if self.liveness.suspicion is None else [*unreadable, self.liveness.suspicion]
 
     # The sink of events.
 

@@ -160,6 +160,12 @@ class Views:
         """The pods of a Workflow."""
         return [seen.pod for seen in self._pods.get(Owner(key, uid), {}).values()]
 
+    def node_of(self, uid: UUID) -> str | None:
+        """The node of the newest attempt's pod, as far as it is known."""
+        key = self._keys.get(uid)
+        pods = [] if key is None else self.pods(key, uid)
+        return max(pods, key=lambda pod: pod.attempt).node if pods else None
+
     def departed(self, key: Key) -> set[UUID]:
         """UIDs of Workflows of that name that went, and whose runs nobody has seen to."""
         return set(self._departed.get(key, ()))

@@ -68,6 +68,9 @@ def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Sp
     if spec is not None and spec.suspend:
         message = f"attempt {run.attempt} in {where} has been asked to stop after the step in flight"
         return going(Reason.SUSPENDING, message, look)
+    if observed.left_alone is not None:
+        message = f"nothing is heard of attempt {run.attempt} in {where}, which is left alone: {observed.left_alone}"
+        return going(Reason.STORE_SUSPECTED, message, LOOK_CAPACITY)
     message = f"attempt {run.attempt} runs in {where}"
     if pod is not None and pod.deleting:
         message += ", which is being deleted: another attempt will go on from the last finished step"

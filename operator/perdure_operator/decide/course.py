@@ -39,6 +39,7 @@ class Reason(StrEnum):
     BACKING_OFF = "BackingOff"
     SUSPENDING = "Suspending"
     CANCELLING = "Cancelling"
+    STORE_SUSPECTED = "StoreSuspected"
 
     SUSPENDED = "Suspended"
     WAITING = "Waiting"

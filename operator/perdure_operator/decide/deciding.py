@@ -154,6 +154,9 @@ def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = No
         return going(Reason.BACKING_OFF, message, due)
     if observed.capacity is not None:
         return going(Reason.AT_CAPACITY, f"it waits until other runs end: {observed.capacity}", LOOK_CAPACITY)
+    if observed.left_alone is not None:
+        message = f"attempt {attempt + 1} waits for its turn: {observed.left_alone}"
+        return going(Reason.STORE_SUSPECTED, message, LOOK_CAPACITY)
     situation = Situation(Kind.GOING, Reason.STARTING, f"attempt {attempt + 1} is about to start")
     return Course(situation, then=[ClaimRun(attempt)])
 

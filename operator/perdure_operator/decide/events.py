@@ -18,7 +18,7 @@ __all__ = ["events", "warnings"]
 _CRASHES: Final = frozenset({"crashed", "lost", "never begun"})
 _DISRUPTIONS: Final = frozenset({"evicted", "node lost", "handed back"})
 _ENDED_THE_RUN: Final = "completed"
-_WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING})
+_WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING, Reason.STORE_SUSPECTED})
 _BETWEEN_ATTEMPTS: Final = frozenset(
     {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
     | {Reason.STORE_UNREACHABLE}
@@ -57,6 +57,8 @@ def _story(observed: Observed, situation: Situation, new: Status) -> list[PostEv
         told.append(PostEvent("Resuming", "not suspended any more"))
     if situation.kind is Kind.STALLED and (before != situation.reason or not is_stalled(old)):
         told.append(PostEvent(str(situation.reason), situation.message, warning=True))
+    if situation.reason == Reason.STORE_SUSPECTED and before != Reason.STORE_SUSPECTED:
+        told.append(PostEvent("StoreSuspected", situation.message, warning=True))
     if situation.reason == Reason.RUNNING and (before != Reason.RUNNING or old.attempts != new.attempts):
         told.append(_running(new, situation, before, old))
     return [event for event in told if event.reason]
@@ -99,6 +101,8 @@ def _unseen(last: Ended, old: Status, pod: str | None) -> list[PostEvent]:
 def _running(new: Status, situation: Situation, before: str | None, old: Status) -> PostEvent:
     if before in (Reason.SUSPENDING, Reason.CANCELLING) and old.attempts == new.attempts:
         return PostEvent("Resuming", "not suspended any more")
+    if before == Reason.STORE_SUSPECTED and old.attempts == new.attempts:
+        return PostEvent("Resumed", f"{situation.message}, and is heard of again")
     if new.attempts <= 1:
         return PostEvent("Started", situation.message)
     steps = new.steps_completed

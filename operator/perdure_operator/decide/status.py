@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import Final
 
 from ..bounded import cut
-from ..observed import FINISHED, Condition, Observed, Status
+from ..observed import FINISHED, Condition, Observed, Run, Status
 from .course import Kind, Reason, Situation
 from .images import moved_tag
 from .outcome import error_of, result_of
@@ -85,7 +85,7 @@ def status_of(observed: Observed, situation: Situation, *, anew: bool, heeded: b
     new = replace(
         old,
         observed_generation=workflow.generation,
-        phase=_phase(situation),
+        phase=_phase(situation, run),
         conditions=_conditions(observed, situation),
         completion_time=(old.completion_time or (run.finished if run is not None else None) or now) if ended else None,
         current_step=None,
@@ -186,7 +186,9 @@ def _warnings(observed: Observed) -> dict[str, Condition]:
     return {IMAGE_CHANGED: Condition(IMAGE_CHANGED, "True", "TagMoved", message, since, workflow.generation)}
 
 
-def _phase(situation: Situation) -> str:
+def _phase(situation: Situation, run: Run | None) -> str:
+    if situation.reason == Reason.STORE_SUSPECTED:
+        return "Running" if run is not None and run.begun else "Pending"
     if situation.kind is Kind.FAILED:
         return "Cancelled" if situation.reason == Reason.CANCELLED else "Failed"
     return _PHASES_OF_KIND.get(situation.kind) or _PHASES.get(situation.reason) or str(situation.reason)

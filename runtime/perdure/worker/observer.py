@@ -42,11 +42,14 @@ class CounterObserver(Generic[K]):
         self._patience = patience
         self._sights: dict[K, tuple[int | None, float]] = {}
         self._last: float | None = None
+        self.anew = True
+        """Whether the last read began every observation anew."""
 
     def read(self, asked: float, answered: float, counters: Mapping[K, int | None]) -> list[K]:
         """Take in a successful read, asked for and answered at these times. Returns whose counters stand still."""
         # The value is from some moment between the two times: whichever is worse for the verdict counts.
-        if self._last is None or answered - self._last > self._patience:
+        self.anew = self._last is None or answered - self._last > self._patience
+        if self.anew:
             self._sights = {}
         self._last = asked
         before, sights, still = self._sights, {}, []
@@ -59,6 +62,11 @@ class CounterObserver(Generic[K]):
             sights[key] = sight
         self._sights = sights
         return still
+
+    def quiet(self, seconds: float) -> list[K]:
+        """Whose counters had stood still for so long at the last read."""
+        last = self._last
+        return [] if last is None else [key for key, (_, since) in self._sights.items() if last - since >= seconds]
 
     def next_verdict(self) -> float | None:
         """When the first of the counters that were seen may have stood still for long enough."""

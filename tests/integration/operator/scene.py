@@ -111,6 +111,11 @@ class Scene:
         assert pod is not None
         return pod
 
+    def bind(self, pod: Json, node: str) -> None:
+        """Have a pod on a node, as the scheduler would."""
+        body = {"metadata": {"name": pod["metadata"]["name"]}, "target": {"kind": "Node", "name": node}}
+        self.api.create(self._path("pods", pod["metadata"]["name"]) + "/binding", body)
+
     def play(self, pod: Json) -> Child:
         """Run what a pod's container would run, and say in the pod's status that it does."""
         container = next(one for one in pod["spec"]["containers"] if one["name"] == "workflow")

@@ -130,6 +130,7 @@ SITUATIONS: Mapping[str, Mapping[str, object]] = {
     "the pod is gone": {"pod_gone": True},
     "the pod was seen and is gone": {"pod_gone": True, "pod_met": True},
     "at capacity": {"capacity": "50 of 50 runs are active"},
+    "left alone": {"left_alone": "9 of 10 attempts fell silent at once"},
     "refused": {"refused": "Invalid value", "refused_for": 5.0, "refused_generation": 1},
     "refused long ago": {"refused": "Invalid value", "refused_for": 5000.0, "refused_generation": 1},
     "over its quota": {"refused": "exceeded quota: small", "refused_for": 5.0},

@@ -142,7 +142,7 @@ def finished(seen: Observed) -> bool:
 
 GOING = frozenset(
     {Reason.PENDING, Reason.AT_CAPACITY, Reason.STARTING, Reason.UNSCHEDULABLE, Reason.RUNNING, Reason.BACKING_OFF}
-    | {Reason.SUSPENDING, Reason.CANCELLING}
+    | {Reason.SUSPENDING, Reason.CANCELLING, Reason.STORE_SUSPECTED}
 )
 RESTING = frozenset({Reason.SUSPENDED, Reason.WAITING})
 STALLED = frozenset(

@@ -177,6 +177,7 @@ anything = st.builds(
     store_id=stores,
     now=st.sampled_from([NOW, NOW + timedelta(days=400)]),
     capacity=maybe_text,
+    left_alone=maybe_text,
     refused=maybe_text,
     refused_for=seconds,
     refused_generation=st.none() | counts,

@@ -245,6 +245,17 @@ def test_a_silent_process_is_not_waited_for(its_pod, ending):
     assert "6 s" in detail
 
 
+def test_a_silent_process_is_left_alone_while_the_way_to_the_store_is_suspected():
+    seen = observed(begun(), [pod()], left_alone="9 of 10 attempts fell silent at once")
+    assert deeds(seen) == []
+    assert reason(seen) == "StoreSuspected"
+    assert new_status(seen).phase == "Running"
+    assert "nothing is heard of attempt 1" in message(seen)
+    assert "9 of 10 attempts" in message(seen)
+    assert handed_back(replace(seen, pods=[], pod_gone=True))[0] == "evicted"
+    assert handed_back(replace(seen, pods=[over()]))[0] == "crashed"
+
+
 def test_silence_before_the_begin_says_nothing():
     assert deeds(observed(claimed(silent="odd"), [pod()])) == []
 

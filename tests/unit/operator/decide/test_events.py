@@ -40,6 +40,13 @@ def test_a_first_attempt_has_started():
     assert story(told(seen)) == []
 
 
+def test_an_attempt_of_which_nothing_was_heard_for_a_while():
+    seen = told(replace(RUNNING, left_alone="9 of 10 attempts fell silent at once"))
+    assert story(replace(RUNNING, left_alone="9 of 10 attempts fell silent at once")) == ["StoreSuspected"]
+    assert story(seen) == []
+    assert story(replace(seen, left_alone=None)) == ["Resumed"]
+
+
 def test_events_come_with_a_status_and_after_it():
     actions = decide(observed(begun(), [pod()]))
     kinds = [type(action) for action in actions]

@@ -24,6 +24,7 @@ from tests.unit.operator.decide.builders import (
     run,
     spec,
     started,
+    story,
     token,
     told,
     workflow,
@@ -86,6 +87,17 @@ def test_a_run_waits_for_capacity_and_says_so():
     assert reason(seen) == "AtCapacity"
     assert "50 of 50" in message(seen)
     assert look(seen) is not None
+
+
+def test_a_run_waits_for_its_turn_while_the_way_to_the_store_is_suspected():
+    seen = observed(run(attempt=1, last=ended_attempt(1)), left_alone="9 of 10 attempts fell silent at once")
+    assert deeds(seen) == []
+    assert reason(seen) == "StoreSuspected"
+    assert new_status(seen).phase == "Pending"
+    assert "attempt 2 waits for its turn: 9 of 10 attempts" in message(seen)
+    assert "StoreSuspected" in story(seen)
+    assert look(seen) is not None
+    assert deeds(observed(claimed(), left_alone="9 of 10")) == [CreatePod(1, token(1))]
 
 
 def test_a_new_run_at_capacity_is_inserted_with_its_source_all_the_same():

@@ -45,6 +45,7 @@ WAITS = {
     "Running": observed(begun(), [pod()]),
     "BackingOff": observed(run(attempt=3, delay=4.0, due_in=4.0, last=ended_attempt(3))),
     "AtCapacity": observed(run(), capacity="full"),
+    "StoreSuspected": observed(begun(), [pod()], left_alone="9 of 10 fell silent"),
     "Unschedulable": observed(claimed(), [pod(phase=PodPhase.PENDING, waiting=("Unschedulable", "no node"))]),
     "Cancelling": observed(
         begun(limits=replace(LIMITS, cancel=True)), [pod()], workflow=workflow(spec=spec(cancel=True), status=started())
