@@ -20,6 +20,7 @@ from .refusals import (
     IMAGE,
     INIT_NAME,
     LABELS,
+    MAX_TEMPLATE_BYTES,
     METADATA,
     POD_DEADLINE,
     RESERVED_ENV,
@@ -56,6 +57,8 @@ _INT32: Final = 2**31 - 1
 _NEW = "a run goes on with what it started with: create a new Workflow instead"
 
 Seconds = Annotated[int, Field(le=_INT32)]
+Text = Annotated[str, Field(max_length=MAX_TEMPLATE_BYTES)]
+"""Of a podTemplate, which as a whole may be no longer; that, no rule can see (see ADR 0009)."""
 
 
 class ConfigMapSource(Closed):
@@ -121,9 +124,9 @@ class TemplateContainer(Open):
         max_length=63,
         description=f"Name of the container; `{CONTAINER}` runs the workflow.",
     )
-    image: str | None = Field(default=None, description=f"Image; that of `{CONTAINER}` is the Workflow's `image`.")
-    command: list[str] | None = Field(default=None, description=f"Entrypoint; not for `{CONTAINER}`.")
-    args: list[str] | None = Field(default=None, description=f"Arguments; not for `{CONTAINER}`.")
+    image: Text | None = Field(default=None, description=f"Image; that of `{CONTAINER}` is the Workflow's `image`.")
+    command: list[Text] | None = Field(default=None, description=f"Entrypoint; not for `{CONTAINER}`.")
+    args: list[Text] | None = Field(default=None, description=f"Arguments; not for `{CONTAINER}`.")
     env: list[TemplateEnv] | None = Field(
         default=None,
         max_length=500,
@@ -225,7 +228,7 @@ class TemplateMetadata(Open):
             rule(f"self.all(name, !name.startsWith('{OURS}') && name != '{LABEL_MANAGED_BY}')", LABELS)
         ),
     )
-    annotations: dict[str, str] | None = Field(
+    annotations: dict[str, Text] | None = Field(
         default=None,
         max_length=100,
         description="Annotations beside ours.",
@@ -325,7 +328,8 @@ class WorkflowSpec(Closed):
     pod_template: PodTemplate | None = Field(
         default=None,
         description="Laid over the pods of this run, from the next attempt on: maps by key; containers, init"
-        " containers, variables and volumes by name; mounts by path; tolerations are added.",
+        " containers, variables and volumes by name; mounts by path; tolerations are added."
+        " At most 64 KiB as compact JSON.",
     )
 
 

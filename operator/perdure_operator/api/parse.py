@@ -15,10 +15,11 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pydantic import ValidationError
 
+from ..bounded import cut
 from ..observed import Key, Spec, Workflow
 from .models import MAX_BYTES, WorkflowSpec
 from .names import RESTART_ANNOTATION
-from .refusals import refusals
+from .refusals import refusals, too_large
 from .status_document import read_status, read_time
 from .untyped import mapping
 
@@ -26,6 +27,9 @@ __all__ = ["parse_workflow"]
 
 MAX_RESTART = 256
 """Characters of the annotation `perdure.io/restart` that the status repeats; of a longer one it has the digest."""
+
+_LONGEST_PROBLEM = 1024
+"""Bytes: it can repeat names that somebody chose."""
 
 _NEW = "create a new Workflow"
 
@@ -63,9 +67,11 @@ def _spec(raw: Any) -> tuple[Spec | None, str | None]:
     if not isinstance(raw, Mapping):
         return None, f"the Workflow has no spec that is an object: {_NEW}"
     try:
-        model = WorkflowSpec.model_validate(dict(raw))
+        large = too_large(raw.get("podTemplate"))
+        given = {name: value for name, value in raw.items() if large is None or name != "podTemplate"}
+        model = WorkflowSpec.model_validate(given)
         arguments = json.dumps(model.input, ensure_ascii=False, separators=(",", ":"))
-        template = dict(raw.get("podTemplate") or {})
+        template = dict(given.get("podTemplate") or {})
     except ValidationError as error:
         return None, _words(error)
     except (TypeError, ValueError, RecursionError) as error:
@@ -84,8 +90,9 @@ def _spec(raw: Any) -> tuple[Spec | None, str | None]:
         cancel=model.cancel,
         pod_template=template,
     )
-    problems = [*_too_much(spec), *_source(spec), *(f"spec.{refusal}" for refusal in refusals(template))]
-    return spec, "; ".join(problems) or None
+    refused = refusals(template) if large is None else [large]
+    problems = [*_too_much(spec), *_source(spec), *(f"spec.{refusal}" for refusal in refused)]
+    return spec, cut("; ".join(problems), _LONGEST_PROBLEM) or None
 
 
 def _too_much(spec: Spec) -> list[str]:
@@ -106,10 +113,11 @@ def _source(spec: Spec) -> list[str]:
 
 def _words(error: ValidationError) -> str:
     """What is wrong, field by field, without the values: they may be long, and may be secret."""
-    return "; ".join(
+    said = "; ".join(
         ".".join(["spec", *(str(part) for part in one["loc"])]) + f": {one['msg']}"
         for one in error.errors(include_url=False, include_context=False, include_input=False)[:5]
     )
+    return cut(said, _LONGEST_PROBLEM)
 
 
 def _uid(value: Any) -> UUID:

@@ -6,12 +6,16 @@ The API server says the same words by the rules of the schema, as far as CEL see
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from .names import CONTAINER, LABEL_MANAGED_BY, OURS
 
-__all__ = ["refusals"]
+__all__ = ["refusals", "too_large"]
+
+MAX_TEMPLATE_BYTES: Final = 64 * 1024
+"""A podTemplate as compact JSON in UTF-8. The operator lays it over each attempt's pod, and so holds some at a time."""
 
 RESERVED_ENV: Final = "PERDURE"
 """Variables that begin so are the operator's; prefixes, too."""
@@ -63,7 +67,21 @@ def refusals(template: Any) -> list[str]:
     return list(_template(template, "podTemplate"))
 
 
+def too_large(template: Any) -> str | None:
+    """Why a podTemplate is refused for its size alone. Asked first: what is made of it takes many times that."""
+    size = len(json.dumps(template, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))
+    if size <= MAX_TEMPLATE_BYTES:
+        return None
+    return (
+        f"podTemplate: it has {size} bytes, and {MAX_TEMPLATE_BYTES} are the most: put large files and values into"
+        " ConfigMaps and Secrets that it mounts, or into the image"
+    )
+
+
 def _template(template: Any, at: str) -> Iterator[str]:
+    if (large := too_large(template)) is not None:
+        yield large
+        return
     if not isinstance(template, Mapping):
         yield f"{at}: {TEMPLATE_FIELDS}"
         return

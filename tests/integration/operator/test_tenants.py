@@ -95,6 +95,22 @@ def test_a_config_map_without_code_says_so(start_operator: Any, scene: Scene, pa
     assert why in said
 
 
+def test_a_pod_template_has_a_bound(start_operator: Any, scene: Scene) -> None:
+    with pytest.raises(ApiException) as refused:
+        scene.apply(podTemplate={"metadata": {"annotations": {"note": "x" * 70_000}}})
+    assert refused.value.status == 422
+    start_operator()
+    # What the schema does not know it cannot measure either.
+    scene.apply(podTemplate={"spec": {"nodeSelector": {"disk": "x" * 70_000}}})
+    said = stalled(scene)
+    assert said.startswith("InvalidSpec")
+    assert "spec.podTemplate: it has 70" in said
+    assert "65536 are the most" in said
+    scene.change(podTemplate={"spec": {"nodeSelector": {"disk": "fast"}}})
+    assert scene.play_to_the_end(scene.until_pod()) == 0
+    scene.until_phase("Succeeded")
+
+
 def forged(scene: Scene, uid: str, attempt: int, name: str, **metadata: Any) -> dict[str, Any]:
     """A pod as the operator would make it, but for what `metadata` says."""
     return {

@@ -136,6 +136,19 @@ def test_fields_of_other_versions_are_passed_over():
     assert parse_workflow(workflow({"queue": "fast"})).problem is None
 
 
+def test_of_a_pod_template_that_is_too_large_nothing_is_kept_but_why():
+    template = {"spec": {"nodeSelector": {f"key-{number}": "x" * 50 for number in range(2_000)}}}
+    parsed = parse_workflow(workflow({"podTemplate": template, "suspend": True}))
+    assert parsed.spec is not None
+    assert (parsed.spec.suspend, parsed.spec.pod_template) == (True, {})
+    assert (parsed.problem or "").startswith("spec.podTemplate: it has ")
+    assert "put large files and values into ConfigMaps" in (parsed.problem or "")
+
+
+def test_a_problem_is_short_whatever_somebody_calls_his_things():
+    assert len(problem_of(workflow({"source": {"inline": {"x" * 100_000: 7}}}))) < 1100
+
+
 @pytest.mark.parametrize("size", [MAX_BYTES - 200, MAX_BYTES + 1])
 def test_input_and_source_have_a_limit_together(size):
     half = size // 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure_operator.api.refusals import refusals
+from perdure_operator.api.refusals import MAX_TEMPLATE_BYTES, refusals
 from tests.unit.operator.api.manifests import REFUSED, TAKEN, with_container
 
 
@@ -20,6 +22,18 @@ def test_refused(template, path, words):
 @pytest.mark.parametrize("template", TAKEN.values(), ids=TAKEN)
 def test_taken(template):
     assert refusals(template) == []
+
+
+@pytest.mark.parametrize("key", ["note", "é"])
+def test_one_that_is_too_large_is_refused_for_nothing_else(key):
+    def with_bytes(size):
+        template = {"hostPID": True, "metadata": {"annotations": {key: ""}}}
+        rest = size - len(json.dumps(template, ensure_ascii=False, separators=(",", ":")).encode())
+        return {**template, "metadata": {"annotations": {key: "x" * rest}}}
+
+    [said] = refusals(with_bytes(MAX_TEMPLATE_BYTES + 1))
+    assert said.startswith("podTemplate: it has 65537 bytes, and 65536 are the most")
+    assert "65537" not in " ".join(refusals(with_bytes(MAX_TEMPLATE_BYTES)))
 
 
 def test_all_are_told_at_once():
