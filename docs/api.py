@@ -126,5 +126,5 @@ def _columns(version: Mapping[str, Any]) -> str:
     return (
         "### What kubectl shows\n\n"
         f"| column | from | with `-o wide` alone |\n| --- | --- | --- |\n{rows}\n"
-        f"`kubectl get workflows --field-selector` takes {fields}, and a name or a namespace.\n"
+        f"`kubectl get dwf --field-selector` takes {fields}, and a name or a namespace.\n"
     )

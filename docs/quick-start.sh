@@ -28,12 +28,12 @@ countdown=$(mktemp)
 trap 'rm -f "$countdown"' EXIT
 sed -n '/^```yaml$/,/^```$/p' docs/quick-start.md | sed '1d;$d' >"$countdown"
 kubectl apply --namespace perdure --filename "$countdown"
-kubectl wait --namespace perdure --for=jsonpath='{.status.phase}'=Running workflow/countdown --timeout=1m
+kubectl wait --namespace perdure --for=jsonpath='{.status.phase}'=Running dwf/countdown --timeout=1m
 kubectl logs --namespace perdure --selector perdure.io/workflow=countdown --follow | head -n 3
 kubectl delete pod --namespace perdure --selector perdure.io/workflow=countdown --now
 
 say 'Another pod goes on'
-kubectl wait --namespace perdure --for=condition=Finished workflow/countdown --timeout=2m
-kubectl get workflow countdown --namespace perdure --output jsonpath='{.status.result}'
+kubectl wait --namespace perdure --for=condition=Finished dwf/countdown --timeout=2m
+kubectl get dwf countdown --namespace perdure --output jsonpath='{.status.result}'
 echo
-kubectl describe workflow countdown --namespace perdure
+kubectl describe dwf countdown --namespace perdure

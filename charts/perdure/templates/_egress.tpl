@@ -1,9 +1,12 @@
 {{/* Connections that NetworkPolicies allow. */}}
 
 {{- define "perdure.egressDns" -}}
+# The port counts of the pods that answer, not of their Service: OpenShift's have 5353.
 ports:
   - {port: 53, protocol: UDP}
   - {port: 53, protocol: TCP}
+  - {port: 5353, protocol: UDP}
+  - {port: 5353, protocol: TCP}
 {{- end -}}
 
 {{/* The store, from pods of any namespace. */}}

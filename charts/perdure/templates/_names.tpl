@@ -24,7 +24,8 @@
 {{- end -}}
 
 {{- define "perdure.serviceAccount" -}}
-{{ .Values.operator.serviceAccount.name | default (include "perdure.operator" .) }}
+{{- $account := .Values.operator.serviceAccount -}}
+{{ $account.name | default (ternary (include "perdure.operator" .) "default" $account.create) }}
 {{- end -}}
 
 {{/* Of what has no namespace: releases in several namespaces may have the same name. */}}
@@ -60,6 +61,7 @@
 
 {{- define "perdure.image" -}}
 {{- $image := .Values.image -}}
+{{- with .Values.global.imageRegistry }}{{ . }}/{{ end -}}
 {{- if $image.digest -}}
 {{ $image.repository }}@{{ $image.digest }}
 {{- else -}}

@@ -32,11 +32,35 @@ priorityClassName: {{ . }}
 {{- end -}}
 
 {{- define "perdure.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
+{{- $names := .Values.image.pullSecrets -}}
+{{- range .Values.global.imagePullSecrets -}}
+{{- if kindIs "map" . -}}
+{{- $names = append $names .name -}}
+{{- else -}}
+{{- $names = append $names . -}}
+{{- end -}}
+{{- end -}}
+{{- with uniq $names }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
   {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Variables of what speaks HTTP. The API server of this cluster is in it, and no proxy is on the way to it. */}}
+{{- define "perdure.proxyEnv" -}}
+{{- with .Values.proxy.httpsProxy }}
+- name: HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.proxy.httpProxy }}
+- name: HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- if or .Values.proxy.httpsProxy .Values.proxy.httpProxy }}
+- name: NO_PROXY
+  value: {{ join "," (concat (list "$(KUBERNETES_SERVICE_HOST)" ".svc") .Values.proxy.noProxy) | quote }}
 {{- end }}
 {{- end -}}
 

@@ -80,7 +80,7 @@ def test_once_installed_it_works(installed: Release) -> None:
 
 def test_the_example_runs(installed: Release) -> None:
     installed.kubectl("apply", f"--filename={TRANSFER}")
-    installed.kubectl("wait", "--for=condition=Finished", "workflow/transfer-17", "--timeout=90s")
+    installed.kubectl("wait", "--for=condition=Finished", "dwf/transfer-17", "--timeout=90s")
     done = workflows.get(installed.cluster, installed.namespace, "transfer-17")
     assert workflows.condition(done, "Succeeded")["status"] == "True", done["status"]
     assert done["status"]["result"]["amount"] == 100
@@ -89,7 +89,7 @@ def test_the_example_runs(installed: Release) -> None:
 def test_the_notes_next_commands_work(installed: Release) -> None:
     notes = installed.helm.run("get", "notes", installed.name, f"--namespace={installed.namespace}")
     installed.kubectl("apply", "--filename=-", given=_between(notes, "<<'END'\n", "\nEND"))
-    installed.kubectl("wait", "--for=condition=Finished", "workflow/hello", "--timeout=60s")
+    installed.kubectl("wait", "--for=condition=Finished", "dwf/hello", "--timeout=60s")
     assert workflows.get(installed.cluster, installed.namespace, "hello")["status"]["result"] == "Hello, world"
 
 
@@ -118,7 +118,7 @@ def test_the_quick_start_does_what_it_says(installed: Release) -> None:
 
 def test_the_operators_pod_shows_what_the_store_has_of_a_run(installed: Release) -> None:
     # As docs/troubleshooting.md has it.
-    uid = installed.kubectl("get", "workflow", "countdown", "--output=jsonpath={.metadata.uid}")
+    uid = installed.kubectl("get", "dwf", "countdown", "--output=jsonpath={.metadata.uid}")
     shown = installed.kubectl("exec", "deployment/perdure-operator", "--", "perdure", "show", uid)
     assert "rocket:countdown" in shown
     assert "count#15" in shown

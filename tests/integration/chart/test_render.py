@@ -227,7 +227,7 @@ def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
     assert (settings.log_level, settings.log_format) == ("DEBUG", "text")
     assert settings.namespaces == ("a", "b")
     assert settings.image_pull_secrets == ("pull", "more")
-    assert settings.runtime_image == f"registry.example/perdure@sha256:{'0' * 64}"
+    assert settings.runtime_image == f"mirror.example/team/perdure@sha256:{'0' * 64}"
     assert (settings.leader_election_namespace, settings.leader_election_name) == ("here", "perdure-operator")
     assert (settings.pod_database_secret, settings.pod_database_secret_key) == ("store", "uri")
     assert (settings.pod_database_tls_mode, settings.pod_database_client_secret) == ("verify-full", "runs-client")
@@ -286,7 +286,6 @@ def test_variants_name_every_value():
     # One and the same loop hands these to the operator.
     settings = {path for path in unnamed if path.startswith("operator.settings.")}
     assert unnamed - settings == {
-        "global",
         "image.pullPolicy",
         "image.tag",
         "networkPolicy.apiServerPorts",

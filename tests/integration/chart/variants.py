@@ -17,7 +17,7 @@ _PEOPLES: dict[str, dict[str, Any]] = {
             "podRole": "runs",
             "tls": {"mode": "verify-full", "ca": {"secret": "store-ca"}, "clientSecret": "store-client"},
         },
-        "image": {"repository": "registry.example/perdure", "digest": f"sha256:{'0' * 64}", "pullSecrets": ["pull"]},
+        "image": {"repository": "team/perdure", "digest": f"sha256:{'0' * 64}", "pullSecrets": ["pull"]},
         "operator": {
             "clusterId": "eu-1",
             "settings": {"maxActiveRuns": 2_000_000, "leaseSeconds": 7.5, "logLevel": "DEBUG", "logFormat": "text"},
@@ -34,6 +34,10 @@ _PEOPLES: dict[str, dict[str, Any]] = {
                 }
             ],
             "priorityClassName": "platform",
+            "extraArgs": ["--workers=40"],
+            "extraEnv": [{"name": "SSL_CERT_DIR", "value": "/more"}],
+            "extraVolumes": [{"name": "more", "configMap": {"name": "authorities"}}],
+            "extraVolumeMounts": [{"name": "more", "mountPath": "/more", "readOnly": True}],
             "serviceAccount": {"name": "runner", "annotations": {"cloud.example/role": "none"}},
         },
         "workflows": {
@@ -53,6 +57,12 @@ _PEOPLES: dict[str, dict[str, Any]] = {
             "workflows": {"namespaces": ["team-a", "team-b"], "egress": [{"ports": [{"port": 443}]}]},
         },
         "commonLabels": {"cost-centre": "17"},
+        "global": {"imageRegistry": "mirror.example", "imagePullSecrets": [{"name": "all"}]},
+        "proxy": {
+            "httpsProxy": "http://proxy.example:3128",
+            "httpProxy": "http://proxy.example:3128",
+            "noProxy": [".example", "10.0.0.0/8"],
+        },
     },
     "some namespaces": {
         "operator": {"namespaces": ["team-a", "team-b"], "replicas": 1},

@@ -57,7 +57,7 @@ def test_every_value_of_the_schema_has_a_default():
             elif "properties" in of:
                 yield from absent(of, values[name], f"{path}{name}.")
 
-    assert list(absent(SCHEMA, VALUES)) == ["podSecurityContext.seccompProfile.localhostProfile", "global"]
+    assert list(absent(SCHEMA, VALUES)) == ["podSecurityContext.seccompProfile.localhostProfile"]
 
 
 def test_every_setting_of_the_operator_can_be_set():

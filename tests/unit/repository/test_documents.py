@@ -56,6 +56,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert lost == []
 
 
+def test_kubectl_is_told_of_workflows_by_their_short_name() -> None:
+    """Where Argo Workflows is installed as well, `workflow` is its kind."""
+    notes = ROOT / "charts" / "perdure" / "templates" / "NOTES.txt"
+    scripts, manifests = (ROOT / "docs").glob("*.sh"), ROOT.glob("examples/*/*.yaml")
+    plain = [
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in [*PAGES, notes, *scripts, *manifests]
+        for line in file.read_text().splitlines()
+        if re.search(r"kubectl\b[^`]* workflows?(?![\w.=:-]*\.(perdure\.io|ya?ml))\b", line)
+    ]
+    assert plain == []
+
+
 @each
 def test_commands_that_are_named_exist(page: Path) -> None:
     targets = set(re.findall(r"(?m)^([a-z-]+):.*?# ", (ROOT / "Makefile").read_text()))
