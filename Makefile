@@ -30,7 +30,7 @@ RANDOM := tests/integration/engine/test_lost_answers.py \
 NOT_ON_KIND := $(patsubst %,tests/cluster/test_%.py,build enclosure leaves_nothing provide up)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration chaos bench audit chart docs lock system clean
+.PHONY: help demo test lint unit integration chaos bench audit chart docs structure lock system clean
 .PHONY: bench-cluster cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell test-kind
 .DELETE_ON_ERROR:
 
@@ -97,6 +97,9 @@ chart: $(VENV)/installed ## Write what of the Helm chart is made from other file
 
 docs: $(VENV)/installed ## Write what of the documentation is made from other files
 	$(BIN)/python -m docs.generate
+
+structure: $(VENV)/installed ## Count circles, folders, hops and plain English beside their aims (ARGS=circles: which)
+	@$(BIN)/python -m docs.structure $(ARGS)
 
 lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(call compile,dev,pyproject.toml --extra local --extra operator --group dev)
