@@ -289,7 +289,7 @@ class Attempt:
             self.interrupt(signal)
 
     def enter_step(self) -> None:
-        """A sync step's body is about to run, or to be tried again.
+        """A sync step's body is about to run, or to be tried again. It counts as under way if this returns.
 
         Raises:
             ControlSignal: the attempt ends instead.
@@ -318,6 +318,9 @@ class Attempt:
 
     def _may_begin(self) -> bool:
         with self.lane.lock:
+            # Under the lock under which the attempt ends: behind its end no body begins. Another attempt may run the
+            # step by then, and what a thread found out before it came here may be long past.
+            self.check()
             self._bodies += 1
             return self._draining is None
 

@@ -237,10 +237,14 @@ class RunLoop(asyncio.SelectorEventLoop):
 
     # What lanes ask for.
 
-    def call_in_loop(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call something in the loop's thread, outside of every run."""
-        if not self.is_closed():
-            self.call_soon_threadsafe(callback, *args, context=self.outside)
+    def call_in_loop(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> None:
+        """Call something in the loop's thread, outside of every run or in `context`; nothing once it is closed."""
+        try:
+            self.call_soon_threadsafe(callback, *args, context=self.outside if context is None else context)
+        except RuntimeError:
+            # Asked before, it might close just behind that: a thread can outlive its run and the loop.
+            if not self.is_closed():
+                raise
 
     def real_later(self, delay: float, callback: Callable[..., object]) -> asyncio.TimerHandle:
         """Call something after `delay` seconds of real time, outside of every run."""
@@ -326,12 +330,12 @@ class RunLoop(asyncio.SelectorEventLoop):
             return
         self._asyncgens.discard(agen)  # type: ignore[attr-defined]
         attempt = kept[0]()
-        if attempt is None or self.is_closed():
+        if attempt is None:
             return
         branch = Branch(attempt, kept[1])
         context = copy_context()
         context.run(CURRENT.set, branch)
-        self.call_soon_threadsafe(self._close_generator, agen, branch, context=context)
+        self.call_in_loop(self._close_generator, agen, branch, context=context)
 
     def _close_generator(self, agen: Any, branch: Branch) -> None:
         self._branch_task(agen.aclose(), branch, None, None)  # type: ignore[unused-awaitable]  # attempt.tasks has it

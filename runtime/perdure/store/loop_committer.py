@@ -124,31 +124,40 @@ class LoopCommitter:
     ) -> None:
         """Connect in a thread: a server that is away must not hold the loop. After a failure, wait first."""
 
-        def connect() -> None:
-            error = failed
-            answer: Wire | StoreError
-            while True:
-                if error is not None:
-                    delay = backoff.next()
-                    if delay is None or error.fault is Fault.UNUSABLE:
-                        answer = StoreUnavailable(f"the store does not answer: {error}")
-                        break
-                    time.sleep(delay)
-                try:
-                    answer = self.opener.open(LOCK_TIMEOUT)
-                    break
-                except StoreChanged as changed:
-                    answer = changed
-                    break
-                except WireError as again:
-                    error = again
-            self.loop.call_soon_threadsafe(opened, answer, context=self._outside)
-
         def died(error: BaseException) -> None:
-            answer = StoreError(f"no connection could be opened: {error!r}")
-            self.loop.call_soon_threadsafe(opened, answer, context=self._outside)
+            self._tell(opened, StoreError(f"no connection could be opened: {error!r}"))
 
-        OwnedThread(connect, name="perdure-connects", died=died).start()
+        OwnedThread(
+            lambda: self._tell(opened, _connected(self.opener, backoff, failed)), name="perdure-connects", died=died
+        ).start()
+
+    def _tell(self, opened: Callable[[Wire | StoreError], None], answer: Wire | StoreError) -> None:
+        """Tell the loop what came of opening a connection."""
+        try:
+            self.loop.call_soon_threadsafe(opened, answer, context=self._outside)
+        except RuntimeError:
+            if not self.loop.is_closed():
+                raise
+            # Nobody waits for the connection any more.
+            if not isinstance(answer, StoreError):
+                answer.close()
+
+
+def _connected(opener: Opener, backoff: Backoff, failed: WireError | None) -> Wire | StoreError:
+    """A connection, once the store answers, or why there is none."""
+    error = failed
+    while True:
+        if error is not None:
+            delay = backoff.next()
+            if delay is None or error.fault is Fault.UNUSABLE:
+                return StoreUnavailable(f"the store does not answer: {error}")
+            time.sleep(delay)
+        try:
+            return opener.open(LOCK_TIMEOUT)
+        except StoreChanged as changed:
+            return changed
+        except WireError as again:
+            error = again
 
 
 class _BatchLane:

@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import perdure
+from perdure.context import CURRENT
 from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
@@ -74,38 +75,45 @@ class Play:
     ended: str | None = None
     result: str | None = None
     error: str | None = None
+    attempt: Attempt = field(init=False)
 
 
 _play: Play
-_attempt: Attempt
+"""The attempt that begins now. One that has died may have threads that go on: they have its own still."""
+
+
+def _own_play() -> Play:
+    """That of the attempt in which the step runs that asks."""
+    play: Play = CURRENT.get().branch.attempt.committer.play  # type: ignore[union-attr]
+    return play
 
 
 async def _take_time(delay: int) -> None:
     """Wait for `delay` milliseconds, or until the outcome's hour in the undisturbed run; for ever if it had none."""
-    key = perdure.step_context().step_key
-    _play.executed.append(key)
-    if not _play.due:
+    play, key = _own_play(), perdure.step_context().step_key
+    play.executed.append(key)
+    if not play.due:
         # No two steps and no timer fall on the same microsecond.
         await asyncio.sleep(delay / 1e3 + (hash_of(key) % 997 + 1) / 1e6)
         return None
-    if key in _play.due:
+    if key in play.due:
         # It had its outcome there before any cancellation reached its body.
         while True:
             try:
-                return await _hour_of(key, 0)
+                return await _hour_of(play, key, 0)
             except asyncio.CancelledError:
-                _attempt.check()
+                play.attempt.check()
     try:
         # Cancelled there: it waits for that.
-        await _hour_of(key, 10**12)
+        await _hour_of(play, key, 10**12)
     except asyncio.CancelledError:
-        await _hour_of(f"cancelled {key}", 0)
+        await _hour_of(play, f"cancelled {key}", 0)
         raise
 
 
-async def _hour_of(what: str, later: int) -> None:
-    due = _play.due.get(what, 0) + later
-    while (left := due - _attempt.lane.elapsed()) > 0:
+async def _hour_of(play: Play, what: str, later: int) -> None:
+    due = play.due.get(what, 0) + later
+    while (left := due - play.attempt.lane.elapsed()) > 0:
         await asyncio.sleep(left / 1e6)
 
 
@@ -131,14 +139,15 @@ async def fail(label: str, delay: int) -> str:
 
 @perdure.step
 def in_thread(label: str) -> str:
-    _play.executed.append(perdure.step_context().step_key)
+    _own_play().executed.append(perdure.step_context().step_key)
     return label
 
 
 class Interpreter:
     """Runs a program's nodes in workflow code, noting every decision."""
 
-    def __init__(self) -> None:
+    def __init__(self, play: Play) -> None:
+        self.play = play
         self.over = False
 
     async def run(self, node: Node, path: str) -> str:
@@ -149,8 +158,8 @@ class Interpreter:
 
     def note(self, path: str, kind: str, what: Any) -> None:
         # What a dying attempt does until it has unwound, it does for nobody.
-        if not self.over and _attempt.signal is None:
-            _play.decisions.append([path, kind, what])
+        if not self.over and self.play.attempt.signal is None:
+            self.play.decisions.append([path, kind, what])
 
     async def do_step(self, path: str, delay: int) -> str:
         return await work(path, delay)
@@ -278,8 +287,8 @@ def _ends(tasks: list[asyncio.Task[str]]) -> str:
 
 @perdure.workflow
 async def interpret() -> str:
-    interpreter = Interpreter()
-    result = await interpreter.safe(_play.program, "p")
+    interpreter = Interpreter(_play)
+    result = await interpreter.safe(interpreter.play.program, "p")
     # Tasks that are left now end somehow: nobody is there to learn of it.
     interpreter.over = True
     return result
@@ -295,7 +304,6 @@ class _Store:
         self.lock = threading.Lock()
         self.dead = False
         self.loop: RunLoop
-        self.attempt: Attempt
 
     def commit(self, checkpoint: Checkpoint, given_up: Any = None) -> Answer:
         with self.lock:
@@ -314,7 +322,7 @@ class _Store:
             self.written += 1
             self.dead = self.written == self.limit
         if self.dead:
-            self.attempt.interrupt(HandedBack("killed"))
+            self.play.attempt.interrupt(HandedBack("killed"))
         return Answer.DONE
 
     def submit(self, checkpoint: Checkpoint, callback: Any) -> None:
@@ -327,24 +335,24 @@ def play(
     program: Node, stored: dict[str, Recorded], due: dict[str, int], limit: int | None = None, real: bool = False
 ) -> Play:
     """Run one attempt of a program on what is stored so far, to its end or until `limit` more checkpoints are."""
-    global _play, _attempt
-    _play = Play(program, stored=dict(stored), due=due)
+    global _play
+    _play = mine = Play(program, stored=dict(stored), due=due)
     loop = RunLoop() if real else VirtualLoop()
-    store = _Store(_play, limit)
+    store = _Store(mine, limit)
     facts = Facts(RUN, Claim(UUID(int=1)), 1, "replay", interpret.definition.entrypoint, "{}")  # type: ignore[attr-defined]
     committer: Any = store
     clock: Any = {"clock": loop.nanoseconds} if isinstance(loop, VirtualLoop) else {}
     copies = [Recorded(r.key, r.ordinal, r.attempt, r.tries, r.clock, r.result, r.error) for r in stored.values()]
-    _attempt = Attempt(facts, copies, committer, loop=loop, loop_committer=committer, **clock)
-    store.loop, store.attempt = loop, _attempt
+    mine.attempt = Attempt(facts, copies, committer, loop=loop, loop_committer=committer, **clock)
+    store.loop = loop
     try:
-        ending = loop.run_until_complete(execute_async(interpret.definition, _attempt))  # type: ignore[attr-defined]
+        ending = loop.run_until_complete(execute_async(interpret.definition, mine.attempt))  # type: ignore[attr-defined]
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
     if not store.dead:
-        _play.ended, _play.result, _play.error = ending.state, ending.result, ending.error
-    return _play
+        mine.ended, mine.result, mine.error = ending.state, ending.result, ending.error
+    return mine
 
 
 def record(program: Node) -> Play:

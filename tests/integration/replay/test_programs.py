@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from perdure.engine.attempt import Attempt
 from tests.harness.scale import SCALE
 
 from . import programs
@@ -63,3 +65,33 @@ def test_every_attempt_repeats_what_the_last_one_decided(program: list[Any]) -> 
 @given(threads)
 def test_threads_repeat_what_was_decided(program: list[Any]) -> None:
     programs.check_chain(program, real=True)
+
+
+def test_what_a_thread_does_that_outlives_its_attempt_counts_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt has begun a step when it dies. The thread gets to the body while the third one runs."""
+    attempts: list[Attempt] = []
+    late: list[threading.Thread] = []
+    stands, third_began = threading.Event(), threading.Event()
+    begin, started = Attempt.__init__, Attempt.started
+
+    def beginning(attempt: Attempt, *args: Any, **options: Any) -> None:
+        begin(attempt, *args, **options)
+        attempts.append(attempt)
+        if len(attempts) == 3:
+            third_began.set()
+            late[0].join(10)
+
+    def starting(attempt: Attempt, key: str) -> None:
+        if attempt is attempts[0]:
+            if key.startswith("2"):
+                late.append(threading.current_thread())
+                stands.set()
+                third_began.wait(10)
+            stands.wait(10)
+        started(attempt, key)
+
+    monkeypatch.setattr(Attempt, "__init__", beginning)
+    monkeypatch.setattr(Attempt, "started", starting)
+    programs.check_chain(["threads", 1, 1], real=True)
+    assert len(attempts) >= 3
+    assert not late[0].is_alive()
