@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..context import CURRENT
 from ..errors import ControlSignal
 from .branch import Branch
+from .pool_future import PoolFuture
 
 if TYPE_CHECKING:
     from .timers import Alarm
@@ -129,17 +128,15 @@ class _Waiters(list[Any]):
         super().append(waiter)
 
 
-class BranchFuture(Future[T]):
+class BranchFuture(PoolFuture[T]):
     """A future of a branch. Its hash is its number, so that sets of futures have the same order on replay."""
 
     def __init__(self, branch: Branch) -> None:
-        super().__init__()
+        super().__init__(branch.attempt.lane.lock)
         self._waiters = _Waiters()
         self._branch = branch
         self._number = branch.attempt.next_task_number()
         self._sleepers: list[Nap] = []
-        self.on_cancel: Callable[[], None] | None = None
-        """Called when it is cancelled, before its turn came."""
 
     def __hash__(self) -> int:
         return self._number
@@ -172,30 +169,13 @@ class BranchFuture(Future[T]):
             branch.attempt.check()
         return 0
 
-    def cancel(self) -> bool:
-        with self._branch.attempt.lane.lock:
-            if self.cancelled():
-                return True
-            if not super().cancel():
-                return False
-            self.set_running_or_notify_cancel()
-            on_cancel, self.on_cancel = self.on_cancel, None
-            if on_cancel is not None:
-                on_cancel()
-            self._wake()
-        return True
-
-    def deliver(self, result: Any, error: BaseException | None) -> None:
+    def deliver(self, result: T, error: BaseException | None) -> None:
         """Tell those who wait; they count as running from here on."""
-        self.on_cancel = None
         with suppress(ControlSignal):  # of a done callback, which may be told that the attempt ends
-            if error is not None:
-                self.set_exception(error)
-            else:
-                self.set_result(result)
-        self._wake()
+            super().deliver(result, error)
+        self._tell_sleepers()
 
-    def _wake(self) -> None:
+    def _tell_sleepers(self) -> None:
         for nap in list(self._sleepers):
             nap.wake()
 

@@ -22,6 +22,7 @@ from ..errors import ControlSignal, HandedBack, StepCallError
 from .branch import Branch
 from .foreign import end_fork
 from .naps import BranchFuture, Nap, branch_of_thread
+from .pool_future import PoolFuture
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -79,35 +80,6 @@ class _Work:
         self._context.run(self.tell, self._result, self._failure)
 
 
-class _PlainFuture(Future[T]):
-    """A future of nobody's call, which leaves its pool when it is cancelled."""
-
-    def __init__(self, lock: threading.RLock) -> None:
-        super().__init__()
-        self._lock = lock
-        self.on_cancel: Callable[[], None] | None = None
-
-    def cancel(self) -> bool:
-        with self._lock:
-            if self.cancelled():
-                return True
-            if not super().cancel():
-                return False
-            self.set_running_or_notify_cancel()
-            on_cancel, self.on_cancel = self.on_cancel, None
-        if on_cancel is not None:
-            on_cancel()
-        return True
-
-    def deliver(self, result: Any, error: BaseException | None) -> None:
-        """Its call has ended."""
-        self.on_cancel = None
-        if error is not None:
-            self.set_exception(error)
-        else:
-            self.set_result(result)
-
-
 class _Share:
     """What one run has of a pool. A pool that many runs use has as many threads for each: they wait for none other."""
 
@@ -157,7 +129,7 @@ class ThreadPoolExecutor(Executor):
             raise RuntimeError("cannot submit to a ThreadPoolExecutor that was shut down")
         parent = CURRENT.get()
         if not isinstance(parent, Branch):
-            future = _PlainFuture[T](self._lock)
+            future = PoolFuture[T](self._lock)
             plain = _Work(None, lambda: fn(*args, **kwargs), future.deliver, future)
             future.on_cancel = lambda: self._drop(plain)
             self._give(plain)
