@@ -165,8 +165,8 @@ class Run:
         deadline_in: seconds until the deadline; None without one, or before the first begin.
         cleanup_left: seconds for which it may clean up once it is cancelled, or what is left of them; None for none.
         cleans_up: its cancellation has reached the workflow, so that those seconds pass.
-        steps: checkpoints. Counted in their table where nobody holds the run: that a status once saw more of them shows
-            that the store has lost some.
+        steps: checkpoints. Counted anew at each look where nobody holds the run: that a status once saw more of them
+            shows that the store has lost some.
         image: the id of the image that the attempt of `claim` runs, once that is noted.
         first_image: the first attempt whose image is noted, and that image; None before the second attempt.
         result, error: JSON texts; `result` is None where it is longer than what a status shows.

@@ -20,7 +20,8 @@ UNION ALL
 SELECT owner, false FROM perdure.runs WHERE id = %(id)s
 
 -- name: observe
--- Runs with all that is decided by, and in any case the store that answers. What may be long is cut short.
+-- Runs with all that is decided by, and in any case the store that answers. What may be long is cut short. Steps are not counted of
+-- runs whose count is good enough, while they are held by the claims that it was made for.
 SELECT m.store_id, o.*
 FROM perdure.meta m LEFT JOIN LATERAL (
     SELECT r.id, r.state, r.attempt, r.claim, r.begun, r.backoff_limit, r.deadline_seconds, r.suspend, r.cancel, r.crashes, r.disruptions,
@@ -29,7 +30,9 @@ FROM perdure.meta m LEFT JOIN LATERAL (
            extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in,
            extract(epoch FROM clock_timestamp() - r.started)::double precision AS started_for,
            extract(epoch FROM clock_timestamp() - a.claimed)::double precision AS claimed_for,
-           (SELECT count(*) FROM perdure.steps s WHERE s.run_id = r.id) AS steps, p.current_step,
+           coalesce((SELECT k.steps FROM unnest(%(counted)s::uuid[], %(claims)s::uuid[], %(steps)s::bigint[]) AS k (run, claim, steps)
+                     WHERE k.run = r.id AND k.claim = r.claim LIMIT 1),
+                    (SELECT count(*) FROM perdure.steps s WHERE s.run_id = r.id)) AS steps, p.current_step,
            CASE WHEN octet_length(r.result::text) <= %(longest_result)s THEN r.result::text END AS result,
            coalesce(octet_length(r.result::text), 0) AS result_bytes,
            left(r.error::text, %(longest_error)s) AS error, a.image, i.attempt AS first_image_attempt, i.image AS first_image,

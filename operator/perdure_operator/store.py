@@ -20,6 +20,7 @@ from perdure.store.records import RunState
 
 from .ages import Ages
 from .observed import Limits, Run, Workflow
+from .step_counts import StepCounts
 from .store_calls import answering_store
 from .store_rows import LONGEST_ERROR, LONGEST_RESULT, new_run, run_of_row
 from .store_runs import AllRuns
@@ -87,6 +88,7 @@ class OperatorStore(AllRuns):
     ) -> None:
         super().__init__(url, owner, lease=lease, connections=connections, limit=limit)
         self._ages = Ages(clock)
+        self._steps = StepCounts(clock)
         self._observations = Together(self._observe_together)
 
     async def close(self) -> None:
@@ -122,13 +124,24 @@ class OperatorStore(AllRuns):
 
     async def _observe_together(self, uids: Sequence[UUID]) -> dict[UUID, Seen]:
         doing = f"look at run {uids[0]}" + (f" and {len(uids) - 1} others" if len(uids) > 1 else "")
-        parameters = {"runs": uids, "longest_result": LONGEST_RESULT, "longest_error": LONGEST_ERROR}
+        good = self._steps.good(uids)
+        parameters = {
+            "runs": uids,
+            "counted": [uid for uid, _, _ in good],
+            "claims": [claim for _, claim, _ in good],
+            "steps": [steps for _, _, steps in good],
+            "longest_result": LONGEST_RESULT,
+            "longest_error": LONGEST_ERROR,
+        }
         rows = await self._read("observe", parameters, doing)
         store_id = answering_store(rows, doing)
         runs = {row["id"]: run_of_row(row, self._ages) for row in rows if row["id"] is not None}
         for uid in uids:
-            if uid not in runs:
+            if (run := runs.get(uid)) is not None:
+                self._steps.saw(uid, run.claim, run.steps)
+            else:
                 self._ages.forget(uid)
+                self._steps.forget(uid)
         return {uid: Seen(store_id, runs.get(uid)) for uid in uids}
 
     async def claim(self, uid: UUID, observed_attempt: int) -> Claim | None:
