@@ -162,7 +162,7 @@ class Run:
         crashes: attempts in a row that crashed without a new checkpoint.
         disruptions: attempts in a row that ended by a disruption without a new checkpoint.
         due_in: seconds until the next claim is due; at most `delay`.
-        deadline_in: seconds until the deadline; None without one, or before the first begin.
+        deadline_in: seconds until the deadline; None without one, or while the run is suspended.
         cleanup_left: seconds for which it may clean up once it is cancelled, or what is left of them; None for none.
         cleans_up: its cancellation has reached the workflow, so that those seconds pass.
         steps: checkpoints. Counted anew at each look where nobody holds the run: that a status once saw more of them

@@ -9,9 +9,9 @@ SELECT m.schema_version, m.oldest_client, m.store_id, c.system_identifier::text 
 -- name: insert_run
 -- The second part is what was there before.
 WITH inserted AS (
-    INSERT INTO perdure.runs (id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, suspend)
+    INSERT INTO perdure.runs (id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, suspend, deadline_from)
     VALUES (%(id)s, %(owner)s, %(namespace)s, %(name)s, %(entrypoint)s, %(input)s::json, %(source)s::json,
-            %(backoff_limit)s, %(deadline_seconds)s, %(suspend)s)
+            %(backoff_limit)s, %(deadline_seconds)s, %(suspend)s, CASE WHEN NOT %(suspend)s THEN clock_timestamp() END)
     ON CONFLICT DO NOTHING
     RETURNING owner
 )
@@ -28,7 +28,8 @@ FROM perdure.meta m LEFT JOIN LATERAL (
            r.delay, r.started, r.finished, perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) AS cleanup_left,
            r.cancel AND EXISTS (SELECT FROM perdure.steps s WHERE s.run_id = r.id AND s.step_key = 'perdure.cancel') AS cleans_up,
            extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in,
-           extract(epoch FROM clock_timestamp() - r.started)::double precision AS started_for,
+           CASE WHEN NOT r.suspend THEN r.deadline_from END AS deadline_from,
+           extract(epoch FROM clock_timestamp() - r.deadline_from)::double precision AS deadline_for,
            extract(epoch FROM clock_timestamp() - a.claimed)::double precision AS claimed_for,
            coalesce((SELECT k.steps FROM unnest(%(counted)s::uuid[], %(claims)s::uuid[], %(steps)s::bigint[]) AS k (run, claim, steps)
                      WHERE k.run = r.id AND k.claim = r.claim LIMIT 1),
@@ -68,10 +69,12 @@ WHERE r.id = %(run)s AND r.owner = %(owner)s AND a.run_id = r.id AND a.claim = %
 RETURNING a.attempt
 
 -- name: set_limits
+-- The deadline does not count while the run is suspended, and begins anew when it is resumed, as a Job's does.
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)
 )
-UPDATE perdure.runs r SET backoff_limit = %(backoff_limit)s, deadline_seconds = %(deadline_seconds)s, suspend = %(suspend)s
+UPDATE perdure.runs r SET backoff_limit = %(backoff_limit)s, deadline_seconds = %(deadline_seconds)s, suspend = %(suspend)s,
+    deadline_from = CASE WHEN r.suspend AND NOT %(suspend)s THEN clock_timestamp() ELSE r.deadline_from END
 FROM shortly
 WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
   AND (r.backoff_limit, r.deadline_seconds, r.suspend) IS DISTINCT FROM (%(backoff_limit)s, %(deadline_seconds)s::double precision, %(suspend)s)

@@ -70,8 +70,9 @@ def run_of_row(row: Row, ages: Ages) -> Run:
         elif row["delay"] > 0:
             waited = ages.of(uid, "delay", row["attempt"], row["delay"] - row["due_in"])
             due_in = max(0.0, row["delay"] - waited)
-        if row["started"] is not None and row["deadline_seconds"] is not None:
-            deadline_in = row["deadline_seconds"] - ages.of(uid, "start", row["started"], row["started_for"])
+        if row["deadline_from"] is not None and row["deadline_seconds"] is not None:
+            age = ages.of(uid, "deadline", row["deadline_from"], row["deadline_for"])
+            deadline_in = row["deadline_seconds"] - age
     return Run(
         state=state,
         attempt=row["attempt"],

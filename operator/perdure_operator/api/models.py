@@ -307,8 +307,9 @@ class WorkflowSpec(Closed):
     active_deadline_seconds: Seconds | None = Field(
         default=None,
         ge=1,
-        description="The run fails when it has not ended so many seconds after its first attempt began. By default"
-        " it may take for ever.",
+        description="The run fails when it has not ended so many seconds after the operator took it on"
+        " (status.startTime), whether an attempt has begun or not. As of a Job, the time in which it is suspended does"
+        " not count, and resuming begins anew. By default it may take for ever.",
         json_schema_extra={"format": "int32"},
     )
     ttl_seconds_after_finished: Seconds | None = Field(

@@ -52,7 +52,8 @@ def overdue(run: Run) -> EndRun | None:
     if run.deadline_in is None or run.deadline_in > (-DEADLINE_OVERTIME if run.begun else 0):
         return None
     limit = run.limits.deadline_seconds
-    message = f"the run had not ended by its deadline{'' if limit is None else f', {limit:g} s'} after its first begin"
+    late = "" if limit is None else f", {limit:g} s after it was taken on or last resumed"
+    message = f"the run had not ended by its deadline{late}"
     return EndRun("perdure.errors:DeadlineExceeded", message)
 
 

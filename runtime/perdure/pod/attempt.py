@@ -254,7 +254,11 @@ class _AttemptProcess:
                 if not attempt.over.wait(_OVERTIME):
                     self._cut_off(_failed(self._late()))
                 return
-            self._heed(attempt, self._requests(None if attempt.cleans_up else left))
+            requests = self._requests(None if attempt.cleans_up else left)
+            self._heed(attempt, requests)
+            if Request.SUSPEND in requests:
+                # What is suspended has no deadline, and the step in flight may take as long as it likes.
+                self._deadline = None
             if isinstance(attempt.signal, RunCancelled):
                 self._wait_for_the_end(attempt)
                 return
@@ -305,7 +309,7 @@ class _AttemptProcess:
         os._exit(ExitCode.SUPERSEDED)
 
     def _late(self) -> DeadlineExceeded:
-        return DeadlineExceeded("the run had not ended by its deadline, counted from the first begin of an attempt")
+        return DeadlineExceeded("the run had not ended by its deadline")
 
     def _cut_off(self, ending: Ending) -> None:
         """End the run while something that does not return holds the main thread."""

@@ -71,6 +71,7 @@ runs = Table(
     Column("gone", _moment),
     Column("seed", UUID, nullable=False, server_default=text("gen_random_uuid()")),
     Column("cleanup_seconds", Double),
+    Column("deadline_from", _moment),
     CheckConstraint(
         "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
     ),

@@ -285,7 +285,7 @@ def test_begin_refuses_a_client_older_than_the_schema_serves(store: Session) -> 
 
 def test_the_deadline_counts_from_the_first_begin(store: Session) -> None:
     attempt = store.begun(store.insert(deadline_seconds=60.0))
-    store.execute("UPDATE perdure.runs SET started = started - interval '70 s'")
+    store.execute("UPDATE perdure.runs SET deadline_from = deadline_from - interval '70 s'")
     store.hand_back(attempt, "handed back")
     again = store.claim(attempt.run)
     assert again is not None

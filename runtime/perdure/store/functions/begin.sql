@@ -32,7 +32,8 @@ BEGIN
     IF verdict = 0 THEN
         r.timeline := perdure.timeline();
         r.started := coalesce(r.started, clock_timestamp());
-        UPDATE perdure.runs SET begun = true, state = 'running', process = process_, timeline = r.timeline, started = r.started WHERE id = run;
+        r.deadline_from := coalesce(r.deadline_from, r.started);
+        UPDATE perdure.runs SET begun = true, state = 'running', process = process_, timeline = r.timeline, started = r.started, deadline_from = r.deadline_from WHERE id = run;
         UPDATE perdure.attempts SET begun = clock_timestamp(), process = left(host_, 1024) || ':' || pid_, node = left(node_, 1024), image = left(image_, 1024)
         WHERE run_id = run AND attempt = r.attempt;
         INSERT INTO perdure.processes (id, owner, claim, host, pid, pid_started)
@@ -45,7 +46,7 @@ BEGIN
                             NULL::double precision, NULL::double precision;
     ELSE
         RETURN QUERY SELECT verdict, m.schema_version, r.entrypoint, r.input, r.source, r.name, r.namespace, r.owner, r.attempt, r.cancel, r.suspend,
-                            r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision,
+                            r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.deadline_from)::double precision,
                             (SELECT c.system_identifier::text FROM pg_control_system() c), r.timeline, r.seed,
                             r.cleanup_seconds, left_;
     END IF;

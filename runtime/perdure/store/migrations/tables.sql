@@ -42,7 +42,9 @@ CREATE TABLE perdure.runs (
     -- Secret: what `perdure.random()` and `perdure.uuid4()` of this run are derived from.
     seed             uuid NOT NULL DEFAULT gen_random_uuid(),
     -- How long its code may clean up after a cancellation, as its workflow declares it.
-    cleanup_seconds  double precision
+    cleanup_seconds  double precision,
+    -- Since when its deadline counts. A cluster's run: since it was taken on, or was last resumed; others: since their first begin.
+    deadline_from    timestamptz
 );
 
 -- A queue's run is known by the name that its user gave it. A cluster's is known by its UID: a name may come back there.

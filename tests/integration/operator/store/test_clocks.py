@@ -22,7 +22,7 @@ class Clock:
 
 def set_server_clock(database: Database, by: float) -> None:
     """As if the server's clock had been set forward by so many seconds: all that it has noted is that much older."""
-    for table, column in (("runs", "started"), ("runs", "available"), ("attempts", "claimed")):
+    for table, column in (("runs", "deadline_from"), ("runs", "available"), ("attempts", "claimed")):
         database.query(f"UPDATE perdure.{table} SET {column} = {column} - make_interval(secs => %s)", by)
 
 

@@ -105,8 +105,8 @@ def test_what_is_asked_often_reads_few_pages_and_no_table_from_end_to_end(
         "runs": [uid], "run": uid, "claim": claim, "observed": attempt, "token": claim, "lock_timeout": "1s",
         "longest_result": LONGEST_RESULT, "longest_error": LONGEST_ERROR, "ending": "evicted", "detail": "",
         "code": None, "signal": None, "backoff_limit": 1, "deadline_seconds": 5.0, "suspend": True, "type": "a:B",
-        "counted": [], "claims": [], "steps": [], "patience": 60.0, "message": "c", "namespace": "shop", "name": "new", "entrypoint": "a:b", "input": "{}",
-        "source": None, "at_once": False,
+        "patience": 60.0, "message": "c", "namespace": "shop", "name": "new", "entrypoint": "a:b", "input": "{}",
+        "source": None, "at_once": False, "counted": [], "claims": [], "steps": [],
     }  # fmt: skip
     if name == "insert_run":
         given["id"] = UUID(int=1)
