@@ -1,4 +1,4 @@
-"""Writes what of the documentation is made from other files: the tables of the API, and the licences of the image.
+"""Writes what of the documentation is made from other files: the API's tables, the image's licences, the architecture.
 
 What stands outside of the marks in a page is written by hand and stays. `make docs` runs this, and a test sees that it
 was run.
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from docs import api, licences
+from docs.structure import pages
 
 __all__ = ["generated"]
 
@@ -20,17 +21,22 @@ _END: Final = "<!-- End of what is made -->"
 
 _PAGES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "api.md": ("the models of the API", api.tables),
+    "architecture.md": ("docs/structure/walks.py", pages.walks),
     "licences.md": ("requirements/image.txt", licences.table),
 }
 
+_FILES: Final[dict[str, Callable[[], str]]] = {"architecture.svg": pages.drawing}
+"""Made as a whole."""
+
 
 def generated() -> dict[Path, str]:
-    """The pages that are made in part, and their text.
+    """The files that are made, in part or as a whole, and their text.
 
     Raises:
-        ValueError: a page has lost its marks, or a package its licence; the message names it.
+        ValueError: a page has lost its marks, a package its licence, or a module its room; the message names it.
     """
-    return {_DOCS / name: _laid(_DOCS / name, source, make()) for name, (source, make) in _PAGES.items()}
+    made = {_DOCS / name: _laid(_DOCS / name, source, make()) for name, (source, make) in _PAGES.items()}
+    return made | {_DOCS / name: make() for name, make in _FILES.items()}
 
 
 def _laid(page: Path, source: str, made: str) -> str:

@@ -53,7 +53,7 @@ class Module:
 
     @cached_property
     def definitions(self) -> frozenset[str]:
-        """The classes and functions that it defines, methods as `Class.method`."""
+        """The classes and functions that it defines; methods and fields as `Class.method`."""
         return frozenset(_definitions(self.syntax.body, ""))
 
 
@@ -64,6 +64,8 @@ def _definitions(body: list[ast.stmt], inside: str) -> Iterator[str]:
                 yield inside + name
                 yield from _definitions(within, f"{inside}{name}.")
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield inside + name
+            case ast.AnnAssign(target=ast.Name(id=name)) if inside:
                 yield inside + name
             case _:
                 pass

@@ -10,7 +10,9 @@ from docs.structure.tree import arrows, modules
 
 FILES = {
     "runtime/perdure/__init__.py": "",
-    "runtime/perdure/errors.py": "class PerdureError(Exception):\n    def explain(self): ...\n\ndef drawn(): ...\n",
+    "runtime/perdure/errors.py": (
+        "LIMIT: int = 1\nclass PerdureError:\n    code: int\n    def explain(self): ...\n\ndef drawn(): ...\n"
+    ),
     "runtime/perdure/engine/__init__.py": "from .lane import Lane\n",
     "runtime/perdure/engine/lane.py": "",
     "runtime/perdure/store/migrations/env.py": "import perdure.errors\n",
@@ -66,4 +68,5 @@ def test_the_library_is_an_arrow_for_the_operator(root: Path) -> None:
 
 
 def test_definitions_are_named_with_their_class(root: Path) -> None:
-    assert modules(root)["perdure.errors"].definitions == {"PerdureError", "PerdureError.explain", "drawn"}
+    of_class = {"PerdureError", "PerdureError.code", "PerdureError.explain"}
+    assert modules(root)["perdure.errors"].definitions == of_class | {"drawn"}
