@@ -135,6 +135,11 @@ class Operator:
         of_term("active_runs", "Runs that hold one of the places of maxActiveRuns.", lambda term: term.capacity.held)
         of_term("waiting_runs", "Runs that wait for a place.", lambda term: term.capacity.waiting)
         of_term(
+            "notify_queue_usage",
+            "How much of the queue of notifications is taken, of 1; from a half on nothing is notified.",
+            lambda term: term.notify_queue,
+        )
+        of_term(
             "silent_attempts", "Attempts that gave no sign of life for a lease.", lambda term: term.liveness.silent_now
         )
         of_term(

@@ -94,7 +94,7 @@ WITH shortly AS MATERIALIZED (
     WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
     RETURNING r.id, r.owner, r.state
 )
-SELECT state, pg_notify(perdure.channel(CASE state WHEN 'cancelled' THEN 'done' ELSE 'work' END, owner), id::text) FROM asked
+SELECT state, perdure.notify(CASE state WHEN 'cancelled' THEN 'done' ELSE 'work' END, owner, id) FROM asked
 
 -- name: cancel_gone
 -- The Workflow is gone, and with it go the pods. So nobody else ends an attempt that has not begun, nor one that has begun
@@ -128,7 +128,7 @@ WITH shortly AS MATERIALIZED (
         FOR UPDATE OF p SKIP LOCKED
     )
 )
-SELECT state, pg_notify(perdure.channel(CASE WHEN asked THEN 'work' ELSE 'done' END, owner), id::text) FROM cancelled
+SELECT state, perdure.notify(CASE WHEN asked THEN 'work' ELSE 'done' END, owner, id) FROM cancelled
 
 -- name: end_run
 -- Held or not: what its process writes from now on is refused.
@@ -150,7 +150,7 @@ WITH shortly AS MATERIALIZED (
         FOR UPDATE OF p SKIP LOCKED
     )
 )
-SELECT id, pg_notify(perdure.channel('done', owner), id::text) FROM failed
+SELECT id, perdure.notify('done', owner, id) FROM failed
 
 -- name: active_runs
 SELECT m.store_id, o.*
@@ -231,6 +231,9 @@ DELETE FROM perdure.runs r USING old WHERE r.id = old.id RETURNING r.id
 DELETE FROM perdure.processes p
 WHERE p.owner = %(owner)s AND p.claim IS NOT NULL
   AND NOT EXISTS (SELECT FROM perdure.runs r WHERE r.process = p.id AND r.claim = p.claim AND r.state = 'running')
+
+-- name: notify_queue
+SELECT pg_notification_queue_usage() AS usage
 
 -- name: channels
 SELECT perdure.channel('work', %(owner)s) AS work, perdure.channel('done', %(owner)s) AS done

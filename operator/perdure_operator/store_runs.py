@@ -81,6 +81,15 @@ class AllRuns(StoreCalls):
         rows = await self._read("count_runs", {}, "count runs", _LIMIT)
         return [RunCount(r["namespace"], RunState(r["state"]), r["held"], r["runs"]) for r in rows]
 
+    async def notify_queue(self) -> float:
+        """How much of the server's queue of notifications is taken, of 1.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        [row] = await self._read("notify_queue", {}, "look at the queue of notifications")
+        return float(row["usage"])
+
     async def mark_gone(self, uids: Collection[UUID]) -> int:
         """Note that the Workflows of these runs are known to be gone: from now on, where it was not known before.
 

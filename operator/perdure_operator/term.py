@@ -43,6 +43,12 @@ _log = logging.getLogger("perdure.operator")
 _STORE_CHECK = 10.0
 _API_CHECK = 300.0
 _COUNT = 30.0
+_QUEUE_FULL = 0.5
+"""How much of it may be taken until nothing more is notified, as the store's function `notify` has it."""
+_NOTIFY_QUEUE = (
+    "the queue of Postgres's notifications fills up, so runs are looked for now and then: a session listens and holds"
+    " a transaction open, which the log of Postgres names"
+)
 _LAST_WORK = 1.2
 """Seconds that reconciles under way have to end when the operator is told to stop."""
 
@@ -103,6 +109,8 @@ class Term:
             preparation=settings.pod_preparation_seconds,
         )
         self._working: asyncio.Task[None] | None = None
+        self.notify_queue = 0.0
+        """How much of the queue of notifications is taken, of 1."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -136,7 +144,9 @@ class Term:
     def warnings(self) -> Sequence[str]:
         """What it does without, and works all the same."""
         unreadable = [f"namespace {name} cannot be read: {why}" for name, why in self.resync.unreadable.items()]
-        return unreadable if self.liveness.suspicion is None else [*unreadable, self.liveness.suspicion]
+        queue = [] if self.notify_queue < _QUEUE_FULL else [f"{_NOTIFY_QUEUE}: {self.notify_queue:.0%} are taken"]
+        suspicion = [] if self.liveness.suspicion is None else [self.liveness.suspicion]
+        return [*unreadable, *suspicion, *queue]
 
     # The sink of events.
 
@@ -189,9 +199,15 @@ class Term:
         self.queue.hurry()
         self.resync.soon()
 
+    def _note_queue(self, taken: float) -> None:
+        if self.notify_queue < _QUEUE_FULL <= taken:
+            _log.warning(_NOTIFY_QUEUE, extra={"taken": taken})
+        self.notify_queue = taken
+
     async def _count(self) -> None:
         while True:
             try:
+                self._note_queue(await self._store.notify_queue())
                 counted = await self._store.count()
             except StoreError as error:
                 _log.warning("the runs were not counted: %s", error)

@@ -12,7 +12,7 @@ WITH inserted AS (
     ON CONFLICT DO NOTHING
     RETURNING id, owner
 )
-SELECT id, pg_notify(perdure.channel('work', owner), id::text) FROM inserted
+SELECT id, perdure.notify('work', owner, id) FROM inserted
 
 -- name: find_run
 SELECT id, entrypoint, input::text AS input, origin FROM perdure.runs WHERE owner = %(owner)s AND namespace = %(namespace)s AND name = %(name)s
@@ -288,7 +288,7 @@ WITH asked AS (
     WHERE r.id = %(run)s AND r.state IN ('pending', 'running', 'waiting')
     RETURNING r.id, r.owner, r.state
 )
-SELECT state, pg_notify(perdure.channel(CASE state WHEN 'cancelled' THEN 'done' ELSE 'work' END, owner), id::text) FROM asked
+SELECT state, perdure.notify(CASE state WHEN 'cancelled' THEN 'done' ELSE 'work' END, owner, id) FROM asked
 
 -- name: run_ending
 SELECT state, result::text AS result, error::text AS error FROM perdure.runs WHERE id = %(run)s

@@ -28,7 +28,7 @@ BEGIN
     WHERE id = run;
     UPDATE perdure.attempts SET ended = clock_timestamp(), ending = 'completed' WHERE run_id = run AND attempt = r.attempt;
     DELETE FROM perdure.processes WHERE id = r.process AND claim = token;
-    PERFORM pg_notify(perdure.channel('done', r.owner), run::text);
+    PERFORM perdure.notify('done', r.owner, run);
     RETURN 0;
 END
 $$;

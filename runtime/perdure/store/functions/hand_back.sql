@@ -67,7 +67,7 @@ BEGIN
     UPDATE perdure.attempts SET ended = clock_timestamp(), ending = ending_, code = code_, signal = signal_, detail = left(detail_, 4096)
     WHERE run_id = run AND attempt = r.attempt;
     DELETE FROM perdure.processes WHERE id = r.process AND claim = token;
-    PERFORM pg_notify(perdure.channel(CASE WHEN state_ = 'pending' THEN 'work' ELSE 'done' END, r.owner), run::text);
+    PERFORM perdure.notify(CASE WHEN state_ = 'pending' THEN 'work' ELSE 'done' END, r.owner, run);
     RETURN 0;
 END
 $$;
