@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 from typing import Any, Final
@@ -22,6 +22,7 @@ __all__ = [
     "Observed",
     "Pod",
     "PodPhase",
+    "Policy",
     "Run",
     "Spec",
     "Stage",
@@ -147,6 +148,31 @@ class Limits:
     deadline_seconds: float | None
     suspend: bool
     cancel: bool
+    disruption_limit: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the operator's settings say of all Workflows.
+
+    Attributes:
+        active_deadline_seconds: of a Workflow that names none.
+        disruption_limit: disruptions in a row without a new checkpoint between them that a run survives.
+        succeeded_pods: seconds for which the pods of a run stay that succeeded.
+        failed_pods: how many pods of another run stay for their logs, the newest.
+    """
+
+    active_deadline_seconds: int | None = None
+    disruption_limit: int = 20
+    succeeded_pods: float = 600.0
+    failed_pods: int = 3
+
+    def applied(self, workflow: Workflow) -> Workflow:
+        """The Workflow with what it does not say itself."""
+        spec = workflow.spec
+        if spec is None or spec.active_deadline_seconds is not None or self.active_deadline_seconds is None:
+            return workflow
+        return replace(workflow, spec=replace(spec, active_deadline_seconds=self.active_deadline_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +324,7 @@ class Observed:
         pod_gone: the pod of the run's claim is not among `pods`, and a GET said that there is none. A view that has not
             heard of it yet is no reason to end an attempt.
         pod_met: this operator has seen that pod. So if it is gone, somebody deleted it.
+        policy: what the operator's settings say of all Workflows; what is in the spec already is.
         preparation: seconds that a node may take to make a pod's container, with pulling its image.
         source: the code that goes with the run, once it was read; None if the Workflow names none or it cannot be read.
         source_problem: why its ConfigMap cannot be read.
@@ -315,6 +342,7 @@ class Observed:
     refused_generation: int | None = None
     pod_gone: bool = False
     pod_met: bool = False
+    policy: Policy = field(default_factory=Policy)
     preparation: float = 3600.0
     source: Mapping[str, str] | None = None
     source_problem: str | None = None

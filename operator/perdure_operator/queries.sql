@@ -24,7 +24,7 @@ SELECT owner, false FROM perdure.runs WHERE id = %(id)s
 -- runs whose count is good enough, while they are held by the claims that it was made for.
 SELECT m.store_id, o.*
 FROM perdure.meta m LEFT JOIN LATERAL (
-    SELECT r.id, r.state, r.attempt, r.claim, r.begun, r.backoff_limit, r.deadline_seconds, r.suspend, r.cancel, r.crashes, r.disruptions,
+    SELECT r.id, r.state, r.attempt, r.claim, r.begun, r.backoff_limit, r.deadline_seconds, r.suspend, r.cancel, r.crashes, r.disruptions, r.disruption_limit,
            r.delay, r.started, r.finished, perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) AS cleanup_left,
            r.cancel AND EXISTS (SELECT FROM perdure.steps s WHERE s.run_id = r.id AND s.step_key = 'perdure.cancel') AS cleans_up,
            extract(epoch FROM r.available - clock_timestamp())::double precision AS due_in,
@@ -73,11 +73,12 @@ RETURNING a.attempt
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)
 )
-UPDATE perdure.runs r SET backoff_limit = %(backoff_limit)s, deadline_seconds = %(deadline_seconds)s, suspend = %(suspend)s,
+UPDATE perdure.runs r SET backoff_limit = %(backoff_limit)s, deadline_seconds = %(deadline_seconds)s, suspend = %(suspend)s, disruption_limit = %(disruption_limit)s,
     deadline_from = CASE WHEN r.suspend AND NOT %(suspend)s THEN clock_timestamp() ELSE r.deadline_from END
 FROM shortly
 WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
-  AND (r.backoff_limit, r.deadline_seconds, r.suspend) IS DISTINCT FROM (%(backoff_limit)s, %(deadline_seconds)s::double precision, %(suspend)s)
+  AND (r.backoff_limit, r.deadline_seconds, r.suspend, r.disruption_limit)
+      IS DISTINCT FROM (%(backoff_limit)s, %(deadline_seconds)s::double precision, %(suspend)s, %(disruption_limit)s)
 RETURNING r.id
 
 -- name: request_cancel

@@ -24,7 +24,7 @@ from .errors import NotFound, Refused
 from .kube import CONFIG_MAPS, PODS, WORKFLOWS
 from .logs import about
 from .measures import Measures
-from .observed import Key, Observed, Pod, Run, Workflow
+from .observed import Key, Observed, Pod, Policy, Run, Workflow
 from .views import Owner, read_pod, read_whole_workflow, read_workflow
 
 __all__ = ["Reconciler"]
@@ -74,6 +74,7 @@ class Reconciler:
     measures: Measures
     look_after: Callable[[Key, float], None]
     preparation: float
+    policy: Policy = field(default_factory=Policy)
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     met: dict[UUID, Claim] = field(default_factory=dict)
@@ -137,6 +138,7 @@ class Reconciler:
         self.look_after(key, _PAUSE)
 
     async def _observe(self, workflow: Workflow, visit: _Visit) -> Observed:
+        workflow = self.policy.applied(workflow)
         pods = self.applier.views.pods(workflow.key, workflow.uid)
         seen = await self.applier.store.observe(workflow.uid)  # after the pods: what a pod's end says is in it by then
         gone = False
@@ -171,6 +173,7 @@ class Reconciler:
             refused_generation=None if refusal is None else refusal.generation,
             pod_gone=gone,
             pod_met=run is not None and run.claim is not None and self.met.get(workflow.uid) == run.claim,
+            policy=self.policy,
             preparation=self.preparation,
             source=source,
             source_problem=problem,

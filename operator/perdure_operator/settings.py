@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
 
 from .api.names import RUNTIME_USER
+from .api.refusals import refusals, too_large
+from .api.untyped import mapping
 from .errors import Misconfigured
 
 __all__ = ["Settings"]
@@ -97,6 +100,33 @@ class Settings(BaseModel):
     pod_preparation_seconds: float = Field(default=3600, ge=60)
     """How long a node may pull an image and mount volumes for an attempt, before another one is made."""
 
+    pod_service_account: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+    """The service account of pods whose Workflow names none in its podTemplate; it must be in its namespace."""
+
+    pod_template: dict[str, Any] = Field(default_factory=dict)
+    """A podTemplate as JSON, over which each Workflow's own is laid."""
+
+    active_deadline_seconds: int | None = Field(default=None, ge=1)
+    """The deadline of Workflows that name none."""
+
+    disruption_limit: int = Field(default=20, ge=0, le=1_000_000)
+    """How many disruptions in a row, without a new checkpoint between them, a run survives."""
+
+    succeeded_pods_ttl_seconds: float = Field(default=600, ge=0)
+    """How long the pods of a run stay that succeeded."""
+
+    failed_pods_history_limit: int = Field(default=3, ge=0)
+    """How many pods of another run stay for their logs, the newest."""
+
+    ttl_seconds_after_finished: float | None = Field(default=None, ge=0)
+    """How long finished Workflows are kept that do not say so; none: for ever. A GitOps tool would make them anew."""
+
+    successful_runs_history_limit: int | None = Field(default=None, ge=0)
+    """How many Workflows of a namespace are kept that succeeded, the newest; none: all. Mind GitOps tools, as above."""
+
+    failed_runs_history_limit: int | None = Field(default=None, ge=0)
+    """How many are kept that did not."""
+
     namespaces: _Names
     """Those that are watched; none: all."""
 
@@ -151,6 +181,22 @@ class Settings(BaseModel):
     @classmethod
     def _user(cls, value: Any) -> Any:
         return None if value == "platform" else value
+
+    @field_validator("pod_template", mode="before")
+    @classmethod
+    def _json(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("pod_template")
+    @classmethod
+    def _acceptable(cls, value: dict[str, Any]) -> dict[str, Any]:
+        large = too_large(value)
+        problems = [large] if large is not None else refusals(value)
+        if "terminationGracePeriodSeconds" in mapping(value.get("spec")):
+            problems = [*problems, "terminationGracePeriodSeconds is each Workflow's own"]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return value
 
     @classmethod
     def parse(cls, arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:

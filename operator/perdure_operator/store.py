@@ -199,6 +199,7 @@ class OperatorStore(AllRuns):
             "backoff_limit": limits.backoff_limit,
             "deadline_seconds": limits.deadline_seconds,
             "suspend": limits.suspend,
+            "disruption_limit": limits.disruption_limit,
         }
         return await self._write("set_limits", parameters, f"change the limits of run {uid}") is not None
 

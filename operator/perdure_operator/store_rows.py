@@ -78,7 +78,9 @@ def run_of_row(row: Row, ages: Ages) -> Run:
         attempt=row["attempt"],
         claim=claim,
         begun=row["begun"],
-        limits=Limits(row["backoff_limit"], row["deadline_seconds"], row["suspend"], row["cancel"]),
+        limits=Limits(
+            row["backoff_limit"], row["deadline_seconds"], row["suspend"], row["cancel"], row["disruption_limit"]
+        ),
         claimed_for=claimed_for,
         crashes=row["crashes"],
         disruptions=row["disruptions"],

@@ -21,13 +21,14 @@ from .capacity import Capacity, Places
 from .errors import Unavailable
 from .events import EventPoster
 from .handlers import EventSource
+from .history import History, Keeping
 from .housekeeping import Housekeeping
 from .kube import WORKFLOWS, Kube
 from .listen import Listener
 from .liveness import Liveness
 from .measures import Measures
 from .metrics import Metrics
-from .observed import Key
+from .observed import Key, Policy
 from .outage import Outage
 from .queue import WorkQueue
 from .reconcile import Reconciler
@@ -89,6 +90,12 @@ class Term:
         )
         self.resync = Resync(scope, kube, self._store, self.views, self.capacity, metrics, self.queue.add, self._watch)
         self._housekeeping = Housekeeping(scope, self._store, self.views, self.resync, metrics)
+        keeping = Keeping(
+            ttl=settings.ttl_seconds_after_finished,
+            successful=settings.successful_runs_history_limit,
+            failed=settings.failed_runs_history_limit,
+        )
+        self._history = History(keeping, kube, settings.namespaces)
         self._listener = Listener(direct, owner, self._heard_of, self.resync.soon)
         self._source = EventSource(self, kube.credentials, settings.namespaces, POD_SELECTOR)
         applier = Applier(
@@ -107,6 +114,12 @@ class Term:
             measures=Measures(self._store, metrics),
             look_after=self.queue.add_after,
             preparation=settings.pod_preparation_seconds,
+            policy=Policy(
+                active_deadline_seconds=settings.active_deadline_seconds,
+                disruption_limit=settings.disruption_limit,
+                succeeded_pods=settings.succeeded_pods_ttl_seconds,
+                failed_pods=settings.failed_pods_history_limit,
+            ),
         )
         self._working: asyncio.Task[None] | None = None
         self.notify_queue = 0.0
@@ -125,6 +138,7 @@ class Term:
                 group.create_task(self._listener.run(), name="listen")
                 group.create_task(self._source.run(), name="events")
                 group.create_task(self._count(), name="count")
+                group.create_task(self._history.run(), name="history")
                 self._working = group.create_task(self.queue.run(), name="work")
         finally:
             await self._store.close()
@@ -233,4 +247,6 @@ def pod_settings(settings: Settings) -> PodSettings:
         lease_seconds=settings.lease_seconds,
         image_pull_policy=settings.image_pull_policy,
         image_pull_secrets=settings.image_pull_secrets,
+        service_account=settings.pod_service_account,
+        template=settings.pod_template,
     )

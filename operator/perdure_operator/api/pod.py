@@ -51,6 +51,8 @@ class PodSettings:
         grace_seconds: from SIGTERM to SIGKILL, where a podTemplate says nothing else.
         image_pull_policy: None for Kubernetes' own.
         image_pull_secrets: names of Secrets in the Workflow's namespace.
+        service_account: of pods, where a podTemplate says nothing else.
+        template: a podTemplate without refusals, over which each Workflow's own is laid.
         resources: of the container, where a podTemplate says nothing else.
     """
 
@@ -62,6 +64,8 @@ class PodSettings:
     grace_seconds: int = 30
     image_pull_policy: str | None = None
     image_pull_secrets: tuple[str, ...] = ()
+    service_account: str | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=lambda: _DEFAULT_RESOURCES)
 
 
@@ -76,7 +80,7 @@ def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> di
     spec = workflow.spec
     assert spec is not None, "a Workflow whose spec could not be read has no attempts"
     ours = {"metadata": {}, "spec": _pod_spec(spec, settings, hash_seed(workflow.uid))}
-    laid = lay_over(ours, spec.pod_template)
+    laid = lay_over(lay_over(ours, settings.template), spec.pod_template)
     metadata, laid_spec = laid["metadata"], _avoiding(laid["spec"], claim.avoid)
     container = next(one for one in laid_spec["containers"] if one["name"] == CONTAINER)
     grace = laid_spec.setdefault("terminationGracePeriodSeconds", settings.grace_seconds)
@@ -149,6 +153,8 @@ def _pod_spec(spec: Spec, settings: PodSettings, seed: int) -> dict[str, Any]:
         "containers": [container],
         "volumes": [{"name": _SCRATCH, "emptyDir": {}}],
     }
+    if settings.service_account is not None:
+        made["serviceAccountName"] = settings.service_account
     if settings.image_pull_secrets:
         made["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
     return made

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from ..actions import EndRun
-from ..observed import Limits, Observed, Run, Spec
-from .times import DEADLINE_OVERTIME, DEFAULT_GRACE, DISRUPTION_LIMIT
+from ..observed import Limits, Observed, Policy, Run, Spec
+from .times import DEADLINE_OVERTIME, DEFAULT_GRACE
 
 __all__ = [
     "cancel_wanted",
@@ -22,14 +22,15 @@ __all__ = [
 ]
 
 
-def wanted_limits(spec: Spec, run: Run) -> Limits:
-    """A run's limits as the spec has them. A cancellation is asked for in another way, and is never taken back."""
+def wanted_limits(spec: Spec, policy: Policy, run: Run) -> Limits:
+    """A run's limits as spec and settings have them. A cancellation is asked for in another way, and stays."""
     deadline = spec.active_deadline_seconds
     return Limits(
         backoff_limit=spec.backoff_limit,
         deadline_seconds=None if deadline is None else float(deadline),
         suspend=spec.suspend,
         cancel=run.limits.cancel,
+        disruption_limit=policy.disruption_limit,
     )
 
 
@@ -66,10 +67,10 @@ def given_up(run: Run) -> EndRun | None:
             f" (backoff limit {run.limits.backoff_limit}){last}"
         )
         return EndRun("perdure.errors:BackoffLimitExceeded", message)
-    if run.disruptions > DISRUPTION_LIMIT:
+    if run.disruptions > run.limits.disruption_limit:
         message = (
             f"{run.disruptions} attempts in a row were disrupted before they had a new checkpoint"
-            f" (limit {DISRUPTION_LIMIT}){last}"
+            f" (limit {run.limits.disruption_limit}){last}"
         )
         return EndRun("perdure.errors:DisruptionLimitExceeded", message)
     return None

@@ -93,7 +93,7 @@ def _standing(observed: Observed, spec: Spec | None) -> _Standing | None:
         heeded = doubted is None or bool(course.first)
         return _Standing(course, observed, anew=anew and heeded, heeded=heeded, trusted=heeded)
     first: list[Action] = []
-    if spec is not None and not run.state.ended and (wanted := wanted_limits(spec, run)) != run.limits:
+    if spec is not None and not run.state.ended and (wanted := wanted_limits(spec, observed.policy, run)) != run.limits:
         first = [SetLimits(wanted)]
         run = with_limits(run, wanted)
         observed = replace(observed, run=run)

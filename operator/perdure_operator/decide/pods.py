@@ -1,4 +1,4 @@
-"""Which pods of ended attempts go: living ones soon, those of a succeeded run later, of others all but three."""
+"""Which pods of ended attempts go: living ones soon, those of a succeeded run later, of others all but a few."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..actions import DeletePod
 from ..observed import Observed, Pod, PodPhase, Run
 from .control import seconds_since
 from .ending import BEGUN
-from .times import KEPT_PODS, LINGER, SUCCEEDED_PODS
+from .times import LINGER
 
 __all__ = ["pods_to_delete"]
 
@@ -34,14 +34,14 @@ def pods_to_delete(
         else:
             looks.append(left)
     if succeeded and ended is not None:
-        left = SUCCEEDED_PODS - seconds_since(ended, observed.now)
+        left = observed.policy.succeeded_pods - seconds_since(ended, observed.now)
         if over and left > 0:
             looks.append(left)
         elif over:
             delete += [DeletePod(pod) for pod in over]
     else:
         over.sort(key=lambda pod: (pod.attempt, pod.name, pod.uid))
-        delete += [DeletePod(pod) for pod in over[:-KEPT_PODS]]
+        delete += [DeletePod(pod) for pod in over[: max(0, len(over) - observed.policy.failed_pods)]]
     return delete, looks
 
 

@@ -19,15 +19,6 @@ DEFAULT_GRACE: Final = 30.0
 LINGER: Final = 30.0
 """From the end of an attempt to the deletion of its pod: the kubelet tells of ends late, and logs are worth a wait."""
 
-SUCCEEDED_PODS: Final = 600.0
-"""How long the pods of a succeeded run stay."""
-
-KEPT_PODS: Final = 3
-"""So many pods of a run that did not succeed stay for their logs, the newest."""
-
-DISRUPTION_LIMIT: Final = 20
-"""The store ends a run that is disrupted more often without a new checkpoint."""
-
 LOOK_BEGIN: Final = 2.0
 """While a container runs and the attempt has not begun: nobody tells of a begin."""
 

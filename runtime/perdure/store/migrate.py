@@ -124,14 +124,14 @@ def grants_sql(role: str) -> str:
 _RUNS_READ = (
     "id, owner, namespace, name, state, attempt, claim, process, begun, cancel, suspend, backoff_limit, crashes,"
     " disruptions, delay, available, deadline_seconds, cleanup_seconds, result, error, started, finished, gone,"
-    " deadline_from"
+    " deadline_from, disruption_limit"
 )
 _RUNS_INSERTED = (
     "id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, deadline_from, suspend"
 )
 _RUNS_WRITTEN = (
     "state, attempt, claim, process, begun, cancel, suspend, backoff_limit, deadline_seconds, deadline_from,"
-    " cleanup_seconds, error, finished, gone"
+    " cleanup_seconds, error, finished, gone, disruption_limit"
 )
 
 

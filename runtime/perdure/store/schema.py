@@ -72,6 +72,7 @@ runs = Table(
     Column("seed", UUID, nullable=False, server_default=text("gen_random_uuid()")),
     Column("cleanup_seconds", Double),
     Column("deadline_from", _moment),
+    Column("disruption_limit", Integer, nullable=False, server_default=text("20")),
     CheckConstraint(
         "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
     ),

@@ -46,6 +46,13 @@ def test_two_processes_of_one_pod_are_two():
         ({**ENOUGH, "PERDURE_OPERATOR_POD_DATABASE_URL": "postgresql://x:secret@y/z"}, "--pod-database-secret"),
         ({**ENOUGH, "PERDURE_OPERATOR_POD_USER": "somebody"}, "--pod-user"),
         ({**ENOUGH, "PERDURE_OPERATOR_POD_USER": "0"}, "--pod-user"),
+        ({**ENOUGH, "PERDURE_OPERATOR_POD_TEMPLATE": "spec: {}"}, "--pod-template"),
+        ({**ENOUGH, "PERDURE_OPERATOR_POD_TEMPLATE": '{"spec": {"hostPID": true}}'}, "hostPID must stay off"),
+        (
+            {**ENOUGH, "PERDURE_OPERATOR_POD_TEMPLATE": '{"spec": {"terminationGracePeriodSeconds": 5}}'},
+            "each Workflow's own",
+        ),
+        ({**ENOUGH, "PERDURE_OPERATOR_POD_SERVICE_ACCOUNT": "../a"}, "--pod-service-account"),
         ({**ENOUGH, "PERDURE_OPERATOR_CLUSTER_ID": "my cluster"}, "--cluster-id"),
         ({**ENOUGH, "PERDURE_OPERATOR_CLUSTER_ID": "a" * 64}, "--cluster-id"),
         ({**ENOUGH, "PERDURE_OPERATOR_POD_DATABASE_TLS_MODE": "on"}, "--pod-database-tls-mode"),

@@ -50,10 +50,10 @@ BEGIN
         type_ := 'perdure.errors:BackoffLimitExceeded';
         message_ := format('%s attempts in a row ended in a crash without a new checkpoint (backoff limit %s); the last: %s',
                            r.crashes, r.backoff_limit, coalesce(left(detail_, 4096), ending_));
-    ELSIF r.disruptions > perdure.disruption_limit() THEN
+    ELSIF r.disruptions > r.disruption_limit THEN
         type_ := 'perdure.errors:DisruptionLimitExceeded';
         message_ := format('%s attempts in a row were disrupted before they had a new checkpoint (limit %s); the last: %s',
-                           r.disruptions, perdure.disruption_limit(), coalesce(left(detail_, 4096), ending_));
+                           r.disruptions, r.disruption_limit, coalesce(left(detail_, 4096), ending_));
     END IF;
     IF type_ IS NOT NULL THEN
         state_ := CASE WHEN r.cancel THEN 'cancelled' ELSE 'failed' END;

@@ -44,7 +44,9 @@ CREATE TABLE perdure.runs (
     -- How long its code may clean up after a cancellation, as its workflow declares it.
     cleanup_seconds  double precision,
     -- Since when its deadline counts. A cluster's run: since it was taken on, or was last resumed; others: since their first begin.
-    deadline_from    timestamptz
+    deadline_from    timestamptz,
+    -- How many disruptions in a row, without a new checkpoint between them, it survives.
+    disruption_limit integer NOT NULL DEFAULT 20
 );
 
 -- A queue's run is known by the name that its user gave it. A cluster's is known by its UID: a name may come back there.

@@ -52,7 +52,18 @@ async def result_of(
         cut()
         await call(store, uid, claim)
     row = pod.run(uid)
-    for changing in ("id", "process", "claim", "available", "created", "started", "finished", "gone", "seed"):
+    for changing in (
+        "id",
+        "process",
+        "claim",
+        "available",
+        "created",
+        "started",
+        "deadline_from",
+        "finished",
+        "gone",
+        "seed",
+    ):
         row[changing] = row[changing] is None
     return row
 
