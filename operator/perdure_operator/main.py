@@ -95,6 +95,7 @@ class Operator:
             await self._term.run()
         finally:
             self._term = None
+            self._metrics.stand_by()
 
     async def _identify(self) -> str:
         """Whose runs these are: this cluster's."""
@@ -132,6 +133,12 @@ class Operator:
         of_term("queue_planned", "Workflows that come again at some time.", lambda term: term.queue.planned)
         of_term("queue_failing", "Workflows whose last reconcile failed.", lambda term: term.queue.failing)
         of_term("workflows", "Workflows that are known.", lambda term: len(term.views))
+        self._metrics.watch_counts(
+            "workflows_stalled",
+            "Workflows that do not go on without a person, by reason.",
+            ("namespace", "reason"),
+            lambda: {} if self._term is None else self._term.views.stalled(),
+        )
         of_term("active_runs", "Runs that hold one of the places of maxActiveRuns.", lambda term: term.capacity.held)
         of_term("waiting_runs", "Runs that wait for a place.", lambda term: term.capacity.waiting)
         of_term(

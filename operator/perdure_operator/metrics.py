@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 __all__ = ["Metrics"]
 
 _PREFIX = "perdure_operator"
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SLOW = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
+
+
+class _Counts(Collector):
+    """Gauges that are read when they are asked for."""
+
+    def __init__(
+        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Mapping[tuple[str, str], int]]
+    ) -> None:
+        self._described = (name, what)
+        self._labels = labels
+        self._read = read
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """All that there are now."""
+        family = GaugeMetricFamily(*self._described, labels=self._labels)
+        for values, count in self._read().items():
+            family.add_metric(values, count)
+        yield family
 
 
 class Metrics:
@@ -55,6 +75,12 @@ class Metrics:
     def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
         """Offer a gauge that is read when it is asked for."""
         self._gauge(name, what).set_function(read)
+
+    def watch_counts(
+        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Mapping[tuple[str, str], int]]
+    ) -> None:
+        """Offer gauges that are read when they are asked for: those that there are then, by their labels' values."""
+        self._registry.register(_Counts(f"{_PREFIX}_{name}", what, labels, read))
 
     def text(self) -> bytes:
         """All of them in Prometheus's text format."""
@@ -107,6 +133,11 @@ class Metrics:
         self._runs.clear()
         for namespace, state, runs in counted:
             self._runs.labels(namespace, state).inc(runs)
+
+    def stand_by(self) -> None:
+        """Somebody else leads from now on: what he counts is not to be told twice."""
+        self._runs.clear()
+        self._unreadable.clear()
 
     # Resyncs.
 

@@ -14,6 +14,7 @@ from perdure.store.records import RunState
 
 __all__ = [
     "FINISHED",
+    "STALLED",
     "Condition",
     "ContainerEnd",
     "Ended",
@@ -32,6 +33,9 @@ __all__ = [
 
 FINISHED: Final = "Finished"
 """The condition that says whether a Workflow has ended, for ever."""
+
+STALLED: Final = "Stalled"
+"""The condition that says that it does not go on without a person, or did not end well."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,6 +7,7 @@ its name is kept, and one that went is remembered until somebody has seen to its
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from sys import intern
@@ -17,7 +18,7 @@ from .api.names import GROUP, KIND, LABEL_WORKFLOW_UID
 from .api.parse import parse_workflow
 from .api.pod_view import parse_pod
 from .api.untyped import items, mapping
-from .observed import Key, Pod, Workflow
+from .observed import STALLED, Key, Pod, Workflow
 
 __all__ = ["Known", "Owner", "SeenPod", "SeenWorkflow", "Views", "read_pod", "read_whole_workflow", "read_workflow"]
 
@@ -147,6 +148,17 @@ class Views:
             for key, seen in self._workflows.items()
             if seen.workflow is not None and not (seen.workflow.status.finished and _settled(seen.workflow))
         ]
+
+    def stalled(self) -> Counter[tuple[str, str]]:
+        """How many Workflows wait for a person, by namespace and reason."""
+        statuses = (
+            (key.namespace, seen.workflow.status)
+            for key, seen in self._workflows.items()
+            if seen.workflow is not None and not seen.workflow.status.finished
+        )
+        return Counter(
+            (namespace, status.conditions[STALLED].reason) for namespace, status in statuses if status.says(STALLED)
+        )
 
     def read(self, body: Mapping[str, Any]) -> SeenWorkflow:
         """Parse a Workflow, unless it is known in this version; may be called in any thread."""

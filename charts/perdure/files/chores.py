@@ -1,8 +1,8 @@
 """What the chart does in a cluster besides running the operator; each command is the whole work of one container.
 
-`passwords` makes the Secrets of the chart's own Postgres where there are none, `name` gives its user a name, `wait`
-lets the operator wait for it, `share` writes the pods' Secret into namespaces with Workflows, `check` is `helm test`.
-Nothing here reads a Secret; Secrets are written by server-side apply.
+`passwords` makes the Secrets of the chart's own Postgres where there are none, `name` gives its user a name, `kind`
+brings the kind Workflow, `wait` lets the operator wait for Postgres, `share` writes the pods' Secret into other
+namespaces, `check` is `helm test`. Nothing here reads a Secret; what is written is written by server-side apply.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import socket
 import ssl
@@ -117,6 +118,77 @@ def name(environ: Mapping[str, str]) -> None:
     Path(environ["FILE"]).write_text("".join(f"{line}\n" for line in users))
 
 
+def kind(environ: Mapping[str, str]) -> None:
+    """Bring the kind Workflow to this release, as `migrate` brings the store: where a newer one was here, it stays.
+
+    It is in no release of Helm's. One that is rolled back would apply the older kind, which takes from each Workflow
+    the fields that only the newer one has; and one that is uninstalled would leave it as its own, for no other to take.
+    """
+    ours = json.loads(Path(environ["FILE"]).read_text())
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{ours['metadata']['name']}"
+    while True:
+        theirs = found(path)
+        if theirs is not None and release(theirs) > release(ours):
+            print(f"The kind Workflow stays that of {shown(theirs)}: this is {shown(ours)}")
+            break
+        try:
+            call("PATCH", f"{path}?{how_to_apply(ours, theirs)}", at_version(ours, theirs), APPLY)
+        except Refused as refused:
+            if refused.status != 409:
+                raise
+            time.sleep(LOOK_AGAIN / 4)  # somebody else has written it, perhaps of a newer release
+        else:
+            print(f"The kind Workflow is that of {shown(ours)}")
+            break
+    while not established(call("GET", path)):
+        time.sleep(LOOK_AGAIN / 4)
+
+
+def found(path: str) -> Json | None:
+    """An object, or None where there is none; raises as `call`."""
+    try:
+        return call("GET", path)
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return None
+
+
+def how_to_apply(ours: Json, theirs: Json | None) -> str:
+    """The query of the request: one that finds no object may not change what another release made in between.
+
+    Its fields are those of another manager then, and without force that is a conflict.
+    """
+    return f"fieldManager=perdure-{shown(ours)}&force={'false' if theirs is None else 'true'}"
+
+
+def at_version(ours: Json, theirs: Json | None) -> Json:
+    """Ours, to be laid over theirs only as long as that is what was seen."""
+    if theirs is None:
+        return ours
+    return {**ours, "metadata": {**ours["metadata"], "resourceVersion": theirs["metadata"]["resourceVersion"]}}
+
+
+def shown(definition: Json) -> str:
+    """The release of a kind, or nothing: whoever made it did not say."""
+    return str(definition["metadata"].get("annotations", {}).get("perdure.io/release", ""))
+
+
+def release(definition: Json) -> tuple[Any, ...]:
+    """The release of a kind, to be compared: as semantic versions are, and what is none is older than all."""
+    parts = re.match(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?", shown(definition))
+    if parts is None:
+        return ()
+    before = [(0, int(one), "") if one.isdecimal() else (1, 0, one) for one in (parts[4] or "").split(".")]
+    return (*map(int, parts.groups()[:3]), parts[4] is None, before)
+
+
+def established(definition: Json) -> bool:
+    """Whether objects of a kind can be made."""
+    conditions = definition.get("status", {}).get("conditions") or []  # null, before there is one
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
 def wait(environ: Mapping[str, str]) -> None:
     """Wait, however long, until the chart's own Postgres takes connections: then its passwords are there, too.
 
@@ -204,7 +276,7 @@ def remove(path: str) -> None:
 
 if __name__ == "__main__":
     try:
-        chores = {"passwords": passwords, "name": name, "wait": wait, "share": share, "check": check}
+        chores = {"passwords": passwords, "name": name, "kind": kind, "wait": wait, "share": share, "check": check}
         chores[sys.argv[1]](os.environ)
     except (Refused, OSError) as error:
         raise SystemExit(f"{sys.argv[1]}: {error}") from error

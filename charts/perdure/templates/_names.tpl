@@ -14,6 +14,11 @@
 {{ include "perdure.fullname" . }}-postgres
 {{- end -}}
 
+{{/* The claim of its volume. */}}
+{{- define "perdure.postgresData" -}}
+data-{{ include "perdure.postgres" . }}-0
+{{- end -}}
+
 {{/* Where pods of any namespace find it. */}}
 {{- define "perdure.postgresHost" -}}
 {{ include "perdure.postgres" . }}.{{ .Release.Namespace }}.svc
@@ -49,7 +54,7 @@
 
 {{/* "true", or nothing: whether the release is to make do without ClusterRoles. */}}
 {{- define "perdure.namespaced" -}}
-{{ if and .Values.operator.namespaces .Values.operator.clusterId }}true{{ end }}
+{{ if and .Values.operator.namespaces .Values.operator.clusterId (not .Values.crds.enabled) }}true{{ end }}
 {{- end -}}
 
 {{/* Where `helm test` has its Workflow. */}}

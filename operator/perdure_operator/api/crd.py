@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from .models import WorkflowObject
-from .names import GROUP, KIND, PLURAL, VERSION
+from .names import GROUP, KIND, PLURAL, RELEASE_ANNOTATION, VERSION
 from .schema import OPAQUE
 
 __all__ = ["crd", "main", "rendered"]
@@ -45,7 +46,7 @@ class _Plain(yaml.SafeDumper):
 
 def crd() -> dict[str, Any]:
     """The CustomResourceDefinition."""
-    version = {
+    served = {
         "name": VERSION,
         "served": True,
         "storage": True,
@@ -57,7 +58,7 @@ def crd() -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{PLURAL}.{GROUP}", "annotations": {RELEASE_ANNOTATION: version("perdure")}},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
@@ -69,7 +70,7 @@ def crd() -> dict[str, Any]:
                 "shortNames": ["dwf"],
                 "categories": ["all", "perdure"],
             },
-            "versions": [version],
+            "versions": [served],
         },
     }
 

@@ -23,6 +23,7 @@ __all__ = [
     "OURS",
     "PLURAL",
     "POD_SELECTOR",
+    "RELEASE_ANNOTATION",
     "RESTART_ANNOTATION",
     "RUNTIME_USER",
     "VERSION",
@@ -58,6 +59,9 @@ POD_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_WORKFLOW_UID}"
 
 RESTART_ANNOTATION: Final = f"{OURS}restart"
 """A person sets it to have a run whose checkpoints are missing start anew."""
+
+RELEASE_ANNOTATION: Final = f"{OURS}release"
+"""On the kind: the release that it is of. An older one does not take its place."""
 
 GENERATION_ANNOTATION: Final = f"{OURS}generation"
 """On a pod: the generation of the Workflow from which it was made."""

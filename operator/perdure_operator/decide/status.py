@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import Final
 
 from ..bounded import cut
-from ..observed import FINISHED, Condition, Observed, Run, Status
+from ..observed import FINISHED, STALLED, Condition, Observed, Run, Status
 from .course import Kind, Reason, Situation
 from .images import moved_tag
 from .outcome import error_of, result_of
@@ -27,7 +27,6 @@ __all__ = [
 
 SUCCEEDED: Final = "Succeeded"
 RECONCILING: Final = "Reconciling"
-STALLED: Final = "Stalled"
 IMAGE_CHANGED: Final = "ImageChanged"
 """A warning that stays: attempts have run different images under one name. kstatus takes no notice of it."""
 

@@ -1,6 +1,6 @@
 """For one namespace, with no right of the cluster's, and with users that the platform gives: a release works the same.
 
-It goes with all that it brought, the kind included, so that the cluster is as empty as it was.
+It goes with all that it brought, and the kind with it, so that the cluster is as empty as it was.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.api import Json
 from tests.cluster.cluster import Capability, Cluster
-from tests.cluster.crds import crd_path, workflow_crd
+from tests.cluster.crds import crd_path, install_crd, workflow_crd
 from tests.cluster.images import Image
 from tests.cluster.product import workflows
 from tests.harness.eventually import eventually
@@ -49,6 +49,7 @@ _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 @pytest.fixture(scope="module")
 def installed(cluster: Cluster, chart_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """Installed as a team does it that has a namespace, and administrators who give it the kind and its roles."""
+    install_crd(cluster.api, workflow_crd())
     release = Release(cluster, tmp_path_factory.mktemp("team"))
     users = (f"podSecurityContext.{name}={value}" for name, value in {**GIVEN, "runAsGroup": "null"}.items())
     values = (
@@ -56,17 +57,18 @@ def installed(cluster: Cluster, chart_image: Image, tmp_path_factory: pytest.Tem
         "operator.clusterId=tests-1",
         "workflows.user=null",
         "workflows.databaseSecret.key=uri",
-        "crds.keep=false",
+        "crds.enabled=false",
         *users,
     )
     release.install(*(f"--set={value}" for value in values))
     yield release
     release.uninstall()
+    cluster.api.delete(crd_path(workflow_crd()))
     eventually(lambda: cluster.api.find(crd_path(workflow_crd())) is None, deadline=60)
     cluster.api.delete(f"/api/v1/namespaces/{release.namespace}")
 
 
-def test_nothing_of_it_is_the_clusters_but_the_kind(installed: Release, cluster: Cluster) -> None:
+def test_nothing_of_it_is_the_clusters(installed: Release, cluster: Cluster) -> None:
     for plural in ("clusterroles", "clusterrolebindings"):
         found: list[Json] = cluster.api.get(f"{_RBAC}/{plural}")["items"]
         assert [one["metadata"]["name"] for one in found if installed.namespace in str(one)] == []

@@ -172,7 +172,7 @@ def test_uninstalled_it_leaves_what_is_the_users_and_applied_without_helm_goes_o
     before = installed.secrets()
 
     told = installed.uninstall()
-    assert "workflows.perdure.io" in told  # it says what it keeps
+    assert "data-perdure-postgres-0" in told  # it says what it keeps
     assert installed.secrets() == before
     assert installed.there("persistentvolumeclaims") == {"data-perdure-postgres-0"}
     assert cluster.api.get(crd_path(workflow_crd()))["status"]["conditions"]

@@ -16,7 +16,6 @@ __all__ = ["SWITCHES", "meeting", "meetings", "values_of"]
 SWITCHES: Mapping[str, Sequence[Any]] = {
     "commonLabels": ({}, {"cost-centre": "17"}),
     "crds.enabled": (True, False),
-    "crds.keep": (True, False),
     "database.directKey": ("", "direct-uri"),
     "database.existingSecret": ("", "store"),
     "database.migrate": (True, False),

@@ -6,19 +6,16 @@ import base64
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
 from tests.cluster.api import Api, ApiException
 from tests.cluster.helm import CHART, Helm
 from tests.cluster.rights import give_rights
 from tests.integration.operator.api_server import ApiServer
 
-from .rights import new_namespace, token
+from .rights import Chores, new_namespace
 
 SECRET = "perdure-pod-database"
 
@@ -30,26 +27,9 @@ def own(api_server: ApiServer) -> str:
 
 
 @pytest.fixture
-def chore(api_server: ApiServer, tmp_path: Path, own: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+def chore(api_server: ApiServer, tmp_path: Path, own: str) -> Chores:
     """Runs a chore as an account of the release; what it printed."""
-
-    def run(name: str, account: str, **told: str) -> subprocess.CompletedProcess[str]:
-        kubeconfig = yaml.safe_load(api_server.kubeconfig.read_text())
-        cluster = kubeconfig["clusters"][0]["cluster"]
-        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        for file, text in {"token": token(api_server.api, own, account), "ca.crt": authority, "namespace": own}.items():
-            (tmp_path / file).write_text(text)
-        server = urlsplit(cluster["server"])
-        env = {
-            "ACCOUNT": str(tmp_path),
-            "KUBERNETES_SERVICE_HOST": str(server.hostname),
-            "KUBERNETES_SERVICE_PORT": str(server.port),
-            **told,
-        }
-        script = CHART / "files" / "chores.py"
-        return subprocess.run([sys.executable, str(script), name], env=env, capture_output=True, text=True, check=False)
-
-    return run
+    return Chores(api_server, own, tmp_path)
 
 
 def secret(api: Api, where: str, name: str) -> dict[str, str]:

@@ -18,8 +18,18 @@ from tests.unit.chart.settings import ELSEWHERE, WITHOUT
 from .variants import VARIANTS
 
 each = pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())
-RESOURCES = ("workflows/status", "workflows", "pods", "configmaps", "events", "namespaces", "leases", "secrets")
-CLUSTERWIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+RESOURCES = (
+    "customresourcedefinitions",
+    "workflows/status",
+    "workflows",
+    "pods",
+    "configmaps",
+    "events",
+    "namespaces",
+    "leases",
+    "secrets",
+)
+CLUSTERWIDE = {"ClusterRole", "ClusterRoleBinding"}
 
 
 def pods(objects: list[Any]) -> Iterator[tuple[str, Any]]:
@@ -82,6 +92,9 @@ def test_no_role_is_wider_than_it_says(helm: Helm, values):
         if "namespaces" in rule["resources"]:
             assert rule["resourceNames"] == ["kube-system"]
             assert rule["verbs"] == ["get"]
+        if "customresourcedefinitions" in rule["resources"]:
+            assert rule["resourceNames"] == ["workflows.perdure.io"]
+            assert set(rule["verbs"]) == {"create", "get", "patch"}
         if "leases" in rule["resources"]:
             assert len(rule["resourceNames"]) == 1
             assert set(rule["verbs"]) == {"create", "get", "patch", "update"}
@@ -99,7 +112,7 @@ def test_only_who_calls_the_api_has_a_token(helm: Helm, values):
         assert spec["automountServiceAccountToken"] is False, name
         containers = [*spec.get("initContainers", []), *spec["containers"]]
         have = {one["name"] for one in containers if any(m["name"] == "token" for m in one["volumeMounts"])}
-        assert have <= {"operator", "passwords", "share", "check"}, name
+        assert have <= {"operator", "passwords", "share", "kind", "check"}, name
         assert have
 
 
@@ -109,18 +122,23 @@ def test_every_mount_has_a_volume_and_every_volume_a_mount(helm: Helm, values):
         containers = [*spec.get("initContainers", []), *spec["containers"]]
         mounted = {mount["name"] for one in containers for mount in one["volumeMounts"]}
         there = {volume["name"] for volume in spec["volumes"]}
-        assert mounted - there <= {"data"}, name  # which comes of a claim
-        assert there <= mounted, name
+        assert mounted == there, name
 
 
-def test_the_kind_is_the_one_of_the_models_and_stays(helm: Helm):
-    (kind,) = [one for one in helm.objects({}) if one["kind"] == "CustomResourceDefinition"]
-    assert kind["spec"] == workflow_crd()["spec"]
-    assert kind["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    (kind,) = [one for one in helm.objects({"crds": {"keep": False}}) if one["kind"] == "CustomResourceDefinition"]
-    assert "annotations" not in kind["metadata"]
-    kinds = {one["kind"] for one in helm.objects({"crds": {"enabled": False}})}
-    assert "CustomResourceDefinition" not in kinds
+@each
+def test_the_kind_is_brought_by_the_operator_and_is_no_part_of_a_release(helm: Helm, values):
+    """A release that is rolled back would take it back, and one that is uninstalled would leave it as its own."""
+    objects = helm.objects(values)
+    assert not [one for one in objects if one["kind"] == "CustomResourceDefinition"]
+    (chores,) = [one for one in objects if one["kind"] == "ConfigMap" and "chores.py" in one["data"]]
+    (deployment,) = [one for one in objects if one["kind"] == "Deployment"]
+    first = [one["name"] for one in deployment["spec"]["template"]["spec"].get("initContainers", [])][:1]
+    if values.get("crds", {}).get("enabled", True):
+        assert json.loads(chores["data"]["kind.json"]) == workflow_crd()
+        assert first == ["kind"]
+    else:
+        assert "kind.json" not in chores["data"]
+        assert first != ["kind"]
 
 
 def test_one_operator_has_no_budget_that_would_block_drains(helm: Helm):
@@ -139,8 +157,10 @@ def test_in_some_namespaces_the_operator_has_no_rights_elsewhere(helm: Helm):
         and "-edit" not in one["metadata"]["name"]
         for rule in one["rules"]
     ]
-    assert wide == [
-        {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}
+    named = [(rule["resources"], rule["resourceNames"]) for rule in wide]
+    assert named == [
+        (["namespaces"], ["kube-system"]),
+        (["customresourcedefinitions"], ["workflows.perdure.io"]),
     ]
     (role,) = [
         one
@@ -152,12 +172,13 @@ def test_in_some_namespaces_the_operator_has_no_rights_elsewhere(helm: Helm):
     (everywhere,) = [
         one for one in helm.objects({}) if one["kind"] == "ClusterRole" and one["metadata"]["name"] == "perdure-here"
     ]
-    assert role["rules"] == everywhere["rules"][1:]
+    assert role["rules"] == everywhere["rules"][len(wide) :]
 
 
 def test_with_an_id_of_the_cluster_some_namespaces_take_no_right_of_the_clusters(helm: Helm):
-    values = {"operator": {"namespaces": ["team-a"], "clusterId": "eu-1"}}
-    assert {one["kind"] for one in helm.objects(values)} & CLUSTERWIDE == {"CustomResourceDefinition"}
+    """Where an administrator has brought the kind."""
+    values = {"operator": {"namespaces": ["team-a"], "clusterId": "eu-1"}, "crds": {"enabled": False}}
+    assert {one["kind"] for one in helm.objects(values)} & CLUSTERWIDE == set()
     # Who asks for the roles of Kubernetes to know of Workflows gets that.
     aggregated = helm.objects({**values, "rbac": {"aggregate": True}})
     assert {one["metadata"]["name"] for one in aggregated if one["kind"] == "ClusterRole"} == {

@@ -45,7 +45,7 @@ def validate(manifest: dict[str, Any], release: str) -> None:
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_manifest_is_one_of_kubernetes(manifests: list[dict[str, Any]], release: str) -> None:
     kinds = {one["kind"] for one in manifests}
-    assert {"ClusterRole", "CustomResourceDefinition", "Deployment", "NetworkPolicy", "StatefulSet"} <= kinds
+    assert {"ClusterRole", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "StatefulSet"} <= kinds
     for manifest in manifests:
         if manifest["kind"] not in ELSEWHERE:
             validate(manifest, release)

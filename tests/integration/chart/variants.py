@@ -66,7 +66,6 @@ _PEOPLES: dict[str, dict[str, Any]] = {
     },
     "some namespaces": {
         "operator": {"namespaces": ["team-a", "team-b"], "replicas": 1},
-        "crds": {"keep": False},
         "networkPolicy": {"enabled": True, "workflows": {"namespaces": ["team-a"]}},
         "workflows": {"databaseSecret": {"namespaces": ["team-a", "team-b"]}},
     },

@@ -7,6 +7,8 @@ import signal
 from tests.harness.eventually import eventually
 from tests.harness.processes import signal_all
 
+from .scene import GREETING
+
 SLOW = """
 import time
 from pathlib import Path
@@ -112,6 +114,18 @@ def test_few_writes_tell_all_of_a_run(scene, start_operator):
     scene.until_phase("Succeeded")
     eventually(lambda: scene.events()[-1:] == ["Succeeded"])
     assert _writes(operator) - before <= 8 + 1  # the pod itself is one
+
+
+def test_who_waits_for_a_person_is_measured_until_it_goes_on(scene, start_operator):
+    operator = start_operator()
+    scene.apply(source={"configMap": {"name": "code"}})
+    scene.until_phase("Stalled")
+    labels = f'{{namespace="{scene.namespace}",reason="SourceMissing"}}'
+    assert operator.metric(f"workflows_stalled{labels}") == 1
+    code = {"metadata": {"name": "code"}, "data": {"greeting.py": GREETING}}
+    scene.api.create(f"/api/v1/namespaces/{scene.namespace}/configmaps", code)
+    scene.change(suspend=True)  # has it looked at
+    eventually(lambda: operator.metric("workflows_stalled") == 0, deadline=60)
 
 
 def _writes(operator):

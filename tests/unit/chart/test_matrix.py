@@ -24,10 +24,10 @@ def test_each_two_positions_meet() -> None:
 
 
 def test_a_switch_is_where_its_path_says() -> None:
-    row = dict.fromkeys(SWITCHES, 0) | {"database.tls.mode": 2, "crds.keep": 1}
+    row = dict.fromkeys(SWITCHES, 0) | {"database.tls.mode": 2, "crds.enabled": 1}
     values = values_of(row)
     assert values["database"]["tls"]["mode"] == "verify-full"
-    assert values["crds"] == {"enabled": True, "keep": False}
+    assert values["crds"] == {"enabled": False}
 
 
 def test_every_value_that_is_on_or_off_is_a_switch_in_both_positions() -> None:

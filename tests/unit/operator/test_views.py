@@ -222,3 +222,27 @@ def test_a_pod_of_another_namespace_or_name_is_not_the_workflows_though_it_bears
     assert views.pods(KEY, uid) == []
     views.saw_pod(seen_pod(uid, 4))
     assert [one.name for one in views.pods(KEY, uid)] == ["one-1"]
+
+
+def test_those_that_wait_for_a_person_are_counted_by_namespace_and_reason() -> None:
+    def body(name: str, reason: str, **conditions: str) -> dict[str, Any]:
+        made: dict[str, Any] = workflow(uuid4(), 1)
+        made["metadata"]["name"] = name
+        since = "2026-01-01T00:00:00Z"
+        made["status"]["conditions"] = [
+            {"type": kind, "status": status, "reason": reason, "lastTransitionTime": since}
+            for kind, status in conditions.items()
+        ]
+        return made
+
+    views = Views()
+    for found in (
+        body("goes-on", "Running", Finished="False", Reconciling="True"),
+        body("waits", "ImagePullFailed", Finished="False", Stalled="True"),
+        body("waits-too", "ImagePullFailed", Finished="False", Stalled="True"),
+        body("refused", "PodRefused", Finished="False", Stalled="True"),
+        # That did not end well. It waits for nobody.
+        body("failed", "Failed", Finished="True", Stalled="True"),
+    ):
+        views.saw_workflow(read_workflow(found))
+    assert views.stalled() == {("shop", "ImagePullFailed"): 2, ("shop", "PodRefused"): 1}
