@@ -93,7 +93,7 @@ audit: $(AUDIT)/locked ## Ask PyPI for advisories against any of the versions in
 	$(AUDIT)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes $(LOCKS:%=--requirement %)
 
 chart: $(VENV)/installed ## Write what of the Helm chart is made from other files
-	$(BIN)/python charts/generate.py
+	$(BIN)/python -m charts.generate
 
 docs: $(VENV)/installed ## Write what of the documentation is made from other files
 	$(BIN)/python -m docs.generate

@@ -1,4 +1,4 @@
-"""Writes what of the chart is made from other files: the kind from crds/, README.md's tables from values.yaml.
+"""Writes what of the chart is made: the kind from crds/, README.md's tables from values.yaml, the dashboard.
 
 A value is described by the comment above it; where it stands in values.schema.json says whether it is one value or a
 group of some. `make chart` runs this, and a test sees that it was run.
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from charts.dashboard import dashboard
 
 __all__ = ["Value", "generated", "values"]
 
@@ -37,7 +39,8 @@ def generated() -> dict[Path, str]:
     readme = _CHART / "README.md"
     before, _, rest = readme.read_text().partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    return {**crds, readme: f"{before}{_BEGIN}\n\n{_tables()}\n{_END}{after}"}
+    board = _CHART / "files" / "dashboard.json"
+    return {**crds, board: dashboard(), readme: f"{before}{_BEGIN}\n\n{_tables()}\n{_END}{after}"}
 
 
 def values() -> list[Value]:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from tests.cluster.built import prerequisites
-from tests.cluster.built.binaries import HELM, KSTATUS, KUBE_SCORE, KUBERNETES_VERSION, binaries, program
+from tests.cluster.built.binaries import HELM, KSTATUS, KUBE_SCORE, KUBERNETES_VERSION, PROMTOOL, binaries, program
 from tests.cluster.environment import KIND, KUBECONFIG
 from tests.cluster.images import Image, python_image
 from tests.cluster.kind.cluster import engine, prepared
@@ -34,7 +34,7 @@ def build() -> int:
             binaries(_say)
             python_image(_say)
             _say(f"Kubernetes {KUBERNETES_VERSION} and the images for it are built")
-        for module in (HELM, KUBE_SCORE, KSTATUS):
+        for module in (HELM, KUBE_SCORE, PROMTOOL, KSTATUS):
             if prerequisites.go_lack(module.folder) is None:  # else the tests that use it say so
                 program(module, _say)
     except prerequisites.Lacking as lacking:

@@ -1,8 +1,8 @@
 """The programs that the cluster runs and its tests need, built from the Go modules in parts/, kept in the user's cache.
 
 All of Kubernetes is one program of many names, since its parts share nearly all of their code; CoreDNS is another.
-What reads the chart, Helm and kube-score, and what reads a status, kstatus, have entries of their own. The key is what
-goes into the build, so that a raised version is built anew and nothing else is.
+What reads the chart, Helm, kube-score and promtool, and what reads a status, kstatus, have entries of their own. The
+key is what goes into the build, so that a raised version is built anew and nothing else is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "KUBERNETES_VERSION",
     "KUBE_SCORE",
     "PARTS",
+    "PROMTOOL",
     "Module",
     "binaries",
     "build",
@@ -49,6 +50,8 @@ class Module:
     """The program's file, then the links to it."""
     symbols: str = ""
     """The Go package whose variables tell the program its own version, if it does not know otherwise."""
+    tags: str = ""
+    """Of the build: what of the program is left out."""
     package: str = "."
     """The program's main package: the module's own, or one that it requires as a tool."""
 
@@ -67,7 +70,12 @@ class Module:
             major, minor, *_ = self.version.removeprefix("v").split(".")
             values = {"gitVersion": self.version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
             linker += [f"-X {self.symbols}.{name}={value}" for name, value in values.items()]
-        return ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(linker)]
+        return [*self.selection, "-trimpath", "-buildvcs=false", "-ldflags", " ".join(linker)]
+
+    @property
+    def selection(self) -> list[str]:
+        """Arguments of `go build` and `go list` that say which packages belong to the program."""
+        return ["-mod=readonly", *([f"-tags={self.tags}"] if self.tags else [])]
 
     def inputs(self) -> Iterator[bytes | str]:
         """Everything that decides what the program is, but for the version of Go."""
@@ -126,6 +134,14 @@ KUBE_SCORE = Module(
     names=("kube-score",),
     package="github.com/zegl/kube-score/cmd/kube-score",
 )
+PROMTOOL = Module(
+    title="promtool",
+    folder=PARTS / "promtool",
+    version_of="github.com/prometheus/prometheus",
+    names=("promtool",),
+    package="github.com/prometheus/prometheus/cmd/promtool",
+    tags="remove_all_sd",  # clients of clouds, where Prometheus finds what it scrapes: most of what there is to build
+)
 KSTATUS = Module(
     title="kstatus",
     folder=PARTS / "kstatus",
@@ -179,7 +195,7 @@ def _packages(module: Module, label: str, say: Say) -> int:
     """How many packages there are to build; downloads them."""
     packages = downloads = 0
     with progress(say, lambda: f"{label}: {downloads:,} modules downloaded"):
-        for line in _go(module, "list", "-mod=readonly", "-deps", "-f", _PACKAGE + "{{.ImportPath}}", module.package):
+        for line in _go(module, "list", *module.selection, "-deps", "-f", _PACKAGE + "{{.ImportPath}}", module.package):
             packages += line.startswith(_PACKAGE)
             downloads += line.startswith("go: downloading ")
     return packages

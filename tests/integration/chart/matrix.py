@@ -28,6 +28,8 @@ SWITCHES: Mapping[str, Sequence[Any]] = {
     "global.imageRegistry": ("", "mirror.example:5000"),
     "image.digest": ("", f"sha256:{'0' * 64}"),
     "image.pullSecrets": ([], ["pull"]),
+    "metrics.dashboard.enabled": (False, True),
+    "metrics.prometheusRule.enabled": (False, True),
     "metrics.serviceMonitor.enabled": (False, True),
     "networkPolicy.enabled": (False, True),
     "networkPolicy.metricsFrom": ([], [{"namespaceSelector": {}}]),

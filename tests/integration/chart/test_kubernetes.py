@@ -29,8 +29,8 @@ _ROOTS = {
     "ServiceAccount": "serviceaccounts",
     "StatefulSet": "statefulsets",
 }
-# Of the Prometheus operator: there is no such kind here.
-_ELSEWHERE = {"ServiceMonitor"}
+# Of the Prometheus operator: there are no such kinds here.
+_ELSEWHERE = {"PrometheusRule", "ServiceMonitor"}
 
 
 @pytest.fixture(scope="module")

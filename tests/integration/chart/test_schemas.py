@@ -19,7 +19,7 @@ from tests.cluster.helm import CHART, Helm
 from .variants import VARIANTS
 
 # Of the Prometheus operator.
-ELSEWHERE = {"ServiceMonitor"}
+ELSEWHERE = {"PrometheusRule", "ServiceMonitor"}
 OLDEST = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix("-0")
 RELEASES = [OLDEST, KUBERNETES_VERSION.removeprefix("v"), utils.latest_version()]
 

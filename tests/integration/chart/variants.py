@@ -50,7 +50,11 @@ _PEOPLES: dict[str, dict[str, Any]] = {
             "imagePullPolicy": "Always",
             "imagePullSecrets": ["pull", "more"],
         },
-        "metrics": {"serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}}},
+        "metrics": {
+            "serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}},
+            "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+            "dashboard": {"enabled": True, "labels": {"sidecar": "yes"}, "annotations": {"folder": "Platform"}},
+        },
         "networkPolicy": {
             "enabled": True,
             "metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "metrics"}}}],
