@@ -33,6 +33,7 @@ from .budget import StatusBudget
 from .capacity import Capacity
 from .errors import AlreadyExists, Conflict, NotFound, Refused
 from .events import EventPoster
+from .instances import Instance
 from .kube import PODS, WORKFLOWS, Json, Kube
 from .observed import Key, Observed, Workflow
 from .store import OperatorStore
@@ -89,6 +90,7 @@ class Applier:
     events: EventPoster
     refusals: Refusals
     pods: PodSettings
+    instance: Instance
     clock: Callable[[], float] = time.monotonic
 
     async def apply(self, observed: Observed, actions: Sequence[Action]) -> Done:

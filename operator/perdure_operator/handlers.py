@@ -22,7 +22,7 @@ from perdure.pauses import Pauses
 
 from .kube import Credentials
 
-__all__ = ["EventSource", "Sink"]
+__all__ = ["EventSource", "Selects", "Sink"]
 
 _log = logging.getLogger("perdure.operator.events")
 
@@ -46,16 +46,32 @@ class Sink(Protocol):
         """Objects were listed anew: what went since the list before was not announced."""
 
 
+class Selects(Protocol):
+    """What is watched: selectors of labels."""
+
+    @property
+    def workflows(self) -> str:
+        """Of Workflows."""
+
+    @property
+    def pods(self) -> str:
+        """Of pods."""
+
+
 class EventSource:
     """Watches Workflows and their pods, in these namespaces, or in all if there are none."""
 
     def __init__(
-        self, sink: Sink, credentials: Callable[[], Awaitable[Credentials]], namespaces: Sequence[str], pods: str
+        self,
+        sink: Sink,
+        credentials: Callable[[], Awaitable[Credentials]],
+        namespaces: Sequence[str],
+        selects: Selects,
     ) -> None:
         self._sink = sink
         self._credentials = credentials
         self._namespaces = namespaces
-        self._pods = pods
+        self._selects = selects
         self._heard: deque[tuple[str, object, bool]] = deque()
         self._told = False
         self._listed = False
@@ -132,7 +148,7 @@ class EventSource:
         told.append(lambda: loop.call_soon_threadsafe(stop.set))
         await kopf.operator(
             registry=self._registry(),
-            settings=_settings(self._pods),
+            settings=_settings(self._selects),
             identity=_IDENTITY,  # type: ignore[arg-type]  # a NewType that is not public
             clusterwide=not self._namespaces,
             namespaces=list(self._namespaces),
@@ -225,7 +241,7 @@ class _Endless:
         return map(_TRIES.after, itertools.count(1))
 
 
-def _settings(pods: str) -> kopf.OperatorSettings:
+def _settings(selects: Selects) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.process.ultimate_exiting_timeout = None  # it is no process
     settings.scanning.disabled = True
@@ -234,7 +250,8 @@ def _settings(pods: str) -> kopf.OperatorSettings:
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
-    settings.watching.label_selectors["v1/pods"] = pods
+    settings.watching.label_selectors["v1/pods"] = selects.pods
+    settings.watching.label_selectors["perdure.io", "v1alpha1", "workflows"] = selects.workflows
     settings.queueing.idle_timeout = 0.1
     settings.queueing.exit_timeout = 0.1
     settings.networking.error_backoffs = _Endless()

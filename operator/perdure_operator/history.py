@@ -18,6 +18,7 @@ from uuid import UUID
 
 from .api.parse import parse_workflow
 from .errors import ApiError, Conflict, NotFound
+from .instances import Instance
 from .kube import WORKFLOWS, Kube
 from .observed import FINISHED, Key
 
@@ -80,13 +81,14 @@ def _is_over(one: Finished, ttl: float | None, now: datetime) -> bool:
 
 
 class History:
-    """Looks at the finished Workflows of these namespaces now and then, or of all if there are none."""
+    """Looks at an instance's finished Workflows in these namespaces now and then, or in all if there are none."""
 
     def __init__(
         self,
         keeping: Keeping,
         kube: Kube,
         namespaces: Sequence[str],
+        instance: Instance,
         *,
         every: float = _EVERY,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -94,6 +96,7 @@ class History:
         self._keeping = keeping
         self._kube = kube
         self._namespaces = namespaces
+        self._selector = instance.workflows
         self._every = every
         self._now = now
 
@@ -108,7 +111,7 @@ class History:
             await asyncio.sleep(self._every * random.uniform(*_SPREAD))
 
     async def _tidy(self, namespace: str | None) -> None:
-        seen = (await self._kube.listed(WORKFLOWS, _read, namespace=namespace))[0]
+        seen = (await self._kube.listed(WORKFLOWS, _read, namespace=namespace, selector=self._selector))[0]
         for one in surplus((one for one in seen if one is not None), self._keeping, self._now()):
             try:
                 await self._kube.delete(WORKFLOWS, one.key.namespace, one.key.name, uid=str(one.uid))

@@ -14,6 +14,7 @@ from . import logs
 from .election import Elector
 from .errors import ApiError, Misconfigured
 from .health import Health
+from .instances import Instance
 from .kube import NAMESPACES, Kube
 from .metrics import Metrics
 from .settings import Settings
@@ -101,7 +102,7 @@ class Operator:
         """Whose runs these are: this cluster's."""
         if self._settings.cluster_id is not None:
             self._problem = None
-            return f"{OWNER_PREFIX}{self._settings.cluster_id}"
+            return self._owner_in(self._settings.cluster_id)
         while True:
             try:
                 namespace = await self._kube.get(NAMESPACES, None, "kube-system")
@@ -111,7 +112,10 @@ class Operator:
                 await asyncio.sleep(_ASK_AGAIN)
             else:
                 self._problem = None
-                return f"{OWNER_PREFIX}{namespace['metadata']['uid']}"
+                return self._owner_in(namespace["metadata"]["uid"])
+
+    def _owner_in(self, cluster: str) -> str:
+        return Instance(self._settings.instance).owner(f"{OWNER_PREFIX}{cluster}")
 
     def _dead(self) -> Sequence[str]:
         if self._term is not None and self._term.queue.longest_running > _STUCK:

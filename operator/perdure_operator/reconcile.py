@@ -21,7 +21,7 @@ from .api.names import pod_name
 from .apply import Applier, Done
 from .decide import decide
 from .errors import NotFound, Refused
-from .kube import CONFIG_MAPS, PODS, WORKFLOWS
+from .kube import CONFIG_MAPS, PODS, Json
 from .logs import about
 from .measures import Measures
 from .observed import Key, Observed, Pod, Policy, Run, Workflow
@@ -104,12 +104,16 @@ class Reconciler:
     async def _take_up(self, key: Key, uid: UUID) -> None:
         """Have a Workflow known as a whole that has finished, and of which pods are left."""
         try:
-            body = await self.applier.kube.get(WORKFLOWS, key.namespace, key.name)
+            body = await self._workflow(key)
         except NotFound:
             self.applier.views.saw_workflow_gone(key, uid)
             await self._see_off(key, uid)
         else:
             self.applier.views.take_up(read_whole_workflow(body))
+
+    async def _workflow(self, key: Key) -> Json:
+        """The Workflow of this name as it is now; raises NotFound where it is another instance's, too."""
+        return await self.applier.instance.workflow(self.applier.kube, key.namespace, key.name)
 
     async def _settle(self, key: Key) -> None:
         visit = _Visit()
@@ -225,7 +229,7 @@ class Reconciler:
         views = self.applier.views
         known = views.seen(key)
         try:
-            body = await self.applier.kube.get(WORKFLOWS, key.namespace, key.name)
+            body = await self._workflow(key)
         except NotFound:
             if known is not None:
                 views.saw_workflow_gone(key, known.uid)
@@ -238,7 +242,7 @@ class Reconciler:
     async def _see_off(self, key: Key, uid: UUID) -> None:
         """Cancel the run of a Workflow that went, once the API server says so, too."""
         try:
-            body = await self.applier.kube.get(WORKFLOWS, key.namespace, key.name)
+            body = await self._workflow(key)
         except NotFound:
             pass
         else:

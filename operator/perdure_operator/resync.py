@@ -11,15 +11,15 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from perdure.errors import PerdureError
 from perdure.pauses import Pauses
 
-from .api.names import POD_SELECTOR
 from .capacity import Capacity
 from .errors import ApiError, NotFound, Refused
+from .instances import Instance
 from .kube import PODS, WORKFLOWS, Kube
 from .metrics import Metrics
 from .observed import Key
@@ -51,11 +51,13 @@ class Scope:
     Attributes:
         every: seconds from one comparison to the next, on average.
         retention: how long what is stored of a run stays once its Workflow is gone.
+        instance: whose Workflows.
     """
 
     namespaces: Sequence[str] = ()
     every: float = 450.0
     retention: timedelta = timedelta(days=7)
+    instance: Instance = field(default_factory=Instance)
 
     def holds(self, namespace: str) -> bool:
         """Whether a namespace is watched."""
@@ -180,10 +182,13 @@ class Resync:
         workflows: list[SeenWorkflow] = []
         pods: list[SeenPod] = []
         refused: dict[str, ApiError] = {}
+        ours = self._scope.instance
         for namespace in self._scope.namespaces or (None,):
             try:
-                found = (await self._kube.listed(WORKFLOWS, self._views.read, namespace=namespace))[0]
-                theirs = (await self._kube.listed(PODS, read_pod, namespace=namespace, selector=POD_SELECTOR))[0]
+                found = (
+                    await self._kube.listed(WORKFLOWS, self._views.read, namespace=namespace, selector=ours.workflows)
+                )[0]
+                theirs = (await self._kube.listed(PODS, read_pod, namespace=namespace, selector=ours.pods))[0]
             except (NotFound, Refused) as error:
                 if namespace is None or len(refused) + 1 == len(self._scope.namespaces):
                     raise
@@ -221,7 +226,7 @@ class Resync:
     async def _take_up(self, row: RunListing) -> None:
         """Have a Workflow looked at that has finished, and whose run has not: the store may be an older one."""
         try:
-            body = await self._kube.get(WORKFLOWS, row.namespace, row.name)
+            body = await self._scope.instance.workflow(self._kube, row.namespace, row.name)
         except NotFound:
             return
         self._views.take_up(read_whole_workflow(body))
@@ -229,7 +234,7 @@ class Resync:
 
     async def _gone(self, row: RunListing) -> bool:
         try:
-            body = await self._kube.get(WORKFLOWS, row.namespace, row.name)
+            body = await self._scope.instance.workflow(self._kube, row.namespace, row.name)
         except NotFound:
             return True
         return read_workflow(body).uid != row.uid

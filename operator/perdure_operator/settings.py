@@ -133,6 +133,9 @@ class Settings(BaseModel):
     cluster_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
     """Tells this cluster's runs from those of others in the same store, for ever; none: the UID of kube-system."""
 
+    instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$")
+    """Runs Workflows with the label perdure.io/instance of this value; none: those without that label."""
+
     max_active_runs: int | None = Field(default=None, ge=1)
     """How many runs may be active at once; the others wait."""
 

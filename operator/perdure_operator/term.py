@@ -13,7 +13,6 @@ from uuid import UUID
 from perdure.errors import StoreError, StoreUnavailable
 
 from .api.database_tls import DatabaseTls
-from .api.names import POD_SELECTOR
 from .api.pod import PodSettings, SecretKey
 from .apply import Applier
 from .budget import StatusBudget
@@ -23,6 +22,7 @@ from .events import EventPoster
 from .handlers import EventSource
 from .history import History, Keeping
 from .housekeeping import Housekeeping
+from .instances import Instance
 from .kube import WORKFLOWS, Kube
 from .listen import Listener
 from .liveness import Liveness
@@ -83,10 +83,12 @@ class Term:
             node=self.views.node_of,
         )
         direct = settings.database_direct_url or settings.database_url
+        instance = Instance(settings.instance)
         scope = Scope(
             namespaces=settings.namespaces,
             every=settings.resync_seconds,
             retention=timedelta(days=settings.retention_days),
+            instance=instance,
         )
         self.resync = Resync(scope, kube, self._store, self.views, self.capacity, metrics, self.queue.add, self._watch)
         self._housekeeping = Housekeeping(scope, self._store, self.views, self.resync, metrics)
@@ -95,9 +97,9 @@ class Term:
             successful=settings.successful_runs_history_limit,
             failed=settings.failed_runs_history_limit,
         )
-        self._history = History(keeping, kube, settings.namespaces)
+        self._history = History(keeping, kube, settings.namespaces, instance)
         self._listener = Listener(direct, owner, self._heard_of, self.resync.soon)
-        self._source = EventSource(self, kube.credentials, settings.namespaces, POD_SELECTOR)
+        self._source = EventSource(self, kube.credentials, settings.namespaces, instance)
         applier = Applier(
             kube=kube,
             store=self._store,
@@ -107,6 +109,7 @@ class Term:
             events=EventPoster(kube, settings.identity),
             refusals={},
             pods=pod_settings(settings),
+            instance=instance,
         )
         self._reconciler = Reconciler(
             applier=applier,
@@ -249,4 +252,5 @@ def pod_settings(settings: Settings) -> PodSettings:
         image_pull_secrets=settings.image_pull_secrets,
         service_account=settings.pod_service_account,
         template=settings.pod_template,
+        labels=Instance(settings.instance).labels,
     )

@@ -236,10 +236,11 @@ def check(environ: Mapping[str, str]) -> None:
     every = f"/apis/perdure.io/v1alpha1/namespaces/{environ['NAMESPACE']}/workflows"
     one = f"{every}/{workflow}"
     remove(one)
+    labels = {"perdure.io/instance": environ["INSTANCE"]} if "INSTANCE" in environ else {}
     body: Json = {
         "apiVersion": "perdure.io/v1alpha1",
         "kind": "Workflow",
-        "metadata": {"name": workflow},
+        "metadata": {"name": workflow, "labels": labels},
         "spec": {"entrypoint": "crashing:survive", "source": {"inline": {"crashing.py": CRASHING}}},
     }
     call("POST", every, body)

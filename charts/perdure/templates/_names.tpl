@@ -33,9 +33,34 @@ data-{{ include "perdure.postgres" . }}-0
 {{ $account.name | default (ternary (include "perdure.operator" .) "default" $account.create) }}
 {{- end -}}
 
-{{/* Of what has no namespace: releases in several namespaces may have the same name. */}}
+{{/* Of what has no namespace: releases in several namespaces may have the same name. A namespace has no dot. */}}
 {{- define "perdure.clusterwide" -}}
-{{ include "perdure.fullname" . }}-{{ .Release.Namespace }}
+{{ include "perdure.fullname" . }}.{{ .Release.Namespace }}
+{{- end -}}
+
+{{/* Of the role to run Workflows. It is named after these, so that no two releases of Helm's run the same ones. */}}
+{{- define "perdure.runs" -}}
+{{- with .Values.operator.instance -}}
+perdure-workflows.{{ . }}
+{{- else -}}
+perdure-workflows
+{{- end -}}
+{{- end -}}
+
+{{/* Labels of Workflows that are for this release, and of their pods; nothing, if they have none. */}}
+{{- define "perdure.instanceLabels" -}}
+{{- with .Values.operator.instance -}}
+perdure.io/instance: {{ . | quote }}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret by which pods of Workflows reach the store. */}}
+{{- define "perdure.podSecret" -}}
+{{- $name := "perdure-pod-database" -}}
+{{- with .Values.operator.instance -}}
+{{- $name = printf "%s-%s" $name . -}}
+{{- end -}}
+{{ .Values.workflows.databaseSecret.name | default $name }}
 {{- end -}}
 
 {{/* The Secret by which the operator reaches the store. */}}

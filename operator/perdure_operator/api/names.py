@@ -16,6 +16,7 @@ __all__ = [
     "GROUP",
     "KIND",
     "LABEL_ATTEMPT",
+    "LABEL_INSTANCE",
     "LABEL_MANAGED_BY",
     "LABEL_WORKFLOW",
     "LABEL_WORKFLOW_UID",
@@ -52,6 +53,8 @@ OURS: Final = f"{GROUP}/"
 LABEL_WORKFLOW: Final = f"{OURS}workflow"
 LABEL_WORKFLOW_UID: Final = f"{OURS}workflow-uid"
 LABEL_ATTEMPT: Final = f"{OURS}attempt"
+LABEL_INSTANCE: Final = f"{OURS}instance"
+"""On a Workflow: whose it is, where several operators share a cluster. On a pod: the same."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "perdure"
 POD_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_WORKFLOW_UID}"

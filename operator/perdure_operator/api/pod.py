@@ -54,6 +54,7 @@ class PodSettings:
         service_account: of pods, where a podTemplate says nothing else.
         template: a podTemplate without refusals, over which each Workflow's own is laid.
         resources: of the container, where a podTemplate says nothing else.
+        labels: besides those by which a pod is found.
     """
 
     database: SecretKey | str = field(repr=False)
@@ -67,6 +68,7 @@ class PodSettings:
     service_account: str | None = None
     template: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=lambda: _DEFAULT_RESOURCES)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> di
         "metadata": {
             "name": pod_name(workflow.key.name, workflow.uid, claim.attempt),
             "namespace": workflow.key.namespace,
-            "labels": {**metadata.get("labels", {}), **pod_labels(workflow, claim.attempt)},
+            "labels": {**metadata.get("labels", {}), **pod_labels(workflow, claim.attempt), **settings.labels},
             "annotations": {
                 "kubectl.kubernetes.io/default-container": CONTAINER,
                 **metadata.get("annotations", {}),

@@ -36,6 +36,7 @@ SWITCHES: Mapping[str, Sequence[Any]] = {
     "networkPolicy.workflows.egress": ([], [{"ports": [{"port": 443}]}]),
     "networkPolicy.workflows.namespaces": ([], ["team-a"], ["here", "team-b"]),
     "operator.clusterId": ("", "east-1"),
+    "operator.instance": ("", "blue"),
     "operator.namespaces": ([], ["team-a"], ["here", "team-b"]),
     "operator.replicas": (1, 2, 3),
     "operator.serviceAccount.create": (True, False),

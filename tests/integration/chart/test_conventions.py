@@ -47,8 +47,10 @@ def test_an_account_that_is_there_is_taken_and_none_is_made(helm: Helm) -> None:
     values = {"operator": {"serviceAccount": account}}
     assert "platform" not in {one["metadata"]["name"] for one in of_kind(helm, values, "ServiceAccount")}
     assert specs(helm, values)["Deployment"]["serviceAccountName"] == "platform"
-    (binding,) = of_kind(helm, values, "ClusterRoleBinding")
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "platform", "namespace": "here"}]
+    bindings = of_kind(helm, values, "ClusterRoleBinding")
+    assert bindings
+    for binding in bindings:
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "platform", "namespace": "here"}]
     nameless = {"operator": {"serviceAccount": {"create": False}}}
     assert specs(helm, nameless)["Deployment"]["serviceAccountName"] == "default"
 

@@ -170,9 +170,11 @@ def test_in_some_namespaces_the_operator_has_no_rights_elsewhere(helm: Helm):
         and one["metadata"]["name"] != "perdure-test"
     ]
     (everywhere,) = [
-        one for one in helm.objects({}) if one["kind"] == "ClusterRole" and one["metadata"]["name"] == "perdure-here"
+        one
+        for one in helm.objects({})
+        if one["kind"] == "ClusterRole" and one["metadata"]["name"] == "perdure-workflows"
     ]
-    assert role["rules"] == everywhere["rules"][len(wide) :]
+    assert role["rules"] == everywhere["rules"]
 
 
 def test_with_an_id_of_the_cluster_some_namespaces_take_no_right_of_the_clusters(helm: Helm):
@@ -182,8 +184,8 @@ def test_with_an_id_of_the_cluster_some_namespaces_take_no_right_of_the_clusters
     # Who asks for the roles of Kubernetes to know of Workflows gets that.
     aggregated = helm.objects({**values, "rbac": {"aggregate": True}})
     assert {one["metadata"]["name"] for one in aggregated if one["kind"] == "ClusterRole"} == {
-        "perdure-here-view",
-        "perdure-here-edit",
+        "perdure.here-view",
+        "perdure.here-edit",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from tests.cluster.api import Api, ApiException, Json
@@ -39,12 +40,19 @@ class Scene:
         root = "/apis/perdure.io/v1alpha1" if plural == "workflows" else "/api/v1"
         return f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
 
-    def apply(self, name: str = "one", code: str = GREETING, input: Any = None, **spec: Any) -> str:
+    def apply(
+        self,
+        name: str = "one",
+        code: str = GREETING,
+        input: Any = None,
+        labels: Mapping[str, str] | None = None,
+        **spec: Any,
+    ) -> str:
         """Create a Workflow; its UID."""
         body = {
             "apiVersion": "perdure.io/v1alpha1",
             "kind": "Workflow",
-            "metadata": {"name": name},
+            "metadata": {"name": name, "labels": labels or {}},
             "spec": {
                 "entrypoint": "greeting:main",
                 "source": {"inline": {"greeting.py": code}},
@@ -57,6 +65,10 @@ class Scene:
     def change(self, name: str = "one", **spec: Any) -> None:
         """Change fields of a Workflow's spec."""
         self.api.patch(self._path("workflows", name), {"spec": spec})
+
+    def label(self, name: str, labels: Mapping[str, str]) -> None:
+        """Change labels of a Workflow."""
+        self.api.patch(self._path("workflows", name), {"metadata": {"labels": labels}})
 
     def delete(self, name: str = "one") -> None:
         """Delete a Workflow."""

@@ -18,6 +18,7 @@ ELSEWHERE = {
     "image_pull_secrets": "workflows.imagePullSecrets",
     "namespaces": "operator.namespaces",
     "cluster_id": "operator.clusterId",
+    "instance": "operator.instance",
 }
 """Settings, and the values that say them."""
 

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from perdure_operator.handlers import EventSource
+from perdure_operator.instances import Instance
 
 
 class Sink:
@@ -44,7 +45,7 @@ async def _nobody():
 
 async def _hear_two():
     sink = Sink()
-    source: Any = EventSource(sink, _nobody, (), "")
+    source: Any = EventSource(sink, _nobody, (), Instance())
     source._loop = asyncio.get_running_loop()
 
     def hear():

@@ -12,7 +12,7 @@
 {{- end -}}
 {{- $_ := set $settings "leaderElectionNamespace" .Release.Namespace -}}
 {{- $_ := set $settings "leaderElectionName" (include "perdure.operator" .) -}}
-{{- $_ := set $settings "podDatabaseSecret" .Values.workflows.databaseSecret.name -}}
+{{- $_ := set $settings "podDatabaseSecret" (include "perdure.podSecret" .) -}}
 {{- $_ := set $settings "podDatabaseSecretKey" .Values.workflows.databaseSecret.key -}}
 {{- include "perdure.onlyOneAuthority" (dict "of" "workflows.databaseTls.ca" "ca" .Values.workflows.databaseTls.ca) -}}
 {{- with .Values.workflows.databaseTls -}}
@@ -31,6 +31,9 @@
 {{- end -}}
 {{- end -}}
 {{- $_ := set $settings "podUser" (ternary "platform" .Values.workflows.user (kindIs "invalid" .Values.workflows.user)) -}}
+{{- with .Values.operator.instance -}}
+{{- $_ := set $settings "instance" . -}}
+{{- end -}}
 {{- with .Values.operator.clusterId -}}
 {{- $_ := set $settings "clusterId" . -}}
 {{- end -}}
