@@ -70,6 +70,13 @@ def test_kubectl_is_told_of_workflows_by_their_short_name() -> None:
 
 
 @each
+def test_files_that_are_named_exist(page: Path) -> None:
+    folders = "benchmarks|charts|crds|docs|examples|operator|runtime|tests"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+)`", page.read_text())
+    assert [file for file in named if not (ROOT / file).exists()] == []
+
+
+@each
 def test_commands_that_are_named_exist(page: Path) -> None:
     targets = set(re.findall(r"(?m)^([a-z-]+):.*?# ", (ROOT / "Makefile").read_text()))
     named = set(re.findall(r"(?:`|^\$ )make ([a-z-]+)", page.read_text(), re.MULTILINE))
