@@ -37,7 +37,7 @@ from .instances import Instance
 from .kube import PODS, WORKFLOWS, Json, Kube
 from .observed import Key, Observed, Workflow
 from .store import OperatorStore
-from .views import Owner, Views, read_pod, read_whole_workflow
+from .views import Owner, Views, read_pod, read_unsettled_workflow
 
 __all__ = ["Applier", "Done", "Refusal", "Refusals"]
 
@@ -93,20 +93,20 @@ class Applier:
     instance: Instance
     clock: Callable[[], float] = time.monotonic
 
-    async def apply(self, observed: Observed, actions: Sequence[Action]) -> Done:
-        """Do them.
+    async def apply(self, observed: Observed, actions: Sequence[Action], whole: Workflow | None = None) -> Done:
+        """Do them; `whole` is the observed Workflow with what may be long, where a run or an attempt is to start.
 
         Raises:
             ApiError, StoreError: one failed; those after it were not done.
         """
         done = Done()
         for action in actions:
-            if not await self._one(observed, action, done):
+            if not await self._one(observed, action, whole, done):
                 done.again = True
                 break
         return done
 
-    async def _one(self, observed: Observed, action: Action, done: Done) -> bool:
+    async def _one(self, observed: Observed, action: Action, whole: Workflow | None, done: Done) -> bool:
         """Do one; whether the others may follow."""
         workflow = observed.workflow
         match action:
@@ -123,8 +123,14 @@ class Applier:
             case DeleteWorkflow(uid):
                 return await self._delete_workflow(workflow.key, uid, done)
             case CreatePod():
+                assert whole is not None
                 done.again = True
-                return await self._create_pod(workflow, action)
+                return await self._create_pod(whole, action)
+            case InsertRun():
+                assert whole is not None
+                done.again = True
+                inline = None if whole.spec is None else whole.spec.source_inline
+                await self.store.insert(whole, inline if observed.source is None else observed.source)
             case _:
                 done.again = True
                 return await self._to_store(observed, action, done)
@@ -133,14 +139,11 @@ class Applier:
     async def _to_store(
         self,
         observed: Observed,
-        action: InsertRun | ClaimRun | HandBack | SetLimits | RequestCancel | EndRun,
+        action: ClaimRun | HandBack | SetLimits | RequestCancel | EndRun,
         done: Done,
     ) -> bool:
         uid = observed.workflow.uid
         match action:
-            case InsertRun():
-                await self.store.insert(observed.workflow, observed.source)
-                return True
             case ClaimRun(attempt):
                 return await self._claim(observed.workflow, attempt, done)
             case HandBack(claim, ending, detail, code, signal):
@@ -184,7 +187,7 @@ class Applier:
             done.stale = True
             return False
         self.budget.written(workflow.uid)
-        self.views.saw_workflow(read_whole_workflow(written))
+        self.views.saw_workflow(read_unsettled_workflow(written))
         return True
 
     async def _create_pod(self, workflow: Workflow, action: CreatePod) -> bool:

@@ -1,4 +1,4 @@
-"""kopf as a source of events, and nothing else of it: it lists, watches and reconnects; what it sees goes to a sink.
+"""kopf as a source of events, and nothing else of it: it watches and reconnects; what it sees goes to a sink.
 
 It runs in a thread with a loop of its own, for it takes every task of its loop along when it ends, and it ends on some
 errors of a watch; then it is started again. What it misses meanwhile is found by the resync, which is asked for each
@@ -21,6 +21,7 @@ import kopf
 from perdure.pauses import Pauses
 
 from .kube import Credentials
+from .watching import connection
 
 __all__ = ["EventSource", "Selects", "Sink"]
 
@@ -159,10 +160,10 @@ class EventSource:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
-        async def login(**_: Any) -> kopf.ConnectionInfo:
+        async def login(**_: Any) -> kopf.AiohttpSession:
             assert self._loop is not None
             asked = asyncio.run_coroutine_threadsafe(_coroutine(self._credentials), self._loop)
-            return _connection(await asyncio.wrap_future(asked))
+            return connection(await asyncio.wrap_future(asked), self._listed_anew)
 
         @kopf.on.event("perdure.io", "v1alpha1", "workflows", registry=registry)
         async def workflow(event: kopf.RawEvent, **_: Any) -> None:
@@ -175,8 +176,14 @@ class EventSource:
         return registry
 
     def _hear(self, plural: str, event: kopf.RawEvent) -> None:
-        self._listed = self._listed or event["type"] is None
         self._heard.append((plural, self._sink.read(plural, event["object"]), event["type"] == "DELETED"))
+        self._tell()
+
+    def _listed_anew(self) -> None:
+        self._listed = True
+        self._tell()
+
+    def _tell(self) -> None:
         if not self._told:  # else the loop has not begun to deliver, and will come to this, too
             self._told = True
             assert self._loop is not None
@@ -196,20 +203,6 @@ class EventSource:
 
 async def _coroutine(asked: Callable[[], Awaitable[Credentials]]) -> Credentials:
     return await asked()
-
-
-def _connection(credentials: Credentials) -> kopf.ConnectionInfo:
-    scheme, _, token = (credentials.authorization or "").partition(" ")
-    return kopf.ConnectionInfo(
-        server=credentials.server,
-        ca_path=credentials.ca_path,
-        insecure=credentials.insecure,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=credentials.certificate_path,
-        private_key_path=credentials.key_path,
-        trust_env=True,
-    )
 
 
 class _Nothing(kopf.DiffBaseStorage, kopf.ProgressStorage):
@@ -252,7 +245,7 @@ def _settings(selects: Selects) -> kopf.OperatorSettings:
     settings.watching.client_timeout = 330
     settings.watching.label_selectors["v1/pods"] = selects.pods
     settings.watching.label_selectors["perdure.io", "v1alpha1", "workflows"] = selects.workflows
-    settings.queueing.idle_timeout = 0.1
+    settings.queueing.idle_timeout = 0.01  # it holds the last event of each object for so long
     settings.queueing.exit_timeout = 0.1
     settings.networking.error_backoffs = _Endless()
     settings.networking.request_timeout = 30

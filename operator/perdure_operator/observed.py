@@ -97,7 +97,13 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a Workflow asks for. `input` is a JSON text."""
+    """What a Workflow asks for. `input` is a JSON text.
+
+    Attributes:
+        grace_seconds: the podTemplate's terminationGracePeriodSeconds.
+        brief: input, inline source and podTemplate are left out. They are as long as people make them, and none but the
+            start of a run or of an attempt needs them, which reads the Workflow anew.
+    """
 
     entrypoint: str
     input: str
@@ -110,6 +116,8 @@ class Spec:
     suspend: bool = False
     cancel: bool = False
     pod_template: Mapping[str, Any] = field(default_factory=dict)
+    grace_seconds: float | None = None
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,6 @@ class Workflow:
     deleting: bool = False
     restart: str | None = None
     """The annotation perdure.io/restart, once a person has set it."""
-    labels: Mapping[str, str] = field(default_factory=dict)
     resource_version: str = ""
 
 

@@ -16,8 +16,19 @@ from uuid import UUID
 
 from perdure.names import Claim
 
-from .actions import Action, ClaimRun, DeleteWorkflow, EndRun, HandBack, RequestCancel, WriteStatus
+from .actions import (
+    Action,
+    ClaimRun,
+    CreatePod,
+    DeleteWorkflow,
+    EndRun,
+    HandBack,
+    InsertRun,
+    RequestCancel,
+    WriteStatus,
+)
 from .api.names import pod_name
+from .api.parse import parse_workflow
 from .apply import Applier, Done
 from .decide import decide
 from .errors import NotFound, Refused
@@ -25,7 +36,7 @@ from .kube import CONFIG_MAPS, PODS, Json
 from .logs import about
 from .measures import Measures
 from .observed import Key, Observed, Pod, Policy, Run, Workflow
-from .views import Owner, read_pod, read_whole_workflow, read_workflow
+from .views import Owner, read_pod, read_unsettled_workflow, read_workflow, seen_of
 
 __all__ = ["Reconciler"]
 
@@ -35,8 +46,14 @@ _ROUNDS = 10
 _PAUSE = 1.0
 """Seconds after which a Workflow comes again that was not settled in so many rounds."""
 
+_MOST_FILES = 1000
+"""Of a ConfigMap, whose 1 MiB would hold a hundred thousand."""
+
 _WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, HandBack, RequestCancel)
 """Not done on the word of a view."""
+
+_STARTING = (CreatePod, InsertRun)
+"""Done with what a Workflow says at length, which no view has."""
 
 
 class Silences(Protocol):
@@ -55,10 +72,12 @@ class _Visit:
 
     Attributes:
         fresh: the Workflow was read, or its status was written, in this reconcile.
+        whole: the Workflow as it was read.
         claimed: by this reconcile, so nobody can have made its pod.
     """
 
     fresh: bool = False
+    whole: Workflow | None = None
     claimed: Claim | None = None
 
 
@@ -109,7 +128,7 @@ class Reconciler:
             self.applier.views.saw_workflow_gone(key, uid)
             await self._see_off(key, uid)
         else:
-            self.applier.views.take_up(read_whole_workflow(body))
+            self.applier.views.take_up(read_unsettled_workflow(body))
 
     async def _workflow(self, key: Key) -> Json:
         """The Workflow of this name as it is now; raises NotFound where it is another instance's, too."""
@@ -123,12 +142,13 @@ class Reconciler:
                 return
             observed = await self._observe(workflow, visit)
             actions = decide(observed)
-            if _needs_fresh(actions) and not visit.fresh:
+            needs_whole = any(isinstance(action, _STARTING) for action in actions)
+            if (_needs_fresh(actions) and not visit.fresh) or (needs_whole and not _is_of(visit.whole, workflow)):
                 await self._read_workflow(key, visit)
                 if self.applier.views.workflow(key) != workflow:
                     continue
             _log.debug("decided", extra={"actions": actions})
-            done = await self.applier.apply(observed, actions)
+            done = await self.applier.apply(observed, actions, visit.whole if needs_whole else None)
             visit.claimed = done.claimed
             visit.fresh = visit.fresh or _wrote(actions, done)
             self._settle_place(observed, done)
@@ -211,7 +231,7 @@ class Reconciler:
         if run is not None or spec is None:
             return None, None
         if spec.source_config_map is None:
-            return spec.source_inline, None
+            return None, None
         try:
             found = await self.applier.kube.get(CONFIG_MAPS, workflow.key.namespace, spec.source_config_map)
         except NotFound:
@@ -222,6 +242,8 @@ class Reconciler:
         if not files:
             binary = " (binaryData is not read: files of code are text)" if found.get("binaryData") else ""
             return None, f"it has no file under data{binary}"
+        if len(files) > _MOST_FILES:
+            return None, f"it has {len(files)} files, and {_MOST_FILES} are the most: put the code into an image"
         return files, None
 
     async def _read_workflow(self, key: Key, visit: _Visit) -> None:
@@ -234,7 +256,9 @@ class Reconciler:
             if known is not None:
                 views.saw_workflow_gone(key, known.uid)
         else:
-            views.saw_workflow(read_workflow(body))
+            visit.whole = parse_workflow(body)
+            del body
+            views.saw_workflow(seen_of(visit.whole))
         visit.fresh = True
         for uid in views.departed(key):
             await self._see_off(key, uid)
@@ -279,6 +303,11 @@ class Reconciler:
         self.met.pop(uid, None)
         self.applier.refusals.pop(uid, None)
         self.applier.budget.forget(uid)
+
+
+def _is_of(whole: Workflow | None, workflow: Workflow) -> bool:
+    """Whether this says at length what the Workflow asks for: its generation changes with its spec."""
+    return whole is not None and (whole.uid, whole.generation) == (workflow.uid, workflow.generation)
 
 
 def _misses_pod(run: Run, pods: list[Pod]) -> bool:

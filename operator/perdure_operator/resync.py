@@ -25,7 +25,7 @@ from .metrics import Metrics
 from .observed import Key
 from .store import OperatorStore
 from .store_runs import RunListing
-from .views import SeenPod, SeenWorkflow, Views, read_pod, read_whole_workflow, read_workflow
+from .views import SeenPod, SeenWorkflow, Views, read_pod, read_unsettled_workflow, read_workflow
 
 __all__ = ["Resync", "Scope"]
 
@@ -229,7 +229,7 @@ class Resync:
             body = await self._scope.instance.workflow(self._kube, row.namespace, row.name)
         except NotFound:
             return
-        self._views.take_up(read_whole_workflow(body))
+        self._views.take_up(read_unsettled_workflow(body))
         self._add(Key(row.namespace, row.name))
 
     async def _gone(self, row: RunListing) -> bool:

@@ -1,8 +1,8 @@
 """What the operator remembers of the cluster: each Workflow, and the pods of each, as they were last seen.
 
 Filled by events, corrected by lists and by the answers to its own writes; whatever comes late, in another order or
-twice, the newest version of an object stays. Of a Workflow about which nothing is to be done any more little more than
-its name is kept, and one that went is remembered until somebody has seen to its run.
+twice, the newest version of an object stays. Of no Workflow is kept what may be long; of one about which nothing is to
+be done any more little more than its name; and one that went is remembered until somebody has seen to its run.
 """
 
 from __future__ import annotations
@@ -15,12 +15,22 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from .api.names import GROUP, KIND, LABEL_WORKFLOW_UID
-from .api.parse import parse_workflow
+from .api.parse import brief, parse_workflow
 from .api.pod_view import parse_pod
 from .api.untyped import items, mapping
 from .observed import STALLED, Key, Pod, Workflow
 
-__all__ = ["Known", "Owner", "SeenPod", "SeenWorkflow", "Views", "read_pod", "read_whole_workflow", "read_workflow"]
+__all__ = [
+    "Known",
+    "Owner",
+    "SeenPod",
+    "SeenWorkflow",
+    "Views",
+    "read_pod",
+    "read_unsettled_workflow",
+    "read_workflow",
+    "seen_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +73,21 @@ class Known:
 
 def read_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
     """Parse a Workflow; of a finished one only what may still matter."""
-    seen = read_whole_workflow(body)
-    workflow = seen.workflow
-    if workflow is None or not workflow.status.finished:
-        return seen
-    return replace(seen, workflow=None if _settled(workflow) else _shed(workflow))
+    seen = read_unsettled_workflow(body)
+    if seen.workflow is not None and seen.workflow.status.finished and _settled(seen.workflow):
+        return replace(seen, workflow=None)
+    return seen
 
 
-def read_whole_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
+def read_unsettled_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
     """Parse a Workflow about which something may be to do although it has finished."""
-    workflow = parse_workflow(body)
+    return seen_of(parse_workflow(body))
+
+
+def seen_of(workflow: Workflow) -> SeenWorkflow:
+    """What is remembered of a Workflow: all but what may be long."""
     key = Key(intern(workflow.key.namespace), workflow.key.name)
-    return SeenWorkflow(key, workflow.uid, workflow.resource_version, workflow)
+    return SeenWorkflow(key, workflow.uid, workflow.resource_version, brief(workflow))
 
 
 def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
@@ -103,14 +116,6 @@ def _settled(workflow: Workflow) -> bool:
         and workflow.restart == workflow.status.restart
         and (workflow.spec is None or workflow.spec.ttl_seconds_after_finished is None)
     )
-
-
-def _shed(workflow: Workflow) -> Workflow:
-    """Without what it was told to do."""
-    if workflow.spec is None:
-        return workflow
-    spec = replace(workflow.spec, input="null", source_inline=None, pod_template={})
-    return replace(workflow, spec=spec, labels={})
 
 
 class Views:
@@ -218,7 +223,7 @@ class Views:
         known = self._workflows.get(key)
         if known is not None and known.workflow is not None and known.workflow.status.finished:
             settled = _settled(known.workflow) and Owner(key, known.uid) not in self._pods
-            self._workflows[key] = replace(known, workflow=None if settled else _shed(known.workflow))
+            self._workflows[key] = replace(known, workflow=None) if settled else known
 
     def saw_workflow_gone(self, key: Key, uid: UUID) -> None:
         """A Workflow is no more."""

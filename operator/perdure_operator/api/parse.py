@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -23,13 +25,15 @@ from .refusals import refusals, too_large
 from .status_document import read_status, read_time
 from .untyped import mapping
 
-__all__ = ["parse_workflow"]
+__all__ = ["brief", "parse_workflow"]
 
 MAX_RESTART = 256
 """Characters of the annotation `perdure.io/restart` that the status repeats; of a longer one it has the digest."""
 
 _LONGEST_PROBLEM = 1024
 """Bytes: it can repeat names that somebody chose."""
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 _NEW = "create a new Workflow"
 
@@ -51,7 +55,6 @@ def parse_workflow(body: Mapping[str, Any]) -> Workflow:
         status=read_status(body.get("status")),
         deleting=metadata.get("deletionTimestamp") is not None,
         restart=None if restart is None else _bounded(str(restart)),
-        labels={str(name): str(value) for name, value in mapping(metadata.get("labels")).items()},
         resource_version=str(metadata.get("resourceVersion", "")),
     )
 
@@ -63,7 +66,17 @@ def _bounded(restart: str) -> str:
     return f"sha256:{sha256(restart.encode(errors='surrogatepass')).hexdigest()}"
 
 
+def brief(workflow: Workflow) -> Workflow:
+    """A Workflow without what may be long."""
+    if workflow.spec is None or workflow.spec.brief:
+        return workflow
+    spec = replace(workflow.spec, input="null", source_inline=None, pod_template=_EMPTY, brief=True)
+    return replace(workflow, spec=spec)
+
+
 def _spec(raw: Any) -> tuple[Spec | None, str | None]:
+    if isinstance(raw, str):  # what was put in the place of a spec that could not be read
+        return None, f"spec: {raw}: {_NEW}"
     if not isinstance(raw, Mapping):
         return None, f"the Workflow has no spec that is an object: {_NEW}"
     try:
@@ -89,10 +102,16 @@ def _spec(raw: Any) -> tuple[Spec | None, str | None]:
         suspend=model.suspend,
         cancel=model.cancel,
         pod_template=template,
+        grace_seconds=_grace(template.get("spec")),
     )
     refused = refusals(template) if large is None else [large]
     problems = [*_too_much(spec), *_source(spec), *(f"spec.{refusal}" for refusal in refused)]
     return spec, cut("; ".join(problems), _LONGEST_PROBLEM) or None
+
+
+def _grace(pod: Any) -> float | None:
+    grace = pod.get("terminationGracePeriodSeconds") if isinstance(pod, Mapping) else None
+    return float(grace) if isinstance(grace, int) and not isinstance(grace, bool) and 0 <= grace < 1e9 else None
 
 
 def _too_much(spec: Spec) -> list[str]:

@@ -20,6 +20,8 @@ MAX_TEMPLATE_BYTES: Final = 64 * 1024
 RESERVED_ENV: Final = "PERDURE"
 """Variables that begin so are the operator's; prefixes, too."""
 
+_MOST_LEVELS: Final = 50
+
 TEMPLATE_FIELDS: Final = "podTemplate has metadata and spec, as a pod has; put containers, volumes and such below spec"
 METADATA: Final = "only labels and annotations can be given: a pod's name, owner and namespace come from its Workflow"
 LABELS: Final = f"labels {OURS}* and {LABEL_MANAGED_BY} are the operator's, by which it finds its pods; use other names"
@@ -70,12 +72,21 @@ def refusals(template: Any) -> list[str]:
 def too_large(template: Any) -> str | None:
     """Why a podTemplate is refused for its size alone. Asked first: what is made of it takes many times that."""
     size = len(json.dumps(template, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))
-    if size <= MAX_TEMPLATE_BYTES:
-        return None
-    return (
-        f"podTemplate: it has {size} bytes, and {MAX_TEMPLATE_BYTES} are the most: put large files and values into"
-        " ConfigMaps and Secrets that it mounts, or into the image"
-    )
+    if size > MAX_TEMPLATE_BYTES:
+        return (
+            f"podTemplate: it has {size} bytes, and {MAX_TEMPLATE_BYTES} are the most: put large files and values into"
+            " ConfigMaps and Secrets that it mounts, or into the image"
+        )
+    inside: list[Any] = [template]
+    for _ in range(_MOST_LEVELS):
+        inside = [deeper for one in inside for deeper in _inside(one)]
+    return f"podTemplate: more than {_MOST_LEVELS} levels of it are nested, and no pod has so many" if inside else None
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    """The objects and lists in an object or a list."""
+    held = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return (one for one in held if isinstance(one, (Mapping, list)))
 
 
 def _template(template: Any, at: str) -> Iterator[str]:

@@ -137,12 +137,12 @@ def _time(moment: datetime | None) -> str | None:
 def _result(result: str) -> Any:
     """The value of a JSON text, or the text itself if it is none."""
     try:
-        value = json.loads(result, parse_constant=_no_constant)
+        value = _as_stored(json.loads(result, parse_constant=_no_constant))
     except (ValueError, RecursionError):
         return cut(result, MAX_RESULT_BYTES)
     if len(result.encode(errors="surrogatepass")) > MAX_RESULT_BYTES:
         return "the result is too long to be shown here"
-    return _as_stored(value)
+    return value
 
 
 def _no_constant(name: str) -> Any:

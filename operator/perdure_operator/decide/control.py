@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -78,11 +77,7 @@ def given_up(run: Run) -> EndRun | None:
 
 def grace_of(spec: Spec | None) -> float:
     """Seconds that a pod has from the request to end until it is killed."""
-    inner = None if spec is None else spec.pod_template.get("spec")
-    grace = inner.get("terminationGracePeriodSeconds") if isinstance(inner, Mapping) else None
-    return (
-        float(grace) if isinstance(grace, int) and not isinstance(grace, bool) and 0 <= grace < 1e9 else DEFAULT_GRACE
-    )
+    return DEFAULT_GRACE if spec is None or spec.grace_seconds is None else spec.grace_seconds
 
 
 def seconds_since(moment: datetime, now: datetime) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NoReturn
 
 from ..errors import (
@@ -16,6 +15,7 @@ from ..errors import (
     Unauthorized,
     Unavailable,
 )
+from . import deep_json
 from .session import Answer
 
 __all__ = ["body_of"]
@@ -36,7 +36,7 @@ def body_of(asked: str, answer: Answer) -> dict[str, Any]:
     if answer.status >= 400:
         _refuse(asked, answer)
     try:
-        body = json.loads(answer.data)
+        body = deep_json.read(answer.data.decode())
     except ValueError as error:
         raise Unavailable(asked, "the answer is no JSON") from error
     if not isinstance(body, dict):
@@ -64,7 +64,7 @@ def _refuse(asked: str, answer: Answer) -> NoReturn:
 def _words(answer: Answer) -> tuple[str, object]:
     """What it says, and the machine's word for that."""
     try:
-        body = json.loads(answer.data)
+        body = deep_json.read(answer.data.decode())
         return str(body["message"]), body.get("reason")
     except (ValueError, KeyError, TypeError, AttributeError):
         return answer.data[:_SAID].decode(errors="replace") or f"status {answer.status}", None

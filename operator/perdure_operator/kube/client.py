@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,8 @@ from urllib.parse import quote, urlencode
 
 from ..errors import Expired, Refused, Unavailable
 from .answers import body_of
-from .session import Answer, Credentials, Request, Session
+from .lists import ListReader
+from .session import Answer, Arriving, Credentials, Request, Session
 
 __all__ = [
     "CONFIG_MAPS",
@@ -38,7 +39,11 @@ T = TypeVar("T")
 
 FIELD_MANAGER = "perdure"
 PAGE = 500
-"""Objects a page of a list: a few megabytes at most."""
+"""Objects a page of a list, at most."""
+
+_FIRST_PAGE = 50
+_PAGE_BYTES = 4 * 1024 * 1024
+"""What a page should have: how many objects that are is told by the page before."""
 
 _SEGMENT = re.compile(r"[a-z0-9]([-a-z0-9.:_]{0,251}[a-z0-9])?", re.IGNORECASE)
 """What objects of Kubernetes are called: DNS names, and for a few kinds a little more."""
@@ -152,19 +157,41 @@ class Kube:
         self, resource: Resource, read: Callable[[Json], T], namespace: str | None, selector: str
     ) -> tuple[list[T], str]:
         found: list[T] = []
-        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        query = {"limit": str(_FIRST_PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
-            page = await self._call(
-                "list", resource, "GET", resource.path(namespace), query=query, timeout=_PAGE_TIMEOUT
-            )
-            items, about = page.get("items"), page.get("metadata")
-            if not isinstance(items, list) or not isinstance(about, dict):  # the word of a proxy, perhaps
+            before = len(found)
+            page = await self._page(resource, resource.path(namespace) + f"?{urlencode(query)}", read, found)
+            about = page.rest.get("metadata")
+            if not page.listed or not isinstance(about, dict):  # the word of a proxy, perhaps
                 raise Unavailable(f"list {resource.plural}", "the answer is no list")
-            found.extend(read(item) for item in items)
             following = about.get("continue")
             if not following:
                 return found, str(about.get("resourceVersion"))
-            query["continue"] = following
+            each = page.size // max(1, len(found) - before)
+            query |= {"continue": following, "limit": str(max(1, min(PAGE, _PAGE_BYTES // max(1, each))))}
+
+    async def _page(
+        self, resource: Resource, path: str, read: Callable[[Json], T], found: list[T], *, again: bool = True
+    ) -> ListReader:
+        """Add what is on a page to `found`, one object at a time: a page of the largest would fit nowhere."""
+        asked = f"list {resource.plural}"
+        request = Request(asked, "GET", path, None, "application/json")
+        began = self._clock()
+        async with self._answered("list", resource, request, _PAGE_TIMEOUT) as answer:
+            if answer.status == 200:
+                page = ListReader(answer.chunks())
+                try:
+                    async for item in page.items():
+                        found.append(read(item))
+                        del item  # so that it is gone before the next is parsed
+                except ValueError as error:
+                    raise Unavailable(asked, "the answer is no JSON") from error
+                return page
+            refused = await answer.whole()
+        if refused.status == 401 and again and await self._session.newer_credentials(began):
+            return await self._page(resource, path, read, found, again=False)
+        body_of(asked, refused)
+        raise Unavailable(asked, f"{refused.status}: the answer is no list")
 
     async def create(self, resource: Resource, namespace: str, body: Json, *, strict: bool = False) -> Json:
         """Create an object; `strict`: a field that the server does not know is refused, not dropped."""
@@ -230,10 +257,18 @@ class Kube:
         return body_of(asked, answer)
 
     async def _sent(self, verb: str, resource: Resource, request: Request, timeout: float | None) -> Answer:
+        async with self._answered(verb, resource, request, timeout or self._timeout) as answer:
+            return await answer.whole()
+
+    @asynccontextmanager
+    async def _answered(
+        self, verb: str, resource: Resource, request: Request, timeout: float
+    ) -> AsyncIterator[Arriving]:
+        """The answer to a request, which is counted with what becomes of it."""
         code, began = "none", self._clock()
         try:
-            answer = await self._session.send(request, timeout or self._timeout)
-            code = str(answer.status)
-            return answer
+            async with self._session.arriving(request, timeout) as answer:
+                yield answer
+                code = str(answer.status)
         finally:
             self._calls.called(verb, resource.plural, code, self._clock() - began)

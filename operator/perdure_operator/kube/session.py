@@ -10,7 +10,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,12 @@ from kubernetes.aio.client.configuration import Configuration
 
 from ..errors import Misconfigured, Unavailable
 
-__all__ = ["Answer", "Credentials", "Request", "Session"]
+__all__ = ["Answer", "Arriving", "Credentials", "Request", "Session"]
 
 _log = logging.getLogger("perdure.operator.kube")
 
 _CONNECT = 5.0  # seconds
+_CHUNK = 256 * 1024  # bytes
 _NEWER_CREDENTIALS = 5.0
 """Shortest time in seconds between two readings of the credentials."""
 
@@ -64,6 +66,23 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """An answer of which no more than the head has come."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: aiohttp.StreamReader
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """What comes, as it comes."""
+        return aiter(self.content.iter_chunked(_CHUNK))
+
+    async def whole(self) -> Answer:
+        """The answer, once all of it is there."""
+        return Answer(self.status, self.headers, await self.content.read())
 
 
 class Session:
@@ -127,6 +146,16 @@ class Session:
         Raises:
             Unavailable: there is none, not in so many seconds, or only a part of one.
         """
+        async with self.arriving(request, timeout) as answer:
+            return await answer.whole()
+
+    @asynccontextmanager
+    async def arriving(self, request: Request, timeout: float) -> AsyncIterator[Arriving]:
+        """Send a request, and read the answer as it comes.
+
+        Raises:
+            Unavailable: there is none, not in so many seconds, or only a part of one.
+        """
         assert self._client is not None
         headers = {"Accept": "application/json", "Content-Type": request.content, "User-Agent": "perdure-operator"}
         try:
@@ -138,7 +167,8 @@ class Session:
                 request.body,
                 _request_timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT),
             )
-            return Answer(response.status, response.headers, await response.read())
+            async with response.response as received:
+                yield Arriving(received.status, received.headers, received.content)
         except (aiohttp.ClientError, config.ConfigException, OSError) as error:  # a TimeoutError is an OSError
             raise Unavailable(request.asked, f"{type(error).__name__}: {error}") from error
 

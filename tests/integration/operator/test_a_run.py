@@ -150,7 +150,7 @@ def test_an_attempt_is_measured_while_it_runs_and_not_again_by_the_next_operator
     process = scene.play(pod)
     eventually(lambda: first.metric("claim_to_first_step_seconds_count") == 1, deadline=45)
     assert first.metric("claim_to_begin_seconds_count") == 1
-    assert scene.phase() == "Running"
+    scene.until_phase("Running")
     assert first.stop() == 0
     second = start_operator()
     second.until_leading()

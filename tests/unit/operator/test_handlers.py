@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
-from typing import Any
+from typing import Any, cast
 
 from perdure_operator.handlers import EventSource
 from perdure_operator.instances import Instance
+from perdure_operator.watching import _Readable
 
 
 class Sink:
@@ -59,3 +61,22 @@ async def _hear_two():
         await sink.all_heard.wait()
     thread.join()
     assert sink.heard_of == [1, 2]
+
+
+def test_a_line_of_a_watch_that_nests_too_deeply_is_made_readable():
+    deep = b'{"type":"ADDED","object":{"metadata":{"name":"odd"},"spec":{"x":' + b"[" * 5000 + b"]" * 5000 + b"}}}"
+    lines = [b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}', deep, b'{"type":"BOOKMARK"}']
+    whole = b"\n".join(lines) + b"\n"
+
+    class Content:
+        async def iter_chunked(self, size):
+            for start in range(0, len(whole), 1000):
+                yield whole[start : start + 1000]
+
+    async def read():
+        return b"".join([chunk async for chunk in _Readable(cast("Any", Content())).iter_chunked(5)])
+
+    first, odd, last = asyncio.run(read()).splitlines()
+    assert (first, last) == (lines[0], lines[2])
+    told = json.loads(odd)
+    assert (told["type"], told["object"]["metadata"]) == ("ADDED", {"name": "odd"})

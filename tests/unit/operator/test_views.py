@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from perdure_operator.observed import Key, Spec, Workflow
-from perdure_operator.views import Owner, SeenPod, Views, read_pod, read_whole_workflow, read_workflow
+from perdure_operator.views import Owner, SeenPod, Views, read_pod, read_unsettled_workflow, read_workflow
 
 KEY = Key("shop", "one")
 
@@ -174,9 +174,9 @@ def test_the_answer_to_the_write_that_finishes_a_workflow_counts_though_its_even
     views.saw_workflow(read_workflow(workflow(uid, 1)))
     views.saw_workflow(read_workflow(workflow(uid, 2, finished=True)))
     assert views.workflow(KEY) is None
-    assert not views.saw_workflow(read_whole_workflow(workflow(uid, 2, finished=True)))
+    assert not views.saw_workflow(read_unsettled_workflow(workflow(uid, 2, finished=True)))
     assert known(views).uid == uid
-    assert not views.saw_workflow(read_whole_workflow(workflow(uid, 1)))
+    assert not views.saw_workflow(read_unsettled_workflow(workflow(uid, 1)))
     assert known(views).resource_version == "2"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure_operator.api.models import MAX_BYTES
-from perdure_operator.api.parse import parse_workflow
+from perdure_operator.api.parse import brief, parse_workflow
 from perdure_operator.observed import Key, Spec, Status
 from tests.unit.operator.api.manifests import NAME, REFUSED, TAKEN, UID, workflow
 
@@ -46,7 +46,6 @@ def test_least_workflow_gets_the_defaults():
 def test_whole_workflow():
     metadata = {
         "deletionTimestamp": "2026-03-01T13:00:00Z",
-        "labels": {"team": "a"},
         "annotations": {"perdure.io/restart": "again"},
     }
     template = {"spec": {"nodeSelector": {"disk": "fast"}}}
@@ -64,7 +63,7 @@ def test_whole_workflow():
     parsed = parse_workflow(workflow(spec, metadata=metadata))
     assert parsed.problem is None
     assert parsed.deleting
-    assert (parsed.labels, parsed.restart) == ({"team": "a"}, "again")
+    assert parsed.restart == "again"
     assert parsed.spec == Spec(
         entrypoint="bank:transfer",
         input='{"b":1,"a":["é",null]}',
@@ -134,6 +133,34 @@ def test_a_problem_does_not_repeat_values():
 
 def test_fields_of_other_versions_are_passed_over():
     assert parse_workflow(workflow({"queue": "fast"})).problem is None
+
+
+@pytest.mark.parametrize(
+    ("pod", "grace"),
+    [({}, None), ({"terminationGracePeriodSeconds": 20}, 20.0), ({"terminationGracePeriodSeconds": None}, None)],
+)
+def test_the_grace_of_a_template(pod, grace):
+    assert spec_of(workflow({"podTemplate": {"spec": pod}})).grace_seconds == grace
+
+
+def test_in_brief_a_workflow_has_nothing_that_may_be_long():
+    given = {
+        "source": {"inline": {"bank.py": "x" * 1000}},
+        "input": {"text": "y" * 1000},
+        "podTemplate": {"spec": {"nodeSelector": {"z": "z" * 1000}, "terminationGracePeriodSeconds": 7}},
+        "suspend": True,
+    }
+    shown = brief(parse_workflow(workflow(given)))
+    assert len(repr(shown)) < 1500
+    assert shown.spec is not None
+    assert (shown.spec.suspend, shown.spec.grace_seconds, shown.spec.brief) == (True, 7.0, True)
+
+
+def test_a_template_that_is_nested_as_no_pod_is_is_refused():
+    deep: object = {}
+    for _ in range(200):
+        deep = {"x": [deep]}
+    assert "levels of it are nested" in problem_of(workflow({"podTemplate": {"spec": deep}}))
 
 
 def test_of_a_pod_template_that_is_too_large_nothing_is_kept_but_why():

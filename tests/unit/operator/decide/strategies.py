@@ -141,10 +141,6 @@ statuses = st.builds(
     restart=st.none() | st.sampled_from(["", "yes"]),
     cancel_time=st.none() | moments,
 )
-templates = st.sampled_from(
-    [{}, {"spec": None}, {"spec": []}, {"spec": {"terminationGracePeriodSeconds": -1}}]
-    + [{"spec": {"terminationGracePeriodSeconds": one}} for one in (5, 10**30, "5", None, True)]
-)
 specs = st.builds(
     Spec,
     entrypoint=texts,
@@ -155,7 +151,7 @@ specs = st.builds(
     ttl_seconds_after_finished=st.none() | counts,
     suspend=st.booleans(),
     cancel=st.booleans(),
-    pod_template=templates,
+    grace_seconds=st.sampled_from([None, 0.0, 5.0, 1e8]),
 )
 workflows = st.builds(
     Workflow,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -36,7 +37,46 @@ def test_a_list_is_read_page_by_page(api: Served) -> None:
     assert listed(api) == (["a", "b", "c", "d"], "100")
     assert [asked.path for asked in api.asked] == [LIST] * 3
     limits = [(asked.query["limit"], asked.query.get("continue")) for asked in api.asked]
-    assert limits == [("500", None), ("500", "next/1"), ("500", "next/2")]
+    assert limits == [("50", None), ("500", "next/1"), ("500", "next/2")]
+
+
+def test_the_larger_the_objects_the_fewer_are_on_the_next_page(api: Served) -> None:
+    large = page("a" * 1_400_000, "b" * 1_400_000, following="next/1")
+    for body in (large, {**large, "metadata": {"continue": "next/2"}}, page("c")):
+        api.reply(200, body)
+    assert len(listed(api)[0]) == 5
+    assert [asked.query["limit"] for asked in api.asked] == ["50", "2", "2"]
+
+
+def test_of_a_list_one_object_is_parsed_at_a_time(api: Served) -> None:
+    # Parsed, each has thirty times as much as this.
+    item = b'{"metadata":{"name":"a"},"spec":{"x":[' + b"[]," * 30_000 + b"[]]}}"
+    api.reply(200, b'{"items":[' + b",".join([item] * 20) + b'],"metadata":{"resourceVersion":"1"}}')
+    tracemalloc.start()
+    names, _ = listed(api)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert names == ["a"] * 20
+    assert peak < 15_000_000
+
+
+@pytest.mark.parametrize("deep", [b"[" * 9_000 + b"]" * 9_000, b'{"a":' * 9_000 + b"1" + b"}" * 9_000])
+def test_an_object_that_is_nested_too_deeply_is_known_by_name(api: Served, deep: bytes) -> None:
+    odd = b'{"metadata":{"managedFields":[{"f":' + deep + b'}],"name":"odd"},"spec":{"podTemplate":' + deep + b"}}"
+    items = b'{"metadata":{"name":"a"}},' + odd + b',{"metadata":{"name":"c"}}'
+    api.reply(200, b'{"items":[' + items + b'],"metadata":{"resourceVersion":"1"}}')
+    assert listed(api)[0] == ["a", "odd", "c"]
+    api.reply(200, odd)
+    body = api.run(api.kube.get(WORKFLOWS, "shop", "odd"))
+    assert body["spec"] == "it is nested too deeply"
+
+
+@pytest.mark.parametrize("cut", [1, 20, 45, 60])
+def test_a_list_that_ends_in_the_middle_is_none(api: Served, cut: int) -> None:
+    whole = b'{"items":[{"metadata":{"name":"a"}}],"metadata":{"resourceVersion":"1"}}'
+    api.reply(200, whole[:cut])
+    with pytest.raises(Unavailable, match="no JSON"):
+        listed(api)
 
 
 def test_a_list_may_be_of_a_namespace_and_of_a_selection(api: Served) -> None:
