@@ -31,6 +31,7 @@ from .api.pod import PodSettings, build_pod
 from .api.status_document import status_document
 from .budget import StatusBudget
 from .capacity import Capacity
+from .decide import places
 from .errors import AlreadyExists, Conflict, NotFound, Refused
 from .events import EventPoster
 from .instances import Instance
@@ -66,12 +67,14 @@ class Done:
         stale: the Workflow is not the one that was decided about: read it first.
         look_after: seconds until it is to be looked at again.
         claimed: the token of a claim that was made, whose pod is not there yet.
+        gave_way: an attempt that could not start was handed back, so that another run has its place.
     """
 
     again: bool = False
     stale: bool = False
     look_after: float | None = None
     claimed: Claim | None = None
+    gave_way: bool = False
 
     def look(self, after: float) -> None:
         """Look again in so many seconds, or before."""
@@ -80,7 +83,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applier:
-    """Everything that actions reach."""
+    """Everything that actions reach; `gave_way` counts places that were given back, by namespace and reason."""
 
     kube: Kube
     store: OperatorStore
@@ -91,6 +94,7 @@ class Applier:
     refusals: Refusals
     pods: PodSettings
     instance: Instance
+    gave_way: Callable[[str, str], None]
     clock: Callable[[], float] = time.monotonic
 
     async def apply(self, observed: Observed, actions: Sequence[Action], whole: Workflow | None = None) -> Done:
@@ -146,9 +150,15 @@ class Applier:
         match action:
             case ClaimRun(attempt):
                 return await self._claim(observed.workflow, attempt, done)
+            case HandBack(ending=places.COULD_NOT_START) if not self.capacity.give_way(observed.workflow.key, uid):
+                return False  # somebody else has given way meanwhile
             case HandBack(claim, ending, detail, code, signal):
                 _log.info("an attempt ended: %s", ending, extra={"ending": ending, "detail": detail})
-                return await self.store.hand_back(uid, claim, ending, detail=detail, code=code, signal=signal)
+                handed = await self.store.hand_back(uid, claim, ending, detail=detail, code=code, signal=signal)
+                if handed and ending == places.COULD_NOT_START and (what := places.hindrance(observed)) is not None:
+                    done.gave_way = True
+                    self.gave_way(observed.workflow.key.namespace, what)
+                return handed
             case SetLimits(limits):
                 await self.store.set_limits(uid, limits)
                 return True

@@ -1,28 +1,29 @@
 """How many runs may be active at once, in all and in a namespace, and who gets the next place.
 
-A place is taken before a run is claimed and held while it is. One that comes free goes to whoever waits longest and has
-room in his namespace; he is told, and gives it back if he no longer needs it.
+A place is taken before a run is claimed and held while it is. One that comes free goes to the namespace whose turn it
+is (`shares`), and there to whoever waits longest; he is told, and gives it back if he no longer needs it.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from .observed import Key
+from .shares import Shares
 
 __all__ = ["Capacity", "Places"]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """How many there are; None: as many as are asked for."""
+    """How many there are; None: as many as are asked for. `weights` of namespaces are 1 where nothing else is said."""
 
     total: int | None = None
     per_namespace: int | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
 
 
 class Capacity:
@@ -33,8 +34,9 @@ class Capacity:
         self._tell = tell
         self._holders: dict[UUID, Key] = {}
         self._held: Counter[str] = Counter()
-        self._waiting: dict[str, dict[UUID, tuple[int, Key]]] = {}
-        self._order = itertools.count()
+        self._waiting: dict[str, dict[UUID, Key]] = {}
+        self._shares = Shares(places.weights)
+        self._giving_way: set[UUID] = set()
 
     @property
     def held(self) -> int:
@@ -46,15 +48,43 @@ class Capacity:
         """How many wait for one."""
         return sum(len(line) for line in self._waiting.values())
 
+    def held_by_namespace(self) -> dict[tuple[str, ...], int]:
+        """How many places each namespace holds that holds any."""
+        return {(namespace,): held for namespace, held in self._held.items() if held}
+
+    def waiting_by_namespace(self) -> dict[tuple[str, ...], int]:
+        """For how many places each namespace waits that waits for any."""
+        return {(namespace,): len(line) for namespace, line in self._waiting.items()}
+
     def refusal(self, key: Key, uid: UUID) -> str | None:
         """Why this run can have no place now; None if it has one or can."""
         if uid in self._holders:
             return None
-        if self._places.total is not None and len(self._holders) >= self._places.total:
-            return f"{len(self._holders)} runs are active, as many as the operator may have at once"
-        if self._places.per_namespace is not None and self._held[key.namespace] >= self._places.per_namespace:
-            return f"{self._held[key.namespace]} runs are active in this namespace, as many as it may have at once"
+        total, ours = len(self._holders), self._held[key.namespace]
+        if self._places.total is not None and total >= self._places.total:
+            return (
+                f"{total} runs are active, as many as the operator may have at once; {ours} of them are of this"
+                " namespace, and the next place goes to the one that has fewest for its weight"
+            )
+        if not self._has_room(ours):
+            return f"{ours} runs are active in this namespace, as many as it may have at once"
         return None
+
+    def wanted(self, key: Key, uid: UUID) -> bool:
+        """Whether somebody waits who could have the place of this run, and to whom nobody else gives way."""
+        if uid not in self._holders:
+            return False
+        could = (
+            len(line) for one, line in self._waiting.items() if self._has_room(self._held[one] - (one == key.namespace))
+        )
+        return sum(could) > len(self._giving_way - {uid})
+
+    def give_way(self, key: Key, uid: UUID) -> bool:
+        """Begin to give the place of a run to another; whether it is still wanted. `settle` says what came of it."""
+        if not self.wanted(key, uid):
+            return False
+        self._giving_way.add(uid)
+        return True
 
     def take(self, key: Key, uid: UUID) -> bool:
         """Take a place, or wait for one."""
@@ -64,13 +94,17 @@ class Capacity:
         self._hold(key, uid)
         return True
 
-    def wait(self, key: Key, uid: UUID) -> None:
-        """Stand in line; whoever does already keeps his place there."""
-        if uid not in self._holders:
-            self._waiting.setdefault(key.namespace, {}).setdefault(uid, (next(self._order), key))
+    def wait(self, key: Key, uid: UUID) -> bool:
+        """Stand in line, and whether that is news; whoever does already keeps his place there."""
+        line = self._waiting.get(key.namespace, {})
+        if uid in self._holders or uid in line:
+            return False
+        self._waiting.setdefault(key.namespace, {})[uid] = key
+        return True
 
     def settle(self, key: Key, uid: UUID, *, held: bool, wants: bool = False) -> None:
         """Whether this run is held now; if not, whether it waits to be."""
+        self._giving_way.discard(uid)
         if held:
             self._hold(key, uid)
             return
@@ -91,10 +125,15 @@ class Capacity:
             self._leave(key, uid)
         self._hand_on()
 
+    def _has_room(self, held: int) -> bool:
+        """Whether a namespace that holds so many may have one more."""
+        return self._places.per_namespace is None or held < self._places.per_namespace
+
     def _hold(self, key: Key, uid: UUID) -> None:
         if uid not in self._holders:
             self._holders[uid] = key
             self._held[key.namespace] += 1
+            self._shares.served(key.namespace)
         self._leave(key, uid)
 
     def _leave(self, key: Key, uid: UUID) -> None:
@@ -105,11 +144,11 @@ class Capacity:
                 del self._waiting[key.namespace]
 
     def _hand_on(self) -> None:
-        while heads := [
-            (*next(iter(line.values())), next(iter(line)))
-            for namespace, line in self._waiting.items()
-            if self.refusal(Key(namespace, ""), UUID(int=0)) is None
-        ]:
-            _, key, uid = min(heads)
+        while self._places.total is None or len(self._holders) < self._places.total:
+            can = [namespace for namespace in self._waiting if self._has_room(self._held[namespace])]
+            namespace = self._shares.next(can, self._held)
+            if namespace is None:
+                return
+            uid, key = next(iter(self._waiting[namespace].items()))
             self._hold(key, uid)
             self._tell(key)

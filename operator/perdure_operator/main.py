@@ -158,6 +158,18 @@ class Operator:
             "1 while most attempts are silent at once, so that they are started one at a time.",
             lambda term: term.liveness.suspicion is not None,
         )
+        self._metrics.watch_counts(
+            "places_held",
+            "Places that runs hold.",
+            ("namespace",),
+            lambda: {} if self._term is None else self._term.capacity.held_by_namespace(),
+        )
+        self._metrics.watch_counts(
+            "places_queued",
+            "Runs that wait for a place.",
+            ("namespace",),
+            lambda: {} if self._term is None else self._term.capacity.waiting_by_namespace(),
+        )
         of_term("resync_age_seconds", "Since everything was last compared.", lambda term: term.resync.age, float("nan"))
 
 

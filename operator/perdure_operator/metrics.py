@@ -21,7 +21,7 @@ class _Counts(Collector):
     """Gauges that are read when they are asked for."""
 
     def __init__(
-        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Mapping[tuple[str, str], int]]
+        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Mapping[tuple[str, ...], int]]
     ) -> None:
         self._described = (name, what)
         self._labels = labels
@@ -63,6 +63,12 @@ class Metrics:
             "From the claim of an attempt to the start of its first step, measured once that step is finished.",
             _SLOW,
         )
+        self._given_back = self._counter(
+            "places_given_back",
+            "Attempts that could not start and gave their places to others, by what kept them.",
+            "namespace",
+            "reason",
+        )
         self._runs = self._gauge("runs", "Runs in the store, by state.", "namespace", "state")
         self._resync_seconds = self._histogram("resync_seconds", "How long resyncs took.", _SLOW)
         self._resyncs = self._counter("resyncs", "Resyncs that ended, by what they ended with.", "outcome")
@@ -77,7 +83,7 @@ class Metrics:
         self._gauge(name, what).set_function(read)
 
     def watch_counts(
-        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Mapping[tuple[str, str], int]]
+        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Mapping[tuple[str, ...], int]]
     ) -> None:
         """Offer gauges that are read when they are asked for: those that there are then, by their labels' values."""
         self._registry.register(_Counts(f"{_PREFIX}_{name}", what, labels, read))
@@ -127,6 +133,10 @@ class Metrics:
     def attempt_stepped(self, after: float) -> None:
         """An attempt's first step was begun so many seconds after its claim."""
         self._step.observe(after)
+
+    def gave_way(self, namespace: str, reason: str) -> None:
+        """An attempt that could not start gave its place to another run."""
+        self._given_back.labels(namespace, reason).inc()
 
     def count_runs(self, counted: Iterable[tuple[str, str, int]]) -> None:
         """How many runs there are, by namespace and state."""

@@ -288,6 +288,7 @@ class Pod:
         disrupted: it is being evicted, preempted, drained or its node is gone: why.
         finished_at: when its container ended.
         stage: how near to its start it has come.
+        unready: its node has taken it, and its volumes are not mounted or its network is not there.
         progressed: when it last came nearer: scheduled, initialised, container started; the latest.
         image_id: of the container `workflow`, as its kubelet tells once it has it.
         generation: of the Workflow from which it was made (annotation perdure.io/generation); with another podTemplate
@@ -307,6 +308,7 @@ class Pod:
     disrupted: str | None = None
     finished_at: datetime | None = None
     stage: Stage = Stage.STARTED
+    unready: bool = False
     progressed: datetime | None = None
     image_id: str | None = None
     generation: int | None = None
@@ -336,6 +338,9 @@ class Observed:
             heard of it yet is no reason to end an attempt.
         pod_met: this operator has seen that pod. So if it is gone, somebody deleted it.
         policy: what the operator's settings say of all Workflows; what is in the spec already is.
+        wanted: the run holds a place, and another run waits that could have it.
+        hindered_for: seconds since this attempt was first seen to be kept from starting by what keeps it now.
+        start_patience: seconds for which it may be while others wait.
         preparation: seconds that a node may take to make a pod's container, with pulling its image.
         source: the code that goes with the run, once it was read; None if the Workflow names none or it cannot be read.
         source_problem: why its ConfigMap cannot be read.
@@ -354,6 +359,9 @@ class Observed:
     pod_gone: bool = False
     pod_met: bool = False
     policy: Policy = field(default_factory=Policy)
+    wanted: bool = False
+    hindered_for: float = 0.0
+    start_patience: float = 60.0
     preparation: float = 3600.0
     source: Mapping[str, str] | None = None
     source_problem: str | None = None

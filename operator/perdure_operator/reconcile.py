@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -31,6 +31,7 @@ from .api.names import pod_name
 from .api.parse import parse_workflow
 from .apply import Applier, Done
 from .decide import decide
+from .decide.places import Hindrance, hindrance
 from .errors import NotFound, Refused
 from .kube import CONFIG_MAPS, PODS, Json
 from .logs import about
@@ -85,7 +86,8 @@ class _Visit:
 class Reconciler:
     """Reconciles Workflows by key; `look_after` has a key come again in so many seconds.
 
-    `preparation`: seconds that a node may take to make a pod's container.
+    `preparation`: seconds that a node may take to make a pod's container; `start_patience`: seconds for which an
+    attempt that cannot start keeps its place while others wait.
     """
 
     applier: Applier
@@ -94,10 +96,13 @@ class Reconciler:
     look_after: Callable[[Key, float], None]
     preparation: float
     policy: Policy = field(default_factory=Policy)
+    start_patience: float
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     met: dict[UUID, Claim] = field(default_factory=dict)
     """The claims of which a pod was seen, the newest of each run."""
+    hindered: dict[UUID, tuple[Claim, Hindrance, float]] = field(default_factory=dict)
+    """What keeps attempts from starting, and when that was first seen."""
 
     async def reconcile(self, key: Key) -> None:
         """Do what is to be done now about the Workflow of this name, and about those that had it before.
@@ -184,7 +189,7 @@ class Reconciler:
             refusal = None
         source, problem = await self._source(workflow, run)
         capacity = self.applier.capacity.refusal(workflow.key, workflow.uid)
-        return Observed(
+        observed = Observed(
             workflow=workflow,
             run=run,
             pods=pods,
@@ -198,10 +203,27 @@ class Reconciler:
             pod_gone=gone,
             pod_met=run is not None and run.claim is not None and self.met.get(workflow.uid) == run.claim,
             policy=self.policy,
+            wanted=self.applier.capacity.wanted(workflow.key, workflow.uid),
+            start_patience=self.start_patience,
             preparation=self.preparation,
             source=source,
             source_problem=problem,
         )
+        return replace(observed, hindered_for=self._hindered_for(observed))
+
+    def _hindered_for(self, observed: Observed) -> float:
+        """For how long the attempt has been kept from starting by what keeps it now."""
+        uid, run, what = observed.workflow.uid, observed.run, hindrance(observed)
+        if run is None or run.claim is None or run.begun:
+            self.hindered.pop(uid, None)
+            return 0.0
+        if what is None:
+            # Perhaps it is tried once more at this moment: the same reason goes on after that.
+            return 0.0
+        known = self.hindered.get(uid)
+        if known is None or known[:2] != (run.claim, what):
+            known = self.hindered[uid] = (run.claim, what, self.clock())
+        return self.clock() - known[2]
 
     def _left_alone(self, workflow: Workflow, run: Run | None, capacity: str | None) -> str | None:
         """Whoever is not to be claimed now takes nobody's turn."""
@@ -288,19 +310,33 @@ class Reconciler:
         """Say whether the run holds a place among the active ones, or waits for one."""
         workflow, run = observed.workflow, observed.run
         if done.again:
-            if observed.capacity is not None and done.claimed is None and run is not None and run.claim is None:
-                self.applier.capacity.wait(workflow.key, workflow.uid)
+            if done.gave_way:
+                self.applier.capacity.settle(workflow.key, workflow.uid, held=False)
+            elif observed.capacity is not None and done.claimed is None and run is not None and run.claim is None:
+                self._stand_in_line(workflow)
             return
         held = run is not None and run.claim is not None and not run.state.ended
         wants = observed.capacity is not None and run is not None and not held and not run.state.ended
+        # Who stands in line has others give way to him, so he must be able to use what he gets.
+        wants = wants and run is not None and min(run.due_in, run.delay) <= 0
         spec = workflow.spec
-        self.applier.capacity.settle(
-            workflow.key, workflow.uid, held=held, wants=wants and spec is not None and not spec.suspend
-        )
+        if wants and spec is not None and not spec.suspend:
+            self._stand_in_line(workflow)
+        else:
+            self.applier.capacity.settle(workflow.key, workflow.uid, held=held)
+
+    def _stand_in_line(self, workflow: Workflow) -> None:
+        """Have the run wait for a place, and those looked at that may have to give way to it."""
+        if not self.applier.capacity.wait(workflow.key, workflow.uid):
+            return
+        for uid in self.hindered:
+            if (key := self.applier.views.key_of(uid)) is not None:
+                self.look_after(key, 0.0)
 
     def _forget(self, uid: UUID) -> None:
         self.measures.forget(uid)
         self.met.pop(uid, None)
+        self.hindered.pop(uid, None)
         self.applier.refusals.pop(uid, None)
         self.applier.budget.forget(uid)
 

@@ -142,6 +142,12 @@ class Settings(BaseModel):
     max_active_runs_per_namespace: int | None = Field(default=None, ge=1)
     """How many of them in one namespace."""
 
+    namespace_weights: Mapping[str, Annotated[int, Field(ge=1, le=1000)]] = Field(default_factory=dict)
+    """How namespaces share those places: `team-a=3,team-b=2`; others count 1."""
+
+    start_patience_seconds: float = Field(default=60, ge=1)
+    """How long an attempt that cannot start keeps its place while others wait; for want of a node, five times that."""
+
     kubeconfig: Path | None = None
     """Credentials outside of a cluster; without, those of the pod, else what kubectl would use."""
 
@@ -179,6 +185,14 @@ class Settings(BaseModel):
     @classmethod
     def _separated(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("namespace_weights", mode="before")
+    @classmethod
+    def _weights(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        given = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): weight.strip() for name, _, weight in given}
 
     @field_validator("pod_user", mode="before")
     @classmethod

@@ -64,7 +64,7 @@ class Term:
         )
         self.views = Views()
         self.queue: WorkQueue[Key] = WorkQueue(self._reconcile, workers=settings.workers, meter=metrics)
-        places = Places(settings.max_active_runs, settings.max_active_runs_per_namespace)
+        places = Places(settings.max_active_runs, settings.max_active_runs_per_namespace, settings.namespace_weights)
         self.capacity = Capacity(places, self.queue.add)
         self._store_outage = Outage("the store", self._store.identity, self._back, every=_STORE_CHECK, away=StoreError)
         self._api_outage = Outage(
@@ -110,6 +110,7 @@ class Term:
             refusals={},
             pods=pod_settings(settings),
             instance=instance,
+            gave_way=metrics.gave_way,
         )
         self._reconciler = Reconciler(
             applier=applier,
@@ -123,6 +124,7 @@ class Term:
                 succeeded_pods=settings.succeeded_pods_ttl_seconds,
                 failed_pods=settings.failed_pods_history_limit,
             ),
+            start_patience=settings.start_patience_seconds,
         )
         self._working: asyncio.Task[None] | None = None
         self.notify_queue = 0.0

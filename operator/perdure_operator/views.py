@@ -154,7 +154,7 @@ class Views:
             if seen.workflow is not None and not (seen.workflow.status.finished and _settled(seen.workflow))
         ]
 
-    def stalled(self) -> Counter[tuple[str, str]]:
+    def stalled(self) -> Counter[tuple[str, ...]]:
         """How many Workflows wait for a person, by namespace and reason."""
         statuses = (
             (key.namespace, seen.workflow.status)

@@ -79,6 +79,7 @@ def parse_pod(body: Mapping[str, Any]) -> Pod:
         disrupted=_disrupted(status),
         finished_at=finished or (_last_change(status) if phase in (PodPhase.SUCCEEDED, PodPhase.FAILED) else None),
         stage=_stage(container, spec, status),
+        unready=_conditions(status).get("PodReadyToStartContainers", {}).get("status") == "False",
         progressed=_progressed(container, status),
         image_id=intern(text(container.get("imageID")) or "") or None,  # thousands of pods may run one
         generation=_number(mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION)),

@@ -11,6 +11,7 @@ from ..observed import Ended, Observed, Pod, PodPhase, Run, Spec, Stage
 from .control import seconds_since
 from .course import Course, Reason, going, stalled
 from .ending import disruption, ending_of_pod, ending_of_silence
+from .places import NO_CONTAINER, NO_IMAGE, UNSCHEDULABLE, give_way
 from .times import (
     LOOK_BEGIN,
     LOOK_CAPACITY,
@@ -25,12 +26,6 @@ from .times import (
 
 __all__ = ["attempt_course", "invalid_spec", "pod_of"]
 
-_UNSCHEDULABLE: Final = frozenset({"Unschedulable", "SchedulingGated"})
-_NO_IMAGE: Final = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
-    | {"RegistryUnavailable", "SignatureValidationFailed"}
-)
-_NO_CONTAINER: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _INITIALISING: Final = "PodInitializing"
 
 
@@ -51,8 +46,8 @@ def attempt_course(observed: Observed, run: Run, claim: Claim, spec: Spec | None
     if spec is not None and spec.suspend and not run.may_clean_up:
         return Course(then=[HandBack(claim, "handed back", "suspended before it began")])
     if pod is None:
-        return _without_pod(observed, run, claim, spec)
-    return _on_its_way(observed, run, claim, pod)
+        return give_way(observed, claim, _without_pod(observed, run, claim, spec))
+    return give_way(observed, claim, _on_its_way(observed, run, claim, pod))
 
 
 def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Spec | None) -> Course:
@@ -124,7 +119,7 @@ def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:
     if pod.deleting:
         return Course(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
     reason, words = pod.waiting or ("", "")
-    if reason in _UNSCHEDULABLE | _NO_IMAGE | _NO_CONTAINER:
+    if reason in UNSCHEDULABLE | NO_IMAGE | NO_CONTAINER:
         if pod.generation is not None and pod.generation < observed.workflow.generation:
             # Perhaps the change is what it waits for. Nothing has begun, so nobody is disturbed.
             return Course(then=[ClaimRun(run.attempt)])
@@ -165,10 +160,10 @@ def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) 
 
 def _stuck(pod: Pod, reason: str, words: str) -> Course:
     said = f"{reason}: {words}" if words else reason
-    if reason in _UNSCHEDULABLE:
+    if reason in UNSCHEDULABLE:
         message = f"no node takes pod {pod.name}: {words or reason}"
         return going(Reason.UNSCHEDULABLE, message, LOOK_CAPACITY)
-    if reason in _NO_IMAGE:
+    if reason in NO_IMAGE:
         message = f"an image of pod {pod.name} cannot be pulled; it starts as soon as that works: {said}"
         return stalled(Reason.IMAGE_PULL_FAILED, message, LOOK_STALLED)
     message = f"a container of pod {pod.name} cannot be made; it starts as soon as that works: {said}"

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     POD_REFUSED = "PodRefused"
     STORE_UNREACHABLE = "StoreUnreachable"
+    CANNOT_START = "CannotStart"
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"

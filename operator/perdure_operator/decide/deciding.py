@@ -28,6 +28,7 @@ from .ending import STORE_UNREACHABLE, ending_of_pod
 from .events import events, warnings
 from .images import images_to_note
 from .outcome import ending
+from .places import COULD_NOT_START, queued_again
 from .pods import pods_to_delete
 from .status import Writing, bound, seen_again, status_of, succeeded, writing
 from .times import DEADLINE_OVERTIME, LOOK_CAPACITY, LOOK_GONE, LOOK_RESTING, LOOK_STALLED
@@ -146,6 +147,8 @@ def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = No
     if spec.suspend and not (run is not None and run.may_clean_up):
         return resting(Reason.SUSPENDED, "suspended; set spec.suspend to false to go on", LOOK_RESTING)
     if run is not None and (due := min(run.due_in, run.delay)) > 0:
+        if run.last is not None and run.last.ending == COULD_NOT_START:
+            return queued_again(run, due)
         last = "" if run.last is None else f" ended: {run.last.detail or run.last.ending}"
         message = f"attempt {run.attempt}{last}; the next one starts {run.delay:g} s after that"
         if run.last is not None and run.last.ending == STORE_UNREACHABLE:

@@ -11,6 +11,7 @@ from ..actions import PostEvent
 from ..observed import Ended, Observed, Status
 from .course import Kind, Reason, Situation
 from .ending import BEGUN, STORE_UNREACHABLE
+from .places import COULD_NOT_START
 from .status import IMAGE_CHANGED, is_stalled, reason_of
 
 __all__ = ["events", "warnings"]
@@ -21,7 +22,7 @@ _ENDED_THE_RUN: Final = "completed"
 _WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING, Reason.STORE_SUSPECTED})
 _BETWEEN_ATTEMPTS: Final = frozenset(
     {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
-    | {Reason.STORE_UNREACHABLE}
+    | {Reason.STORE_UNREACHABLE, Reason.CANNOT_START}
 )
 
 
@@ -80,6 +81,8 @@ def _ended(last: Ended) -> list[PostEvent]:
         return [PostEvent("Crashed", f"attempt {last.attempt} {said}: {how}", warning=True)]
     if last.ending in _DISRUPTIONS:
         return [PostEvent("Disrupted", f"attempt {last.attempt} was disrupted ({last.ending}): {how}")]
+    if last.ending == COULD_NOT_START:
+        return [PostEvent("GaveWay", f"attempt {last.attempt} could not start, and others wait: {how}", warning=True)]
     if last.ending == STORE_UNREACHABLE:
         return [PostEvent("StoreUnreachable", f"attempt {last.attempt} did not reach the store: {how}", warning=True)]
     return []

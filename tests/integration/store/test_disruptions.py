@@ -161,3 +161,20 @@ def test_an_attempt_that_does_not_reach_the_store_never_counts_and_the_next_one_
     assert delays[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert store.hand_back(store.begun(run), "evicted") == 0
     assert store.run(run)["delay"] == 0
+
+
+def test_an_attempt_that_gave_its_place_back_never_counts_and_the_next_one_waits_up_to_a_quarter_of_an_hour(
+    store: Session,
+) -> None:
+    run = store.insert(owner="cluster:1", backoff_limit=0)
+    delays = []
+    for _ in range(25):
+        attempt = store.claim(run)
+        assert attempt is not None
+        assert store.hand_back(attempt, "could not start") == 0
+        row = store.run(run)
+        delays.append(row["delay"])
+        assert (row["state"], row["crashes"], row["disruptions"]) == ("pending", 0, 0)
+    assert delays[:7] == [30, 60, 120, 240, 480, 900, 900]
+    assert store.hand_back(store.begun(run), "evicted") == 0
+    assert store.run(run)["delay"] == 0

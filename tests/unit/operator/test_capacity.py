@@ -39,6 +39,33 @@ def test_whoever_waits_longest_is_told_and_has_the_place():
     assert told == [third, second]
 
 
+def test_the_namespace_that_has_fewest_for_its_weight_is_served_first():
+    capacity, told = of(Places(total=4, weights={"a": 3}))
+    for key in [key for key in KEYS if key.namespace == "b"]:
+        capacity.take(key, UIDS[key])
+    for number in range(9):
+        capacity.take(Key("a", f"more-{number}"), UUID(int=100 + number))
+    assert capacity.held_by_namespace() == {("a",): 1, ("b",): 3}
+    assert capacity.waiting_by_namespace() == {("a",): 8}
+    for key in [key for key in KEYS if key.namespace == "b"]:
+        capacity.settle(key, UIDS[key], held=False, wants=True)
+    assert capacity.held_by_namespace() == {("a",): 3, ("b",): 1}
+    assert capacity.waiting_by_namespace() == {("a",): 6, ("b",): 2}
+    assert len(told) == 3
+
+
+def test_a_place_is_wanted_if_somebody_waits_who_could_have_it():
+    capacity, _ = of(Places(total=3, per_namespace=1))
+    a, b = KEYS[0], KEYS[3]
+    capacity.take(a, UIDS[a])
+    assert not capacity.wanted(a, UIDS[a])
+    capacity.take(b, UIDS[b])
+    capacity.take(KEYS[1], UIDS[KEYS[1]])
+    assert capacity.wanted(a, UIDS[a])
+    assert not capacity.wanted(b, UIDS[b])  # which would be of no use to the other namespace
+    assert not capacity.wanted(KEYS[1], UIDS[KEYS[1]])  # it has none
+
+
 def test_a_full_namespace_holds_up_nobody_else():
     capacity, told = of(Places(total=3, per_namespace=1))
     for key in KEYS:

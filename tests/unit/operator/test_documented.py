@@ -23,6 +23,7 @@ STALLED = {
     Reason.IMAGE_PULL_FAILED,
     Reason.POD_REFUSED,
     Reason.STORE_UNREACHABLE,
+    Reason.CANNOT_START,
 }
 
 

@@ -3,8 +3,9 @@
 -- fails; up to there it waits. Disruptions of a cluster's runs wait as long, are counted by themselves, and have a limit
 -- of their own; a queue's workers hand back when they are told to stop, which is neither. Nor is it a disruption that
 -- an attempt hands back because its run is suspended. An attempt whose process could not reach the store, or found another
--- one, says nothing about the workflow: it counts as neither, and the next one waits ever longer, up to a minute. A
--- cancelled run goes on while it may clean up, and ends cancelled, whatever limit it meets.
+-- one, says nothing about the workflow: it counts as neither, and the next one waits ever longer, up to a minute. Nor
+-- does one that could not start (its image, its node) and gave its place to another run: the next one waits half a minute
+-- and then ever longer, up to a quarter of an hour. A cancelled run goes on while it may clean up, and ends cancelled, whatever limit it meets.
 CREATE OR REPLACE FUNCTION perdure.hand_back(run uuid, token uuid, ending_ text, code_ integer, signal_ integer, detail_ text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -12,6 +13,7 @@ DECLARE
     crash CONSTANT text[] := ARRAY['crashed', 'lost', 'never begun'];
     disruption CONSTANT text[] := ARRAY['handed back', 'evicted', 'node lost'];
     unreachable CONSTANT text := 'store unreachable';
+    hindered CONSTANT text := 'could not start';
     r perdure.runs%ROWTYPE;
     count_ integer := 0;
     progress boolean;
@@ -19,7 +21,7 @@ DECLARE
     type_ text;
     message_ text;
 BEGIN
-    IF ending_ <> ALL (crash || disruption || ARRAY['superseded', unreachable]) THEN
+    IF ending_ <> ALL (crash || disruption || ARRAY['superseded', unreachable, hindered]) THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'no such ending of an attempt: ' || ending_;
     END IF;
     SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = token FOR UPDATE;
@@ -43,7 +45,9 @@ BEGIN
             count_ := r.disruptions;
         END IF;
     END IF;
-    r.delay := CASE WHEN ending_ = unreachable THEN least(60, greatest(1, r.delay * 2)) ELSE perdure.backoff_seconds(count_) END;
+    r.delay := CASE ending_ WHEN unreachable THEN least(60, greatest(1, r.delay * 2))
+                            WHEN hindered THEN least(900, greatest(30, r.delay * 2))
+                            ELSE perdure.backoff_seconds(count_) END;
     IF r.cancel AND coalesce(perdure.cleanup_left(r.id, r.started, r.cleanup_seconds), 0) <= 0 THEN
         state_ := 'cancelled';
     ELSIF ending_ = ANY (crash) AND r.crashes > r.backoff_limit THEN

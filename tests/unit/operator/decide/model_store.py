@@ -14,6 +14,7 @@ from perdure_operator.observed import Ended, Limits, Run
 CRASHES = ("crashed", "lost", "never begun")
 DISRUPTIONS = ("handed back", "evicted", "node lost")
 UNREACHABLE = "store unreachable"
+HINDERED = "could not start"
 
 
 @dataclass
@@ -102,7 +103,7 @@ class ModelStore:
         return True
 
     def hand_back(self, token: Claim, ending: str, detail: str) -> bool:
-        assert ending in (*CRASHES, *DISRUPTIONS, UNREACHABLE, "superseded")
+        assert ending in (*CRASHES, *DISRUPTIONS, UNREACHABLE, HINDERED, "superseded")
         row = self._owned(token)
         if row is None:
             return False
@@ -118,6 +119,8 @@ class ModelStore:
                 count = row.disruptions
         if ending == UNREACHABLE:
             row.delay = min(60.0, max(1.0, row.delay * 2))
+        elif ending == HINDERED:
+            row.delay = min(900.0, max(30.0, row.delay * 2))
         else:
             row.delay = 0.0 if count < 2 else float(min(300, 2 ** (min(count, 20) - 2)))
         row.available = self.now + row.delay

@@ -36,7 +36,18 @@ moments = st.sampled_from(
 claims = st.none() | st.sampled_from([token(1), token(2), token(1, other=1)])
 stores = st.sampled_from([STORE, OTHER_STORE])
 words = st.sampled_from(
-    ["crashed", "lost", "never begun", "handed back", "evicted", "node lost", "superseded", "store unreachable", "odd"]
+    [
+        "crashed",
+        "lost",
+        "never begun",
+        "handed back",
+        "evicted",
+        "node lost",
+        "superseded",
+        "store unreachable",
+        "could not start",
+        "odd",
+    ]
 )
 reasons = st.sampled_from(
     ["Running", "Starting", "BackingOff", "Suspended", "Succeeded", "Failed", "CheckpointsMissing", "odd", ""]
@@ -179,6 +190,8 @@ anything = st.builds(
     refused_generation=st.none() | counts,
     pod_gone=st.booleans(),
     pod_met=st.booleans(),
+    wanted=st.booleans(),
+    hindered_for=seconds,
     preparation=seconds,
     source=st.none() | st.just({"a.py": ""}),
     source_problem=maybe_text,

@@ -1,0 +1,106 @@
+"""An attempt that cannot start gives its place back, if a run waits that could have it (docs/adr/0023).
+
+Admission is not claiming: a claim holds one of the operator's places from before its pod is there, and what keeps the
+pod from starting may never end. So its time is bounded, from when the reason was first seen; then the attempt is handed
+back, its pod goes, and the run queues again, later each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import StrEnum
+from typing import Final
+
+from perdure.names import Claim
+
+from ..actions import HandBack
+from ..observed import Observed, Run, Stage
+from .course import Course, Reason, going, stalled
+
+__all__ = [
+    "COULD_NOT_START",
+    "NO_CONTAINER",
+    "NO_IMAGE",
+    "UNSCHEDULABLE",
+    "Hindrance",
+    "give_way",
+    "hindrance",
+    "queued_again",
+]
+
+COULD_NOT_START: Final = "could not start"
+"""The ending of an attempt that gave its place back. It says nothing of the workflow, and never counts."""
+
+UNSCHEDULABLE: Final = frozenset({"Unschedulable", "SchedulingGated"})
+NO_IMAGE: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+    | {"RegistryUnavailable", "SignatureValidationFailed"}
+)
+NO_CONTAINER: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+
+
+class Hindrance(StrEnum):
+    """What keeps an attempt from starting, for metrics."""
+
+    REFUSED = "PodRefused"
+    """The API server takes no pod: a quota, a policy, a webhook."""
+
+    IMAGE = "Image"
+    CONTAINER = "Container"
+    """It cannot be made: a Secret or a ConfigMap is missing, or its user is root."""
+
+    NODE = "Node"
+    """No node takes the pod, or no scheduler looks at it."""
+
+    VOLUMES = "Volumes"
+    """They are not mounted: what they are made of may be missing."""
+
+
+_PATIENCE: Final[Mapping[Hindrance, float]] = {Hindrance.NODE: 5.0, Hindrance.VOLUMES: 5.0}
+"""So many times the setting: nodes and disks that are on their way take minutes."""
+
+_OF_A_PERSON: Final[frozenset[str]] = frozenset({Reason.IMAGE_PULL_FAILED, Reason.POD_REFUSED})
+
+
+def hindrance(observed: Observed) -> Hindrance | None:
+    """What keeps the attempt that holds the run from starting, as far as anybody says so."""
+    run = observed.run
+    if run is None or run.claim is None or run.begun or run.state.ended:
+        return None
+    pod = next((pod for pod in observed.pods if pod.claim == run.claim), None)
+    if pod is None:
+        return None if observed.refused is None else Hindrance.REFUSED
+    reason = pod.waiting[0] if pod.waiting is not None else ""
+    if reason in NO_IMAGE:
+        return Hindrance.IMAGE
+    if reason in NO_CONTAINER:
+        return Hindrance.CONTAINER
+    if reason in UNSCHEDULABLE or pod.stage is Stage.UNBOUND:
+        return Hindrance.NODE
+    return Hindrance.VOLUMES if pod.stage is Stage.TAKEN and pod.unready else None
+
+
+def give_way(observed: Observed, claim: Claim, course: Course) -> Course:
+    """The course of an attempt that has not begun, or its end, where it has had its time and others wait."""
+    what = hindrance(observed)
+    if what is None or course.situation is None or not observed.wanted:
+        return course
+    left = _PATIENCE.get(what, 1.0) * observed.start_patience - observed.hindered_for
+    if left > 0:
+        return replace(course, look=left if course.look is None else min(course.look, left))
+    situation = course.situation
+    return Course(then=[HandBack(claim, COULD_NOT_START, f"{situation.reason}: {situation.message}")])
+
+
+def queued_again(run: Run, due: float) -> Course:
+    """What a run waits for that gave its place back."""
+    detail = "" if run.last is None else run.last.detail or ""
+    reason = detail.partition(": ")[0]
+    message = (
+        f"attempt {run.attempt} could not start and gave its place to another run; it queues again"
+        f" {run.delay:g} s after that: {detail}"
+    )
+    if reason in _OF_A_PERSON:
+        return stalled(Reason.CANNOT_START, message, due)
+    return going(Reason.BACKING_OFF, message, due)
