@@ -40,7 +40,9 @@ def _quantiles(histogram: str, by: str = "") -> Sequence[tuple[str, str]]:
     labels = f"le, {by}" if by else "le"
     rate = f"sum by ({labels}) (rate(perdure_operator_{histogram}_bucket{{OPERATOR}}[$__rate_interval]))"
     named = f" {{{{{by}}}}}" if by else ""
-    return [(f"histogram_quantile({part}, {rate})", f"{name}{named}") for part, name in ((0.5, "half"), (0.95, "95 %"))]
+    return [
+        (f"histogram_quantile({part}, {rate})", f"{name}{named}") for part, name in ((0.5, "median"), (0.95, "95 %"))
+    ]
 
 
 def _total(metric: str, by: str, window: str = "$__rate_interval") -> str:
@@ -122,6 +124,24 @@ PANELS: Final = (
         [(f"60 * {_total('attempts_ended_total', 'ending')}", "{{ending}}")],
         stacked=True,
     ),
+    Panel(
+        "Places held",
+        "Of maxActiveRuns, by namespace.",
+        [("sum by (exported_namespace) (perdure_operator_places_held{OPERATOR})", "{{exported_namespace}}")],
+        stacked=True,
+    ),
+    Panel(
+        "Runs that wait for a place",
+        "By namespace.",
+        [("sum by (exported_namespace) (perdure_operator_places_queued{OPERATOR})", "{{exported_namespace}}")],
+        stacked=True,
+    ),
+    Panel(
+        "Places given back",
+        "A minute, by what kept an attempt from starting.",
+        [(f"60 * {_total('places_given_back_total', 'reason')}", "{{reason}}")],
+        stacked=True,
+    ),
     Panel("Claim to begin", "Of an attempt's process.", _quantiles("claim_to_begin_seconds"), unit="s"),
     Panel("Claim to first step", "Of an attempt.", _quantiles("claim_to_first_step_seconds"), unit="s"),
     Panel(
@@ -145,13 +165,27 @@ PANELS: Final = (
         "A second, by verb and code.",
         [(_total("api_requests_total", "verb, code"), "{{verb}} {{code}}")],
         unit="ops",
+        width=12,
     ),
-    Panel("Answers of Kubernetes", "How long they take.", _quantiles("api_request_seconds", "verb"), unit="s"),
-    Panel("Memory", "Of each operator.", [("process_resident_memory_bytes{OPERATOR}", "{{pod}}")], unit="bytes"),
+    Panel(
+        "Answers of Kubernetes", "How long they take.", _quantiles("api_request_seconds", "verb"), unit="s", width=12
+    ),
+    Panel(
+        "Memory",
+        "Of each operator.",
+        [("process_resident_memory_bytes{OPERATOR}", "{{pod}}")],
+        unit="bytes",
+    ),
     Panel(
         "Processor",
         "Cores, of each operator.",
         [("rate(process_cpu_seconds_total{OPERATOR}[$__rate_interval])", "{{pod}}")],
+    ),
+    Panel(
+        "Queue of notifications",
+        "How much of Postgres's is taken. From a half on nothing is notified any more.",
+        [("max(perdure_operator_notify_queue_usage{OPERATOR})", "")],
+        unit="percentunit",
     ),
 )
 """From left to right and from top to bottom."""
