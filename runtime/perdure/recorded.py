@@ -9,7 +9,6 @@ from __future__ import annotations
 import random as _random
 import uuid
 from datetime import UTC, datetime
-from hashlib import blake2b
 
 from .definitions import StepDefinition
 from .engine.branch import Branch, branch_here
@@ -70,4 +69,6 @@ def _is_recorded(branch: Branch, definition: StepDefinition) -> bool:
 def _derived(branch: Branch, name: str) -> bytes:
     """16 bytes that nobody can guess who does not have the run's secret."""
     branch.attempt.check()
-    return blake2b(branch.next_key(name).encode(), digest_size=16, key=branch.attempt.seed).digest()
+    drawn = branch.attempt.keyed.copy()
+    drawn.update(branch.next_key(name).encode())
+    return drawn.digest()

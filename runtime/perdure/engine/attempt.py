@@ -22,6 +22,7 @@ from ..errors import (
     ValueNotStorable,
 )
 from ..names import Claim, RunId
+from ..serialization.fingerprint import keyed_hash
 from ..store.checkpoints import Answer, Checkpoint, Settled
 from ..store.idle_connections import IdleConnections
 from .flag import Flag
@@ -120,8 +121,10 @@ class Attempt:
         "facts",
         "forked",
         "idle_connections",
+        "inline_committer",
         "interrupted",
         "journal",
+        "keyed",
         "lane",
         "lease",
         "loop",
@@ -132,7 +135,6 @@ class Attempt:
         "paused",
         "run_id",
         "run_name",
-        "seed",
         "shares_connections",
         "signal",
         "steps_done",
@@ -159,7 +161,8 @@ class Attempt:
     ) -> None:
         self.facts = facts
         self.run_id = facts.run_id
-        self.seed = facts.seed.bytes
+        self.keyed = keyed_hash(facts.seed.bytes)
+        """A hash whose key is the run's secret, to be copied."""
         self.run_name = facts.run_name
         self.number = facts.attempt
         self.journal = Journal(recorded)
@@ -173,11 +176,9 @@ class Attempt:
             self.cancellation = self.lane.cancellation = cancellation
         self.committer = committer
         self.loop_committer = loop_committer
+        self.inline_committer = inline_committer
         self.unstored: Unstored | None = None
-        if inline_committer is not None:
-            from .unstored import Unstored  # which all but workers do without
-
-            self.unstored = Unstored(self, inline_committer)
+        """From the first sync step of an async workflow on, where `inline_committer` stores that."""
         self.database_url = database_url
         self.lease = lease
         self.signal: ControlSignal | None = None
@@ -295,7 +296,7 @@ class Attempt:
             ControlSignal: the attempt ends instead.
         """
         # A sync step of an async workflow holds the loop: it cannot wait here for others to finish.
-        if self._may_begin() or self.loop is not None:
+        if self.may_begin() or self.loop is not None:
             return
         with self.lane.lock:
             self._bodies -= 1
@@ -306,8 +307,15 @@ class Attempt:
 
     async def enter_async_step(self) -> None:
         """As `enter_step`, of an async step."""
-        if self._may_begin():
-            return
+        if not self.may_begin():
+            await self.stand_back()
+
+    async def stand_back(self) -> None:
+        """An async step's body may not begin: wait for the attempt's end.
+
+        Raises:
+            ControlSignal: which is always.
+        """
         loop = self.loop
         assert loop is not None
         self.leave_step()
@@ -316,11 +324,13 @@ class Attempt:
         finally:
             self.check()
 
-    def _may_begin(self) -> bool:
+    def may_begin(self) -> bool:
+        """Whether a step's body may begin, which counts as under way from now on."""
         with self.lane.lock:
             # Under the lock under which the attempt ends: behind its end no body begins. Another attempt may run the
             # step by then, and what a thread found out before it came here may be long past.
-            self.check()
+            if self.signal is not None:
+                self.check()
             self._bodies += 1
             return self._draining is None
 
@@ -333,12 +343,16 @@ class Attempt:
 
     def _wake(self) -> None:
         self.lane.wake_all()
-        if self.ends is not None and not self.ends.done():
-            self.ends.set_result(None)
+        self.wake_end()
         if self.unstored is not None:
             self.unstored.wake()
         for task in list(self.tasks):
             task.cancel(str(self.signal))
+
+    def wake_end(self) -> None:
+        """Let who waits for the attempt's end look up; in the loop's thread."""
+        if self.ends is not None and not self.ends.done():
+            self.ends.set_result(None)
 
     def stop(self, error: PerdureError) -> ControlSignal:
         """End the run with an error that workflow code must not handle. Returns what to raise."""
@@ -454,4 +468,4 @@ class Attempt:
 
 
 def _kind(outcome: Outcome | Recorded) -> str:
-    return "error" if outcome.error is not None else "cancelled" if outcome.cancelled else "result"
+    return "result" if outcome.result is not None else "error" if outcome.error is not None else "cancelled"

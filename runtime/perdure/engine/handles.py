@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from .foreign import end_fork
 
@@ -20,9 +20,10 @@ class RunHandle(asyncio.Handle):
 
     __slots__ = ("_lane",)
     _lane: Lane | None
+    _loop: RunLoop
 
     def _run(self) -> None:
-        loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
+        loop = self._loop
         lane, self._lane = self._lane, None
         raised: BaseException | None = None
         if lane is not None and lane.abandoned:
@@ -38,17 +39,13 @@ class RunHandle(asyncio.Handle):
         if loop.forked:
             end_fork("a task of the workflow", raised)
         if lane is not None:
-            self._leave(lane)
+            lane.leave()
 
     def cancel(self) -> None:
         super().cancel()
         lane, self._lane = self._lane, None
         if lane is not None:
-            loop = cast("RunLoop", self._loop)  # type: ignore[attr-defined]
-            loop.call_soon(self._leave, lane, context=loop.outside)
-
-    def _leave(self, lane: Lane) -> None:
-        lane.leave()
+            self._loop.call_soon(lane.leave, context=self._loop.outside)
 
     def asks_again_for(self, callback: Callable[..., object]) -> bool:
         """Whether `callback`, given to the loop by this callback, is this one once more. A task's own steps are not."""
@@ -63,10 +60,21 @@ class LookHandle(RunHandle):
     rest, once it has seen all that the run did.
     """
 
-    __slots__ = ()
+    __slots__ = ("_looks_at",)
+    _looks_at: Lane | None
 
-    def _leave(self, lane: Lane) -> None:
+    def _run(self) -> None:
+        lane, self._looks_at = self._looks_at, None
+        if lane is None or lane.abandoned:
+            return
+        super()._run()
         lane.looked(self)
+
+    def cancel(self) -> None:
+        super().cancel()
+        lane, self._looks_at = self._looks_at, None
+        if lane is not None:
+            self._loop.call_soon(lane.looked, self, context=self._loop.outside)
 
 
 class ForeignHandle(RunHandle):

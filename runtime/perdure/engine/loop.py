@@ -141,7 +141,8 @@ class RunLoop(asyncio.SelectorEventLoop):
                 handle._lane = None
             elif runs is not None and runs.asks_again_for(callback):
                 handle = LookHandle(callback, args, self, context)
-                handle._lane = lane = current.attempt.lane
+                handle._lane = None
+                handle._looks_at = lane = current.attempt.lane
                 lane.looks(handle)
             else:
                 handle = RunHandle(callback, args, self, context)
@@ -175,10 +176,11 @@ class RunLoop(asyncio.SelectorEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = super().create_future()
-        frame = sys._getframe(1)
-        if frame.f_code is _WRAP_FUTURE:
-            current = CURRENT.get()
-            if current.__class__ is Branch and not isinstance(frame.f_locals["future"], BranchFuture):
+        current = CURRENT.get()
+        # Others are not asked for their frame: a coroutine keeps that, with 400 bytes, for as long as it waits.
+        if current.__class__ is Branch:
+            frame = sys._getframe(1)
+            if frame.f_code is _WRAP_FUTURE and not isinstance(frame.f_locals["future"], BranchFuture):
                 # Of another executor, or run_in_executor's.
                 back = hand_out(current.attempt.lane, awaited=True)
                 future.add_done_callback(lambda _: back(), context=self.outside)

@@ -135,13 +135,11 @@ def run_body(
             except BaseException as error:
                 if _ends_the_attempt(error):
                     raise
-                found = error if context.guard is None else context.guard.blame(error)
-                pause = _pause(step, context, found)
-                if pause is None:
-                    return failed(found, context.tries)
-                attempt.tried(context.step_key, context.tries, found, pause)
+                found = _after_failed_try(step, context, error)
+                if isinstance(found, Outcome):
+                    return found
             attempt.leave_step()
-            attempt.paused.wait(pause)
+            attempt.paused.wait(found)
             attempt.check()
             attempt.enter_step()
     finally:
@@ -150,11 +148,7 @@ def run_body(
 
 
 async def run_async_body(
-    step: StepDefinition,
-    context: StepContext,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    place: Place | None = None,
+    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place
 ) -> Outcome:
     """As `run_body`, for an async step; the cancellation of its task is an outcome, too.
 
@@ -162,7 +156,7 @@ async def run_async_body(
         ControlSignal: the attempt ends.
     """
     attempt = context.branch.attempt
-    task = asyncio.current_task()
+    task = context.branch.task
     assert task is not None
     asked = task.cancelling()
     token = CURRENT.set(context)
@@ -170,23 +164,23 @@ async def run_async_body(
         while True:
             context.tries += 1
             try:
-                return await _try_async(step, context, args, kwargs, place)
+                if attempt.unstored is not None:
+                    await attempt.unstored.wait()
+                if step.database:
+                    return await _try_in_transaction(step, context, args, kwargs, place)
+                value = await _async_value(step, context, args, kwargs)
+                if attempt.forked:
+                    end_fork(f"step {step.name!r}", None)
+                return _result(step, value, context)
             except BaseException as error:
                 if _ends_the_attempt(error):
                     raise
-                if attempt.forked:
-                    end_fork(f"step {step.name!r}", error)
-                attempt.check()
-                if isinstance(error, asyncio.CancelledError) and task.cancelling() > asked:
-                    return Outcome(tries=context.tries, message=_message(error))
-                found = error if context.guard is None else context.guard.blame(error)
-                pause = _pause(step, context, found)
-                if pause is None:
-                    return failed(found, context.tries)
-                attempt.tried(context.step_key, context.tries, found, pause)
+                found = _after_failed_async_try(step, context, error, cancelled=task.cancelling() > asked)
+                if isinstance(found, Outcome):
+                    return found
             attempt.leave_step()
             try:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(found)
                 await attempt.enter_async_step()
             except asyncio.CancelledError as error:
                 attempt.check()
@@ -197,20 +191,12 @@ async def run_async_body(
         CURRENT.reset(token)
 
 
-async def _try_async(
-    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place | None
+async def _try_in_transaction(
+    step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place
 ) -> Outcome:
-    attempt = context.branch.attempt
-    if attempt.unstored is not None:
-        await attempt.unstored.wait()
-    if place is not None:
-        from .transaction import async_transaction
+    from .transaction import async_transaction  # which other steps do without
 
-        return await async_transaction(step, context, lambda: _async_value(step, context, args, kwargs), place)
-    value = await _async_value(step, context, args, kwargs)
-    if attempt.forked:
-        end_fork(f"step {step.name!r}", None)
-    return _result(step, value, context)
+    return await async_transaction(step, context, lambda: _async_value(step, context, args, kwargs), place)
 
 
 def _ends_the_attempt(error: BaseException) -> bool:
@@ -261,6 +247,28 @@ async def _guarded(guard: ArgumentGuard, body: Awaitable[object]) -> object:
 def _result(step: StepDefinition, value: object, context: StepContext) -> Outcome:
     text, value = step.codec.encode(value)
     return Outcome(result=text, value=value, tries=context.tries)
+
+
+def _after_failed_try(step: StepDefinition, context: StepContext, error: BaseException) -> Outcome | float:
+    """The final outcome, or seconds until the next try."""
+    found = error if context.guard is None else context.guard.blame(error)
+    pause = _pause(step, context, found)
+    if pause is None:
+        return failed(found, context.tries)
+    context.branch.attempt.tried(context.step_key, context.tries, found, pause)
+    return pause
+
+
+def _after_failed_async_try(
+    step: StepDefinition, context: StepContext, error: BaseException, *, cancelled: bool
+) -> Outcome | float:
+    attempt = context.branch.attempt
+    if attempt.forked:
+        end_fork(f"step {step.name!r}", error)
+    attempt.check()
+    if cancelled and isinstance(error, asyncio.CancelledError):
+        return Outcome(tries=context.tries, message=_message(error))
+    return _after_failed_try(step, context, error)
 
 
 def _pause(step: StepDefinition, context: StepContext, error: BaseException) -> float | None:

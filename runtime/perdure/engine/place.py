@@ -46,12 +46,14 @@ class Place:
     def take(self, outcome: Outcome) -> None:
         """Accept an outcome: it gets its ordinal, and those that are accepted later wait for it."""
         lane = self.branch.attempt.lane
+        outcome.fingerprint = self.fingerprint
+        if self.alone:
+            outcome.ordinal, outcome.clock = lane.accept()
+            return
         with lane.lock:
             outcome.ordinal, outcome.clock = lane.accept()
-            outcome.fingerprint = self.fingerprint
-            if not self.alone:
-                self.delivery = Delivery(self.branch, outcome.ordinal, outcome.clock, self.wake)
-                lane.wait_live(self.delivery)
+            self.delivery = Delivery(self.branch, outcome.ordinal, outcome.clock, self.wake)
+            lane.wait_live(self.delivery)
 
     def leave(self) -> None:
         """The outcome is not in the store and never will be: nobody waits for it any more."""

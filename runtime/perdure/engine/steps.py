@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,15 @@ from ..errors import DefinitionError, NondeterminismError, StepCallError, ValueN
 from ..names import RESERVED_PREFIX
 from ..serialization.failures.failure import Failure
 from ..serialization.fingerprint import NOT_TAKEN, Taken, shown_call
-from ..store.checkpoints import Settled
+from ..store.checkpoints import Answer
 from .branch import Branch
 from .delivery import Delivery
 from .journal import Recorded
 from .outcome import Outcome, cancelled_error, raise_error, refused, run_async_body, run_body
 from .place import Place
-from .steadfast import SteadfastFuture
+from .turn import Turn
 from .unchanged import guard_arguments
+from .unstored import Unstored
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
@@ -108,10 +110,12 @@ def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, sta
     False where the branch's loop must not wait for it any longer: `Unstored` sees to the rest.
     """
     attempt = branch.attempt
-    if (unstored := attempt.unstored) is not None:
-        if branch.task is not None:
-            return unstored.store(step, key, outcome, started)
-        unstored.wait_in_thread()
+    if branch.task is not None and attempt.inline_committer is not None:
+        if attempt.unstored is None:
+            attempt.unstored = Unstored(attempt, attempt.inline_committer)
+        return attempt.unstored.store(step, key, outcome, started)
+    if attempt.unstored is not None:
+        attempt.unstored.wait_in_thread()
     checkpoint = attempt.checkpoint(key, step.name, outcome, started)
     settled = attempt.committer.commit(checkpoint, attempt.given_up)
     if isinstance(settled, ValueNotStorable) and refused(outcome, settled):
@@ -121,171 +125,142 @@ def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, sta
 
 
 async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-    """Call an async step in a branch."""
-    if branch.task is None:
+    """Call an async step in a branch.
+
+    A coroutine is made for each function that awaits, so what waits in special cases alone is asked for before: of the
+    microseconds that the engine spends on a step, those coroutines were a fifth.
+    """
+    task = branch.task
+    if task is None:
         raise StepCallError(
             f"step {step.name!r} is async and was called in a sync workflow or in a thread: make the workflow async,"
             " or the step sync"
         )
-    await _take_cancel(branch)
+    if branch.cancel_pending or task._must_cancel:  # type: ignore[attr-defined]
+        await _take_cancel(branch)
     attempt = branch.attempt
-    lane = attempt.lane
-    key, recorded, taken = await _enter_async(step, branch, args, kwargs)
-    turn = _Turn(branch)
+    key, taken = _enter(step, branch, args, kwargs)
+    if attempt.cancellation is not None:
+        await attempt.cancellation.at_async_call(branch, key)
+    recorded = _look_up(step, branch, key, taken, args, kwargs)
     # Decided here, as replay decides: what comes while the body runs is not there yet on replay.
-    lone = lane.lone
+    lone = attempt.lane.lone
     if recorded is not None:
-        return await _replay_async(step, branch, recorded, turn, lone=lone)
-    await attempt.enter_async_step()
+        return await _replay_async(step, branch, recorded, lone=lone)
+    if not attempt.may_begin():
+        await attempt.stand_back()
     started = time.monotonic_ns()
     attempt.started(key)
-    task = branch.task
-    assert task is not None
     asked = task.cancelling()
+    turn = Turn(branch)
     context = StepContext(branch, key, guard_arguments(step, branch, taken, args, kwargs, inline=False))
     place = Place(branch, started, turn.wake, alone=lone, fingerprint=taken.digits)
     branch.in_step = True
     try:
-        outcome = await run_async_body(step, context, args, kwargs, place if step.database else None)
+        outcome = await run_async_body(step, context, args, kwargs, place)
     finally:
         branch.in_step = False
-    if not outcome.stored:
-        place.take(outcome)
-    turn.delivery = place.delivery
-    await _store_async(step, branch, key, outcome, started, turn)
-    if turn.settled is not None:
-        attempt.judge(turn.settled, key)
-    if place.alone:
-        lane.passed(outcome.clock)
+    _submit(step, key, outcome, place, turn)
+    try:
+        await turn
+    except asyncio.CancelledError:
+        await turn.come_all_the_same()
+    attempt.check()
+    if turn.settled is not None and turn.settled is not Answer.DONE:
+        await _mind_refusal(step, branch, key, outcome, started, turn)
+    if lone:
+        attempt.lane.passed(outcome.clock)
     attempt.finished(key, outcome, started)
+    return _told(outcome, turn, task, asked)
+
+
+def _told(outcome: Outcome, turn: Turn, task: asyncio.Task[object], asked: int) -> object:
+    """What an async step's outcome is to the workflow. `asked`: the task's cancellations when the step began."""
     if outcome.cancelled:
         raise cancelled_error(outcome.message)
-    if turn.cancelled:
-        _keep_cancel(branch, turn.message)
+    if turn.struck:
+        _keep_cancel(turn.branch, turn.message)
     elif task.cancelling() > asked:
-        _keep_cancel(branch, getattr(task, "cancel_message", None))
+        _keep_cancel(turn.branch, getattr(task, "cancel_message", None))
     if outcome.raised is not None:
         raise_error(outcome.raised)
     return outcome.value
 
 
-async def _store_async(
-    step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int, turn: _Turn
-) -> None:
-    """Commit an outcome, where that is not done, and wait for its turn. One that Postgres refuses becomes an error."""
-    attempt = branch.attempt
+def _submit(step: StepDefinition, key: str, outcome: Outcome, place: Place, turn: Turn) -> None:
+    """Have an async step's outcome stored, if it is not; `turn` learns it."""
     if outcome.stored:
+        turn.delivery = place.delivery
         turn.settle(None)
-    else:
-        attempt.submit(attempt.checkpoint(key, step.name, outcome, started), turn.settle)
-    await turn.come()
-    if isinstance(turn.settled, ValueNotStorable) and refused(outcome, turn.settled):
+        return
+    place.take(outcome)
+    turn.delivery = place.delivery
+    attempt = turn.branch.attempt
+    attempt.submit(attempt.checkpoint(key, step.name, outcome, place.started), turn.settle)
+
+
+async def _mind_refusal(
+    step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int, turn: Turn
+) -> None:
+    """The store did not just take an outcome. In place of a value that Postgres refuses, its error is stored.
+
+    Raises:
+        ControlSignal: the attempt ends.
+    """
+    settled = turn.settled
+    if isinstance(settled, ValueNotStorable) and refused(outcome, settled):
         # Its turn has come already, so the error is stored without another.
-        again = _Turn(branch)
-        attempt.submit(attempt.checkpoint(key, step.name, outcome, started), again.settle)
+        again = Turn(branch)
+        branch.attempt.submit(branch.attempt.checkpoint(key, step.name, outcome, started), again.settle)
         await again.come()
-        turn.settled = again.settled
-        if again.cancelled and not turn.cancelled:
-            turn.cancelled, turn.message = True, again.message
+        settled = again.settled
+        if again.struck and not turn.struck:
+            turn.struck, turn.message = True, again.message
+    assert settled is not None
+    branch.attempt.judge(settled, key)
 
 
-async def _replay_async(step: StepDefinition, branch: Branch, recorded: Recorded, turn: _Turn, *, lone: bool) -> object:
+async def _replay_async(step: StepDefinition, branch: Branch, recorded: Recorded, *, lone: bool) -> object:
     lane = branch.attempt.lane
-    if recorded.cancelled or not lone:
-        turn.delivery = Delivery(branch, recorded.ordinal, recorded.clock, turn.wake)
-        lane.wait_recorded(turn.delivery)
-        await turn.come()
-    else:
+    if lone and not recorded.cancelled:
         recorded.consumed = True
         lane.passed(recorded.clock)
+        return _replayed(step, branch, recorded)
+    turn = Turn(branch)
+    turn.delivery = Delivery(branch, recorded.ordinal, recorded.clock, turn.wake)
+    lane.wait_recorded(turn.delivery)
+    await turn.come()
     if recorded.cancelled:
         branch.attempt.replayed(recorded.key, recorded)
         raise cancelled_error(turn.message)
-    if turn.cancelled:
+    if turn.struck:
         _keep_cancel(branch, turn.message)
     return _replayed(step, branch, recorded)
 
 
-class _Turn:
-    """An async step's wait for its outcome's turn. A cancellation meanwhile is noted and does not end the wait."""
-
-    __slots__ = ("branch", "came", "cancelled", "delivery", "future", "message", "settled")
-
-    def __init__(self, branch: Branch) -> None:
-        self.branch = branch
-        self.delivery: Delivery | None = None
-        self.future: asyncio.Future[None] | None = None
-        self.settled: Settled | None = None
-        self.came = False
-        self.cancelled = False
-        self.message: Any = None
-        """Of the first cancellation."""
-
-    def wake(self) -> None:
-        self.came = True
-        if self.future is not None and not self.future.done():
-            self.future.set_result(None)
-
-    def settle(self, settled: Settled | None) -> None:
-        """The outcome is stored; a lone branch goes on, another waits for its turn."""
-        self.settled = settled
-        if self.delivery is None:
-            self.wake()
-        else:
-            self.branch.attempt.lane.stored(self.delivery)
-
-    async def come(self) -> None:
-        attempt = self.branch.attempt
-        assert attempt.loop is not None
-        if not self.came:
-            self.future = SteadfastFuture(attempt.loop, self._note_cancel)
-            try:
-                await self.future
-            except asyncio.CancelledError:
-                # One that came before the wait did; asyncio keeps it for the first wait.
-                attempt.check()
-                self._note_cancel(getattr(self.branch.task, "cancel_message", None))
-                await self.come()
-        attempt.check()
-
-    def _note_cancel(self, message: Any) -> bool:
-        if self.branch.attempt.signal is not None:
-            return True
-        if not self.cancelled:
-            self.cancelled, self.message = True, message
-        if self.delivery is not None and not self.came:
-            self.branch.attempt.lane.cancel_requested(self.delivery)
-        return False
-
-
 def _enter(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, Taken]:
     attempt = branch.attempt
-    attempt.check()
+    if attempt.signal is not None:
+        attempt.check()
     fingerprint = step.fingerprint
-    taken = NOT_TAKEN if fingerprint is None else fingerprint.take(args, kwargs, attempt.seed)
+    taken = NOT_TAKEN if fingerprint is None else fingerprint.take(args, kwargs, attempt.keyed)
     return branch.next_key(step.name), taken
-
-
-async def _enter_async(
-    step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[str, Recorded | None, Taken]:
-    key, taken = _enter(step, branch, args, kwargs)
-    if (cancellation := branch.attempt.cancellation) is not None:
-        await cancellation.at_async_call(branch, key)
-    return key, _look_up(step, branch, key, taken, args, kwargs), taken
 
 
 def _look_up(
     step: StepDefinition, branch: Branch, key: str, taken: Taken, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Recorded | None:
+    attempt = branch.attempt
+    if not attempt.journal.size:
+        return None
     try:
-        recorded = branch.attempt.journal.take(
-            branch.path, key, taken.digits, lambda: shown_call(step.function, step.name, args, kwargs)
+        recorded = attempt.journal.take(
+            branch.path, key, taken.digits, partial(shown_call, step.function, step.name, args, kwargs)
         )
     except NondeterminismError as error:
-        raise branch.attempt.stop(error) from None
+        raise attempt.stop(error) from None
     if recorded is None:
-        branch.attempt.lane.anchor()
+        attempt.lane.anchor()
     return recorded
 
 
@@ -302,18 +277,14 @@ def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> objec
 
 async def _take_cancel(branch: Branch) -> None:
     """Let a cancellation that is on its way to the branch strike before its step begins, live and on replay."""
-    _raise_pending_cancel(branch)
-    if branch.task._must_cancel:  # type: ignore[union-attr]
-        # The task cancelled itself. asyncio raises that at its next wait.
-        await asyncio.sleep(0)
-
-
-def _raise_pending_cancel(branch: Branch) -> None:
     if branch.cancel_pending:
         branch.cancel_pending = False
         if branch.task is not None and branch.task.cancelling():
             branch.attempt.check()
             raise cancelled_error(branch.cancel_message)
+    if branch.task._must_cancel:  # type: ignore[union-attr]
+        # The task cancelled itself. asyncio raises that at its next wait.
+        await asyncio.sleep(0)
 
 
 def _keep_cancel(branch: Branch, message: Any) -> None:

@@ -64,10 +64,10 @@ class Alarm:
 class Timers:
     """The timers of a run, earliest first."""
 
-    __slots__ = ("_heap", "_number", "fresh")
+    __slots__ = ("_number", "fresh", "heap")
 
     def __init__(self) -> None:
-        self._heap: list[LaneTimer | Alarm] = []
+        self.heap: list[LaneTimer | Alarm] = []
         self._number = 0
         self.fresh = math.inf
         """The earliest due time of those that were set since the run was last at rest."""
@@ -95,32 +95,32 @@ class Timers:
     def _push(self, timer: LaneTimer | Alarm) -> None:
         timer.number = self._number
         self._number += 1
-        if len(self._heap) > 64 and self._number % 64 == 0:
-            self._heap = [t for t in self._heap if not t.cancelled()]
-            heapq.heapify(self._heap)
-        heapq.heappush(self._heap, timer)
+        if len(self.heap) > 64 and self._number % 64 == 0:
+            self.heap = [t for t in self.heap if not t.cancelled()]
+            heapq.heapify(self.heap)
+        heapq.heappush(self.heap, timer)
         self.fresh = min(self.fresh, timer._when)
 
     def __bool__(self) -> bool:
-        heap = self._heap
+        heap = self.heap
         while heap and heap[0]._cancelled:
             heapq.heappop(heap)
         return bool(heap)
 
     def next_due(self) -> float:
         """When the earliest is due; never, if there is none."""
-        return self._heap[0]._when if self else math.inf
+        return self.heap[0]._when if self else math.inf
 
     def call_user_code(self) -> bool:
         """Whether one calls something that workflow code gave to `call_later`, and not asyncio's own ends of waits."""
         return bool(self) and any(
             isinstance(timer, LaneTimer) and not timer._cancelled and not _ends_a_wait(timer._callback)  # type: ignore[attr-defined]
-            for timer in self._heap
+            for timer in self.heap
         )
 
     def pop(self) -> LaneTimer | Alarm:
         """Take the earliest."""
-        return heapq.heappop(self._heap)
+        return heapq.heappop(self.heap)
 
 
 def _ends_a_wait(callback: object) -> bool:

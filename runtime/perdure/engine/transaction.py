@@ -513,7 +513,7 @@ async def _sealed(work: Coroutine[Any, Any, T]) -> T:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     while not task.done():
-        ended = SteadfastFuture(loop, lambda _: False)
+        ended = SteadfastFuture(loop=loop)
         task.add_done_callback(partial(_tell, ended))
         # A cancellation from before this wait is raised by its first one.
         with suppress(asyncio.CancelledError):

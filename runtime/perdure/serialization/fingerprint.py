@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from ..errors import DefinitionError
 from .canonical import SCALARS, Walk, scalar_text
 from .flaws import shorten
 
-__all__ = ["NOT_TAKEN", "NO_ARGUMENTS", "Fingerprint", "Taken", "shown_call"]
+__all__ = ["NOT_TAKEN", "NO_ARGUMENTS", "Fingerprint", "Taken", "keyed_hash", "shown_call"]
 
 NO_ARGUMENTS: Final = "0" * 32
 """The fingerprint of a call without arguments."""
@@ -43,6 +43,11 @@ NOT_TAKEN = Taken(None)
 _EMPTY = Taken(NO_ARGUMENTS)
 
 
+def keyed_hash(key: bytes) -> blake2b:
+    """The hash with a run's secret as its key; who hashes something copies it, which is twice as fast as a new one."""
+    return blake2b(digest_size=16, key=key)
+
+
 class Fingerprint:
     """Takes the fingerprints of the calls of one function.
 
@@ -54,7 +59,7 @@ class Fingerprint:
         DefinitionError: the function has no parameter of an excluded name.
     """
 
-    __slots__ = ("_args", "_defaults", "_exclude", "_function", "_kwargs", "_names")
+    __slots__ = ("_args", "_by_position", "_defaults", "_exclude", "_function", "_kwargs", "_names")
 
     def __init__(self, function: Callable[..., Any], exclude: Collection[str] = ()) -> None:
         args: tuple[Any, ...] = ()
@@ -75,6 +80,8 @@ class Fingerprint:
         self._exclude = frozenset(exclude)
         self._names: tuple[str, ...] | None = None
         self._defaults: tuple[tuple[str, Any], ...] = ()
+        self._by_position: dict[int, tuple[tuple[str, int], ...]] = {}
+        """For calls with so many arguments, all by position and none with a default: names and places, by name."""
         if exclude:
             self._check_excluded()
 
@@ -86,22 +93,42 @@ class Fingerprint:
         made._exclude = self._exclude  # what is not among the other's parameters excludes nothing
         return made
 
-    def take(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: bytes) -> Taken:
-        """The fingerprint of a call; never raises. Without `digits` where it cannot be told."""
+    def take(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], keyed: blake2b) -> Taken:
+        """The fingerprint of a call; never raises. Without `digits` where it cannot be told.
+
+        Args:
+            args: the call's arguments by position.
+            kwargs: and those by name.
+            keyed: a `keyed_hash`.
+        """
         if not (args or kwargs or self._args or self._kwargs):
             return _EMPTY
+        places = None if kwargs else self._by_position.get(len(args))
         try:
-            return self._take(self.bind(args, kwargs), key)
+            if places is not None:
+                return self._take([(name, args[place]) for name, place in places], keyed)
+            called_before = self._names is not None
+            bound = self.bind(args, kwargs)
+            if called_before and not kwargs:  # `run_step` is given functions that are called once
+                self._learn(args)
+            return self._take(sorted(bound.items(), key=_name) if len(bound) > 1 else bound.items(), keyed)
         except RecursionError:  # what is left of the stack is the workflow's
             return NOT_TAKEN
 
-    def _take(self, bound: Mapping[str, Any], key: bytes) -> Taken:
-        if not bound:
-            return _EMPTY
+    def _learn(self, args: tuple[Any, ...]) -> None:
+        """Keep how arguments by position are bound, where that depends on nothing but their number."""
+        names = self._names or ()
+        given = names[: len(args)]
+        if len(args) > len(names) or self._args or self._kwargs or any(name in given for name, _ in self._defaults):
+            return
+        counted = {name: place for place, name in enumerate(given) if name not in self._exclude}
+        self._by_position[len(args)] = tuple(sorted(counted.items()))
+
+    @staticmethod
+    def _take(bound: Iterable[tuple[str, Any]], keyed: blake2b) -> Taken:
         parts = []
         changeable: dict[str, str] | None = None
-        for name in sorted(bound) if len(bound) > 1 else bound:
-            value = bound[name]
+        for name, value in bound:
             if type(value) in SCALARS:
                 parts.append(f"{name}={scalar_text(value)}")
                 continue
@@ -111,7 +138,11 @@ class Fingerprint:
             if walk.mutable:
                 changeable = changeable or {}
                 changeable[name] = text
-        return Taken(blake2b(",".join(parts).encode(), digest_size=16, key=key).hexdigest(), changeable)
+        if not parts:
+            return _EMPTY
+        digest = keyed.copy()
+        digest.update(",".join(parts).encode())
+        return Taken(digest.hexdigest(), changeable)
 
     def changed(self, taken: Taken, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
         """The name of an argument that is another value now than when the fingerprint was taken."""
@@ -183,6 +214,10 @@ class Fingerprint:
                 f"fingerprint_exclude names {name!r}, which is not a parameter; there are"
                 f" {', '.join(parameters) or 'none'}"
             )
+
+
+def _name(argument: tuple[str, Any]) -> str:
+    return argument[0]
 
 
 def _bound(function: Callable[..., Any]) -> tuple[object, Callable[..., Any]] | None:
