@@ -341,6 +341,20 @@ SELECT step_key AS key, ordinal, attempt, tries, finished - started AS duration,
        CASE WHEN error IS NOT NULL THEN 'error' WHEN result IS NULL THEN 'cancelled' ELSE 'result' END AS outcome
 FROM perdure.steps WHERE run_id = %(run)s AND ordinal > %(after)s ORDER BY ordinal
 
+-- name: list_own_runs
+-- These four are what a login sees that is not the owner of the store's schema, and is bound to namespaces: no tables.
+SELECT * FROM perdure.own_runs(%(run)s::uuid, %(name)s::text, %(name_prefix)s::text, %(states)s::text[], %(entrypoint)s::text,
+    %(created_since)s::timestamptz, %(created_before)s::timestamptz, %(after_created)s::timestamptz, %(after_run)s::uuid, %(limit)s::bigint)
+
+-- name: own_run_values
+SELECT * FROM perdure.own_values(%(run)s::uuid)
+
+-- name: own_run_attempts
+SELECT * FROM perdure.own_attempts(%(run)s::uuid)
+
+-- name: own_run_steps
+SELECT * FROM perdure.own_steps(%(run)s::uuid)
+
 -- name: delete_run
 DELETE FROM perdure.runs WHERE id = %(run)s AND (%(force)s OR state IN ('succeeded', 'failed', 'cancelled'))
 RETURNING claim

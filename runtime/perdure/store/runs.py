@@ -5,6 +5,7 @@ Every call may be repeated, so each is: over a new connection, until it is answe
 
 from __future__ import annotations
 
+import builtins
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -115,6 +116,8 @@ class RunStore:
         self._ensure = ensure
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        self._only_own = False
+        """Whether the login reads runs of the namespaces that it is bound to, and nothing else."""
         renew_in_children(self)
 
     def renew(self) -> None:
@@ -154,19 +157,25 @@ class RunStore:
     def find(self, reference: str | UUID, queue: str = "default") -> RunInfo | None:
         """The run with this id in a queue; where there is none, that of a manifest; else the one with this UUID.
 
-        A manifest's run is named as its Workflow: `name`, or `namespace/name`.
+        A manifest's run is named as its Workflow: `name`, or `namespace/name`; so is a cluster's for a login that is
+        bound to its namespace, and it is the newest of that name.
         """
 
         def work(cursor: psycopg.Cursor[Row]) -> RunInfo | None:
             if isinstance(reference, str):
                 if not is_storable(reference):
                     return None
-                if found := _listed(cursor, owner=owner_of(queue), name=reference):
-                    return found[0]
                 namespace, _, name = reference.rpartition("/")
-                if found := _listed(cursor, owner=MANIFEST_OWNER, namespace=namespace or "default", name=name):
+                if self._only_own:
+                    named = self._listed(cursor, name=name)
+                    if found := [run for run in named if namespace in ("", run.namespace)]:
+                        return found[0]
+                elif found := (
+                    self._listed(cursor, owner=owner_of(queue), name=reference)
+                    or self._listed(cursor, owner=MANIFEST_OWNER, namespace=namespace or "default", name=name)
+                ):
                     return found[0]
-            if (run_id := _uuid(reference)) and (found := _listed(cursor, run=run_id)):
+            if (run_id := _uuid(reference)) and (found := self._listed(cursor, run=run_id)):
                 return found[0]
             return None
 
@@ -178,7 +187,7 @@ class RunStore:
             return []
 
         def work(cursor: psycopg.Cursor[Row]) -> list[RunInfo]:
-            return _listed(
+            return self._listed(
                 cursor,
                 owner=which.owner,
                 states=None if which.states is None else [str(state) for state in which.states],
@@ -199,12 +208,12 @@ class RunStore:
         def work(cursor: psycopg.Cursor[Row]) -> RunDetail | None:
             with cursor.connection.transaction():
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                found = _listed(cursor, run=run)
+                found = self._listed(cursor, run=run)
                 if not found:
                     return None
-                values = cursor.execute(statement("run_values"), {"run": run}).fetchone() or {}
-                attempts = cursor.execute(statement("run_attempts"), {"run": run}).fetchall()
-                steps = cursor.execute(statement("run_steps"), {"run": run}).fetchall()
+                values = cursor.execute(self._reading("run_values"), {"run": run}).fetchone() or {}
+                attempts = cursor.execute(self._reading("run_attempts"), {"run": run}).fetchall()
+                steps = cursor.execute(self._reading("run_steps"), {"run": run}).fetchall()
             return RunDetail(
                 run=found[0],
                 attempts=[AttemptInfo(**row) for row in attempts],
@@ -219,8 +228,8 @@ class RunStore:
 
         def work(cursor: psycopg.Cursor[Row]) -> RunDetail | None:
             # An outcome stays as it is; one that comes between the two reads is not seen as one yet.
-            found = _listed(cursor, run=run)
-            values = cursor.execute(statement("run_values"), {"run": run}).fetchone()
+            found = self._listed(cursor, run=run)
+            values = cursor.execute(self._reading("run_values"), {"run": run}).fetchone()
             return RunDetail(run=found[0], attempts=[], steps=[], **values) if found and values else None
 
         return self._ask("show the run", work)
@@ -268,14 +277,37 @@ class RunStore:
         if self._connection is None:
             if self._ensure is not None:
                 self._ensure()
-            self._connection = open_checked(self._url)
+            try:
+                self._connection = open_checked(self._url)
+                self._only_own = False
+            except psycopg.errors.InsufficientPrivilege:
+                # A login without rights to tables, which may be bound to namespaces: the store says what it sees.
+                self._connection = connect(self._url, "perdure client")
+                self._only_own = True
         return self._connection.cursor(row_factory=dict_row)
+
+    def _reading(self, name: str) -> str:
+        return statement(_OWN[name] if self._only_own else name)
+
+    def _listed(self, cursor: psycopg.Cursor[Row], **given: object) -> builtins.list[RunInfo]:
+        if self._only_own and given.get("owner") is not None:
+            return []  # a queue, in which nothing is of a namespace
+        rows = cursor.execute(self._reading("list_runs"), {**_NO_FILTER, **given}).fetchall()
+        return [replace(RunInfo(**row), state=RunState(row["state"])) for row in rows]
 
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
+
+_OWN: Mapping[str, str] = {
+    "list_runs": "list_own_runs",
+    "run_values": "own_run_values",
+    "run_attempts": "own_run_attempts",
+    "run_steps": "own_run_steps",
+}
+"""The statements for a login that reads its own runs alone."""
 
 _NO_FILTER: Mapping[str, object] = dict.fromkeys(
     [
@@ -291,11 +323,6 @@ _NO_FILTER: Mapping[str, object] = dict.fromkeys(
         "after_run",
     ]
 ) | {"limit": 100, "namespace": ""}
-
-
-def _listed(cursor: psycopg.Cursor[Row], **given: object) -> list[RunInfo]:
-    rows = cursor.execute(statement("list_runs"), {**_NO_FILTER, **given}).fetchall()
-    return [replace(RunInfo(**row), state=RunState(row["state"])) for row in rows]
 
 
 def _uuid(reference: str | UUID) -> UUID | None:

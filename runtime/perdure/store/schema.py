@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-__all__ = ["attempts", "meta", "metadata", "processes", "runs", "steps"]
+__all__ = ["attempts", "logins", "meta", "metadata", "processes", "runs", "steps"]
 
 metadata = MetaData(schema="perdure")
 
@@ -145,4 +145,12 @@ processes = Table(
     Column("steps_done", BigInteger, nullable=False, server_default=text("0")),
     Column("current_step", Text),
     postgresql_with={"fillfactor": 50},
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("login", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("namespace", Text, primary_key=True),
 )

@@ -39,7 +39,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Server, dict[str, s
     mark = token_hex(3)
     names = {name: f"{name}_{mark}" for name in ("perdure_pods", "team_a", "perdure")}
     on_server, in_database = blocks("production.md")
-    limits = "".join(blocks("security.md"))
+    limits, _ = blocks("security.md")
     try:
         execute(made, renamed(on_server, names))
         execute(made, renamed(in_database, names), names["perdure"])
@@ -47,12 +47,22 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Server, dict[str, s
         yield made, names
     finally:
         made.query(f"DROP DATABASE IF EXISTS {names['perdure']} WITH (FORCE)")
-        for role in ("team_a", "perdure_pods", "perdure"):
-            made.query(f"DROP ROLE IF EXISTS {names[role]}")
+        for role in ("team_a_reads", *(names[name] for name in ("team_a", "perdure_pods", "perdure"))):
+            made.query(f"DROP ROLE IF EXISTS {role}")
 
 
 def renamed(text: str, names: dict[str, str]) -> str:
-    return re.sub(r"\b(perdure_pods|team_a|perdure)\b", lambda found: names[found[0]], text)
+    return re.sub(r"\b(perdure_pods|team_a|perdure)\b(?!\.logins)", lambda found: names[found[0]], text)
+
+
+def test_a_login_is_bound_to_a_namespace_whose_runs_it_reads(server: tuple[Server, dict[str, str]]) -> None:
+    made, names = server
+    assert migrate(made.url(names["perdure"], names["perdure"]), pod_role=names["perdure_pods"]).changed
+    _, reading = blocks("security.md")
+    execute(made, renamed(reading, names), names["perdure"])
+    with closing(made.connect(names["perdure"], "team_a_reads")) as connection:
+        own = "SELECT perdure.own_runs(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 10)"
+        assert connection.execute(own).fetchall() == []
 
 
 def test_the_operators_login_migrates_and_a_pods_login_works(server: tuple[Server, dict[str, str]]) -> None:

@@ -23,7 +23,7 @@ from .rows import OWNER, Attempt, Session
 ROLE = "perdure_pod"
 LOGIN = "perdure_pod_login"
 SECRET = "the victim's secret"
-TABLES = ["meta", "runs", "steps", "attempts", "processes", "alembic_version"]
+TABLES = ["meta", "runs", "steps", "attempts", "processes", "alembic_version", "logins"]
 STORE_TABLES = TABLES[1:5]
 
 

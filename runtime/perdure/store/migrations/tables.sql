@@ -109,3 +109,11 @@ CREATE TABLE perdure.processes (
     steps_done   bigint NOT NULL DEFAULT 0,
     current_step text
 ) WITH (fillfactor = 50);
+
+-- Which namespaces' runs a login may read, by the functions `own_...`; only an administrator writes it.
+CREATE TABLE perdure.logins (
+    login     text NOT NULL,
+    owner     text NOT NULL,
+    namespace text NOT NULL,
+    PRIMARY KEY (login, owner, namespace)
+);
