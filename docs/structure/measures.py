@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import io
 import re
 import tokenize
 from collections import Counter
@@ -94,7 +93,7 @@ def code_lines(source: str) -> int:
             case _:
                 pass
     held: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+    for token in prose.tokens(source):
         if token.type not in _LAYOUT:
             held.update(range(token.start[0], token.end[0] + 1))
     return len(held - texts)

@@ -7,9 +7,10 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
-__all__ = ["HABITS", "Construction", "comments", "constructions", "prose", "words"]
+__all__ = ["HABITS", "Construction", "comments", "constructions", "prose", "tokens", "words"]
 
 HABITS: Final = {
     "whoever, whatever": r"(?:who|what|which|whom|where)ever",
@@ -33,8 +34,13 @@ class Construction(NamedTuple):
     text: str
 
 
-def prose(source: str) -> Iterator[tuple[int, str]]:
+@cache
+def prose(source: str) -> tuple[tuple[int, str], ...]:
     """The docstrings and comments of a module, each with its line; comments on lines that follow are one text."""
+    return tuple(_prose(source))
+
+
+def _prose(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         body = getattr(node, "body", None)
         for statement in body if isinstance(body, list) else ():
@@ -56,9 +62,15 @@ def prose(source: str) -> Iterator[tuple[int, str]]:
         yield begin, " ".join(run)
 
 
+@cache
+def tokens(source: str) -> tuple[tokenize.TokenInfo, ...]:
+    """The tokens of a module; kept, since reading them takes most of the time of all measures."""
+    return tuple(tokenize.generate_tokens(io.StringIO(source).readline))
+
+
 def comments(source: str) -> Iterator[tuple[int, str]]:
     """The comments, without their marks."""
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+    for token in tokens(source):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.lstrip("#").strip()
 
