@@ -21,7 +21,7 @@ import kopf
 from perdure.pauses import Pauses
 
 from .kube import Credentials
-from .watching import connection
+from .watching import Connections
 
 __all__ = ["EventSource", "Selects", "Sink"]
 
@@ -147,8 +147,15 @@ class EventSource:
         # Told to end in the middle of something, kopf leaves tasks behind that nobody asks what became of them.
         loop.set_exception_handler(lambda _, context: _log.debug("kopf left behind: %s", context["message"]))
         told.append(lambda: loop.call_soon_threadsafe(stop.set))
+        connections = Connections(self._listed_anew)
+        try:
+            await self._operate_with(connections, stop)
+        finally:
+            await connections.close()
+
+    async def _operate_with(self, connections: Connections, stop: asyncio.Event) -> None:
         await kopf.operator(
-            registry=self._registry(),
+            registry=self._registry(connections),
             settings=_settings(self._selects),
             identity=_IDENTITY,  # type: ignore[arg-type]  # a NewType that is not public
             clusterwide=not self._namespaces,
@@ -156,14 +163,14 @@ class EventSource:
             stop_flag=stop,
         )
 
-    def _registry(self) -> kopf.OperatorRegistry:
+    def _registry(self, connections: Connections) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:
             assert self._loop is not None
             asked = asyncio.run_coroutine_threadsafe(_coroutine(self._credentials), self._loop)
-            return connection(await asyncio.wrap_future(asked), self._listed_anew)
+            return connections.open(await asyncio.wrap_future(asked))
 
         @kopf.on.event("perdure.io", "v1alpha1", "workflows", registry=registry)
         async def workflow(event: kopf.RawEvent, **_: Any) -> None:

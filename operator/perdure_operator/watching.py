@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Final
+from weakref import WeakSet
 
 import aiohttp
 import kopf
 
 from .kube import Credentials, deep_json
 
-__all__ = ["connection"]
+__all__ = ["Connections"]
 
 _NESTED: Final = 500
 """With fewer brackets an object is not nested too deeply for the parser."""
@@ -25,30 +26,44 @@ _NOBODY: Final = "metadata.name=NOBODY"
 """Selects nothing: no object has capitals in its name."""
 
 
-def connection(credentials: Credentials, listed: Callable[[], None]) -> kopf.AiohttpSession:
-    """A session for kopf, to be made in its loop; `listed` is called, there, whenever it has listed anew."""
+class Connections:
+    """Those of one life of kopf's, to be made and closed in its loop; `listed` is called, there, when it lists anew."""
 
-    async def list_nothing(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        if "watch" in request.url.query:
-            response = await send(request)
-            response.content = _Readable(response.content)  # type: ignore[assignment]  # kopf asks it for chunks alone
-            return response
-        if "limit" not in request.url.query:
-            return await send(request)
-        request.url = request.url.update_query(fieldSelector=_NOBODY)
+    def __init__(self, listed: Callable[[], None]) -> None:
+        self._listed = listed
+        self._sessions: list[aiohttp.ClientSession] = []
+        self._answers: WeakSet[aiohttp.ClientResponse] = WeakSet()
+
+    def open(self, credentials: Credentials) -> kopf.AiohttpSession:
+        """One with these credentials."""
+        info = _info(credentials)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+            headers=info.as_http_headers(),
+            trust_env=True,
+            middlewares=(self._send,),
+        )
+        self._sessions.append(session)
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
+
+    async def close(self) -> None:
+        """Close what kopf has left open: told to end in the middle of something, it leaves watches behind."""
+        for answer in list(self._answers):
+            answer.close()
+        for session in self._sessions:
+            await session.close()
+
+    async def _send(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        lists = "limit" in request.url.query
+        if lists:
+            request.url = request.url.update_query(fieldSelector=_NOBODY)
         response = await send(request)
-        if response.status == 200:
-            listed()
+        self._answers.add(response)
+        if "watch" in request.url.query:
+            response.content = _Readable(response.content)  # type: ignore[assignment]  # kopf asks it for chunks alone
+        elif lists and response.status == 200:
+            self._listed()
         return response
-
-    info = _info(credentials)
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
-        headers=info.as_http_headers(),
-        trust_env=True,
-        middlewares=(list_nothing,),
-    )
-    return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
 
 class _Readable:
