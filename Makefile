@@ -106,6 +106,7 @@ lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRA
 	$(call compile,test,pyproject.toml --group build --group test --constraints requirements/dev.txt)
 	$(call compile,bench,pyproject.toml --extra local --group bench)
 	$(call compile,image,pyproject.toml --extra local --extra operator --constraints requirements/dev.txt)
+	$(call compile,runtime,pyproject.toml --constraints requirements/dev.txt)
 	$(call compile,build,--group build --constraints requirements/dev.txt)
 	$(call compile,audit,--group audit --constraints requirements/dev.txt)
 

@@ -2,21 +2,24 @@
 # All of docs/quick-start.md on a new kind cluster, up to a Workflow that has survived the death of its pod. From a
 # checkout's top folder; it takes kind, kubectl, helm 4, and docker or podman. The cluster stays: kind delete cluster.
 #
-#   IMAGE_ARCHIVE  an archive that holds the image perdure:0.1.0, to load in place of building it with docker
-#   KIND_CONFIG    a file of settings for kind
+#   IMAGE_ARCHIVES  a folder with the images perdure:0.1.0 and perdure-runtime:0.1.0 in the archives perdure.tar and
+#                   perdure-runtime.tar, to load in place of building them with docker
+#   KIND_CONFIG     a file of settings for kind
 #   and what kind itself looks for, such as KIND_CLUSTER_NAME and KIND_EXPERIMENTAL_PROVIDER=podman
 set -eu
 
 say() { printf '\n# %s\n' "$*"; }
 if [ -t 1 ] || [ "${CI:-}" = true ]; then set -x; fi
 
-say 'An image and a cluster'
+say 'Images and a cluster'
 kind create cluster ${KIND_CONFIG:+--config "$KIND_CONFIG"}
-if [ -n "${IMAGE_ARCHIVE:-}" ]; then
-    kind load image-archive "$IMAGE_ARCHIVE"
+if [ -n "${IMAGE_ARCHIVES:-}" ]; then
+    kind load image-archive "$IMAGE_ARCHIVES/perdure.tar"
+    kind load image-archive "$IMAGE_ARCHIVES/perdure-runtime.tar"
 else
     docker build --tag perdure:0.1.0 .
-    kind load docker-image perdure:0.1.0
+    docker build --tag perdure-runtime:0.1.0 --target runtime .
+    kind load docker-image perdure:0.1.0 perdure-runtime:0.1.0
 fi
 
 say 'Install'

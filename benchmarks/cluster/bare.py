@@ -28,8 +28,9 @@ def bare_pod(ground: ClusterGround, namespace: str, code: str, template: Json | 
     name = f"bare-{token_hex(4)}"
     body = workflows.workflow(name, "", podTemplate=template or {})
     body["metadata"] |= {"namespace": namespace, "uid": str(uuid4()), "generation": 1}
+    image = ground.images.runtime.name
     settings = PodSettings(
-        database=SecretKey(postgres.POD_SECRET), runtime_image=ground.image.name, image_pull_policy="IfNotPresent"
+        database=SecretKey(postgres.POD_SECRET), runtime_image=image, image_pull_policy="IfNotPresent"
     )
     pod = build_pod(parse_workflow(body), CreatePod(1, Claim(uuid4())), settings)
     pod["metadata"] = {"name": name, "namespace": namespace, "labels": {"app": "bare"}}

@@ -11,8 +11,7 @@ from functools import cached_property
 from typing import Self, TypeVar
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.images import Image
-from tests.cluster.product.image import perdure_image
+from tests.cluster.product.image import ProductImages, perdure_images
 from tests.cluster.product.installation import Installation
 from tests.cluster.provide import a_cluster
 from tests.harness.workspace import Workspace
@@ -56,13 +55,14 @@ class ClusterGround:
         return self.enter(a_cluster(self.say))
 
     @cached_property
-    def image(self) -> Image:
-        """The product's image, on every node of the cluster."""
-        image = perdure_image(self.say)
-        self.cluster.load(image)
-        return image
+    def images(self) -> ProductImages:
+        """The product's images, on every node of the cluster."""
+        images = perdure_images(self.say)
+        for image in images:
+            self.cluster.load(image)
+        return images
 
     @cached_property
     def installation(self) -> Installation:
         """Postgres and one operator in the cluster."""
-        return self.enter(Installation.make(self.cluster, self.image))
+        return self.enter(Installation.make(self.cluster, self.images))

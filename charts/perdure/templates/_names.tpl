@@ -90,12 +90,25 @@ perdure.io/instance: {{ . | quote }}
 {{- end -}}
 
 {{- define "perdure.image" -}}
-{{- $image := .Values.image -}}
-{{- with .Values.global.imageRegistry }}{{ . }}/{{ end -}}
-{{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
+{{ include "perdure.imageOf" (dict "context" . "image" .Values.image) }}
+{{- end -}}
+
+{{/* Of the pods of Workflows that name none. */}}
+{{- define "perdure.runtimeImage" -}}
+{{- $image := .Values.workflows.image -}}
+{{- $repository := $image.repository | default (printf "%s-runtime" .Values.image.repository) -}}
+{{- $tag := $image.tag | default .Values.image.tag -}}
+{{ include "perdure.imageOf" (dict "context" . "image" (dict "repository" $repository "tag" $tag "digest" $image.digest)) }}
+{{- end -}}
+
+{{- define "perdure.imageOf" -}}
+{{- with .context.Values.global.imageRegistry }}{{ . }}/{{ end -}}
+{{- with .image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
 {{- else -}}
-{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}
+{{ .repository }}:{{ .tag | default $.context.Chart.AppVersion }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

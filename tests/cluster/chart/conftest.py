@@ -1,4 +1,4 @@
-"""A cluster of its own for the chart, which is empty at first, and on whose nodes the product's image is."""
+"""A cluster of its own for the chart, which is empty at first, and on whose nodes the product's images are."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import serve
 from tests.cluster.evidence import Evidence
-from tests.cluster.images import Image
 from tests.cluster.off_the_clock import off_the_clock
-from tests.cluster.product.image import perdure_image
+from tests.cluster.product.image import ProductImages, perdure_images
 
 from .release import VERSION, Release
 
@@ -23,24 +22,28 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="package")
-def chart_image(cluster: Cluster, request: pytest.FixtureRequest) -> Image:
-    """The product's image, on all nodes under the name by which the chart knows it."""
+def chart_images(cluster: Cluster, request: pytest.FixtureRequest) -> ProductImages:
+    """The product's images, on all nodes under the names by which the chart knows them."""
     with off_the_clock(request):
-        image = perdure_image(print)
-        on_all_nodes(cluster, image, VERSION)
-    return image
+        images = perdure_images(print)
+        on_all_nodes(cluster, images, VERSION)
+    return images
 
 
-def on_all_nodes(cluster: Cluster, image: Image, version: str) -> None:
-    """Bring an image to all nodes as that of a version."""
-    cluster.load(image)
-    for node in cluster.nodes:
-        cluster.ctr(node, "images", "tag", image.name, f"docker.io/library/perdure:{version}")
+def on_all_nodes(cluster: Cluster, images: ProductImages, version: str) -> None:
+    """Bring images to all nodes as those of a version."""
+    for image, name in ((images.operator, "perdure"), (images.runtime, "perdure-runtime")):
+        cluster.load(image)
+        for node in cluster.nodes:
+            cluster.ctr(node, "images", "tag", image.name, f"docker.io/library/{name}:{version}")
 
 
 @pytest.fixture(scope="package")
 def release(
-    cluster: Cluster, chart_image: Image, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster,
+    chart_images: ProductImages,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Release]:
     """A release that is installed by whoever asks first; what its pods said is kept if a test fails."""
     made = Release(cluster, tmp_path_factory.mktemp("helm"))

@@ -43,8 +43,12 @@ class Release:
         return self._folder / f"perdure-{version}.tgz"
 
     def image(self, version: str = VERSION) -> str:
-        """The name that a version has for its image."""
+        """The name that a version has for the image of its operator."""
         return f"perdure:{version}"
+
+    def runtime_image(self, version: str = VERSION) -> str:
+        """The name that it has for the image of Workflows that name none."""
+        return f"perdure-runtime:{version}"
 
     def run(self, command: str, *arguments: str) -> str:
         """Run a command of Helm's on the release; errors as `Helm.run`."""

@@ -12,8 +12,8 @@ import pytest
 from tests.cluster.api import Json
 from tests.cluster.cluster import Capability, Cluster
 from tests.cluster.crds import crd_path, install_crd, workflow_crd
-from tests.cluster.images import Image
 from tests.cluster.product import workflows
+from tests.cluster.product.image import ProductImages
 from tests.harness.eventually import eventually
 from tests.harness.nameless import NUMBER
 
@@ -47,7 +47,9 @@ _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 @pytest.fixture(scope="module")
-def installed(cluster: Cluster, chart_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+def installed(
+    cluster: Cluster, chart_images: ProductImages, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
     """Installed as a team does it that has a namespace, and administrators who give it the kind and its roles."""
     install_crd(cluster.api, workflow_crd())
     release = Release(cluster, tmp_path_factory.mktemp("team"))

@@ -18,7 +18,7 @@ from tests.cluster.built.binaries import HELM, binaries, program
 from tests.cluster.environment import KIND
 from tests.cluster.images import Image
 from tests.cluster.off_the_clock import off_the_clock
-from tests.cluster.product.image import perdure_image
+from tests.cluster.product.image import perdure_images
 
 from .cluster import some_engine, write_settings
 from .engines import Enclosed, Engine
@@ -30,7 +30,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = "docs/quick-start.sh"
-NAME = "perdure:0.1.0"
+VERSION = "0.1.0"
 
 
 @pytest.fixture
@@ -49,7 +49,10 @@ def test_the_quick_start_as_its_script_has_it(engine: Engine, request: pytest.Fi
             (tmp_path / each.name).symlink_to(each)
         given = {}
         if isinstance(engine, Enclosed):
-            given["IMAGE_ARCHIVE"] = str(named(perdure_image(print), NAME, tmp_path / "perdure.tar"))
+            images = perdure_images(print)
+            for image, name in ((images.operator, "perdure"), (images.runtime, "perdure-runtime")):
+                named(image, f"{name}:{VERSION}", tmp_path / f"{name}.tar")
+            given["IMAGE_ARCHIVES"] = str(tmp_path)
             given["KIND_CONFIG"] = str(write_settings(engine, tmp_path, ["control-plane"]))
     environment = {
         **given,

@@ -8,26 +8,26 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.evidence import Evidence
-from tests.cluster.images import Image
 from tests.cluster.off_the_clock import off_the_clock
 
-from .image import perdure_image
+from .image import ProductImages, perdure_images
 from .installation import Installation
 
 
 @pytest.fixture(scope="session")
-def product_image(cluster: Cluster, request: pytest.FixtureRequest) -> Image:
-    """The product's image, on every node."""
+def product_images(cluster: Cluster, request: pytest.FixtureRequest) -> ProductImages:
+    """The product's images, on every node."""
     with off_the_clock(request):
-        image = perdure_image(print)
-        cluster.load(image)
-    return image
+        images = perdure_images(print)
+        for image in images:
+            cluster.load(image)
+    return images
 
 
 @pytest.fixture(scope="session")
-def perdure(cluster: Cluster, product_image: Image, request: pytest.FixtureRequest) -> Iterator[Installation]:
+def perdure(cluster: Cluster, product_images: ProductImages, request: pytest.FixtureRequest) -> Iterator[Installation]:
     """Operator and Postgres, in a namespace of their own; what they said is kept if a test fails."""
-    with Installation.make(cluster, product_image) as installation:
+    with Installation.make(cluster, product_images) as installation:
         yield installation
         if request.session.testsfailed:
             Evidence.of(request.config).keep_namespace(cluster, installation.namespace, "the installation")

@@ -17,6 +17,7 @@ from tests.cluster.images import Image
 
 from . import operator, postgres
 from .database import Store
+from .image import ProductImages
 
 __all__ = ["Installation"]
 
@@ -25,7 +26,7 @@ _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Where it is, and its store."""
+    """Where it is, its store, and the image of the pods of Workflows that name none."""
 
     cluster: Cluster
     image: Image
@@ -35,7 +36,9 @@ class Installation:
 
     @classmethod
     @contextmanager
-    def make(cls, cluster: Cluster, image: Image, replicas: int = 1, **settings: str) -> Iterator[Installation]:
+    def make(
+        cls, cluster: Cluster, images: ProductImages, replicas: int = 1, **settings: str
+    ) -> Iterator[Installation]:
         """Install it; its namespace goes when the block ends. `settings` are the operator's, as its variables."""
         namespace, password, pod_password = f"perdure-{token_hex(3)}", token_hex(8), token_hex(8)
         api = cluster.api
@@ -45,11 +48,11 @@ class Installation:
         with TemporaryDirectory() as folder:
             helm = Helm(Path(folder), print)
             try:
-                postgres.install_postgres(api, namespace, image.name, password, pod_password)
-                operator.install_operator(helm, api, namespace, image.name, replicas, **settings)
+                postgres.install_postgres(api, namespace, images.operator.name, password, pod_password)
+                operator.install_operator(helm, api, namespace, images, replicas, **settings)
                 postgres.until_ready(api, namespace)
                 operator.until_available(api, namespace, replicas)
-                yield cls(cluster, image, namespace, store, pod_password)
+                yield cls(cluster, images.runtime, namespace, store, pod_password)
             finally:
                 store.close()
                 operator.remove_operator(helm, api, namespace)

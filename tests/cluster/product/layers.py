@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from typing import Any
 from tests.cluster.images import Image
 
 __all__ = ["Layer", "Layers"]
+
+_WHITEOUT = ".wh."
+"""Begins the name of an entry which says that what has the rest of the name is gone from the layers beneath."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,20 @@ class Layers:
             for file in self._files:
                 with tarfile.open(fileobj=archive.extractfile(file)) as layer:
                     layer.extractall(folder, filter="fully_trusted")
+                    for entry in layer:
+                        _take_away(folder / entry.name)
+
+
+def _take_away(entry: Path) -> None:
+    """If an entry is a whiteout, take it and what it is about out of the root file system."""
+    if not entry.name.startswith(_WHITEOUT):
+        return
+    gone = entry.with_name(entry.name.removeprefix(_WHITEOUT))
+    entry.unlink()
+    if gone.is_dir() and not gone.is_symlink():
+        shutil.rmtree(gone)
+    else:
+        gone.unlink(missing_ok=True)
 
 
 def _read(archive: tarfile.TarFile, name: str) -> bytes:

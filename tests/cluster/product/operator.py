@@ -8,6 +8,7 @@ from tests.cluster.rights import give_rights, take_rights
 from tests.harness.eventually import eventually
 
 from . import postgres
+from .image import ProductImages
 
 __all__ = ["NAME", "containers", "install_operator", "remove_operator", "scale", "until_available"]
 
@@ -15,10 +16,12 @@ NAME = "perdure-operator"
 _VALUES = {"database": {"existingSecret": postgres.SECRET}, "rbac": {"aggregate": False}}
 
 
-def install_operator(helm: Helm, api: Api, namespace: str, image: str, replicas: int = 1, **settings: str) -> None:
+def install_operator(
+    helm: Helm, api: Api, namespace: str, images: ProductImages, replicas: int = 1, **settings: str
+) -> None:
     """Create it, with the rights of the chart; `settings` are its variables, without PERDURE_OPERATOR_."""
     give_rights(helm, api, namespace, _VALUES)
-    api.create(f"/apis/apps/v1/namespaces/{namespace}/deployments", _deployment(image, replicas, settings))
+    api.create(f"/apis/apps/v1/namespaces/{namespace}/deployments", _deployment(images, replicas, settings))
 
 
 def remove_operator(helm: Helm, api: Api, namespace: str) -> None:
@@ -56,18 +59,18 @@ def containers(api: Api, namespace: str) -> dict[str, tuple[str, int]]:
     }
 
 
-def _deployment(image: str, replicas: int, settings: dict[str, str]) -> Json:
+def _deployment(images: ProductImages, replicas: int, settings: dict[str, str]) -> Json:
     url = {"name": "PERDURE_DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": postgres.SECRET, "key": "url"}}}
     own: Json = {"fieldRef": {"fieldPath": "metadata.name"}}
     told = {
-        "RUNTIME_IMAGE": image,
+        "RUNTIME_IMAGE": images.runtime.name,
         "IMAGE_PULL_POLICY": "IfNotPresent",
         "POD_DATABASE_SECRET": postgres.POD_SECRET,
         **settings,
     }
     variables = [{"name": f"PERDURE_OPERATOR_{name}", "value": value} for name, value in told.items()]
     common: Json = {
-        "image": image,
+        "image": images.operator.name,
         "imagePullPolicy": "IfNotPresent",
         "securityContext": postgres.LOCKED,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],

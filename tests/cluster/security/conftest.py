@@ -6,11 +6,11 @@ from secrets import token_hex
 
 import pytest
 
-from tests.cluster.chart.conftest import chart_image, cluster, release
+from tests.cluster.chart.conftest import chart_images, cluster, release
 from tests.cluster.chart.release import RESTRICTED, Release
 from tests.cluster.cluster import Cluster
 
-__all__ = ["chart_image", "cluster", "release"]
+__all__ = ["chart_images", "cluster", "release"]
 
 
 @pytest.fixture(scope="package")

@@ -250,7 +250,7 @@ def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
     assert (settings.log_level, settings.log_format) == ("DEBUG", "text")
     assert settings.namespaces == ("a", "b")
     assert settings.image_pull_secrets == ("pull", "more")
-    assert settings.runtime_image == f"mirror.example/team/perdure@sha256:{'0' * 64}"
+    assert settings.runtime_image == f"mirror.example/team/perdure-runtime@sha256:{'1' * 64}"
     assert (settings.leader_election_namespace, settings.leader_election_name) == ("here", "perdure-operator")
     assert (settings.pod_database_secret, settings.pod_database_secret_key) == ("store", "uri")
     assert (settings.pod_database_tls_mode, settings.pod_database_client_secret) == ("verify-full", "runs-client")
@@ -259,6 +259,26 @@ def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
     assert settings.cluster_id == "eu-1"
     assert settings.pod_user == 10001
     assert {name for name in told if name.startswith("PG")} == {"PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"}
+
+
+@pytest.mark.parametrize(
+    ("values", "operator", "runtime"),
+    [
+        ({}, "perdure:0.1.0", "perdure-runtime:0.1.0"),
+        ({"image": {"repository": "r/p", "tag": "7"}}, "r/p:7", "r/p-runtime:7"),
+        ({"workflows": {"image": {"repository": "r/w", "tag": "8"}}}, "perdure:0.1.0", "r/w:8"),
+        ({"image": {"digest": f"sha256:{'0' * 64}"}}, f"perdure@sha256:{'0' * 64}", "perdure-runtime:0.1.0"),
+    ],
+)
+def test_pods_of_workflows_have_an_image_of_their_own(helm: Helm, values, operator, runtime):
+    (deployment,) = [one for one in helm.objects(values) if one["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one.get("value") for one in container["env"]}
+    assert (container["image"], told["PERDURE_OPERATOR_RUNTIME_IMAGE"]) == (operator, runtime)
+    # Everything else of the chart is the operator's image, which has Postgres and its programs.
+    specs = [spec for _, spec in pods(helm.objects(values))]
+    others = [one for spec in specs for one in [*spec.get("initContainers", []), *spec["containers"]]]
+    assert {one["image"] for one in others} == {operator}
 
 
 def test_every_permission_stands_in_the_readme_with_its_reason(helm: Helm):
@@ -310,7 +330,6 @@ def test_variants_name_every_value():
     settings = {path for path in unnamed if path.startswith("operator.settings.")}
     assert unnamed - settings == {
         "image.pullPolicy",
-        "image.tag",
         "networkPolicy.apiServerPorts",
         "networkPolicy.databasePort",
         "operator.nodeSelector",
@@ -335,6 +354,7 @@ def test_variants_name_every_value():
         ({"podSecurityContext": {"runAsNonRoot": False}}, "value must be true"),
         ({"podSecurityContext": {"runAsUser": 0}}, "minimum"),
         ({"image": {"digest": "latest"}}, "does not match pattern"),
+        ({"workflows": {"image": {"digest": "latest"}}}, "does not match pattern"),
         ({"workflows": {"databaseSecret": {"namespaces": ["a", "a"]}}}, "items at 0 and 1 are equal"),
         ({"workflows": {"databaseSecret": {"key": "password"}}}, "'not' failed"),
         ({"workflows": {"databaseTls": {"mode": "on"}}}, "must be one of"),

@@ -13,7 +13,7 @@ ELSEWHERE = {
     "pod_database_ca_key": "workflows.databaseTls.ca.key",
     "pod_database_client_secret": "workflows.databaseTls.clientSecret",
     "pod_user": "workflows.user",
-    "runtime_image": "image.repository",
+    "runtime_image": "workflows.image.repository",
     "image_pull_policy": "workflows.imagePullPolicy",
     "image_pull_secrets": "workflows.imagePullSecrets",
     "namespaces": "operator.namespaces",

@@ -37,7 +37,7 @@
 {{- with .Values.operator.clusterId -}}
 {{- $_ := set $settings "clusterId" . -}}
 {{- end -}}
-{{- $_ := set $settings "runtimeImage" (include "perdure.image" .) -}}
+{{- $_ := set $settings "runtimeImage" (include "perdure.runtimeImage" .) -}}
 {{- with .Values.operator.namespaces -}}
 {{- $_ := set $settings "namespaces" (join "," .) -}}
 {{- end -}}

@@ -29,8 +29,9 @@ def schema(used: Used) -> int:
 
 def test_runs_go_on_while_it_is_upgraded_to_a_newer_schema(used: Used, later: str) -> None:
     stage, release = used.stage, used.release
-    old, new = release.image(), release.image(later)
-    names = {"through": None, "crashed": None, "pinned": old}
+    new = release.image(later)
+    old_pods, new_pods = release.runtime_image(), release.runtime_image(later)
+    names = {"through": None, "crashed": None, "pinned": old_pods}
     uids = {name: used.start(name, **({} if image is None else {"image": image})) for name, image in names.items()}
     for uid in uids.values():
         used.until_steps(uid, 1)
@@ -59,13 +60,13 @@ def test_runs_go_on_while_it_is_upgraded_to_a_newer_schema(used: Used, later: st
         stage.until_pod(name, 2)
         used.let(name, "on")
         assert stage.until_finished(name)["result"] == [1, 1, 1, 2]
-    assert [image_of(pod) for pod in stage.pods("crashed")] == [old, new]
-    assert [image_of(pod) for pod in stage.pods("pinned")] == [old, old]
+    assert [image_of(pod) for pod in stage.pods("crashed")] == [old_pods, new_pods]
+    assert [image_of(pod) for pod in stage.pods("pinned")] == [old_pods, old_pods]
 
 
 def test_rolled_back_the_older_release_works_under_the_newer_schema(used: Used, later: str) -> None:
     stage, release = used.stage, used.release
-    old, new = release.image(), release.image(later)
+    old = release.image()
     if schema(used) == SCHEMA_VERSION:  # this test alone
         release.upgrade(release.packaged(later))
     secrets = release.secrets()
@@ -82,7 +83,7 @@ def test_rolled_back_the_older_release_works_under_the_newer_schema(used: Used, 
 
     stage.start("again")
     assert stage.until_finished("again")["result"] == "hello you"
-    assert image_of(stage.pods("again")[0]) == old
+    assert image_of(stage.pods("again")[0]) == release.runtime_image()
     used.let("back", "go", "on")
     assert stage.until_finished("back")["result"] == [1, 1, 1, 1]
-    assert [image_of(pod) for pod in stage.pods("back")] == [new]
+    assert [image_of(pod) for pod in stage.pods("back")] == [release.runtime_image(later)]
