@@ -71,7 +71,7 @@ ROOMS: Final = (
     Room(
         "start",
         ("the operator's process:", "leader election, health"),
-        _of("perdure_operator", "__main__", "election", "health", "main"),
+        _of("perdure_operator", "__main__", "access", "certificate", "election", "health", "main", "metrics_server"),
         2.5,
     ),
     Room(

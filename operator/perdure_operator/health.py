@@ -1,4 +1,4 @@
-"""HTTP for the kubelet and for Prometheus: /livez, /readyz, /metrics.
+"""HTTP for the kubelet: /livez, /readyz; and /metrics, if it is open to everybody.
 
 Alive is whoever answers, for the loop that answers is the one that works; neither Postgres nor the API server is asked,
 whose absence no restart would mend. Ready is who could work; what keeps him from it is said in words, and so is what he
@@ -12,18 +12,25 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-__all__ = ["Health"]
+__all__ = ["METRICS_PATH", "Health", "measured"]
 
 _log = logging.getLogger("perdure.operator.health")
 
+METRICS_PATH = "/metrics"
+
 Problems = Callable[[], Sequence[str]]
+
+
+def measured(text: bytes) -> web.Response:
+    """Metrics, as Prometheus reads them."""
+    return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 class Health:
     """Serves while `run` runs."""
 
     def __init__(
-        self, port: int, *, dead: Problems, unready: Problems, warnings: Problems, metrics: Callable[[], bytes]
+        self, port: int, *, dead: Problems, unready: Problems, warnings: Problems, metrics: Callable[[], bytes] | None
     ) -> None:
         self._port = port
         self._dead = dead
@@ -41,7 +48,12 @@ class Health:
         app = web.Application()
         app.router.add_get("/livez", self._asked(self._dead, lambda: ()))
         app.router.add_get("/readyz", self._asked(self._unready, self._warnings))
-        app.router.add_get("/metrics", self._measured)
+        if (metrics := self._metrics) is not None:
+
+            async def answer(_: web.Request) -> web.Response:
+                return measured(metrics())
+
+            app.router.add_get(METRICS_PATH, answer)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         await web.TCPSite(self._runner, None, self._port, shutdown_timeout=0.1).start()
@@ -60,6 +72,3 @@ class Health:
             return web.Response(status=503 if found else 200, text="\n".join(said) + "\n")
 
         return answer
-
-    async def _measured(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

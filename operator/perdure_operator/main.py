@@ -11,12 +11,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from . import logs
+from .access import Access
+from .certificate import Certificate
 from .election import Elector
 from .errors import ApiError, Misconfigured
-from .health import Health
+from .health import METRICS_PATH, Health
 from .instances import Instance
 from .kube import NAMESPACES, Kube
 from .metrics import Metrics
+from .metrics_server import MetricsServer
 from .settings import Settings
 from .store_calls import OWNER_PREFIX
 from .term import Term
@@ -48,8 +51,12 @@ class Operator:
             dead=self._dead,
             unready=self._unready,
             warnings=lambda: () if self._term is None else self._term.warnings,
-            metrics=self._metrics.text,
+            metrics=self._metrics.text if settings.metrics == "open" else None,
         )
+        self._metrics_server: MetricsServer | None = None
+        if settings.metrics == "authorized":
+            access, certificate = Access(self._kube, METRICS_PATH), Certificate(settings.metrics_certificate)
+            self._metrics_server = MetricsServer(settings.metrics_port, certificate, access, self._metrics.text)
         self._term: Term | None = None
         self._owner: str | None = None
         self._problem: str | None = "it has not reached the API server yet"
@@ -67,6 +74,8 @@ class Operator:
         await self._kube.open()
         self._offer_metrics()
         await self._health.start()
+        if self._metrics_server is not None:
+            await self._metrics_server.start()
         operating = asyncio.create_task(self._operate(), name="operate")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -79,6 +88,8 @@ class Operator:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await operating
+            if self._metrics_server is not None:
+                await self._metrics_server.close()
             await self._health.close()
             await self._kube.close()
 

@@ -173,7 +173,16 @@ class Settings(BaseModel):
     """How long what is stored of a run stays once its Workflow is gone."""
 
     http_port: int = Field(default=8080, ge=0, le=65535)
-    """Of /livez, /readyz and /metrics; 0: any."""
+    """Of /livez and /readyz; 0: any."""
+
+    metrics: Literal["authorized", "open", "none"] = "authorized"
+    """Who may read /metrics: accounts with the right to get that path, by HTTPS; everybody, where /livez is; nobody."""
+
+    metrics_port: int = Field(default=8443, ge=0, le=65535)
+    """Of /metrics by HTTPS; 0: any."""
+
+    metrics_certificate: Path | None = None
+    """The folder with tls.crt and tls.key for that; without, the operator makes a certificate for itself."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """What is logged at least."""

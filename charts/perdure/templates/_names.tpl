@@ -82,6 +82,11 @@ perdure.io/instance: {{ . | quote }}
 {{ if and .Values.operator.namespaces .Values.operator.clusterId (not .Values.crds.enabled) }}true{{ end }}
 {{- end -}}
 
+{{/* authorized, open or none. */}}
+{{- define "perdure.metricsAccess" -}}
+{{ .Values.metrics.access | default (ternary "none" "authorized" (ne (include "perdure.namespaced" .) "")) }}
+{{- end -}}
+
 {{/* Where `helm test` has its Workflow. */}}
 {{- define "perdure.testNamespace" -}}
 {{- $watched := .Values.operator.namespaces -}}

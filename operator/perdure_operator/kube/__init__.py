@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from .client import CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, PODS, WORKFLOWS, Calls, Json, Kube, Resource
+from .client import (
+    ACCESS_REVIEWS,
+    CONFIG_MAPS,
+    EVENTS,
+    LEASES,
+    NAMESPACES,
+    PODS,
+    TOKEN_REVIEWS,
+    WORKFLOWS,
+    Calls,
+    Json,
+    Kube,
+    Resource,
+)
 from .session import Credentials
 
 __all__ = [
+    "ACCESS_REVIEWS",
     "CONFIG_MAPS",
     "EVENTS",
     "LEASES",
     "NAMESPACES",
     "PODS",
+    "TOKEN_REVIEWS",
     "WORKFLOWS",
     "Calls",
     "Credentials",

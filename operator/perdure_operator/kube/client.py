@@ -22,11 +22,13 @@ from .lists import ListReader
 from .session import Answer, Arriving, Credentials, Request, Session
 
 __all__ = [
+    "ACCESS_REVIEWS",
     "CONFIG_MAPS",
     "EVENTS",
     "LEASES",
     "NAMESPACES",
     "PODS",
+    "TOKEN_REVIEWS",
     "WORKFLOWS",
     "Calls",
     "Json",
@@ -91,6 +93,8 @@ CONFIG_MAPS = Resource("/api/v1", "configmaps")
 EVENTS = Resource("/api/v1", "events")
 LEASES = Resource("/apis/coordination.k8s.io/v1", "leases")
 NAMESPACES = Resource("/api/v1", "namespaces")
+TOKEN_REVIEWS = Resource("/apis/authentication.k8s.io/v1", "tokenreviews")
+ACCESS_REVIEWS = Resource("/apis/authorization.k8s.io/v1", "subjectaccessreviews")
 
 
 class Calls(Protocol):
@@ -193,7 +197,7 @@ class Kube:
         body_of(asked, refused)
         raise Unavailable(asked, f"{refused.status}: the answer is no list")
 
-    async def create(self, resource: Resource, namespace: str, body: Json, *, strict: bool = False) -> Json:
+    async def create(self, resource: Resource, namespace: str | None, body: Json, *, strict: bool = False) -> Json:
         """Create an object; `strict`: a field that the server does not know is refused, not dropped."""
         query = {"fieldManager": FIELD_MANAGER, **({"fieldValidation": "Strict"} if strict else {})}
         return await self._call("create", resource, "POST", resource.path(namespace), body, query=query)

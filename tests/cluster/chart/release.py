@@ -23,6 +23,16 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 _PATIENCE = "--timeout=3m"
 
+_SCRAPE = """
+import ssl, sys, urllib.error, urllib.request
+request = urllib.request.Request("https://localhost:8443/metrics", headers={"Authorization": f"Bearer {sys.argv[1]}"})
+try:
+    answer = urllib.request.urlopen(request, context=ssl._create_unverified_context(), timeout=15)
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status, answer.read().decode(), sep="\\n")
+"""
+
 
 class Release:
     """The release `perdure` in a namespace that lets only restricted pods in."""
@@ -77,6 +87,23 @@ class Release:
         done = subprocess.run([*command, *arguments], input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
+
+    def scrape(self, *, may_read: bool) -> tuple[int, str]:
+        """Ask one of its operators for metrics, as an account that may read them or has no right; status and text."""
+        api, name = self.cluster.api, f"scraper-{token_hex(3)}"
+        api.create(f"/api/v1/namespaces/{self.namespace}/serviceaccounts", {"metadata": {"name": name}})
+        if may_read:
+            rbac = "/apis/rbac.authorization.k8s.io/v1"
+            rules = [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+            role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+            subjects = [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace}]
+            api.create(f"{rbac}/clusterroles", {"metadata": {"name": name}, "rules": rules})
+            binding = {"metadata": {"name": name}, "roleRef": role, "subjects": subjects}
+            api.create(f"{rbac}/clusterrolebindings", binding)
+        token = self.kubectl("create", "token", name).strip()
+        told = self.kubectl("exec", "deployment/perdure-operator", "--", "python3", "-c", _SCRAPE, token)
+        status, _, text = told.partition("\n")
+        return int(status), text
 
     def secrets(self) -> dict[str, dict[str, str]]:
         """The Secrets of its namespace that are not Helm's."""

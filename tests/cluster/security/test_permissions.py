@@ -55,6 +55,8 @@ def flow() -> None:
 
 def test_every_right_is_used_and_nothing_else_was_done(installed: Release, team: str) -> None:
     use(installed, team)
+    # Whose token it is, and what that account may do, the operator asks on its behalf.
+    assert installed.scrape(may_read=False)[0] == 403
     installed.run("test")
     compare(installed, {"workflows": {"databaseSecret": {"namespaces": [team]}}})
 

@@ -11,6 +11,7 @@ from tests.cluster.rights import give_rights
 from tests.harness.eventually import eventually
 from tests.integration.operator.operators import Operator
 from tests.integration.operator.scene import Scene
+from tests.integration.operator.scrapers import Scraper, account
 
 from .rights import new_namespace, token_kubeconfig
 
@@ -28,7 +29,7 @@ def operator(request, helm: Helm, api_server, database, children, namespace, tmp
     told = {name.removeprefix("PERDURE_OPERATOR_").lower(): value for name, value in told.items()}
     options = {name: value for name, value in told.items() if name in Settings.model_fields}
     account = token_kubeconfig(api_server, own, "perdure-operator", tmp_path / "kubeconfig")
-    options |= {"pod_database_secret": "", "namespaces": options.get("namespaces", "")}
+    options |= {"metrics_port": "0", "pod_database_secret": "", "namespaces": options.get("namespaces", "")}
     before = refused(api_server.api)
     made = Operator(children, account, database.url, own, options)
     made.until_leading()
@@ -63,6 +64,16 @@ def test_a_pod_that_went_is_seen_to_have_gone(operator: Operator, scene: Scene):
     scene.delete_pod(scene.until_pod())
     scene.play_to_the_end(scene.until_pod(2))
     assert scene.until_phase("Succeeded")["attempts"] == 2
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_it_can_ask_who_may_read_metrics(operator: Operator, api_server, namespace):
+    if not any(line["message"] == "serving metrics" for line in operator.log):
+        assert operator.get("/metrics")[0] == 404  # without a right of the cluster's nobody can be asked
+        return
+    scraper = Scraper(operator)
+    assert scraper.get(account(api_server.api, namespace, may_read=True))[0] == 200
+    assert scraper.get(account(api_server.api, namespace, may_read=False))[0] == 403
 
 
 def _there(scene: Scene) -> list[str]:

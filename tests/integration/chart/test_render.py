@@ -28,7 +28,13 @@ RESOURCES = (
     "namespaces",
     "leases",
     "secrets",
+    "tokenreviews",
+    "subjectaccessreviews",
 )
+REVIEWS = [
+    {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+    {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+]
 CLUSTERWIDE = {"ClusterRole", "ClusterRoleBinding"}
 
 
@@ -44,7 +50,8 @@ def rules(objects: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in objects:
         if one["kind"] in ("Role", "ClusterRole"):
             for rule in one["rules"]:
-                yield one["metadata"]["name"], rule
+                if "resources" in rule:
+                    yield one["metadata"]["name"], rule
 
 
 @each
@@ -157,10 +164,12 @@ def test_in_some_namespaces_the_operator_has_no_rights_elsewhere(helm: Helm):
         and "-edit" not in one["metadata"]["name"]
         for rule in one["rules"]
     ]
-    named = [(rule["resources"], rule["resourceNames"]) for rule in wide]
+    named = [(rule["resources"], rule.get("resourceNames")) for rule in wide]
     assert named == [
         (["namespaces"], ["kube-system"]),
         (["customresourcedefinitions"], ["workflows.perdure.io"]),
+        (["tokenreviews"], None),
+        (["subjectaccessreviews"], None),
     ]
     (role,) = [
         one
@@ -187,6 +196,56 @@ def test_with_an_id_of_the_cluster_some_namespaces_take_no_right_of_the_clusters
         "perdure.here-view",
         "perdure.here-edit",
     }
+
+
+def test_metrics_are_closed_unless_somebody_opens_them(helm: Helm):
+    def of(values: Any) -> tuple[str, set[int], list[Any], list[Any]]:
+        objects = helm.objects({**values, "networkPolicy": {"enabled": True}})
+        (deployment,) = [one for one in objects if one["kind"] == "Deployment"]
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        told = {one["name"]: one.get("value", "") for one in container["env"]}
+        ports = {port["containerPort"] for port in container["ports"]}
+        reviews = [rule for _, rule in rules(objects) if rule in REVIEWS]
+        return (
+            told["PERDURE_OPERATOR_METRICS"],
+            ports,
+            reviews,
+            [one for one in objects if one["kind"] == "ServiceMonitor"],
+        )
+
+    monitored = {"serviceMonitor": {"enabled": True}}
+    access, ports, reviews, (monitor,) = of({"metrics": monitored})
+    assert (access, ports, reviews) == ("authorized", {8080, 8443}, REVIEWS)
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert (endpoint["port"], endpoint["scheme"]) == ("metrics", "https")
+    assert endpoint["bearerTokenFile"].endswith("/token")
+    assert endpoint["tlsConfig"] == {"insecureSkipVerify": True}
+
+    checked = of({"metrics": {**monitored, "certificateSecret": "tls"}})[3][0]["spec"]["endpoints"][0]["tlsConfig"]
+    name = "perdure-operator.here.svc"
+    assert checked == {"serverName": name, "ca": {"secret": {"name": "tls", "key": "ca.crt"}}}
+
+    access, ports, reviews, (monitor,) = of({"metrics": {**monitored, "access": "open"}})
+    assert (access, ports, reviews) == ("open", {8080}, [])
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert "bearerTokenFile" not in endpoint
+
+    without = {
+        "operator": {"namespaces": ["team-a"], "clusterId": "eu-1"},
+        "crds": {"enabled": False},
+        "metrics": monitored,
+    }
+    assert of(without) == ("none", {8080}, [], [])
+    asked_for = {**without, "metrics": {"access": "authorized"}}
+    assert of(asked_for)[:3] == ("authorized", {8080, 8443}, REVIEWS)
+
+
+def test_who_is_named_may_read_metrics(helm: Helm):
+    prometheus = {"name": "prometheus-k8s", "namespace": "monitoring"}
+    objects = helm.objects({"metrics": {"readers": [prometheus]}})
+    by_kind = {one["kind"]: one for one in objects if one["metadata"]["name"].endswith("-metrics")}
+    assert by_kind["ClusterRole"]["rules"] == [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+    assert by_kind["ClusterRoleBinding"]["subjects"] == [{"kind": "ServiceAccount", **prometheus}]
 
 
 def test_with_an_id_of_the_cluster_no_namespace_is_looked_at(helm: Helm):

@@ -38,6 +38,7 @@ class Operator:
             "leader_election_namespace": namespace,
             "pod_database_url": url,
             "http_port": "0",
+            "metrics": "open",
             "lease_seconds": "2",
             **options,
         }

@@ -19,6 +19,8 @@ ELSEWHERE = {
     "namespaces": "operator.namespaces",
     "cluster_id": "operator.clusterId",
     "instance": "operator.instance",
+    "metrics": "metrics.access",
+    "metrics_certificate": "metrics.certificateSecret",
 }
 """Settings, and the values that say them."""
 
@@ -30,5 +32,6 @@ WITHOUT = {
     "leader_election_name": "it is that of the chart's own Lease, which the operator's Role names",
     "identity": "it is the pod's name",
     "http_port": "nobody else is in the pod",
+    "metrics_port": "nobody else is in the pod",
 }
 """Settings without a value, and why nobody needs one."""

@@ -34,6 +34,10 @@
 {{- with .Values.operator.instance -}}
 {{- $_ := set $settings "instance" . -}}
 {{- end -}}
+{{- $_ := set $settings "metrics" (include "perdure.metricsAccess" .) -}}
+{{- if and .Values.metrics.certificateSecret (eq (include "perdure.metricsAccess" .) "authorized") -}}
+{{- $_ := set $settings "metricsCertificate" "/etc/perdure/metrics" -}}
+{{- end -}}
 {{- with .Values.operator.clusterId -}}
 {{- $_ := set $settings "clusterId" . -}}
 {{- end -}}

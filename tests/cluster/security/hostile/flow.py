@@ -36,7 +36,7 @@ def attack(given: Given) -> dict[str, Told]:
         "logins": store.logins(given.store),
         "kubernetes": surroundings.kubernetes(given.namespace, given.nodes),
         "network": surroundings.network(given.operator),
-        "metrics": {"": surroundings.metrics(given.operator)},
+        "metrics": surroundings.metrics(given.operator),
         "host": surroundings.host(),
         # Its own are among those that it ends.
         "sessions": store.sessions_of_others(),

@@ -52,7 +52,7 @@ def kubernetes(namespace: str, nodes: list[str]) -> Told:
 
 @step
 def network(operator: str) -> Told:
-    """The address at which clouds tell nodes their credentials, and the operator's only port."""
+    """The address at which clouds tell nodes their credentials, and the port at which the kubelet asks the operator."""
     served = f"http://{operator}:8080"
     told = {"the node's metadata": outcome(asked, "http://169.254.169.254/latest/meta-data/", seconds=2)}
     for path in ("/livez", "/readyz"):
@@ -60,15 +60,22 @@ def network(operator: str) -> Told:
     for path in ("/", "/debug/pprof/", "/config", "/../etc/passwd"):
         told[f"GET {path}"] = outcome(asked, served + quote(path))
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        for path in ("/metrics", "/readyz"):
+        for path in ("/livez", "/readyz"):
             told[f"{method} {path}"] = outcome(asked, served + path, method)
     return told
 
 
 @step
-def metrics(operator: str) -> str:
-    """All that the operator tells everybody."""
-    return asked(f"http://{operator}:8080/metrics", most=1 << 20)
+def metrics(operator: str) -> Told:
+    """What the operator tells Prometheus."""
+    closed = f"https://{operator}:8443/metrics"
+    return {
+        "by HTTP": outcome(asked, f"http://{operator}:8080/metrics"),
+        "without a token": outcome(asked, closed),
+        "with a guess": outcome(asked, closed, headers={"Authorization": "Bearer guess"}),
+        "with a password": outcome(asked, closed, headers={"Authorization": "Basic YWRtaW46YWRtaW4="}),
+        "beside it": outcome(asked, f"https://{operator}:8443/readyz"),
+    }
 
 
 @step
