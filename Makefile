@@ -9,8 +9,14 @@ UV_VERSION := 0.13.9
 
 # Wheels alone: building a source distribution would fetch build tools that no lock names.
 PIP_LOCKED := -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary=:all:
+# What publishes a release, built from Go modules whose hashes Go looks up. Helm is the one that the tests have.
+RELEASE_TOOLS := build/release-tools
+RELEASE_MODULES := github.com/google/go-containerregistry/cmd/crane@v0.22.1 github.com/anchore/syft/cmd/syft@v1.57.1 \
+	github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 \
+	helm.sh/helm/v4/cmd/helm@$(shell awk '$$1 == "helm.sh/helm/v4" { print $$2 }' tests/cluster/parts/helm/go.mod)
+RELEASE := $(BIN)/python .ci/release.py
 PIP_PROJECT := -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable
-CODE := runtime operator $(wildcard examples benchmarks charts docs) tests
+CODE := runtime operator $(wildcard examples benchmarks charts docs) tests .ci/release.py
 LOCKS := $(wildcard requirements/*.txt)
 DOCKERFILES := $(shell git ls-files --cached --others --exclude-standard '*Dockerfile')
 
@@ -31,6 +37,7 @@ NOT_ON_KIND := $(patsubst %,tests/cluster/test_%.py,build enclosure leaves_nothi
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit integration chaos bench audit chart docs structure lock system clean
+.PHONY: release release-tools test-release
 .PHONY: bench-cluster cluster cluster-faults cluster-build cluster-up cluster-down cluster-shell test-kind
 .DELETE_ON_ERROR:
 
@@ -109,6 +116,19 @@ lock: $(LOCKER)/installed ## Write requirements/ anew from pyproject.toml (UPGRA
 	$(call compile,runtime,pyproject.toml --constraints requirements/dev.txt)
 	$(call compile,build,--group build --constraints requirements/dev.txt)
 	$(call compile,audit,--group audit --constraints requirements/dev.txt)
+
+release: $(VENV)/installed ## Images and chart to a registry, signed: BASE=NAME:TAG@sha256:... TO=REGISTRY/PATH KEY=cosign.key
+	@$(RELEASE) build build/release --base "$(BASE)"
+	@$(MAKE) --no-print-directory release-tools
+	@PATH="$(abspath $(RELEASE_TOOLS)):$$PATH" $(RELEASE) publish build/release --base "$(BASE)" --to "$(TO)" $(KEY:%=--key=%)
+
+release-tools: ## The programs that a release takes, from Go modules: minutes the first time
+	@mkdir -p $(RELEASE_TOOLS)
+	@for module in $(RELEASE_MODULES); do \
+		GOBIN=$(abspath $(RELEASE_TOOLS)) go install -trimpath -buildvcs=false -ldflags="-s -w" $$module || exit 1; done
+
+test-release: $(VENV)/installed system release-tools ## A release to a registry of this machine, and everything verified
+	PERDURE_TEST_RELEASE=$(abspath $(RELEASE_TOOLS)) $(PYTEST) tests/integration/release
 
 system: # The Debian packages that some tests need
 	@.ci/system-packages
