@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -33,8 +33,8 @@ _OURS = "app.kubernetes.io/managed-by=perdure"
 _ADDED = b'{"type":"ADDED"'
 
 _BEGIN = """
-SELECT b.answer FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS g (run, claim, process)
-CROSS JOIN LATERAL perdure.begin(g.run, g.claim, g.process, 1, 'node-1', 1, 1, 'node-1', NULL) b
+SELECT g.run, b.token FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS g (run, claim, process)
+CROSS JOIN LATERAL perdure.begin(g.run, g.claim, g.process, 1, 'node-1', 1, 1, 'node-1') b
 """
 _CHECKPOINT = """
 SELECT unnest(perdure.checkpoints(%s::uuid[], %s::uuid[], %s::text[], %s::integer[], %s::text[], %s::integer[],
@@ -44,21 +44,22 @@ HEARTBEAT = "perdure.heartbeat"
 """What the statement by which hearts beat has in it, and no other."""
 
 _BEAT = """
-SELECT h.answer FROM unnest(%s::uuid[], %s::uuid[]) AS g (run, claim)
-CROSS JOIN LATERAL perdure.heartbeat(g.run, g.claim, 1, 'wait') h
+SELECT h.answer FROM unnest(%s::uuid[], %s::uuid[]) AS g (run, token)
+CROSS JOIN LATERAL perdure.heartbeat(g.run, g.token, 1, 'wait') h
 """
 _BEATS = 3.0  # seconds between two
 _FINISH = """
-SELECT perdure.finish(g.run, g.claim, 'succeeded', '"hello you"', NULL)
-FROM unnest(%s::uuid[], %s::uuid[]) AS g (run, claim)
+SELECT perdure.finish(g.run, g.token, 'succeeded', '"hello you"', NULL)
+FROM unnest(%s::uuid[], %s::uuid[]) AS g (run, token)
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pod:
     path: str
     run: str
     claim: str
+    token: UUID | None = None
 
 
 _Pods = queue.SimpleQueue[_Pod]
@@ -113,9 +114,12 @@ def _pod(line: bytes) -> _Pod:
 def _begin(store: psycopg.Connection, pods: Sequence[_Pod]) -> None:
     """All attempts of these pods, up to their first step's end."""
     runs, claims, ones = [pod.run for pod in pods], [pod.claim for pod in pods], [1] * len(pods)
+    begun = store.execute(_BEGIN, (runs, claims, [str(uuid4()) for _ in pods]))
+    tokens = {str(run): token for run, token in begun}
+    for pod in pods:
+        pod.token = tokens[pod.run]
     names, nothing, result = ["greet"] * len(pods), [None] * len(pods), ['"hello you"'] * len(pods)
-    steps = (runs, claims, names, ones, names, ones, ones, ones, result, nothing)
-    _call(store, _BEGIN, (runs, claims, [str(uuid4()) for _ in pods]))
+    steps = (runs, [pod.token for pod in pods], names, ones, names, ones, ones, ones, result, nothing)
     _call(store, _CHECKPOINT, steps)
 
 
@@ -126,7 +130,7 @@ def _call(store: psycopg.Connection, statement: LiteralString, values: Sequence[
 
 
 def _finish(store: psycopg.Connection, pods: Sequence[_Pod]) -> None:
-    _call(store, _FINISH, ([pod.run for pod in pods], [pod.claim for pod in pods]))
+    _call(store, _FINISH, ([pod.run for pod in pods], [pod.token for pod in pods]))
 
 
 def _beat(url: str, held: list[_Pod]) -> None:
@@ -134,7 +138,7 @@ def _beat(url: str, held: list[_Pod]) -> None:
         while True:
             time.sleep(_BEATS)
             if pods := list(held):
-                _call(store, _BEAT, ([pod.run for pod in pods], [pod.claim for pod in pods]))
+                _call(store, _BEAT, ([pod.run for pod in pods], [pod.token for pod in pods]))
 
 
 def _play(url: str, seen: _Pods, told: _Pods, held: list[_Pod] | None) -> None:

@@ -55,18 +55,20 @@ def batches(url: str, runs: int, steps: int) -> dict[str, float]:
 def claimed_run(
     connection: psycopg.Connection, entrypoint: str = "none:none", *, begin: bool = True
 ) -> tuple[UUID, UUID]:
-    """A run with a claim, as an operator makes it; begun unless it is left to others. Its id and token."""
-    run, token = uuid4(), uuid4()
+    """A run as an operator claims it, begun unless that is left to others: its id, and its token or its claim."""
+    run, claim = uuid4(), uuid4()
     connection.execute(
         "INSERT INTO perdure.runs (id, owner, name, entrypoint, input, attempt, claim)"
         " VALUES (%s, 'queue:floor', %s, %s, '{}', 1, %s)",
-        [run, str(run), entrypoint, token],
+        [run, str(run), entrypoint, claim],
     )
-    connection.execute("INSERT INTO perdure.attempts (run_id, attempt, claim) VALUES (%s, 1, %s)", [run, token])
-    if begin:
-        given = [run, token, uuid4(), CLIENT_VERSION]
-        connection.execute("SELECT perdure.begin(%s, %s, %s, %s, 'host', 1, 1, NULL, NULL)", given)
-    return run, token
+    connection.execute("INSERT INTO perdure.attempts (run_id, attempt, claim) VALUES (%s, 1, %s)", [run, claim])
+    if not begin:
+        return run, claim
+    given = [run, claim, uuid4(), CLIENT_VERSION]
+    begun = connection.execute("SELECT token FROM perdure.begin(%s, %s, %s, %s, 'host', 1, 1, NULL)", given).fetchone()
+    assert begun is not None
+    return run, begun[0]
 
 
 def _array(values: Iterable[str]) -> str:

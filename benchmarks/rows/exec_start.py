@@ -39,8 +39,8 @@ def rows(ground: Ground, rounds: int) -> Iterable[Row]:
 
 def _exec(ground: Ground, database: Database) -> float:
     with database.connect() as connection:
-        run, token = claimed_run(connection, "benchmarks.contestants.moments:first_step", begin=False)
-    variables = {"PERDURE_DATABASE_URL": database.url, "PERDURE_RUN_ID": str(run), "PERDURE_CLAIM": str(token)}
+        run, claim = claimed_run(connection, "benchmarks.contestants.moments:first_step", begin=False)
+    variables = {"PERDURE_DATABASE_URL": database.url, "PERDURE_RUN_ID": str(run), "PERDURE_CLAIM": str(claim)}
     begun = time.monotonic()
     subprocess.run(
         [sys.executable, "-m", "perdure.cli", "exec"],

@@ -56,7 +56,7 @@ FROM perdure.meta m LEFT JOIN LATERAL (
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)
 )
-SELECT perdure.hand_back(%(run)s, %(claim)s, %(ending)s, %(code)s, %(signal)s, %(detail)s) AS answer FROM shortly
+SELECT perdure.end_attempt(%(run)s, %(claim)s, %(ending)s, %(code)s, %(signal)s, %(detail)s) AS answer FROM shortly
 
 -- name: note_image
 -- The kubelet knows it, and the attempt's own process does not.
@@ -107,29 +107,29 @@ WITH shortly AS MATERIALIZED (
     FROM shortly, perdure.runs r
     WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')
     FOR UPDATE OF r
+), asked AS (
+    UPDATE perdure.runs r SET cancel = true, cleanup_seconds = NULL FROM found f WHERE r.id = f.id AND f.asked
+    RETURNING r.id, r.owner, r.state
 ), cancelled AS (
     UPDATE perdure.runs r
-    SET cancel = true, cleanup_seconds = NULL,
-        state = CASE WHEN f.asked THEN r.state ELSE 'cancelled' END,
-        finished = CASE WHEN f.asked THEN NULL ELSE clock_timestamp() END,
-        claim = CASE WHEN f.asked THEN r.claim END,
-        process = CASE WHEN f.asked THEN r.process END,
-        begun = f.asked
-    FROM found f
-    WHERE r.id = f.id
-    RETURNING r.id, r.owner, r.state, r.attempt, f.asked
+    SET cancel = true, cleanup_seconds = NULL, state = 'cancelled', finished = clock_timestamp(),
+        claim = NULL, process = NULL, begun = false, token = NULL, login = NULL
+    FROM found f WHERE r.id = f.id AND NOT f.asked
+    RETURNING r.id, r.owner, r.state, r.attempt
 ), ended AS (
     UPDATE perdure.attempts a SET ended = clock_timestamp(), ending = 'evicted', detail = 'its Workflow was deleted'
-    FROM cancelled c WHERE NOT c.asked AND a.run_id = c.id AND a.attempt = c.attempt AND a.ended IS NULL
+    FROM cancelled c WHERE a.run_id = c.id AND a.attempt = c.attempt AND a.ended IS NULL
 ), gone AS (
     -- `r` is the row as it was before this statement.
     DELETE FROM perdure.processes WHERE id IN (
         SELECT p.id FROM perdure.processes p JOIN perdure.runs r ON r.process = p.id AND r.claim = p.claim
-        JOIN cancelled c ON c.id = r.id AND NOT c.asked
+        JOIN cancelled c ON c.id = r.id
         FOR UPDATE OF p SKIP LOCKED
     )
 )
-SELECT state, perdure.notify(CASE WHEN asked THEN 'work' ELSE 'done' END, owner, id) FROM cancelled
+SELECT state, perdure.notify('work', owner, id) FROM asked
+UNION ALL
+SELECT state, perdure.notify('done', owner, id) FROM cancelled
 
 -- name: end_run
 -- Held or not: what its process writes from now on is refused.
@@ -137,7 +137,7 @@ WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)
 ), failed AS (
     UPDATE perdure.runs r
-    SET state = 'failed', finished = clock_timestamp(), claim = NULL, process = NULL, begun = false,
+    SET state = 'failed', finished = clock_timestamp(), claim = NULL, process = NULL, begun = false, token = NULL, login = NULL,
         error = json_build_object('type', %(type)s::text, 'message', %(message)s::text, 'args', json_build_array(%(message)s::text))
     FROM shortly
     WHERE r.id = %(run)s AND r.owner = %(owner)s AND r.state IN ('pending', 'running', 'waiting')

@@ -21,6 +21,7 @@ __all__ = [
     "Claim",
     "RunId",
     "StepKey",
+    "Token",
     "check_id",
     "check_name",
     "child_path",
@@ -33,6 +34,11 @@ __all__ = [
 
 RunId = NewType("RunId", UUID)
 Claim = NewType("Claim", UUID)
+"""What an attempt is known by, to whoever claimed its run and to whoever reads its pod's spec."""
+
+Token = NewType("Token", UUID)
+"""What `begin` gives for a claim, once: the right to write what the attempt does."""
+
 StepKey = NewType("StepKey", str)
 
 MAX_NAME_BYTES = 512

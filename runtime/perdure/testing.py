@@ -26,7 +26,7 @@ from .engine.execute import CtrlC, Ending, execute, execute_async
 from .engine.journal import Recorded
 from .engine.loop import RunLoop
 from .errors import HandedBack, RunWasCancelled, UsageError
-from .names import Claim, RunId
+from .names import RunId, Token
 from .serialization.failures.failure import Failure
 from .store.checkpoints import Answer, Checkpoint, Settled
 
@@ -234,7 +234,7 @@ class DurableRun:
         recorded = [replace(one, consumed=False) for one in stored.values()]
         facts = Facts(
             self.run_id,
-            Claim(uuid4()),
+            Token(uuid4()),
             report.number,
             "test",
             definition.entrypoint,

@@ -38,7 +38,7 @@ def _note(statement: str, *parameters: Any) -> None:
     while True:
         try:
             if not hasattr(_here, "connection"):
-                _here.connection = psycopg.connect(os.environ["PERDURE_DATABASE_URL"], autocommit=True, **_IMPATIENT)
+                _here.connection = psycopg.connect(os.environ["NOTED_URL"], autocommit=True, **_IMPATIENT)
             _here.connection.execute(statement, parameters)
         except psycopg.OperationalError:
             vars(_here).clear()

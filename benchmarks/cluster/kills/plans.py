@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.cluster.api import Json
 from tests.cluster.product import workflows
+from tests.cluster.product.postgres import POD_SECRET
 
 __all__ = ["RACED", "Plan", "plans"]
 
@@ -40,7 +41,8 @@ class Plan:
     def workflow(self) -> Json:
         """Its Workflow."""
         given: dict[str, Any] = {"input": {"steps": self.steps}, "backoffLimit": _BACKOFF_LIMIT}
-        return workflows.workflow(self.name, _CODE, f"flow:{self.shape}", **given)
+        body = workflows.workflow(self.name, _CODE, f"flow:{self.shape}", **given)
+        return workflows.with_url(body, "NOTED_URL", POD_SECRET)
 
 
 def plans(random: Random) -> Iterator[Plan]:

@@ -13,6 +13,7 @@ from .course import Course, Reason, going, stalled
 from .ending import disruption, ending_of_pod, ending_of_silence
 from .places import NO_CONTAINER, NO_IMAGE, UNSCHEDULABLE, give_way
 from .times import (
+    BEGIN_TIME,
     LOOK_BEGIN,
     LOOK_CAPACITY,
     LOOK_GONE,
@@ -51,6 +52,13 @@ def attempt_course(observed: Observed, run: Run, claim: Claim, spec: Spec | None
 
 
 def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Spec | None) -> Course:
+    if run.silent is not None and pod is not None and not run.limits.cancel:
+        # Perhaps it is not its pod's process that is silent: it has yet to start, and then says who it was by its code.
+        if pod.stage is not Stage.STARTED:
+            return _on_its_way(observed, run, claim, pod)
+        if (left := _time_to_find_out(observed, pod)) > 0:
+            message = f"attempt {run.attempt} in pod {pod.name}, which has just started, is silent"
+            return going(Reason.STARTING, message, min(left, LOOK_BEGIN))
     if run.silent is not None or (pod is None and observed.pod_gone):
         return Course(then=[ending_of_silence(observed, run, claim, pod)])
     where = "a pod that is out of sight" if pod is None else f"pod {pod.name}"
@@ -70,6 +78,13 @@ def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Sp
     if pod is not None and pod.deleting:
         message += ", which is being deleted: another attempt will go on from the last finished step"
     return going(Reason.RUNNING, message, look)
+
+
+def _time_to_find_out(observed: Observed, pod: Pod) -> float:
+    """Seconds that a pod whose container has just started may take until it finds its begin taken."""
+    if pod.progressed is None or pod.deleting or pod.disrupted is not None:
+        return 0.0
+    return BEGIN_TIME - seconds_since(pod.progressed, observed.now)
 
 
 def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Course:
@@ -120,7 +135,7 @@ def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:
         return Course(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
     reason, words = pod.waiting or ("", "")
     if reason in UNSCHEDULABLE | NO_IMAGE | NO_CONTAINER:
-        if pod.generation is not None and pod.generation < observed.workflow.generation:
+        if pod.generation is not None and pod.generation < observed.workflow.generation and not run.begun:
             # Perhaps the change is what it waits for. Nothing has begun, so nobody is disturbed.
             return Course(then=[ClaimRun(run.attempt)])
         return _stuck(pod, reason, words)

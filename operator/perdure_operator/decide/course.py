@@ -51,6 +51,7 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused"
     STORE_UNREACHABLE = "StoreUnreachable"
     CANNOT_START = "CannotStart"
+    BEGUN_ELSEWHERE = "BegunElsewhere"
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"

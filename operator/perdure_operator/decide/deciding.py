@@ -24,7 +24,7 @@ from ..observed import FINISHED, Observed, Run, Spec, Status
 from .attempt import attempt_course, invalid_spec, pod_of
 from .control import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
 from .course import Course, Kind, Reason, Situation, going, resting, stalled
-from .ending import STORE_UNREACHABLE, ending_of_pod
+from .ending import BEGUN_ELSEWHERE, STORE_UNREACHABLE, ending_of_pod
 from .events import events, warnings
 from .images import images_to_note
 from .outcome import ending
@@ -154,6 +154,9 @@ def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = No
         if run.last is not None and run.last.ending == STORE_UNREACHABLE:
             message += ". Pods do not reach the store, and the operator does: see to their Secret and NetworkPolicies"
             return stalled(Reason.STORE_UNREACHABLE, message, due)
+        if run.last is not None and run.last.ending == BEGUN_ELSEWHERE:
+            message += ". See who else may read pods here, and has the login of their Secret for the store"
+            return stalled(Reason.BEGUN_ELSEWHERE, message, due)
         return going(Reason.BACKING_OFF, message, due)
     if observed.capacity is not None:
         return going(Reason.AT_CAPACITY, f"it waits until other runs end: {observed.capacity}", LOOK_CAPACITY)

@@ -12,13 +12,24 @@ from perdure.pod.exit_codes import ExitCode
 from ..actions import HandBack
 from ..observed import ContainerEnd, Observed, Pod, Run
 
-__all__ = ["BEGUN", "STORE_UNREACHABLE", "disruption", "ending_of_pod", "ending_of_silence"]
+__all__ = [
+    "BEGUN",
+    "BEGUN_ELSEWHERE",
+    "STORE_UNREACHABLE",
+    "disruption",
+    "ending_of_pod",
+    "ending_of_silence",
+    "lost_forged_steps",
+]
 
 BEGUN: Final = frozenset({"completed", "crashed", "lost"})
 """Endings that only an attempt has that has begun."""
 
 STORE_UNREACHABLE: Final = "store unreachable"
 """The ending of an attempt whose process did not reach its store. It says nothing of the workflow, and never counts."""
+
+BEGUN_ELSEWHERE: Final = "begun elsewhere"
+"""The ending of an attempt whose begin somebody took from its pod. What he stored goes with it, and it never counts."""
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _NODE: Final = "node"
@@ -37,6 +48,9 @@ def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> HandBack:
     if end is not None and end.reason == _OUT_OF_MEMORY:
         detail = "its container was killed: out of memory (OOMKilled); give it more in podTemplate"
         return HandBack(claim, "crashed" if begun else "never begun", detail, signal=number)
+    if code == ExitCode.SECOND_START and begun:
+        # By the kubelet's word. Nobody's container `workflow` starts twice, so whoever has begun is not of this pod.
+        return handed_back(BEGUN_ELSEWHERE, "somebody else had begun the attempt when its pod did")
     if pod.disrupted is not None:
         return handed_back(disruption(pod.disrupted), pod.disrupted)
     if code == ExitCode.HANDED_BACK:
@@ -65,6 +79,11 @@ def ending_of_silence(observed: Observed, run: Run, claim: Claim, pod: Pod | Non
     if pod.node is None:
         return HandBack(claim, "lost", why)
     return HandBack(claim, "node lost", f"{why}; nothing is heard of the process or its end on node {pod.node}")
+
+
+def lost_forged_steps(run: Run) -> bool:
+    """Whether the store has deleted steps of the run, as they were not its own: a status may have counted them."""
+    return run.last is not None and run.last.ending == BEGUN_ELSEWHERE
 
 
 def disruption(why: str) -> str:

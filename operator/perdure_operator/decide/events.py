@@ -10,7 +10,7 @@ from typing import Final
 from ..actions import PostEvent
 from ..observed import Ended, Observed, Status
 from .course import Kind, Reason, Situation
-from .ending import BEGUN, STORE_UNREACHABLE
+from .ending import BEGUN, BEGUN_ELSEWHERE, STORE_UNREACHABLE
 from .places import COULD_NOT_START
 from .status import IMAGE_CHANGED, is_stalled, reason_of
 
@@ -22,7 +22,7 @@ _ENDED_THE_RUN: Final = "completed"
 _WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING, Reason.STORE_SUSPECTED})
 _BETWEEN_ATTEMPTS: Final = frozenset(
     {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
-    | {Reason.STORE_UNREACHABLE, Reason.CANNOT_START}
+    | {Reason.STORE_UNREACHABLE, Reason.CANNOT_START, Reason.BEGUN_ELSEWHERE}
 )
 
 
@@ -85,6 +85,8 @@ def _ended(last: Ended) -> list[PostEvent]:
         return [PostEvent("GaveWay", f"attempt {last.attempt} could not start, and others wait: {how}", warning=True)]
     if last.ending == STORE_UNREACHABLE:
         return [PostEvent("StoreUnreachable", f"attempt {last.attempt} did not reach the store: {how}", warning=True)]
+    if last.ending == BEGUN_ELSEWHERE:
+        return [PostEvent("BegunElsewhere", f"attempt {last.attempt} was not its pod's: {how}", warning=True)]
     return []
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from ..bounded import cut
 from ..observed import FINISHED, STALLED, Condition, Observed, Run, Status
 from .course import Kind, Reason, Situation
+from .ending import lost_forged_steps
 from .images import moved_tag
 from .outcome import error_of, result_of
 
@@ -105,7 +106,7 @@ def status_of(observed: Observed, situation: Situation, *, anew: bool, heeded: b
     return replace(
         new,
         attempts=max(new.attempts, run.attempt),
-        steps_completed=max(new.steps_completed, run.steps),
+        steps_completed=run.steps if lost_forged_steps(run) else max(new.steps_completed, run.steps),
         current_step=cut(run.current_step, _MAX_STEP) if run.begun and run.current_step is not None else None,
         pod_name=_pod_name(observed, new.pod_name),
         result=result_of(run),

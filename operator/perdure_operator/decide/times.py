@@ -7,6 +7,9 @@ from typing import Final
 START_DEADLINE: Final = 600.0
 """From the start of its container to the attempt's begin."""
 
+BEGIN_TIME: Final = 10.0
+"""From the start of its container to the attempt's begin, as a rule. Of silence before that, it is not to blame."""
+
 TAKE_UP_DEADLINE: Final = 60.0
 """From a pod's binding to its node until the kubelet says the first word about it; one that lives does in a second."""
 

@@ -12,6 +12,7 @@ from perdure.pod.exit_codes import ExitCode
 
 from ..observed import Observed, Pod, PodPhase, Run
 from .control import not_before
+from .ending import lost_forged_steps
 
 __all__ = ["doubt", "end_is_missing", "restart_asked"]
 
@@ -45,7 +46,7 @@ def doubt(observed: Observed) -> str | None:
             f"the store is older than pod {newer.name}: it knows {run.attempt} attempts, and that pod is of attempt"
             f" {newer.attempt}: restore a newer backup"
         )
-    if run.claim is None and run.steps < status.steps_completed:
+    if run.claim is None and run.steps < status.steps_completed and not lost_forged_steps(run):
         return (
             f"the store is older than this status: it has {run.steps} checkpoints, and there were"
             f" {status.steps_completed}: restore a newer backup"

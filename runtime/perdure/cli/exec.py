@@ -36,6 +36,15 @@ def execute_attempt() -> int:
         sys.stderr.write(f"perdure exec: {error}\n")
         return ExitCode.USAGE
     environment = replace(environment, database_url=url)
+    from ..pod.hiding import forbid_looking_in, forget_variables
+
+    if environment.parent is None:
+        # In a pod.
+        forget_variables("PERDURE_CLAIM", "PERDURE_DATABASE_URL")
+        forbid_looking_in()
+    else:
+        # A command's own process, on the machine of a person whose database that is, and who may want a debugger.
+        forget_variables("PERDURE_CLAIM")
     from ..pod.attempt import run_attempt
     from ..pod.reporter import StoreReporter
     from ..pod.supervisor import SupervisorSettings, supervise
@@ -44,6 +53,6 @@ def execute_attempt() -> int:
     gc.enable()
     return supervise(
         lambda channel: run_attempt(channel, environment),
-        partial(StoreReporter, environment.database_url, environment.run_id, environment.claim),
+        partial(StoreReporter, environment.database_url, environment.run_id),
         SupervisorSettings(lease=environment.lease_seconds, grace=environment.grace_seconds),
     )

@@ -137,16 +137,23 @@ class LocalRun:
         """Say what the store does not say by itself, and see to what the process could not see to."""
         match code:
             case ExitCode.NOT_STARTED | ExitCode.USAGE:
-                standing = self._standing()
-                if standing.claim == claim and not standing.begun:
+                if self._never_began(claim):
                     self._hand_back(claim, "handed back", "the attempt could not start")
                     raise StoreError("the attempt could not start; what its process said stands above")
+            case ExitCode.HANDED_BACK if self._never_began(claim):
+                self._hand_back(claim, "handed back", "terminated")
+            case ExitCode.CRASHED if self._never_began(claim):
+                self._hand_back(claim, "never begun", "its process died before the attempt began")
             case ExitCode.HANDED_BACK if not self._stops.count:
                 self._wait("the run was handed back; next attempt", time.monotonic() + _PAUSE, whole=True)
             case _ if code < 0:
                 self._display.note(f"the attempt's supervisor was killed by signal {-code}")
             case _:
                 pass
+
+    def _never_began(self, claim: Claim) -> bool:
+        standing = self._standing()
+        return standing.claim == claim and not standing.begun
 
     # Somebody else's.
 
@@ -181,7 +188,7 @@ class LocalRun:
     def _hand_back(self, claim: Claim, ending: str, detail: str) -> None:
         store = AttemptStore(Opener(self._place.url, patience=ASK))
         try:
-            self._ask(lambda: store.hand_back(self._run, claim, ending, detail=detail))
+            self._ask(lambda: store.end_attempt(self._run, claim, ending, detail=detail))
         finally:
             store.close()
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from ..errors import (
     Superseded,
     ValueNotStorable,
 )
-from ..names import Claim, RunId
+from ..names import RunId, Token
 from ..serialization.fingerprint import keyed_hash
 from ..store.checkpoints import Answer, Checkpoint, Settled
 from ..store.idle_connections import IdleConnections
@@ -53,7 +53,7 @@ class Facts:
     """What the store says of an attempt when it begins."""
 
     run_id: RunId
-    claim: Claim
+    token: Token = field(repr=False)
     attempt: int
     run_name: str
     entrypoint: str
@@ -103,7 +103,6 @@ class Attempt:
     __slots__ = (
         "__weakref__",
         "_bodies",
-        "_claim",
         "_draining",
         "_held_back",
         "_number_lock",
@@ -113,6 +112,7 @@ class Attempt:
         "_task_number",
         "_thread_watch",
         "_threads",
+        "_token",
         "cancellation",
         "committer",
         "current_step",
@@ -204,7 +204,7 @@ class Attempt:
         self._held_back = 0
         """Threads that drain: each stands before its next step."""
         self._run = str(facts.run_id).encode()
-        self._claim = str(facts.claim).encode()
+        self._token = str(facts.token).encode()
         self._task_number = (facts.run_id.int & 0xFFFF_FFFF) << 20
         self._number_lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
@@ -423,7 +423,7 @@ class Attempt:
         """An outcome as the store takes it."""
         return Checkpoint(
             self._run,
-            self._claim,
+            self._token,
             key,
             outcome.ordinal,
             name,

@@ -82,7 +82,7 @@ def run_attempt(channel: ChildChannel, environment: PodEnvironment) -> int:
     except StoreError as error:
         code = _refused(ExitCode.NOT_STARTED, str(error))
     else:
-        channel.begun()
+        channel.begun(begun.token)
         opener.system, opener.patience = begun.system, patience
         code = _AttemptProcess(channel, environment, opener, store, begun).run()
     channel.ended(code)
@@ -144,8 +144,8 @@ class _AttemptProcess:
 
     def _run(self) -> Ending:
         begun = self._begun
-        run, claim = self._environment.run_id, self._environment.claim
-        recorded = self._store.load([(run, claim)])[run] if begun.attempt > 1 else []
+        run, token = self._environment.run_id, begun.token
+        recorded = self._store.load([(run, token)])[run] if begun.attempt > 1 else []
         if (ending := self._over_already(recorded)) is not None:
             return ending
         self._events.begun(begun.attempt, len(recorded))
@@ -165,10 +165,10 @@ class _AttemptProcess:
         except EntrypointError as error:
             return _failed(error)
         if definition.cleanup != begun.cleanup and not begun.cancel:
-            self._store.declare_cleanup(run, claim, definition.cleanup)
+            self._store.declare_cleanup(run, token, definition.cleanup)
         facts = Facts(
             run,
-            claim,
+            token,
             begun.attempt,
             begun.run_name,
             begun.entrypoint,
@@ -328,7 +328,7 @@ class _AttemptProcess:
         return code
 
     def _record(self, ending: Ending) -> ExitCode:
-        run, claim = self._environment.run_id, self._environment.claim
+        run, token = self._environment.run_id, self._begun.token
         if ending.state is None:
             if isinstance(ending.signal, Superseded):
                 return ExitCode.SUPERSEDED
@@ -344,13 +344,13 @@ class _AttemptProcess:
                 traceback.print_exception(ending.raised)
         self._channel.finishing()
         try:
-            answer = self._store.finish(run, claim, ending.state, ending.result, ending.error)
+            answer = self._store.finish(run, token, ending.state, ending.result, ending.error)
         except (StoreChanged, StoreUnavailable):
             raise
         except StoreError as error:
             # What is wrong with the result is the workflow's failure; without a result the store takes it.
             refused = _failed(ValueNotStorable(f"the store does not take the run's outcome: {error}"))
-            answer = self._store.finish(run, claim, "failed", None, refused.error)
+            answer = self._store.finish(run, token, "failed", None, refused.error)
             ending = refused
         match answer:
             case Answer.SUPERSEDED | Answer.GONE:
@@ -362,7 +362,7 @@ class _AttemptProcess:
                 return _CODES[ending.state or "failed"]
 
     def _hand_back(self, why: str) -> ExitCode:
-        answer = self._store.hand_back(self._environment.run_id, self._environment.claim, "handed back", detail=why)
+        answer = self._store.hand_back(self._environment.run_id, self._begun.token, "handed back", detail=why)
         return ExitCode.SUPERSEDED if answer in (Answer.SUPERSEDED, Answer.GONE) else ExitCode.HANDED_BACK
 
 

@@ -16,6 +16,9 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntFlag
+from uuid import UUID
+
+from ..names import Token
 
 __all__ = ["Channel", "ChildChannel", "Progress", "Request", "SupervisorChannel", "WakePipe"]
 
@@ -101,6 +104,7 @@ class _Page:
     _CHECKSUM = struct.Struct("<I")
     _HEAD = struct.Struct("<QHB")
     _LONGEST_NAME = 1024
+    _TOKEN = slice(2048, 2064)
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
@@ -113,8 +117,14 @@ class _Page:
     def begun(self) -> bool:
         return self._flag(self._BEGUN)
 
-    def set_begun(self) -> None:
+    def set_begun(self, token: Token) -> None:
+        # Before the flag, by which the other side knows that it is there.
+        self._memory[self._TOKEN] = token.bytes
         self._memory[self._BEGUN] = 1
+
+    @property
+    def token(self) -> Token:
+        return Token(UUID(bytes=self._memory[self._TOKEN]))
 
     @property
     def finishing(self) -> bool:
@@ -174,10 +184,10 @@ class ChildChannel:
         self._to_supervisor = to_supervisor
         self._to_child = to_child
 
-    def begun(self) -> None:
-        """The attempt has begun: from here on the supervisor keeps it alive in the store."""
+    def begun(self, token: Token) -> None:
+        """The attempt has begun, and has this token: from here on the supervisor keeps it alive in the store."""
         if os.getpid() == self._pid:
-            self._page.set_begun()
+            self._page.set_begun(token)
             self._to_supervisor.wake()
 
     def progress(self, steps_done: int, current_step: str | None) -> None:
@@ -239,6 +249,11 @@ class SupervisorChannel:
     def begun(self) -> bool:
         """Whether the attempt has begun."""
         return self._page.begun
+
+    @property
+    def token(self) -> Token | None:
+        """With what to speak for the attempt to the store; None before it has begun."""
+        return self._page.token if self._page.begun else None
 
     @property
     def finishing(self) -> bool:

@@ -1,7 +1,7 @@
 """What the environment of a pod names: the store, the run, the claim, and how long things may take.
 
 Parsed once, at the start of `perdure exec`; whatever exists as a `PodEnvironment` is valid. No message repeats a claim
-token or a database URL: both are secrets, and messages end up in logs.
+or a database URL: both are secrets, and messages end up in logs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PodEnvironment:
     """`PERDURE_RUN_ID`: the run."""
 
     claim: Claim = field(repr=False)
-    """`PERDURE_CLAIM`: the token that authorises this attempt."""
+    """`PERDURE_CLAIM`: what begins this attempt, once."""
 
     grace_seconds: float = DEFAULT_GRACE_SECONDS
     """`PERDURE_GRACE_SECONDS`: time from SIGTERM to SIGKILL."""
@@ -76,7 +76,7 @@ class PodEnvironment:
             database_url=reading.url("PERDURE_DATABASE_URL"),
             database_tls=reading.texts({f"PERDURE_DATABASE_{name.upper()}": name for name in _TLS}),
             run_id=RunId(reading.uuid("PERDURE_RUN_ID", "the run's id")),
-            claim=Claim(reading.uuid("PERDURE_CLAIM", "the claim token")),
+            claim=Claim(reading.uuid("PERDURE_CLAIM", "the attempt's claim")),
             grace_seconds=reading.seconds("PERDURE_GRACE_SECONDS", DEFAULT_GRACE_SECONDS),
             lease_seconds=reading.seconds("PERDURE_LEASE_SECONDS", DEFAULT_LEASE_SECONDS),
             patience_seconds=reading.optional_seconds("PERDURE_PATIENCE_SECONDS"),

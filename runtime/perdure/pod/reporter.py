@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.names import Claim, RunId
+from perdure.names import RunId, Token
 from perdure.store.attempts import AttemptStore
 from perdure.store.opener import Opener
 
@@ -13,16 +13,19 @@ __all__ = ["StoreReporter"]
 
 
 class StoreReporter:
-    """Reports on one attempt. A call without an answer raises `StoreUnavailable` at once: whoever calls tries again."""
+    """Reports on one attempt that has begun.
 
-    def __init__(self, url: str, run_id: RunId, claim: Claim) -> None:
+    A call without an answer raises `StoreUnavailable` at once: whoever calls tries again.
+    """
+
+    def __init__(self, url: str, run_id: RunId, token: Token) -> None:
         self._store = AttemptStore(Opener(url, patience=0.0))
         self._run_id = run_id
-        self._claim = claim
+        self._token = token
 
     def heartbeat(self, progress: Progress) -> Verdict:
         """Say that the attempt lives."""
-        answered = self._store.heartbeat(self._run_id, self._claim, progress.steps_done, progress.current_step)
+        answered = self._store.heartbeat(self._run_id, self._token, progress.steps_done, progress.current_step)
         return Verdict(
             superseded=answered.superseded,
             cancel=answered.cancel,
@@ -33,12 +36,12 @@ class StoreReporter:
     def report_death(self, death: Death) -> None:
         """End the attempt as crashed."""
         self._store.hand_back(
-            self._run_id, self._claim, "crashed", code=death.exit_code, signal=death.signal, detail=str(death)
+            self._run_id, self._token, "crashed", code=death.exit_code, signal=death.signal, detail=str(death)
         )
 
     def hand_back(self, reason: str) -> None:
         """End the attempt, to be continued elsewhere."""
-        self._store.hand_back(self._run_id, self._claim, "handed back", detail=reason)
+        self._store.hand_back(self._run_id, self._token, "handed back", detail=reason)
 
     def close(self) -> None:
         """End the connection."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from perdure.errors import StoreUnavailable
+from perdure.names import Token
 
 from .cgroup import out_of_memory_kills
 from .channel import Channel, ChildChannel, Request, SupervisorChannel, WakePipe
@@ -69,7 +70,7 @@ class SupervisorSettings:
 
 
 def supervise(
-    child: Callable[[ChildChannel], int], reporter: Callable[[], Reporter], settings: SupervisorSettings
+    child: Callable[[ChildChannel], int], reporter: Callable[[Token], Reporter], settings: SupervisorSettings
 ) -> int:
     """Run `child` in a process of its own and watch over it. Once in the life of a process, in its main thread.
 
@@ -78,7 +79,8 @@ def supervise(
     Args:
         child: the engine; called in the child. Its return value is the exit code of a process that nobody asks:
             `ChildChannel.ended` is what counts.
-        reporter: connects to the store; called in a thread of the supervisor, after the fork, when first needed.
+        reporter: connects to the store, to speak for the attempt that has this token; called in a thread of the
+            supervisor, after the fork, when first needed.
         settings: how long things may take.
 
     Returns:
@@ -101,8 +103,14 @@ def supervise(
         run_child(child, channel.child_side, supervisor, gate)
     kill_group_on_exit(pid)
     gate.open()
-    reports = ReportingThread(reporter, wake.wake)
-    code = _Supervision(pid, channel.supervisor_side(), wake, reports, settings, memory_kills).run()
+    told = channel.supervisor_side()
+
+    def connect() -> Reporter:
+        assert told.token is not None, "of an attempt that has not begun nothing is reported"
+        return reporter(told.token)
+
+    reports = ReportingThread(connect, wake.wake)
+    code = _Supervision(pid, told, wake, reports, settings, memory_kills).run()
     reports.close(_GOODBYE)
     return code
 
@@ -253,7 +261,12 @@ class _Supervision:
         return Death(signal=end.si_status, dumped_core=end.si_code == os.CLD_DUMPED, out_of_memory=suspected)
 
     def _tell(self, what: str, call: Callable[[Reporter], None]) -> None:
-        """Make one call to the store, again and again while it is away; until the end, once told to stop."""
+        """Make one call to the store, again and again while it is away; until the end, once told to stop.
+
+        Of an attempt that has not begun the store hears from whoever claimed it, by this process's exit code.
+        """
+        if self._channel.token is None:
+            return None
         since, tries = time.monotonic(), 0
         while True:
             answer = self._reports.submit(call)

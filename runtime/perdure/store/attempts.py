@@ -1,23 +1,35 @@
 """What a process asks of the store about the attempts that it runs: begin, load, finish, hand back, heartbeat.
 
-Each is idempotent by the claim token, so that a lost answer is asked for again.
+Each is idempotent by the attempt's claim or token, so that a lost answer is asked for again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from ..errors import PerdureError, SchemaMismatch, StoreChanged, StoreError, StoreUnavailable, Superseded
-from ..names import Claim, RunId
+from ..names import Claim, RunId, Token
 from .checkpoints import Answer, Recorded
 from .connection import Fault, storable
 from .opener import Backoff, Opener
 from .process_identity import ProcessIdentity
 from .versions import CLIENT_VERSION, check_versions
-from .wire import BEGIN, DECLARE_CLEANUP, FINISH, HAND_BACK, HEARTBEAT, LOAD, Call, Parameters, Wire, WireError
+from .wire import (
+    BEGIN,
+    DECLARE_CLEANUP,
+    END_ATTEMPT,
+    FINISH,
+    HAND_BACK,
+    HEARTBEAT,
+    LOAD,
+    Call,
+    Parameters,
+    Wire,
+    WireError,
+)
 
 __all__ = ["AttemptStore", "Begun", "SecondStart", "Verdict"]
 
@@ -34,7 +46,7 @@ class SecondStart(PerdureError):
 class Begun:
     """What the store says of an attempt that begins; times in seconds.
 
-    `cleanup` is what was declared, `cleanup_left` what is left of that to a run that is cancelled.
+    `cleanup` is what was declared, `cleanup_left` what is left of that to a run that is cancelled; `token` is a secret.
     """
 
     entrypoint: str
@@ -52,6 +64,7 @@ class Begun:
     seed: UUID
     cleanup: float | None
     cleanup_left: float | None
+    token: Token = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,9 @@ class AttemptStore:
             self._wire = None
 
     def begin(self, run: RunId, claim: Claim, process: ProcessIdentity) -> Begun:
-        """Begin a claimed attempt.
+        """Begin a claimed attempt: trade its claim for its token.
+
+        Once. Whoever asks again with the same process, of an answer that was lost, is told the same.
 
         Raises:
             Superseded: another attempt owns the run, or it is gone.
@@ -119,13 +134,12 @@ class AttemptStore:
                 b"%d" % process.pid,
                 b"%d" % process.pid_started,
                 _maybe(process.node),
-                None,  # which image it runs, no process knows of itself
             ),
             "begin the attempt",
         )[0]
         answer = Answer(int(row[0] or 0))
         if answer in (Answer.SUPERSEDED, Answer.GONE):
-            raise Superseded(f"the claim token {str(claim)[:8]}... does not own run {run} (any more)")
+            raise Superseded(f"the claim {str(claim)[:8]}... does not own run {run} (any more)")
         if answer is Answer.BEGUN_ELSEWHERE:
             raise SecondStart(f"this attempt of run {run} has begun already, in another process")
         schema = int(row[1] or 0)
@@ -150,9 +164,10 @@ class AttemptStore:
             seed=UUID(_text(row[14])),
             cleanup=float(row[15]) if row[15] is not None else None,
             cleanup_left=float(row[16]) if row[16] is not None else None,
+            token=Token(UUID(_text(row[17]))),
         )
 
-    def load(self, runs: Sequence[tuple[RunId, Claim]]) -> dict[RunId, list[Recorded]]:
+    def load(self, runs: Sequence[tuple[RunId, Token]]) -> dict[RunId, list[Recorded]]:
         """All checkpoints of these runs, in one query.
 
         Raises:
@@ -176,43 +191,42 @@ class AttemptStore:
             )
         return loaded
 
-    def declare_cleanup(self, run: RunId, claim: Claim, seconds: float | None) -> Answer:
+    def declare_cleanup(self, run: RunId, token: Token, seconds: float | None) -> Answer:
         """Say for how long a cancelled run may clean up, before its first step."""
         seconds_ = None if seconds is None else repr(seconds).encode()
         return self._answer(
-            DECLARE_CLEANUP, (str(run).encode(), str(claim).encode(), seconds_), "say how long the run may clean up"
+            DECLARE_CLEANUP, (str(run).encode(), str(token).encode(), seconds_), "say how long the run may clean up"
         )
 
-    def finish(self, run: RunId, claim: Claim, state: str, result: str | None, error: str | None) -> Answer:
+    def finish(self, run: RunId, token: Token, state: str, result: str | None, error: str | None) -> Answer:
         """End a run."""
         return self._answer(
             FINISH,
-            (str(run).encode(), str(claim).encode(), state.encode(), _maybe(result), _maybe(error)),
+            (str(run).encode(), str(token).encode(), state.encode(), _maybe(result), _maybe(error)),
             "end the run",
         )
 
     def hand_back(
         self,
         run: RunId,
-        claim: Claim,
+        token: Token,
         ending: str,
         *,
         code: int | None = None,
         signal: int | None = None,
         detail: str | None = None,
     ) -> Answer:
-        """End an attempt and leave the run to another."""
-        parameters = (
-            str(run).encode(),
-            str(claim).encode(),
-            ending.encode(),
-            _maybe(code),
-            _maybe(signal),
-            _maybe(storable(detail)),
-        )
-        return self._answer(HAND_BACK, parameters, "hand the run back")
+        """End one's own attempt, `crashed` or `handed back`, and leave the run to another."""
+        return self._end(HAND_BACK, (str(run), str(token), ending, code, signal, storable(detail)))
 
-    def heartbeat(self, run: RunId, claim: Claim, steps_done: int, current_step: str | None) -> Verdict:
+    def end_attempt(self, run: RunId, claim: Claim, ending: str, *, detail: str | None = None) -> Answer:
+        """End the attempt of a claim, for a process that does not do so itself, and leave the run to another."""
+        return self._end(END_ATTEMPT, (str(run), str(claim), ending, None, None, storable(detail)))
+
+    def _end(self, call: Call, parameters: Sequence[str | int | None]) -> Answer:
+        return self._answer(call, [_maybe(one) for one in parameters], "hand the run back")
+
+    def heartbeat(self, run: RunId, token: Token, steps_done: int, current_step: str | None) -> Verdict:
         """Raise the process's counter, once.
 
         Raises:
@@ -220,7 +234,7 @@ class AttemptStore:
         """
         try:
             row = self._connected().rows(
-                HEARTBEAT, (str(run).encode(), str(claim).encode(), b"%d" % steps_done, _maybe(current_step))
+                HEARTBEAT, (str(run).encode(), str(token).encode(), b"%d" % steps_done, _maybe(current_step))
             )[0]
         except (WireError, StoreChanged) as error:
             self.close()

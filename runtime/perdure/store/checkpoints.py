@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from ..errors import StoreError, ValueNotStorable
@@ -53,7 +53,7 @@ class Checkpoint:
     """One step's outcome on its way to the store; ids and numbers as the wire takes them."""
 
     run: bytes
-    claim: bytes
+    token: bytes = field(repr=False)
     key: str
     ordinal: int
     name: str
@@ -74,7 +74,7 @@ class Checkpoint:
         result, error = self.result, self.error
         return (
             self.run,
-            self.claim,
+            self.token,
             self.key.encode(),
             b"%d" % self.ordinal,
             self.name.encode(),
@@ -126,7 +126,7 @@ def batch_parameters(checkpoints: Sequence[Checkpoint]) -> Parameters:
     """The parameters of the function `checkpoints`, as Postgres array literals."""
     return (
         b"{" + b",".join([c.run for c in checkpoints]) + b"}",
-        b"{" + b",".join([c.claim for c in checkpoints]) + b"}",
+        b"{" + b",".join([c.token for c in checkpoints]) + b"}",
         _quoted([c.key for c in checkpoints]),
         b"{" + b",".join([b"%d" % c.ordinal for c in checkpoints]) + b"}",
         _quoted([c.name for c in checkpoints]),

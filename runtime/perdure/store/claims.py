@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from ..errors import StoreUnavailable
-from ..names import Claim, RunId
+from ..names import Claim, RunId, Token
 from .connection import connect, translated
 from .portions import MOST_TEXT
 from .process_identity import ProcessIdentity
@@ -53,6 +53,11 @@ class ClaimedRun:
     recorded_bytes: int = 0
     cleanup: float | None = None
     """Seconds for which it may clean up, or what is left of them."""
+
+    @property
+    def token(self) -> Token:
+        """The right to write what the attempt does: the claim itself, which nobody else has been told."""
+        return Token(self.claim)
 
 
 @dataclass(frozen=True, slots=True)

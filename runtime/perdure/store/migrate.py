@@ -130,15 +130,17 @@ _RUNS_INSERTED = (
     "id, owner, namespace, name, entrypoint, input, source, backoff_limit, deadline_seconds, deadline_from, suspend"
 )
 _RUNS_WRITTEN = (
-    "state, attempt, claim, process, begun, cancel, suspend, backoff_limit, deadline_seconds, deadline_from,"
-    " cleanup_seconds, error, finished, gone, disruption_limit"
+    "state, attempt, claim, token, login, process, begun, cancel, suspend, backoff_limit, deadline_seconds,"
+    " deadline_from, cleanup_seconds, error, finished, gone, disruption_limit"
 )
+_ATTEMPTS = "run_id, attempt, claim, process, node, image, claimed, begun, ended, ending, code, signal, detail"
 
 
 def operator_grants_sql(role: str) -> str:
     """The statements that give a role what the operator needs in a migrated database, if it is not to be its owner.
 
-    It reads no input, no source and no checkpoint. `pg_signal_backend` lets it end a backend that holds a run's lock.
+    It reads no input, no source, no token and no checkpoint. `pg_signal_backend` lets it end a backend
+    that holds a run's lock.
     """
     name = _identifier(role)
     allowed = ", ".join(f"perdure.{function}" for function in granted_to("operator"))
@@ -147,7 +149,8 @@ def operator_grants_sql(role: str) -> str:
         f"GRANT SELECT ON perdure.meta TO {name};\n"
         f"GRANT SELECT ({_RUNS_READ}), INSERT ({_RUNS_INSERTED}), UPDATE ({_RUNS_WRITTEN}), DELETE"
         f" ON perdure.runs TO {name};\n"
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON perdure.attempts TO {name};\n"
+        f"GRANT SELECT ({_ATTEMPTS}), INSERT ({_ATTEMPTS}), UPDATE ({_ATTEMPTS}), DELETE"
+        f" ON perdure.attempts TO {name};\n"
         f"GRANT SELECT (run_id, step_key, attempt, started), DELETE ON perdure.steps TO {name};\n"
         f"GRANT SELECT, UPDATE (current_step), DELETE ON perdure.processes TO {name};\n"
         f"GRANT EXECUTE ON FUNCTION {allowed} TO {name};\n"

@@ -120,7 +120,9 @@ class ProcessStore:
         """
         parameters = {"run": run, "claim": claim, "ending": how.ending, "detail": how.detail}
         doing = f"give back run {run} of a dead process"
-        execute_patiently(self._url, statement("hand_back"), parameters, lease=self._lease, doing=doing, waited=waited)
+        execute_patiently(
+            self._url, statement("end_attempt"), parameters, lease=self._lease, doing=doing, waited=waited
+        )
 
     def unregister(self, process: UUID, *, counter: int | None = None) -> None:
         """Forget a process that holds no run.

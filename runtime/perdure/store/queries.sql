@@ -33,7 +33,7 @@ WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)
 ), claimed AS (
     UPDATE perdure.runs r
-    SET attempt = r.attempt + 1, claim = %(token)s, begun = false, process = NULL, state = 'pending'
+    SET attempt = r.attempt + 1, claim = %(token)s, begun = false, token = NULL, login = NULL, process = NULL, state = 'pending'
     FROM shortly
     WHERE r.id = %(run)s AND r.owner = coalesce(%(owner)s, r.owner) AND r.attempt = %(observed)s
       AND r.state IN ('pending', 'running', 'waiting') AND CASE WHEN r.cancel THEN perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) > 0 ELSE NOT r.suspend END
@@ -65,7 +65,7 @@ WHERE datname = current_database()
 SELECT attempt FROM perdure.runs WHERE id = %(run)s AND claim = %(token)s
 
 -- name: claim_runs
--- Claim and begin pending runs in one statement, oldest first, so that a run which was interrupted keeps its place: one that crashed
+-- Claim and begin pending runs in one statement (the tokens are their claims, too: nobody else is told them), oldest first, so that a run which was interrupted keeps its place: one that crashed
 -- repeatedly, and as many others as there are places for each kind of workflow, up to so many bytes of input, or one; whether there
 -- would have been more is said with each. The claimer's row among the processes comes with them, so that nobody holds runs unseen.
 -- In a database that several projects share, a run of a file is for the workers that have this file.
@@ -101,6 +101,7 @@ WITH shortly AS MATERIALIZED (
 ), claimed AS (
     UPDATE perdure.runs r
     SET state = 'running', attempt = r.attempt + 1, claim = (%(tokens)s::uuid[])[n.n], process = %(process)s, begun = true,
+        token = (%(tokens)s::uuid[])[n.n], login = session_user,
         timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), started = coalesce(r.started, clock_timestamp()),
         cleanup_seconds = CASE WHEN r.cancel THEN r.cleanup_seconds ELSE (
             SELECT d.seconds FROM unnest(%(cleaning_entrypoints)s::text[], %(cleanup_seconds)s::double precision[]) AS d (entrypoint, seconds)
@@ -192,7 +193,7 @@ SELECT id FROM perdure.runs WHERE process = %(process)s AND state = 'running' AN
 WITH still AS MATERIALIZED (
     SELECT counter FROM perdure.processes WHERE id = %(process)s FOR UPDATE SKIP LOCKED
 )
-SELECT r.id, perdure.hand_back(r.id, r.claim, %(ending)s, NULL, NULL, %(detail)s)
+SELECT r.id, perdure.end_attempt(r.id, r.claim, %(ending)s, NULL, NULL, %(detail)s)
 FROM (
     SELECT r.id, r.claim FROM perdure.runs r
     WHERE r.process = %(process)s AND r.state = 'running'
@@ -208,8 +209,8 @@ WHERE r.process = %(process)s AND r.state = 'running'
   AND (%(sure)s OR (SELECT counter FROM perdure.processes WHERE id = %(process)s) IS NOT DISTINCT FROM %(counter)s::bigint)
 ORDER BY r.id
 
--- name: hand_back
-SELECT perdure.hand_back(%(run)s, %(claim)s, %(ending)s, NULL, NULL, %(detail)s)
+-- name: end_attempt
+SELECT perdure.end_attempt(%(run)s, %(claim)s, %(ending)s, NULL, NULL, %(detail)s)
 
 -- name: unregister_process
 -- Only one that holds no run; with a `counter`, only if that is still where it was seen. A row that is locked stays.
@@ -258,7 +259,7 @@ WITH shortly AS MATERIALIZED (
 )
 SELECT g.place,
        CASE WHEN f.id IS NULL AND EXISTS (SELECT FROM perdure.runs r WHERE r.id = g.run AND r.claim = g.claim) THEN 6
-            ELSE perdure.hand_back(g.run, g.claim, g.ending, NULL, NULL, g.detail) END
+            ELSE perdure.end_attempt(g.run, g.claim, g.ending, NULL, NULL, g.detail) END
 FROM given g LEFT JOIN free f ON f.id = g.run
 
 -- name: wait_for_lock
@@ -386,5 +387,5 @@ UPDATE perdure.attempts SET process = %(claimer)s WHERE run_id = %(run)s AND cla
 UPDATE perdure.meta SET store_id = gen_random_uuid() RETURNING store_id
 
 -- name: supersede_all
-SELECT perdure.hand_back(id, claim, 'superseded', NULL, NULL, 'the store was restored from a backup') FROM perdure.runs
+SELECT perdure.end_attempt(id, claim, 'superseded', NULL, NULL, 'the store was restored from a backup') FROM perdure.runs
 WHERE claim IS NOT NULL

@@ -87,7 +87,7 @@ class RunEndingStore:
             StoreUnavailable: no answer, or the row stays locked.
             StoreError: the store refuses it.
         """
-        name = "finish_run" if ending.state is not None else "hand_back"
+        name = "finish_run" if ending.state is not None else "end_attempt"
         parameters = {
             "run": ending.run,
             "claim": ending.claim,

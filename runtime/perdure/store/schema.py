@@ -52,6 +52,8 @@ runs = Table(
     Column("state", Text, nullable=False, server_default=text("'pending'")),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("claim", UUID),
+    Column("token", UUID),
+    Column("login", Text),
     Column("process", UUID),
     Column("begun", Boolean, nullable=False, server_default=text("false")),
     Column("timeline", Text),
@@ -76,6 +78,7 @@ runs = Table(
     CheckConstraint(
         "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
     ),
+    CheckConstraint("begun = (token IS NOT NULL)", name="runs_token"),
 )
 Index(
     "runs_name",
@@ -120,6 +123,7 @@ attempts = Table(
     Column("run_id", UUID, primary_key=True),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("claim", UUID, nullable=False),
+    Column("token", UUID),
     Column("process", Text),
     Column("node", Text),
     Column("image", Text),

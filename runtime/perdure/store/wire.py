@@ -21,6 +21,7 @@ __all__ = [
     "BEGIN",
     "CHECKPOINT",
     "CHECKPOINTS",
+    "END_ATTEMPT",
     "FINISH",
     "HAND_BACK",
     "HEARTBEAT",
@@ -54,7 +55,7 @@ def _call(name: str, *types: int, row: bool = False) -> Call:
     return Call(f"perdure_{name}".encode(), sql.encode(), types)
 
 
-BEGIN = _call("begin", _UUID, _UUID, _UUID, _INT, _TEXT, _INT, _BIGINT, _TEXT, _TEXT, row=True)
+BEGIN = _call("begin", _UUID, _UUID, _UUID, _INT, _TEXT, _INT, _BIGINT, _TEXT, row=True)
 LOAD = _call("load", _UUIDS, _UUIDS, row=True)
 CHECKPOINT = _call("checkpoint", _UUID, _UUID, _TEXT, _INT, _TEXT, _INT, _BIGINT, _BIGINT, _JSON, _JSON, _UUID)
 CHECKPOINTS = _call(
@@ -64,6 +65,7 @@ HEARTBEAT = _call("heartbeat", _UUID, _UUID, _BIGINT, _TEXT, row=True)
 DECLARE_CLEANUP = _call("declare_cleanup", _UUID, _UUID, _DOUBLE)
 FINISH = _call("finish", _UUID, _UUID, _TEXT, _JSON, _JSON)
 HAND_BACK = _call("hand_back", _UUID, _UUID, _TEXT, _INT, _INT, _TEXT)
+END_ATTEMPT = _call("end_attempt", _UUID, _UUID, _TEXT, _INT, _INT, _TEXT)
 
 
 class WireError(Exception):

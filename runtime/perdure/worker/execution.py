@@ -139,7 +139,7 @@ class Execution:
         attempt = Attempt(
             Facts(
                 run.id,
-                run.claim,
+                run.token,
                 run.attempt,
                 run.name,
                 run.entrypoint,

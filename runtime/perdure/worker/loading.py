@@ -46,7 +46,7 @@ def load_checkpoints(url: str, system: str, runs: Sequence[ClaimedRun]) -> Loade
 
 def _load(store: AttemptStore, runs: Sequence[ClaimedRun], loaded: Loaded) -> None:
     try:
-        loaded.recorded |= store.load([(run.id, run.claim) for run in runs])
+        loaded.recorded |= store.load([(run.id, run.token) for run in runs])
     except Superseded:
         if len(runs) == 1:
             loaded.superseded.append(runs[0].id)

@@ -23,6 +23,7 @@ from tests.harness.eventually import eventually
 
 from . import workflows
 from .installation import Installation
+from .postgres import POD_SECRET
 
 __all__ = ["HELD", "HeldRun", "HeldRuns"]
 
@@ -48,7 +49,7 @@ def ask(statement, *parameters):
     global connection
     try:
         if connection is None:
-            url = os.environ["PERDURE_DATABASE_URL"]
+            url = os.environ["NOTED_URL"]
             connection = psycopg.connect(url, autocommit=True, connect_timeout=2, tcp_user_timeout=1000)
         return connection.execute(statement, parameters).fetchall()
     except psycopg.OperationalError:
@@ -127,9 +128,8 @@ class HeldRuns:
         `spec` is laid over its spec.
         """
         given = {"steps": _STEPS, "held": list(held), "greedy": greedy}
-        made = workflows.create(
-            self.cluster, self.namespace, workflows.workflow(name, _CODE, input=given, backoffLimit=2, **spec)
-        )
+        body = workflows.workflow(name, _CODE, input=given, backoffLimit=2, **spec)
+        made = workflows.create(self.cluster, self.namespace, workflows.with_url(body, "NOTED_URL", POD_SECRET))
         return HeldRun(self, name, str(made["metadata"]["uid"]))
 
     def noted(self, run: str, *, fresh: bool = True) -> list[DictRow]:

@@ -47,14 +47,13 @@ def flow() -> dict[str, object]:
     }
 """
 
+# Neither the claim nor the URL of the store: no program that a step starts is to have them.
 OURS = [
-    "PERDURE_CLAIM",
     # Empty where nothing is to be said by it, so that no `envFrom` of a template says it.
     "PERDURE_DATABASE_SSLCERT",
     "PERDURE_DATABASE_SSLKEY",
     "PERDURE_DATABASE_SSLMODE",
     "PERDURE_DATABASE_SSLROOTCERT",
-    "PERDURE_DATABASE_URL",
     "PERDURE_GRACE_SECONDS",
     "PERDURE_LEASE_SECONDS",
     "PERDURE_NODE_NAME",

@@ -162,19 +162,21 @@ def test_a_node_whose_kubelet_has_stopped(runs, node, held):
 
 
 def everything_is_refused(run: HeldRun) -> None:
-    """Whatever else somebody writes who has the claim of the first attempt."""
+    """Whatever else somebody writes who has the claim and the token of the first attempt."""
     store = run.runs.installation.store
     before = (run.row, run.kept, run.endings)
-    claim = attempts(run)[0]["claim"]
+    claim, token = attempts(run)[0]["claim"], attempts(run)[0]["token"]
+    assert token is not None
     calls: list[LiteralString] = [
         "perdure.checkpoint(%s, %s, 'work#3', 3, 'work', 1, 1, 1, '4', NULL)",
         "perdure.finish(%s, %s, 'succeeded', '5', NULL)",
         "perdure.hand_back(%s, %s, 'crashed', NULL, NULL, NULL)",
         "(perdure.heartbeat(%s, %s, 3, 'work#4')).answer",
-        "(perdure.begin(%s, %s, gen_random_uuid(), 1000, 'host', 1, 1, NULL, NULL)).answer",
+        "(perdure.begin(%s, %s, gen_random_uuid(), 1000, 'host', 1, 1, NULL)).answer",
     ]
     for call in calls:
-        (answer,) = store.rows("SELECT " + call + " AS code", run.uid, claim)
+        shown = claim if "begin" in call else token
+        (answer,) = store.rows("SELECT " + call + " AS code", run.uid, shown)
         assert answer["code"] == REFUSED, call
     assert (run.row, run.kept, run.endings) == before
 

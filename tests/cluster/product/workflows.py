@@ -18,6 +18,7 @@ __all__ = [
     "until_finished",
     "until_pod",
     "until_reason",
+    "with_url",
     "workflow",
 ]
 
@@ -35,6 +36,18 @@ def workflow(name: str, code: str, entrypoint: str = "flow:flow", **spec: Any) -
         "metadata": {"name": name},
         "spec": {"entrypoint": entrypoint, "source": {"inline": {"flow.py": code}}, **spec},
     }
+
+
+def with_url(body: Json, variable: str, secret: str) -> Json:
+    """A Workflow whose steps find the store's URL in a variable: its own pod's is not for them."""
+    template = body["spec"].setdefault("podTemplate", {})
+    containers = template.setdefault("spec", {}).setdefault("containers", [])
+    container = next((one for one in containers if one["name"] == "workflow"), None)
+    if container is None:
+        containers.append(container := {"name": "workflow"})
+    given = {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": "url"}}}
+    container["env"] = [*container.get("env", []), given]
+    return body
 
 
 def create(cluster: Cluster, namespace: str, body: Json) -> Json:

@@ -106,8 +106,12 @@ def attack(release: Release, store: Store, team: str, victim: str) -> str:
         for address in node["status"]["addresses"]
         if address["type"] == "InternalIP"
     ]
+    pod = workflows.until_pod(cluster, release.namespace, "victim", 1, deadline=5)
+    [container] = pod["spec"]["containers"]
     given = {
         "victim": victim,
+        # As `view` in its namespace shows it.
+        "victims_claim": next(one["value"] for one in container["env"] if one["name"] == "PERDURE_CLAIM"),
         "channels": [row["work"], row["done"]],
         "store": f"perdure-postgres.{release.namespace}.svc:5432",
         "namespace": release.namespace,
@@ -143,6 +147,7 @@ def test_its_own_steps_are_stored(scene: Scene) -> None:
         "network",
         "metrics",
         "host",
+        "programs",
         "sessions_of_others",
     ]
     assert scene.told["functions"]["heartbeat of our own"] == "done: 0"
@@ -163,10 +168,13 @@ def test_neither_schema_nor_roles_nor_server_are_its_to_change(scene: Scene) -> 
 def test_no_function_serves_it_for_another_run_or_attempt(scene: Scene) -> None:
     told = scene.told["functions"]
     of_victim = {what: how for what, how in told.items() if "the victim's run" in what}
-    assert len(of_victim) == 18
+    assert len(of_victim) == 24
     loads = {what: how for what, how in of_victim.items() if what.startswith("load")}
     assert set(loads.values()) == {"refused: PD003"}  # superseded
+    assert of_victim.pop("begin the victim's run with its claim") == "done: 7"
     assert {how for what, how in of_victim.items() if what not in loads} == {NOT_OURS}
+    assert told["begin our run with its token"] == NOT_OURS
+    assert told["heartbeat of our own with its claim"] == NOT_OURS
     assert told["begin our run in a second process"] == "done: 7"
     assert told["begin our run as a client of the past"] == "done: 8"
     assert told["begin our run with a guess"] == NOT_OURS
@@ -277,6 +285,14 @@ def test_the_node_is_out_of_its_reach(scene: Scene) -> None:
         "the image's passwords": "refused: EACCES",
         "raw packets": "refused: EPERM",
     }
+
+
+def test_a_program_that_a_step_starts_finds_none_of_its_secrets(scene: Scene) -> None:
+    told = scene.told["programs"]
+    assert (told.pop("mem of the child"), told.pop("mem of the supervisor")) == ("refused", "refused")
+    # Of a process that may not be looked into the kernel shows no environment, either.
+    assert {told.pop("environ of the child"), told.pop("environ of the supervisor")} <= {"refused", "[]"}
+    assert told == {"inherited": "[]", "cmdline of the child": "[]", "cmdline of the supervisor": "[]"}
 
 
 def test_it_keeps_no_migration_from_going_on(scene: Scene) -> None:

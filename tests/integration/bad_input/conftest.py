@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,9 @@ class BadAttempts(Attempts):
     def claim(self, workflow: str, input: str = "{}", **values: object) -> Attempt:
         return self.claim_again(self.store.insert(None, entrypoint=f"bad_flows:{workflow}", input=input, **values))
 
-    def exec(self, attempt: Attempt, **environment: str) -> Child:
-        return super().exec(attempt, **{"PERDURE_IMPORT_PATH": str(Path(__file__).parent), **environment})
+    def exec(self, attempt: Attempt, *, prefix: Sequence[str] = (), **environment: str) -> Child:
+        here = {"PERDURE_IMPORT_PATH": str(Path(__file__).parent)}
+        return super().exec(attempt, prefix=prefix, **here | environment)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_an_attempt_runs_and_its_code_has_a_home_and_a_name(database: Database, 
         assert attempt is not None
         settings = PodSettings(database=database.url, runtime_image="perdure", runtime_user=None)
         body = workflow(metadata={"uid": str(attempt.run)})
-        pod = build_pod(parse_workflow(body), CreatePod(1, Claim(attempt.token)), settings)
+        pod = build_pod(parse_workflow(body), CreatePod(1, Claim(attempt.claim)), settings)
         assert "runAsUser" not in pod["spec"]["securityContext"]
         home = workspace.new_folder("tmp")
         done = run(pod, home)

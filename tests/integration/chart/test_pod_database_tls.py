@@ -59,7 +59,7 @@ def pod_of(helm: Helm, attempt: Attempt, tls: dict[str, Any], template: dict[str
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     told = {one["name"]: one.get("value", "postgresql://from/secret") for one in container["env"]}
     body = workflow({"podTemplate": template or {}}, metadata={"uid": str(attempt.run)})
-    return build_pod(parse_workflow(body), CreatePod(1, Claim(attempt.token)), pod_settings(Settings.parse([], told)))
+    return build_pod(parse_workflow(body), CreatePod(1, Claim(attempt.claim)), pod_settings(Settings.parse([], told)))
 
 
 def run(pod: dict[str, Any], root: Path, objects: Objects, url: str) -> subprocess.CompletedProcess[str]:

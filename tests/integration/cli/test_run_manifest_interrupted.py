@@ -249,7 +249,7 @@ def test_what_a_person_stopped_often_goes_on_without_delay(manifests: Manifests,
     for attempt in range(5):
         claim = store.claim(run, attempt, this_process())
         assert claim is not None
-        attempts.hand_back(RunId(run), claim, "handed back")
+        attempts.end_attempt(RunId(run), claim, "handed back")
     assert manifests.cli.query("SELECT delay FROM perdure.runs") == [(8.0,)]
     store.close()
     attempts.close()

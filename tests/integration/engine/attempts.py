@@ -81,18 +81,20 @@ class Run:
         store = AttemptStore(Opener(self.url))
         try:
             begun = store.begin(self.id, claim, ProcessIdentity(uuid4(), "test", os.getpid(), 0))
-            recorded = store.load([(self.id, claim)])[self.id]
+            recorded = store.load([(self.id, begun.token)])[self.id]
         finally:
             store.close()
         self.number = begun.attempt
-        facts = Facts(self.id, claim, begun.attempt, begun.run_name, begun.entrypoint, begun.input, seed=begun.seed)
+        facts = Facts(
+            self.id, begun.token, begun.attempt, begun.run_name, begun.entrypoint, begun.input, seed=begun.seed
+        )
         return Begun(facts, recorded, begun.system)
 
     def finish(self, begun: Begun, ending: Ending) -> None:
         """Record the end of an attempt."""
         if ending.state is not None:
             store = AttemptStore(Opener(self.url))
-            store.finish(self.id, begun.facts.claim, ending.state, ending.result, ending.error)
+            store.finish(self.id, begun.facts.token, ending.state, ending.result, ending.error)
             store.close()
 
     def attempt(

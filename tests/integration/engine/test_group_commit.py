@@ -128,7 +128,7 @@ def test_a_lone_async_run_sends_each_step_at_once(database: Database) -> None:
 
 
 def _checkpoint(begun: Begun, ordinal: int, result: str) -> Checkpoint:
-    run, claim = str(begun.facts.run_id).encode(), str(begun.facts.claim).encode()
+    run, claim = str(begun.facts.run_id).encode(), str(begun.facts.token).encode()
     return Checkpoint(run, claim, f"work#{ordinal}", ordinal, "work", 1, 0, 10, result, None)
 
 

@@ -200,7 +200,9 @@ def test_hundreds_of_cuts_in_the_middle_of_commit(ledger: Database, proxy: Proxy
 
 def replayed(run: Run) -> str | None:
     with psycopg.connect(run.url, autocommit=True) as connection:
-        connection.execute("UPDATE perdure.runs SET state = 'pending', claim = NULL, process = NULL, begun = false")
+        connection.execute(
+            "UPDATE perdure.runs SET state = 'pending', claim = NULL, process = NULL, begun = false, token = NULL"
+        )
     return run.attempt().state
 
 

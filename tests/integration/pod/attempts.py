@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -38,15 +39,15 @@ class Attempts:
         assert claimed is not None
         return claimed
 
-    def exec(self, attempt: Attempt, **environment: str) -> Child:
+    def exec(self, attempt: Attempt, *, prefix: Sequence[str] = (), **environment: str) -> Child:
         """`perdure exec` for an attempt."""
         return self._children.start(
-            [sys.executable, "-P", "-m", "perdure.cli", "exec"],
+            [*prefix, sys.executable, "-P", "-m", "perdure.cli", "exec"],
             cwd=self.folder,
             env={
                 "PERDURE_DATABASE_URL": self._database.url,
                 "PERDURE_RUN_ID": str(attempt.run),
-                "PERDURE_CLAIM": str(attempt.token),
+                "PERDURE_CLAIM": str(attempt.claim),
                 "PERDURE_IMPORT_PATH": str(Path(__file__).parent),
                 "PERDURE_LEASE_SECONDS": "2",
                 **environment,

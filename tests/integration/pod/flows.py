@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -285,3 +286,65 @@ def raising() -> None:
 
 
 def plain() -> None: ...
+
+
+_READ_MEMORY = """
+import sys
+try:
+    with open(f"/proc/{sys.argv[1]}/mem", "rb") as memory:
+        memory.seek(int(open(f"/proc/{sys.argv[1]}/maps").readline().split("-")[0], 16))
+        memory.read(16)
+    print("readable", end="")
+except OSError as error:
+    print(type(error).__name__, end="")
+"""
+
+
+@step
+def surroundings() -> dict[str, str]:
+    """What a program sees that is started here, of the same user."""
+    child, supervisor = os.getpid(), os.getppid()
+    files = {"of the child": f"/proc/{child}/environ", "of the supervisor": f"/proc/{supervisor}/environ"}
+    shown = {name: _printed("cat", file) for name, file in files.items()}
+    shown["inherited"] = _printed("env")
+    shown["arguments"] = _printed("cat", f"/proc/{child}/cmdline", f"/proc/{supervisor}/cmdline")
+    return shown
+
+
+@workflow
+def shows_surroundings() -> dict[str, str]:
+    return surroundings()
+
+
+@step
+def memory() -> dict[str, object]:
+    reader = [sys.executable, "-c", _READ_MEMORY]
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        return {
+            "user": os.getuid(),
+            "of the child": _printed(*reader, str(os.getpid())),
+            "of the supervisor": _printed(*reader, str(os.getppid())),
+            "of a stranger's child": _printed(*reader, str(stranger.pid)),
+        }
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@workflow
+def shows_memory() -> dict[str, object]:
+    return memory()
+
+
+@workflow
+def logs_everything() -> list[str]:
+    logging.basicConfig(level=logging.DEBUG, force=True)
+    logging.getLogger("psycopg").setLevel(logging.DEBUG)
+    logging.getLogger("flows").debug("everything is logged from here on")
+    return [note("one"), note("two")]
+
+
+def _printed(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, check=False)
+    return (done.stdout + done.stderr).decode(errors="replace").replace("\0", "\n")

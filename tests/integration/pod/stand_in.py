@@ -17,12 +17,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from perdure.errors import StoreUnavailable
+from perdure.names import Token
 from perdure.pod import ChildChannel, Death, Progress, Request, SupervisorSettings, Verdict, hold_signals, supervise
 from perdure.pod.descendants import below, processes
 
 FOLDER = Path(sys.argv[1])
+TOKEN = Token(uuid5(NAMESPACE_URL, str(FOLDER)))
 
 
 def record(event: str, **details: object) -> None:
@@ -33,7 +36,8 @@ def record(event: str, **details: object) -> None:
 
 
 class FolderStore:
-    def __init__(self) -> None:
+    def __init__(self, token: UUID) -> None:
+        assert token == TOKEN
         record("connected")
 
     def heartbeat(self, progress: Progress) -> Verdict:
@@ -175,7 +179,7 @@ def floods(channel: ChildChannel) -> int:
     for step in range(200_000):
         channel.progress(step, "x" * 500)
     for _ in range(100_000):
-        channel.begun()
+        channel.begun(TOKEN)
     record("flooded")
     return end(channel, 1)
 
@@ -326,7 +330,7 @@ def forever() -> int:
 
 def begin(channel: ChildChannel) -> None:
     record("begun")
-    channel.begun()
+    channel.begun(TOKEN)
 
 
 def end(channel: ChildChannel, code: int) -> int:

@@ -28,7 +28,7 @@ def test_compensates_over_the_death_of_its_process(attempts: Attempts, workflow:
         attempts.let_go()
     attempts.wait_for("hold 1", 2)
     process.kill()
-    attempts.store.execute("SELECT perdure.hand_back(%s, %s, 'crashed', NULL, 9, 'killed')", first.run, first.token)
+    attempts.store.execute("SELECT perdure.end_attempt(%s, %s, 'crashed', NULL, 9, 'killed')", first.run, first.claim)
     assert attempts.store.run(first.run)["state"] == "pending"
 
     second = attempts.claim_again(first.run)
@@ -84,7 +84,9 @@ def test_crashes_beyond_the_limit_end_it_cancelled(attempts: Attempts) -> None:
     cancel(attempts, attempt.run)
     attempts.wait_for("hold 1", 2)
     process.kill()
-    attempts.store.execute("SELECT perdure.hand_back(%s, %s, 'crashed', NULL, 9, 'killed')", attempt.run, attempt.token)
+    attempts.store.execute(
+        "SELECT perdure.end_attempt(%s, %s, 'crashed', NULL, 9, 'killed')", attempt.run, attempt.claim
+    )
     stored = attempts.store.run(attempt.run)
     assert (stored["state"], stored["error"]["type"]) == ("cancelled", "perdure.errors:BackoffLimitExceeded")
 

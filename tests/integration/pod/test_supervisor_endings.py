@@ -31,7 +31,6 @@ def test_a_code_that_the_child_announces_passes_through(supervise: Supervise, co
         ("terminated", None, SIGTERM),
         ("segfaults", None, SIGSEGV),
         ("overflows_the_stack", None, SIGSEGV),
-        ("segfaults_before_it_begins", None, SIGSEGV),
     ],
 )
 def test_without_an_announcement_it_is_a_crash(
@@ -42,6 +41,12 @@ def test_without_an_announcement_it_is_a_crash(
     [death] = run.events("death")
     assert (death["exit_code"], death["signal"]) == (exit_code, number)
     assert run.events("closed")
+
+
+def test_a_crash_before_the_begin_is_told_by_the_exit_code_alone(supervise: Supervise):
+    run = supervise("segfaults_before_it_begins")
+    assert run.code() == 79
+    assert not run.events("connected")
 
 
 def test_what_raised_is_on_standard_error(supervise: Supervise):

@@ -22,7 +22,7 @@ from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
 from perdure.errors import HandedBack
-from perdure.names import Claim, RunId
+from perdure.names import RunId, Token
 from perdure.store.checkpoints import Answer, Checkpoint, Recorded
 
 Node = list[Any]
@@ -339,7 +339,7 @@ def play(
     _play = mine = Play(program, stored=dict(stored), due=due)
     loop = RunLoop() if real else VirtualLoop()
     store = _Store(mine, limit)
-    facts = Facts(RUN, Claim(UUID(int=1)), 1, "replay", interpret.definition.entrypoint, "{}")  # type: ignore[attr-defined]
+    facts = Facts(RUN, Token(UUID(int=1)), 1, "replay", interpret.definition.entrypoint, "{}")  # type: ignore[attr-defined]
     committer: Any = store
     clock: Any = {"clock": loop.nanoseconds} if isinstance(loop, VirtualLoop) else {}
     copies = [Recorded(r.key, r.ordinal, r.attempt, r.tries, r.clock, r.result, r.error) for r in stored.values()]

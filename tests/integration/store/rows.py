@@ -17,13 +17,21 @@ from perdure.store.versions import CLIENT_VERSION
 OWNER = "queue:default"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
-    """A claimed attempt: what its process is given, and the id that the process draws."""
+    """A claimed attempt: what its process is given, the id that the process draws, and what `begin` gives it.
+
+    Before it has begun its process has nothing to show but the claim.
+    """
 
     run: UUID
-    token: UUID
+    claim: UUID
     process: UUID = field(default_factory=uuid4)
+    token: UUID = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.token is None:
+            self.token = self.claim
 
 
 class Session:
@@ -76,10 +84,11 @@ class Session:
     def begin(self, attempt: Attempt, *, client: int = CLIENT_VERSION, process: UUID | None = None) -> dict[str, Any]:
         with self.connection.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(
-                "SELECT * FROM perdure.begin(%s, %s, %s, %s, 'host', 42, 4242, 'node', NULL)",
-                [attempt.run, attempt.token, process or attempt.process, client],
+                "SELECT * FROM perdure.begin(%s, %s, %s, %s, 'host', 42, 4242, 'node')",
+                [attempt.run, attempt.claim, process or attempt.process, client],
             ).fetchone()
         assert row is not None
+        attempt.token = row["token"] or attempt.token
         return row
 
     def begun(self, run: UUID) -> Attempt:
@@ -132,7 +141,12 @@ class Session:
         return self._answer("finish", attempt.run, attempt.token, state, json.dumps(result), _json(error))
 
     def hand_back(self, attempt: Attempt, ending: str = "crashed", detail: str | None = None) -> int:
+        """End an attempt as its own process does."""
         return self._answer("hand_back", attempt.run, attempt.token, ending, 1, None, detail)
+
+    def end_attempt(self, attempt: Attempt, ending: str = "crashed", detail: str | None = None) -> int:
+        """End an attempt as whoever claimed it does."""
+        return self._answer("end_attempt", attempt.run, attempt.claim, ending, 1, None, detail)
 
     def cancel(self, run: UUID) -> str | None:
         """Ask for it; the run's state afterwards, None where there was nothing to cancel."""

@@ -43,7 +43,7 @@ def end(
     if progress:
         number = store.run(run)["attempt"]
         assert store.checkpoint(attempt, f"step-{number}", number) == 0
-    assert store.hand_back(attempt, ending, "what happened") == 0
+    assert store.end_attempt(attempt, ending, "what happened") == 0
     store.execute("UPDATE perdure.runs SET suspend = false")
     row = store.run(run)
     return row["state"], row["crashes"], row["disruptions"], row["delay"]
@@ -98,7 +98,7 @@ def test_a_cancelled_run_is_cancelled_whatever_the_counts_say(store: Session) ->
     store.execute("UPDATE perdure.runs SET disruptions = 20")
     attempt = store.begun(run)
     store.cancel(run)
-    assert store.hand_back(attempt, "evicted") == 0
+    assert store.end_attempt(attempt, "evicted") == 0
     row = store.run(run)
     assert (row["state"], row["error"]) == ("cancelled", None)
 
@@ -154,12 +154,12 @@ def test_an_attempt_that_does_not_reach_the_store_never_counts_and_the_next_one_
     run = store.insert(owner="cluster:1", backoff_limit=0)
     delays = []
     for _ in range(25):
-        assert store.hand_back(store.begun(run), "store unreachable") == 0
+        assert store.end_attempt(store.begun(run), "store unreachable") == 0
         row = store.run(run)
         delays.append(row["delay"])
         assert (row["state"], row["crashes"], row["disruptions"]) == ("pending", 0, 0)
     assert delays[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert store.hand_back(store.begun(run), "evicted") == 0
+    assert store.end_attempt(store.begun(run), "evicted") == 0
     assert store.run(run)["delay"] == 0
 
 
@@ -171,10 +171,10 @@ def test_an_attempt_that_gave_its_place_back_never_counts_and_the_next_one_waits
     for _ in range(25):
         attempt = store.claim(run)
         assert attempt is not None
-        assert store.hand_back(attempt, "could not start") == 0
+        assert store.end_attempt(attempt, "could not start") == 0
         row = store.run(run)
         delays.append(row["delay"])
         assert (row["state"], row["crashes"], row["disruptions"]) == ("pending", 0, 0)
     assert delays[:7] == [30, 60, 120, 240, 480, 900, 900]
-    assert store.hand_back(store.begun(run), "evicted") == 0
+    assert store.end_attempt(store.begun(run), "evicted") == 0
     assert store.run(run)["delay"] == 0

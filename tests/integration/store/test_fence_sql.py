@@ -136,9 +136,7 @@ def test_null_is_nobodys_token(store: Session, state: str) -> None:
             store.finish(attempt)
     before = store.run(run)
     nobody = [run, None]
-    [(begun,)] = store.execute(
-        "SELECT answer FROM perdure.begin(%s, %s, %s, 1, 'h', 1, 1, NULL, NULL)", *nobody, uuid4()
-    )
+    [(begun,)] = store.execute("SELECT answer FROM perdure.begin(%s, %s, %s, 1, 'h', 1, 1, NULL)", *nobody, uuid4())
     assert begun == 3
     assert store.execute("SELECT perdure.checkpoint(%s, %s, 'k', 1, 'k', 1, 0, 0, '1', NULL)", *nobody) == [(3,)]
     assert store.execute(
@@ -156,7 +154,7 @@ def test_null_is_nobodys_token(store: Session, state: str) -> None:
 
 def test_a_wrong_token_locks_nobodys_row(store: Session, other: Session) -> None:
     attempt = store.begun(store.insert())
-    stranger = replace(attempt, token=uuid4())
+    stranger = replace(attempt, claim=uuid4(), token=uuid4())
     with other.connection.transaction():
         assert other.checkpoint(stranger) == 3
         assert other.checkpoints((stranger, "a", 1)) == [3]
@@ -256,6 +254,48 @@ def test_an_attempt_begins_once(store: Session) -> None:
     assert answers[1]["entrypoint"] == "bank:transfer"
     assert answers[2]["entrypoint"] is None
     assert store.run(attempt.run)["process"] == attempt.process
+    assert answers[0]["token"] == answers[1]["token"] == store.run(attempt.run)["token"]
+    assert answers[0]["token"] not in (None, attempt.claim, attempt.process)
+    assert answers[2]["token"] is None
+
+
+def test_the_claim_which_a_pods_spec_shows_opens_nothing_but_the_begin(store: Session) -> None:
+    attempt = store.begun(store.insert())
+    store.checkpoint(attempt)
+    before = store.run(attempt.run)
+    reader = replace(attempt, token=attempt.claim)
+    assert store.begin(reader, process=uuid4())["answer"] == 7
+    assert store.checkpoint(reader, "forged", 2) == 3
+    assert store.checkpoints((reader, "forged", 2)) == [3]
+    assert store.heartbeat(reader) == (3, False, False)
+    assert store.finish(reader) == 3
+    assert store.hand_back(reader) == 3
+    declared = "SELECT perdure.declare_cleanup(%s, %s, 60)"
+    assert store.execute(declared, reader.run, reader.token) == [(3,)]
+    with pytest.raises(psycopg.Error, match="superseded"):
+        store.load(reader)
+    assert store.run(attempt.run) == before
+    assert steps(store) == ["charge"]
+
+
+def test_what_a_thief_of_the_begin_has_stored_goes_with_his_attempt(store: Session) -> None:
+    run = store.insert(backoff_limit=0)
+    store.checkpoint(first := store.begun(run), "charge", 1)
+    assert store.hand_back(first, "handed back") == 0
+    thief = store.begun(run)
+    store.checkpoint(thief, "forged", 2)
+    delays = []
+    for _ in range(2):
+        assert store.end_attempt(thief, "begun elsewhere") == 0
+        assert store.end_attempt(thief, "begun elsewhere") == 1
+        assert store.checkpoint(thief, "late", 3) == 3
+        assert store.finish(thief) == 3
+        row = store.run(run)
+        assert (row["state"], row["crashes"], row["token"], row["login"]) == ("pending", 0, None, None)
+        delays.append(row["delay"])
+        thief = store.begun(run)
+    assert delays == [1, 2]
+    assert steps(store) == ["charge"]
 
 
 def test_one_of_two_processes_that_begin_at_the_same_instant_wins(
@@ -362,7 +402,9 @@ def test_finish_needs_a_begun_attempt_and_an_ending(store: Session) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         store.finish(attempt, "pending")
     with pytest.raises(psycopg.errors.InvalidParameterValue):
-        store.hand_back(attempt, "bored")
+        store.hand_back(attempt, "node lost")
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        store.end_attempt(attempt, "bored")
 
 
 def test_hand_back_is_done_once_and_only_by_its_token(store: Session) -> None:
@@ -372,7 +414,7 @@ def test_hand_back_is_done_once_and_only_by_its_token(store: Session) -> None:
     again = store.begun(attempt.run)
     assert store.hand_back(attempt) == 1
     assert store.finish(attempt) == 3
-    assert store.run(attempt.run)["claim"] == again.token
+    assert store.run(attempt.run)["token"] == again.token
     assert store.run(attempt.run)["crashes"] == 1
 
 
@@ -381,7 +423,7 @@ def crash(store: Session, run, ending: str = "crashed", *, progress: bool = Fals
     if progress:
         key = f"step-{store.run(run)['attempt']}"
         assert store.checkpoint(attempt, key, store.run(run)["attempt"]) == 0
-    assert store.hand_back(attempt, ending, "killed by signal 9") == 0
+    assert store.end_attempt(attempt, ending, "killed by signal 9") == 0
     row = store.run(run)
     return row["state"], row["crashes"], row["delay"]
 
@@ -468,10 +510,10 @@ def test_a_claim_compares_the_attempt_that_was_observed(store: Session) -> None:
     assert store.claim(run, observed=1) is None
     first = store.claim(run, observed=0)
     assert first is not None
-    assert store.named("claimed_attempt", run=run, token=first.token) == [(1,)]
+    assert store.named("claimed_attempt", run=run, token=first.claim) == [(1,)]
     assert store.claim(run, observed=0) is None
     assert store.claim(run, observed=1) is not None
-    assert store.named("claimed_attempt", run=run, token=first.token) == []
+    assert store.named("claimed_attempt", run=run, token=first.claim) == []
 
 
 def test_a_claim_ends_the_attempt_before_it_and_its_processs_row(store: Session) -> None:

@@ -127,7 +127,7 @@ def test_an_administrator_can_run_the_printed_grants_instead(empty: Database, ro
     with closing(empty.connect()) as connection:
         connection.execute(grants_sql(role))
     assert empty.query(
-        "SELECT has_function_privilege(%s, 'perdure.begin(uuid,uuid,uuid,int,text,int,bigint,text,text)', 'execute')",
+        "SELECT has_function_privilege(%s, 'perdure.begin(uuid,uuid,uuid,int,text,int,bigint,text)', 'execute')",
         role,
     ) == [(True,)]
 

@@ -15,8 +15,10 @@ from tests.harness.databases import Database
 LEASE = 0.2
 PROCESS = "INSERT INTO perdure.processes (id, owner, host, pid, pid_started) VALUES (%s, 'queue:default', 'h', 1, 1)"
 RUNS = """
-    INSERT INTO perdure.runs (id, owner, name, entrypoint, input, state, attempt, claim, process, begun, timeline)
-    SELECT gen_random_uuid(), 'queue:default', 'run-' || n, 'm:f', '{}', 'running', 1, gen_random_uuid(), %s, true, ''
+    INSERT INTO perdure.runs
+        (id, owner, name, entrypoint, input, state, attempt, claim, token, process, begun, timeline)
+    SELECT gen_random_uuid(), 'queue:default', 'run-' || n, 'm:f', '{}', 'running', 1, gen_random_uuid(),
+           gen_random_uuid(), %s, true, ''
     FROM generate_series(1, %s) n
 """
 

@@ -126,6 +126,7 @@ def test_no_statement_reaches_a_table(pod: Session, victim: Attempt, table: str,
     "update",
     [
         "UPDATE perdure.runs SET claim = gen_random_uuid()",
+        "UPDATE perdure.runs SET token = gen_random_uuid(), login = CURRENT_USER",
         "UPDATE perdure.runs SET attempt = attempt + 1",
         "UPDATE perdure.steps SET result = 'null'",
         "UPDATE perdure.attempts SET ending = NULL",
@@ -156,6 +157,7 @@ def attempts_at(victim: Attempt, own: Attempt) -> list[tuple[UUID | None, UUID |
         (victim.run, own.token),
         (victim.run, uuid4()),
         (victim.run, UUID(int=0)),
+        (victim.run, victim.claim),
         (victim.run, victim.process),
         (None, own.token),
         (None, None),
@@ -167,7 +169,7 @@ def test_knowing_the_id_of_a_run_without_its_token_gives_nothing(pod: Session, o
     for run, token in attempts_at(victim, own):
         guess = Attempt(run, token)  # type: ignore[arg-type]
         begun = pod.begin(guess)
-        assert begun.pop("answer") in (3, 4)
+        assert begun.pop("answer") in ((7,) if token == victim.claim else (3, 4))
         begun.pop("schema_version")
         assert set(begun.values()) == {None}
         assert pod.checkpoint(guess) in (3, 4)
@@ -179,6 +181,32 @@ def test_knowing_the_id_of_a_run_without_its_token_gives_nothing(pod: Session, o
             pod.load(guess)
         with pytest.raises(psycopg.Error, match="superseded"):
             pod.load(own, guess)
+
+
+def test_a_token_opens_nothing_to_another_login(admin: Session, own: Attempt, database: Database) -> None:
+    admin.execute(f"CREATE ROLE {LOGIN}_b LOGIN IN ROLE {ROLE}")
+    before = rows_of(admin, own.run)
+    try:
+        with closing(database.connect(role=f"{LOGIN}_b")) as connection:
+            thief = Session(connection)
+            assert thief.begin(replace(own))["answer"] == 7, "though he knows the process's id, too"
+            assert thief.checkpoint(own, "forged", 2) == 3
+            assert thief.checkpoints((own, "forged", 2)) == [3]
+            assert thief.heartbeat(own)[0] == 3
+            assert thief.finish(own) == 3
+            assert thief.hand_back(own) == 3
+            assert thief.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", own.run, own.token) == [(3,)]
+            with pytest.raises(psycopg.Error, match="superseded"):
+                thief.load(own)
+    finally:
+        admin.execute(f"DROP ROLE {LOGIN}_b")
+    assert rows_of(admin, own.run) == before
+
+
+def test_no_claim_ends_an_attempt_but_the_operators(admin: Session, pod: Session, own: Attempt) -> None:
+    with pytest.raises(errors.InsufficientPrivilege):
+        pod.end_attempt(own, "lost")
+    assert admin.run(own.run)["claim"] == own.claim
 
 
 def test_a_run_that_nobody_holds_cannot_be_taken(admin: Session, pod: Session, own: Attempt) -> None:
@@ -198,7 +226,7 @@ def test_its_own_run_is_closed_to_it_when_its_token_has_died(
     admin.checkpoint(successor, "later", 2, "theirs")
     before = rows_of(admin, own.run)
     for token in (own.token, None, own.process):
-        dead = replace(own, token=token)  # type: ignore[arg-type]
+        dead = replace(own, claim=token, token=token)  # type: ignore[arg-type]
         assert pod.begin(dead)["answer"] == 3
         assert pod.checkpoint(dead, "late", 3) == 3
         assert pod.heartbeat(dead)[0] == 3
@@ -262,10 +290,10 @@ def test_what_it_says_of_itself_is_cut_short(admin: Session, pod: Session) -> No
     attempt = admin.claim(admin.insert("talkative"))
     assert attempt is not None
     wordy = "repeat('x', 5000)"
-    begin = f"SELECT answer FROM perdure.begin(%s, %s, %s, 1, {wordy}, 1, 1, {wordy}, {wordy})"
-    assert pod.execute(begin, attempt.run, attempt.token, attempt.process) == [(0,)]
-    said = "SELECT length(process), length(node), length(image) FROM perdure.attempts WHERE run_id = %s"
-    assert admin.execute(said, attempt.run) == [(1026, 1024, 1024)]
+    begin = f"SELECT answer FROM perdure.begin(%s, %s, %s, 1, {wordy}, 1, 1, {wordy})"
+    assert pod.execute(begin, attempt.run, attempt.claim, attempt.process) == [(0,)]
+    said = "SELECT length(process), length(node), image FROM perdure.attempts WHERE run_id = %s"
+    assert admin.execute(said, attempt.run) == [(1026, 1024, None)]
     assert admin.execute("SELECT length(host) FROM perdure.processes WHERE id = %s", attempt.process) == [(1024,)]
 
 
@@ -378,6 +406,7 @@ def test_a_sibling_with_the_same_login_shows_no_values_in_its_query_texts(
         [(query,)] = pod.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", connection.info.backend_pid)
     assert "perdure.checkpoint" in query
     assert str(sibling_attempt.token) not in query
+    assert str(sibling_attempt.claim) not in query
     assert SECRET not in query
 
 
@@ -458,9 +487,9 @@ def test_shadows_of_our_names_catch_nothing(admin: Session, pod: Session, own: A
 
 def functions_as_they_are(pod: Session, own: Attempt, guess: Attempt) -> None:
     run, token, process = own.run, own.token, own.process
-    assert pod.execute(
-        "SELECT answer FROM perdure.begin(%s, %s, %s, 1, 'h', 1, 1, NULL, NULL)", run, token, process
-    ) == [(1,)]
+    assert pod.execute("SELECT answer FROM perdure.begin(%s, %s, %s, 1, 'h', 1, 1, NULL)", run, own.claim, process) == [
+        (1,)
+    ]
     arguments = "'k', 9, 'k', 1, 0, 0, '1', NULL"
     assert pod.execute(f"SELECT perdure.checkpoint(%s, %s, {arguments})", guess.run, token) == [(3,)]
     assert pod.execute(f"SELECT perdure.checkpoint(%s, %s, {arguments})", run, token) == [(0,)]

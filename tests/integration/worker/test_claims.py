@@ -75,7 +75,7 @@ def test_bytes_of_checkpoints_bound_a_load(database: Database, proxy: Proxy) -> 
 
 def _hand_back(database: Database, ending: str = "handed back") -> None:
     database.query(
-        f"SELECT perdure.hand_back(id, claim, '{ending}', NULL, NULL, NULL) FROM perdure.runs WHERE claim IS NOT NULL"
+        f"SELECT perdure.end_attempt(id, claim, '{ending}', NULL, NULL, NULL) FROM perdure.runs WHERE claim IS NOT NULL"
     )
 
 

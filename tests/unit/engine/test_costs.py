@@ -22,7 +22,7 @@ from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
 from perdure.errors import HandedBack
-from perdure.names import Claim, RunId
+from perdure.names import RunId, Token
 from perdure.store.idle_connections import IdleConnections
 from perdure.testing import DurableRun
 
@@ -102,7 +102,7 @@ def in_flight(look: Callable[[], Any]) -> tuple[Any, Any]:
 
     def start() -> asyncio.Task[Any]:
         definition = hanging.definition  # type: ignore[attr-defined]
-        facts = Facts(RunId(uuid4()), Claim(uuid4()), 1, "run", definition.entrypoint, "{}", seed=uuid4())
+        facts = Facts(RunId(uuid4()), Token(uuid4()), 1, "run", definition.entrypoint, "{}", seed=uuid4())
         stores_nothing = cast("Any", None)
         attempts.append(Attempt(facts, [], stores_nothing, loop=run_loop, connections=idle))
         return run_loop.create_task(execute_async(definition, attempts[-1]))

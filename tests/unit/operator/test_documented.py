@@ -24,6 +24,7 @@ STALLED = {
     Reason.POD_REFUSED,
     Reason.STORE_UNREACHABLE,
     Reason.CANNOT_START,
+    Reason.BEGUN_ELSEWHERE,
 }
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import select
+from uuid import UUID
 
 import pytest
 
+from perdure.names import Token
 from perdure.pod import ChildChannel, Progress, Request
 from perdure.pod.channel import Channel, SupervisorChannel, WakePipe
+
+TOKEN = Token(UUID("5e0f2a4c-0000-4000-8000-00000000beef"))
 
 
 class Both:
@@ -33,6 +37,7 @@ def _readable(thing: WakePipe | ChildChannel) -> bool:
 def test_nothing_is_said_at_first(both: Both):
     supervisor = both.supervisor
     assert (supervisor.begun, supervisor.finishing, supervisor.ended) == (False, False, None)
+    assert supervisor.token is None
     assert supervisor.progress() == Progress(0, None)
     assert both.child.requests == Request.NONE
     assert not _readable(both.wake)
@@ -43,7 +48,8 @@ def test_begun_and_ended_wake_the_supervisor_and_progress_does_not(both: Both):
     both.child.progress(3, "charge")
     both.child.finishing()
     assert not _readable(both.wake)
-    both.child.begun()
+    both.child.begun(TOKEN)
+    assert both.supervisor.token == TOKEN
     assert _readable(both.wake)
     both.wake.clear()
     both.child.ended(0)
@@ -103,7 +109,7 @@ def test_requests_are_seen_without_waiting_for_the_pipe(both: Both):
 
 def test_a_full_pipe_blocks_nobody(both: Both):
     for _ in range(100_000):
-        both.child.begun()
+        both.child.begun(TOKEN)
     both.wake.clear()
     assert not _readable(both.wake)
 
@@ -111,7 +117,7 @@ def test_a_full_pipe_blocks_nobody(both: Both):
 def test_in_a_forked_process_the_child_s_side_says_and_hears_nothing(both: Both, monkeypatch: pytest.MonkeyPatch):
     both.supervisor.request(Request.CANCEL)
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    both.child.begun()
+    both.child.begun(TOKEN)
     both.child.progress(1, "charge")
     both.child.finishing()
     both.child.ended(0)
@@ -121,4 +127,5 @@ def test_in_a_forked_process_the_child_s_side_says_and_hears_nothing(both: Both,
     assert _readable(both.child)
     supervisor = both.supervisor
     assert (supervisor.begun, supervisor.finishing, supervisor.ended) == (False, False, None)
+    assert supervisor.token is None
     assert supervisor.progress() == Progress(0, None)

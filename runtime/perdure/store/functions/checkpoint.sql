@@ -1,7 +1,7 @@
 -- Granted to: pods
 -- Store a step's outcome: a result, an error, or neither (cancelled). A step's own earlier write has its attempt and ordinal.
 CREATE OR REPLACE FUNCTION perdure.checkpoint(
-    run uuid, token uuid, key text, ordinal_ integer, name_ text, tries_ integer, clock_ bigint, micros bigint, result_ json, error_ json,
+    run uuid, token_ uuid, key text, ordinal_ integer, name_ text, tries_ integer, clock_ bigint, micros bigint, result_ json, error_ json,
     fingerprint_ uuid DEFAULT NULL
 ) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -14,7 +14,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'a step''s outcome has at most 64 MiB, and its key and name 16 KiB';
     END IF;
     SELECT r.attempt, r.timeline INTO attempt_, timeline_ FROM perdure.runs r
-    WHERE r.id = run AND r.claim = token AND r.begun FOR SHARE;
+    WHERE r.id = run AND r.token = token_ AND r.login = session_user::text FOR SHARE;
     IF NOT FOUND THEN
         RETURN CASE WHEN EXISTS (SELECT FROM perdure.runs r WHERE r.id = run) THEN 3 ELSE 4 END;
     ELSIF timeline_ <> perdure.timeline() THEN

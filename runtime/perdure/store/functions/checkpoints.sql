@@ -21,8 +21,8 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
     WITH locked AS MATERIALIZED (
-        SELECT r.id, r.claim, r.attempt, r.timeline FROM perdure.runs r
-        WHERE r.id = ANY (run_ids) AND r.claim = ANY (tokens) AND r.begun ORDER BY r.id FOR SHARE SKIP LOCKED
+        SELECT r.id, r.token, r.attempt, r.timeline FROM perdure.runs r
+        WHERE r.id = ANY (run_ids) AND r.token = ANY (tokens) AND r.login = session_user::text ORDER BY r.id FOR SHARE SKIP LOCKED
     ), given AS (
         SELECT * FROM unnest(run_ids, tokens, keys, ordinals, names, tries_, clocks, micros, results, errors, fingerprints) WITH ORDINALITY
             AS g (run_id, token, step_key, ordinal, name, tries, clock, micros, result, error, fingerprint, place)
@@ -30,9 +30,9 @@ BEGIN
         SELECT g.*, l.attempt,
                CASE WHEN l.id IS NULL THEN (
                    -- Locked by somebody, or not ours any more: without a lock that is known, too.
-                   SELECT CASE WHEN bool_or(r.claim = g.token AND r.begun) THEN 6 WHEN count(*) > 0 THEN 3 ELSE 4 END
+                   SELECT CASE WHEN bool_or(r.token = g.token AND r.login = session_user::text) THEN 6 WHEN count(*) > 0 THEN 3 ELSE 4 END
                    FROM perdure.runs r WHERE r.id = g.run_id
-               ) WHEN (l.claim = g.token) IS NOT TRUE THEN 3 WHEN l.timeline <> here THEN 5 ELSE 0 END AS answer
+               ) WHEN (l.token = g.token) IS NOT TRUE THEN 3 WHEN l.timeline <> here THEN 5 ELSE 0 END AS answer
         FROM given g LEFT JOIN locked l ON l.id = g.run_id
     ), inserted AS (
         INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, error, started, finished, fingerprint)

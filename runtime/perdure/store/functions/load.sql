@@ -11,14 +11,14 @@ DECLARE
     lost uuid[];
 BEGIN
     SELECT array_agg(g.run_id) INTO lost FROM unnest(run_ids, tokens) AS g (run_id, token)
-    WHERE NOT EXISTS (SELECT FROM perdure.runs r WHERE r.id = g.run_id AND r.claim = g.token);
+    WHERE NOT EXISTS (SELECT FROM perdure.runs r WHERE r.id = g.run_id AND r.token = g.token AND r.login = session_user::text);
     IF lost IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'PD003', MESSAGE = 'superseded', DETAIL = array_to_string(lost, ' ');
     END IF;
     RETURN QUERY
     SELECT s.run_id, s.step_key, s.ordinal, s.attempt, s.tries, s.clock, s.result, s.error, s.fingerprint
     FROM unnest(run_ids, tokens) AS g (run_id, token)
-    JOIN perdure.runs r ON r.id = g.run_id AND r.claim = g.token
+    JOIN perdure.runs r ON r.id = g.run_id AND r.token = g.token AND r.login = session_user::text
     JOIN perdure.steps s ON s.run_id = r.id
     ORDER BY s.run_id, s.ordinal;
 END

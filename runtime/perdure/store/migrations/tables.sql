@@ -20,7 +20,12 @@ CREATE TABLE perdure.runs (
     state            text NOT NULL DEFAULT 'pending'
                      CONSTRAINT runs_state CHECK (state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')),
     attempt          integer NOT NULL DEFAULT 0,
+    -- What the attempt that holds the run is known by; its pod's spec shows it.
     claim            uuid,
+    -- Secret: what `begin` gave for the claim, and the login that began. Each write of the attempt's process is compared with both.
+    token            uuid,
+    login            text,
+    -- Secret while it runs: the process drew it, and proves by it that a begin was its own.
     process          uuid,
     begun            boolean NOT NULL DEFAULT false,
     timeline         text,
@@ -46,7 +51,8 @@ CREATE TABLE perdure.runs (
     -- Since when its deadline counts. A cluster's run: since it was taken on, or was last resumed; others: since their first begin.
     deadline_from    timestamptz,
     -- How many disruptions in a row, without a new checkpoint between them, it survives.
-    disruption_limit integer NOT NULL DEFAULT 20
+    disruption_limit integer NOT NULL DEFAULT 20,
+    CONSTRAINT runs_token CHECK (begun = (token IS NOT NULL))
 );
 
 -- A queue's run is known by the name that its user gave it. A cluster's is known by its UID: a name may come back there.
@@ -83,6 +89,8 @@ CREATE TABLE perdure.attempts (
     run_id  uuid    NOT NULL,
     attempt integer NOT NULL,
     claim   uuid    NOT NULL,
+    -- Once it has ended: by it a process is told again that it ended its own attempt.
+    token   uuid,
     process text,
     node    text,
     image   text,

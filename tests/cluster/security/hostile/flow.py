@@ -16,6 +16,7 @@ class Given:
     """Whom to attack, and where everything is."""
 
     victim: str
+    victims_claim: str
     channels: list[str]
     store: str
     namespace: str
@@ -29,7 +30,7 @@ def attack(given: Given) -> dict[str, Told]:
     return {
         "tables": store.tables(),
         "schema and server": store.schema_and_server(),
-        "functions": store.functions(given.victim),
+        "functions": store.functions(given.victim, given.victims_claim),
         "bounds": store.bounds(),
         "many sessions": store.many_sessions(),
         "notifications": store.notifications(given.channels, given.victim),
@@ -38,6 +39,7 @@ def attack(given: Given) -> dict[str, Told]:
         "network": surroundings.network(given.operator),
         "metrics": surroundings.metrics(given.operator),
         "host": surroundings.host(),
+        "programs": surroundings.programs(store.secrets()),
         # Its own are among those that it ends.
         "sessions": store.sessions_of_others(),
     }

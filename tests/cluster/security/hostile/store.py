@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterable
 from contextlib import nullcontext
 from urllib.parse import urlsplit
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from perdure import step
+from perdure import step, step_context
 
 from .attempts import Told, last_words, outcome
 
@@ -96,9 +98,27 @@ GUESS = "00000000-0000-0000-0000-000000000000"
 MIGRATION = 0x70657264757265
 
 
+def own_token() -> str:
+    """What the library has in its memory, which it shares with every workflow."""
+    return step_context().branch.attempt._token.decode()
+
+
+def claim_of_ours() -> str:
+    """What the pod's spec shows; its environment does not."""
+    frame = sys._current_frames()[threading.main_thread().ident or 0]
+    while "environment" not in frame.f_locals and frame.f_back is not None:
+        frame = frame.f_back
+    return str(frame.f_locals["environment"].claim)
+
+
+def own_url() -> str:
+    """With what the library connects, likewise."""
+    return str(step_context().branch.attempt.database_url)
+
+
 def opened(url: str = "", **other: str) -> Session:
     """A session, with the login that is there if no other URL is given."""
-    whole = make_conninfo(url or os.environ["PERDURE_DATABASE_URL"], connect_timeout=5, **other)
+    whole = make_conninfo(url or own_url(), connect_timeout=5, **other)
     return psycopg.connect(whole, autocommit=True)
 
 
@@ -112,6 +132,11 @@ def answered(session: Session, statement: str, *given: object) -> object:
         cursor = session.execute(statement.encode(), given or None)
         row = cursor.fetchone() if cursor.description else None
         return "nothing" if row is None else row[0]
+
+
+def secrets() -> list[str]:
+    """What a program that a step starts is not to find."""
+    return [own_token(), claim_of_ours(), str(urlsplit(own_url()).password)]
 
 
 @step
@@ -135,10 +160,10 @@ def _each(statements: Iterable[str]) -> Told:
 
 
 @step
-def functions(victim: str) -> Told:
+def functions(victim: str, victims_claim: str) -> Told:
     """The functions that it may call, for another's run and for more than its own attempt; 3: not yours."""
-    own, token = os.environ["PERDURE_RUN_ID"], os.environ["PERDURE_CLAIM"]
-    begin = "SELECT answer FROM perdure.begin(%s, %s, gen_random_uuid(), {}, 'mine', 1, 1, 'node', 'image')"
+    own, token, own_claim = os.environ["PERDURE_RUN_ID"], own_token(), claim_of_ours()
+    begin = "SELECT answer FROM perdure.begin(%s, %s, gen_random_uuid(), {}, 'mine', 1, 1, 'node')"
     heartbeat = "SELECT answer FROM perdure.heartbeat(%s, %s, 1, 'mine')"
     calls = {
         "begin": begin.format(1),
@@ -150,11 +175,18 @@ def functions(victim: str) -> Told:
     }
     told = {}
     with opened() as session:
-        for whose, claim in {"our token": token, "no token": None, "a guess": GUESS}.items():
+        for whose, claim in {
+            "our token": token,
+            "no token": None,
+            "a guess": GUESS,
+            "its claim": victims_claim,
+        }.items():
             for name, call in calls.items():
                 told[f"{name} the victim's run with {whose}"] = outcome(answered, session, call, victim, claim)
-        told["begin our run in a second process"] = outcome(answered, session, begin.format(1), own, token)
-        told["begin our run as a client of the past"] = outcome(answered, session, begin.format(0), own, token)
+        told["begin our run in a second process"] = outcome(answered, session, begin.format(1), own, own_claim)
+        told["begin our run as a client of the past"] = outcome(answered, session, begin.format(0), own, own_claim)
+        told["begin our run with its token"] = outcome(answered, session, begin.format(1), own, token)
+        told["heartbeat of our own with its claim"] = outcome(answered, session, heartbeat, own, own_claim)
         told["begin our run with a guess"] = outcome(answered, session, begin.format(1), own, GUESS)
         told["heartbeat of our own"] = outcome(answered, session, heartbeat, own, token)
     return told
@@ -163,7 +195,7 @@ def functions(victim: str) -> Told:
 @step
 def bounds() -> Told:
     """What is too much of its own."""
-    own, token = os.environ["PERDURE_RUN_ID"], os.environ["PERDURE_CLAIM"]
+    own, token = os.environ["PERDURE_RUN_ID"], own_token()
     huge = "to_json(repeat('x', 65 * 1024 * 1024))"
     checkpoint = "SELECT perdure.checkpoint(%s, %s, {}, 999, {}, 1, 0, 0, {}, {})"
     calls = {
@@ -220,7 +252,7 @@ def notifications(channels: list[str], victim: str) -> Told:
 @step
 def logins(store: str) -> Told:
     """Other logins of the server, ours without its password, and replication."""
-    url = os.environ["PERDURE_DATABASE_URL"]
+    url = own_url()
     return {
         "the owner without a password": outcome(opened, f"postgresql://perdure@{store}/perdure"),
         "the owner with our password": outcome(opened, url, user="perdure"),

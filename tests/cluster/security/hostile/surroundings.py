@@ -6,6 +6,8 @@ import ctypes
 import os
 import socket
 import ssl
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,6 +99,24 @@ def host() -> Told:
         "the image's passwords": outcome(Path("/etc/shadow").read_text),
         "raw packets": outcome(socket.socket, socket.AF_PACKET, socket.SOCK_RAW),
     }
+
+
+@step
+def programs(secrets: list[str]) -> Told:
+    """What a program finds of our secrets that a step starts: in its environment, and in /proc."""
+    environment = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+    told = {"inherited": str([one for one in secrets if one in environment])}
+    look = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read(4096))"
+    for pid in (os.getpid(), os.getppid()):
+        whose = "the child" if pid == os.getpid() else "the supervisor"
+        for name in ("environ", "cmdline", "mem"):
+            done = subprocess.run(
+                [sys.executable, "-c", look, f"/proc/{pid}/{name}"], capture_output=True, text=True, check=False
+            )
+            refused = "PermissionError" in done.stderr
+            found = [one for one in secrets if one in done.stdout]
+            told[f"{name} of {whose}"] = "refused" if refused else str(found)
+    return told
 
 
 def asked(

@@ -36,7 +36,7 @@ async def story(database: Database, pod: Session, jump: Callable[[], None]) -> N
         uid = await inserted(store, active_deadline_seconds=600)
         for _ in range(4):
             attempt = begin(pod, uid, await claimed(store, uid))
-            pod.hand_back(attempt, "evicted")
+            pod.end_attempt(attempt, "evicted")
         run = await run_of(store, uid)
         assert run.delay == 4
         assert close(run.due_in, 4)

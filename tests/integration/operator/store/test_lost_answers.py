@@ -27,7 +27,7 @@ LIMITS = Limits(2, 30.0, suspend=True, cancel=False)
 CALLS: dict[str, tuple[str, Callable[[OperatorStore, UUID, Claim], Awaitable[object]]]] = {
     "insert": ("INSERT INTO perdure.runs", lambda store, uid, _: store.insert(workflow(uid=uid))),
     "observe": ("octet_length", lambda store, uid, _: store.observe(uid)),
-    "hand_back": ("perdure.hand_back", lambda store, uid, claim: store.hand_back(uid, claim, "crashed", detail="")),
+    "hand_back": ("perdure.end_attempt", lambda store, uid, claim: store.hand_back(uid, claim, "crashed", detail="")),
     "set_limits": ("SET backoff_limit", lambda store, uid, _: store.set_limits(uid, LIMITS)),
     "request_cancel": ("SET cancel", lambda store, uid, _: store.request_cancel(uid)),
     "end_run": ("SET state = 'failed'", lambda store, uid, _: store.end_run(uid, "a:B", "c")),
@@ -56,6 +56,7 @@ async def result_of(
         "id",
         "process",
         "claim",
+        "token",
         "available",
         "created",
         "started",

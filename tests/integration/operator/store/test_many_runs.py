@@ -29,9 +29,9 @@ SELECT gen_random_uuid(), '{OWNER}', 'shop', 'over ' || g, 'a:b', '{{}}', 'succe
        '1', CASE WHEN g % 100 = 0 THEN now() - interval '8 days' END
 FROM generate_series(1, {RUNS}) g;
 INSERT INTO perdure.runs
-    (id, owner, namespace, name, entrypoint, input, state, attempt, claim, process, begun, timeline)
+    (id, owner, namespace, name, entrypoint, input, state, attempt, claim, token, process, begun, timeline)
 SELECT gen_random_uuid(), '{OWNER}', 'shop', 'live ' || g, 'a:b', '{{}}', 'running', 1, gen_random_uuid(),
-       gen_random_uuid(), true, perdure.timeline()
+       gen_random_uuid(), gen_random_uuid(), true, perdure.timeline()
 FROM generate_series(1, {RUNS // 100}) g;
 INSERT INTO perdure.processes (id, owner, claim, host, pid, pid_started)
 SELECT process, owner, claim, 'pod', 1, 1 FROM perdure.runs WHERE state = 'running';

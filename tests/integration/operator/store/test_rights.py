@@ -99,7 +99,7 @@ async def test_they_change_nothing_else(operator_url: str, database: Database) -
             "TRUNCATE perdure.runs",
             "DROP TABLE perdure.runs",
             "CREATE TABLE perdure.mine (x int)",
-            "SELECT perdure.begin(NULL, NULL, NULL, 1, '', 1, 1, NULL, NULL)",
+            "SELECT perdure.begin(NULL, NULL, NULL, 1, '', 1, 1, NULL)",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())

@@ -29,5 +29,5 @@ async def test_the_steps_of_a_held_run_are_counted_now_and_then_and_of_another_a
         assert (await run_of(store, uid)).steps == STEPS + 1
         database.query("DELETE FROM perdure.steps WHERE run_id = %s AND ordinal > 5", uid)
         assert (await run_of(store, uid)).steps == STEPS + 1
-        pod.hand_back(attempt, "evicted")
+        pod.end_attempt(attempt, "evicted")
         assert (await run_of(store, uid)).steps == 5, "whether the store has lost some is asked of the store"

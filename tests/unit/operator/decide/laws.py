@@ -20,7 +20,7 @@ from perdure_operator.actions import (
 from perdure_operator.decide.course import Kind, Reason
 from perdure_operator.observed import Observed
 from tests.unit.operator.decide.kstatus import kstatus
-from tests.unit.operator.decide.model_store import CRASHES, DISRUPTIONS, UNREACHABLE
+from tests.unit.operator.decide.model_store import CRASHES, DISRUPTIONS, ELSEWHERE, UNREACHABLE
 
 __all__ = ["LAWS"]
 
@@ -115,7 +115,7 @@ def only_the_claim_that_holds_the_run_is_handed_back(seen: Observed, actions: li
         if isinstance(action, HandBack):
             assert seen.run is not None
             assert action.claim == seen.run.claim
-            assert action.ending in {*CRASHES, *DISRUPTIONS, UNREACHABLE}
+            assert action.ending in {*CRASHES, *DISRUPTIONS, UNREACHABLE, ELSEWHERE}
 
 
 def no_pod_of_the_claim_that_holds_the_run_is_deleted_but_to_cancel_it(seen: Observed, actions: list[Any]) -> None:
@@ -147,7 +147,7 @@ GOING = frozenset(
 RESTING = frozenset({Reason.SUSPENDED, Reason.WAITING})
 STALLED = frozenset(
     {Reason.INVALID_SPEC, Reason.SOURCE_MISSING, Reason.CHECKPOINTS_MISSING, Reason.IMAGE_PULL_FAILED}
-    | {Reason.POD_REFUSED, Reason.STORE_UNREACHABLE}
+    | {Reason.POD_REFUSED, Reason.STORE_UNREACHABLE, Reason.BEGUN_ELSEWHERE}
 )
 FAILED = frozenset(Reason) - GOING - RESTING - STALLED - {Reason.SUCCEEDED}
 

@@ -15,6 +15,7 @@ CRASHES = ("crashed", "lost", "never begun")
 DISRUPTIONS = ("handed back", "evicted", "node lost")
 UNREACHABLE = "store unreachable"
 HINDERED = "could not start"
+ELSEWHERE = "begun elsewhere"
 
 
 @dataclass
@@ -103,7 +104,7 @@ class ModelStore:
         return True
 
     def hand_back(self, token: Claim, ending: str, detail: str) -> bool:
-        assert ending in (*CRASHES, *DISRUPTIONS, UNREACHABLE, HINDERED, "superseded")
+        assert ending in (*CRASHES, *DISRUPTIONS, UNREACHABLE, HINDERED, ELSEWHERE, "superseded")
         row = self._owned(token)
         if row is None:
             return False
@@ -117,7 +118,9 @@ class ModelStore:
             if not (row.suspend and ending == "handed back"):
                 row.disruptions += 1
                 count = row.disruptions
-        if ending == UNREACHABLE:
+        if ending == ELSEWHERE:
+            row.steps = {key: attempt for key, attempt in row.steps.items() if attempt != row.attempt}
+        if ending in (UNREACHABLE, ELSEWHERE):
             row.delay = min(60.0, max(1.0, row.delay * 2))
         elif ending == HINDERED:
             row.delay = min(900.0, max(30.0, row.delay * 2))

@@ -46,6 +46,7 @@ words = st.sampled_from(
         "superseded",
         "store unreachable",
         "could not start",
+        "begun elsewhere",
         "odd",
     ]
 )

@@ -212,6 +212,30 @@ def test_a_running_attempt_is_left_alone():
     assert new_status(seen).pod_name == pod().name
 
 
+@pytest.mark.parametrize(
+    "its_pod",
+    [
+        pod(phase=PENDING, stage=Stage.UNBOUND, node=None),
+        pod(phase=PENDING, stage=Stage.BOUND, progressed=ago(20)),
+        pod(phase=PENDING, stage=Stage.TAKEN, progressed=ago(20)),
+        pod(phase=PENDING, waiting=("ImagePullBackOff", ""), stage=Stage.TAKEN, generation=0),
+        pod(progressed=ago(5)),
+    ],
+)
+def test_who_is_silent_before_the_pod_can_have_begun_may_be_a_thief_whom_the_pod_will_tell_of(its_pod):
+    seen = observed(begun(silent="silent"), [its_pod])
+    assert deeds(seen) == []
+    assert look(seen) <= 60
+    assert handed_back(replace(seen, pods=[over(code=77)]))[0] == "begun elsewhere"
+    cancelled = begun(silent="silent", limits=replace(LIMITS, cancel=True))
+    assert handed_back(replace(seen, run=cancelled, workflow=workflow(spec=spec(cancel=True), status=started())))
+
+
+def test_who_is_silent_once_the_pod_must_have_begun_is_its_process():
+    seen = observed(begun(silent="silent"), [pod(progressed=ago(11))])
+    assert handed_back(seen)[0] == "node lost"
+
+
 def test_a_pod_that_goes_may_hand_its_run_back_itself():
     seen = observed(begun(), [pod(deleting=True)])
     assert (deeds(seen), reason(seen)) == ([], "Running")
@@ -307,6 +331,7 @@ def test_a_running_attempt_of_an_unreadable_spec_ends_by_itself():
         (over(code=3, message="perdure: it died"), "crashed", "it died"),
         (over(code=1), "crashed", "code 1"),
         (over(code=79), "crashed", "code 79"),
+        (over(code=77, message="it has begun already"), "begun elsewhere", "somebody else"),
         (over(code=75, message="terminated"), "handed back", "terminated"),
         (over(code=143, deleting=True), "evicted", "deleted"),
         (over(code=137, disrupted="Evicted: The node was low on resource: memory"), "evicted", "low on"),

@@ -71,6 +71,9 @@ STALLS = {
     "StoreUnreachable": observed(
         run(attempt=3, delay=4.0, due_in=4.0, last=ended_attempt(3, "store unreachable")),
     ),
+    "BegunElsewhere": observed(
+        run(attempt=3, delay=4.0, due_in=4.0, last=ended_attempt(3, "begun elsewhere")),
+    ),
     "SourceMissing": observed(workflow=workflow(spec=spec(source_config_map="code")), source_problem="none there"),
 }
 FAILURES = {

@@ -18,6 +18,7 @@ from tests.unit.operator.decide.builders import (
     claimed,
     decide,
     deeds,
+    ended_attempt,
     look,
     message,
     new_status,
@@ -33,6 +34,10 @@ from tests.unit.operator.decide.builders import (
     workflow,
 )
 
+NO_DOUBT = observed(
+    run(attempt=3, steps=2, last=ended_attempt(3, "begun elsewhere"), delay=1.0, due_in=1.0),
+    workflow=workflow(status=started(attempts=3, steps_completed=3)),
+)
 DOUBTS = {
     "the run is missing from its store": observed(),
     "another store, without the run": observed(store_id=OTHER_STORE),
@@ -47,6 +52,11 @@ DOUBTS = {
     "an end that was recorded, but is not there": observed(begun(), [over(code=0)]),
     "a cancellation that was recorded, but is not there": observed(begun(), [over(code=78)]),
 }
+
+
+def test_steps_that_were_a_thiefs_are_not_missed():
+    assert reason(NO_DOUBT) == "BegunElsewhere"
+    assert new_status(NO_DOUBT).steps_completed == 2
 
 
 @pytest.mark.parametrize("seen", DOUBTS.values(), ids=DOUBTS)
