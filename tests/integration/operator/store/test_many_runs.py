@@ -106,7 +106,7 @@ def test_what_is_asked_often_reads_few_pages_and_no_table_from_end_to_end(
         "longest_result": LONGEST_RESULT, "longest_error": LONGEST_ERROR, "ending": "evicted", "detail": "",
         "code": None, "signal": None, "backoff_limit": 1, "deadline_seconds": 5.0, "suspend": True, "type": "a:B",
         "patience": 60.0, "message": "c", "namespace": "shop", "name": "new", "entrypoint": "a:b", "input": "{}",
-        "source": None, "at_once": False, "counted": [], "claims": [], "steps": [],
+        "source": None, "at_once": False, "counted": [], "claims": [], "steps": [], "disruption_limit": 20,
     }  # fmt: skip
     if name == "insert_run":
         given["id"] = UUID(int=1)
