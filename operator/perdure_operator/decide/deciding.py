@@ -84,7 +84,7 @@ def _standing(observed: Observed, spec: Spec | None) -> _Standing | None:
         if cancel:
             situation = Situation(Kind.FAILED, Reason.CANCELLED, "cancelled; this store has nothing of it to run")
             return _Standing(Course(situation), observed)
-    if doubted is not None and not anew and not cancel:
+    if doubted is not None and not anew and not (cancel and _ends_at_once(run, deleting=workflow.deleting)):
         message = (
             f"{doubted}; or set the annotation perdure.io/restart to a new value to go on with what this store has"
         )
@@ -101,6 +101,14 @@ def _standing(observed: Observed, spec: Spec | None) -> _Standing | None:
     course = _run_course(observed, run, spec, cancel=cancel, anew=anew)
     look = _soonest(course.look, 1.0 if first else None, _until_deadline(run))
     return _Standing(replace(course, first=[*first, *course.first], look=look), observed, anew=anew)
+
+
+def _ends_at_once(run: Run | None, *, deleting: bool) -> bool:
+    """Whether nothing of a run that is to be cancelled starts any more, so that any store may do to end it.
+
+    A cleanup starts from what the store knows to be done: an older one would have it undone again, or left as it is.
+    """
+    return deleting or run is None or not (run.limits.cancel and run.may_clean_up)
 
 
 def _start(observed: Observed, spec: Spec | None) -> Course:

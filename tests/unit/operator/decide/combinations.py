@@ -29,6 +29,10 @@ from tests.unit.operator.decide.builders import (
 __all__ = ["PODS", "RUNS", "SITUATIONS", "STATUSES", "SWITCHES", "in_situations", "of_one_run"]
 
 
+CLEANUPS = (("may clean up", 60.0, False), ("cleans up", 20.0, True), ("should have cleaned up", -100.0, True))
+"""What is left of the time for it, and whether the workflow has been told of its cancellation."""
+
+
 def _held() -> Mapping[str, Run]:
     """Runs that have not ended, as their attempts left them."""
     crashed = ended_attempt()
@@ -58,6 +62,9 @@ def _runs() -> Iterator[tuple[str, Run | None]]:
     for (name, given), cancel, late in product(_held().items(), (False, True), (False, True)):
         words = [name, *(["to be cancelled"] if cancel else []), *(["late"] if late else [])]
         yield ", ".join(words), _asked(given, cancel=cancel, late=late)
+    for name, (word, left, told) in product(("crashed", "used up", "claimed", "begun", "silent"), CLEANUPS):
+        asked = _asked(_held()[name], cancel=True, late=True)
+        yield f"{name}, late, {word}", replace(asked, cleanup_left=left, cleans_up=told)
 
 
 RUNS: Mapping[str, Run | None] = dict(_runs())

@@ -9,11 +9,13 @@ from perdure_operator.actions import (
     ClaimRun,
     CreatePod,
     DeletePod,
+    EndRun,
     HandBack,
     InsertRun,
     LookAgain,
     NoteImage,
     PostEvent,
+    RequestCancel,
     SetLimits,
     WriteStatus,
 )
@@ -57,7 +59,7 @@ def nothing_starts_that_must_not(seen: Observed, actions: list[Any]) -> None:
     assert not workflow.deleting
     assert workflow.spec is not None
     assert workflow.problem is None
-    assert not workflow.spec.cancel
+    assert not workflow.spec.cancel or (seen.run is not None and seen.run.may_clean_up)
     asked = workflow.restart is not None and workflow.restart != workflow.status.restart
     if not asked:
         assert workflow.status.store_id in (None, seen.store_id)
@@ -125,6 +127,19 @@ def no_pod_of_the_claim_that_holds_the_run_is_deleted_but_to_cancel_it(seen: Obs
             assert run.limits.cancel or run.state.ended or finished(seen)
 
 
+def a_cleanup_has_its_time(seen: Observed, actions: list[Any]) -> None:
+    """Only who deletes the Workflow, or gives up its run, takes it away."""
+    run = seen.run
+    if run is None or run.state.ended or not (run.may_clean_up and run.cleans_up):
+        return
+    if finished(seen) or seen.workflow.deleting or seen.workflow.spec is None:
+        return
+    for action in actions:
+        assert not isinstance(action, EndRun)
+        assert not isinstance(action, DeletePod) or action.pod.claim != run.claim
+        assert not isinstance(action, RequestCancel) or (run.claim is None and action.at_once)
+
+
 def a_status_stays_small(seen: Observed, actions: list[Any]) -> None:
     if finished(seen):
         return
@@ -177,5 +192,6 @@ LAWS = (
     the_reason_is_a_known_one_and_goes_with_its_conditions,
     only_the_claim_that_holds_the_run_is_handed_back,
     no_pod_of_the_claim_that_holds_the_run_is_deleted_but_to_cancel_it,
+    a_cleanup_has_its_time,
     a_status_stays_small,
 )

@@ -16,6 +16,8 @@ DISRUPTIONS = ("handed back", "evicted", "node lost")
 UNREACHABLE = "store unreachable"
 HINDERED = "could not start"
 ELSEWHERE = "begun elsewhere"
+CANCEL = "perdure.cancel"
+"""The checkpoint of a cancellation that has reached the workflow."""
 
 
 @dataclass
@@ -48,6 +50,12 @@ class Row:
     started: float | None = None
     finished: datetime | None = None
     error: str | None = None
+    cleanup: float | None = None
+    """Seconds for which the workflow may clean up once it is cancelled, as it declared."""
+
+    told: float = 0.0
+    """When its cancellation reached it."""
+
     steps: dict[str, int] = field(default_factory=dict)
     attempts: dict[int, Attempt] = field(default_factory=dict)
 
@@ -70,7 +78,9 @@ class ModelStore:
 
     def claim(self, observed: int, token: Claim) -> bool:
         row = self.row
-        if row is None or row.attempt != observed or row.state.ended or row.cancel:
+        if row is None or row.attempt != observed or row.state.ended:
+            return False
+        if not self.may_clean_up if row.cancel else row.suspend:
             return False
         if (last := row.attempts.get(row.attempt)) is not None and last.ending is None:
             last.ending, last.at = "superseded", self.moment
@@ -93,7 +103,25 @@ class ModelStore:
         if row is None or not row.begun or key in row.steps:
             return False
         row.steps[key] = row.attempt
+        if key == CANCEL:
+            row.told = self.now
         return True
+
+    def declare_cleanup(self, token: Claim, seconds: float | None) -> None:
+        row = self._owned(token)
+        if row is not None and row.begun and not row.cancel:
+            row.cleanup = seconds
+
+    @property
+    def cleanup_left(self) -> float | None:
+        row = self.row
+        if row is None or row.started is None or row.cleanup is None:
+            return None
+        return row.cleanup - (self.now - row.told if CANCEL in row.steps else 0.0)
+
+    @property
+    def may_clean_up(self) -> bool:
+        return self.cleanup_left is not None and self.cleanup_left > 0
 
     def finish(self, token: Claim, state: RunState) -> bool:
         row = self._owned(token)
@@ -128,22 +156,27 @@ class ModelStore:
             row.delay = 0.0 if count < 2 else float(min(300, 2 ** (min(count, 20) - 2)))
         row.available = self.now + row.delay
         self._end_attempt(row, ending, detail)
-        if row.cancel:
+        given_up = RunState.CANCELLED if row.cancel else RunState.FAILED
+        if row.cancel and not self.may_clean_up:
             self._end(row, RunState.CANCELLED)
         elif ending in CRASHES and row.crashes > row.backoff_limit:
-            self._end(row, RunState.FAILED, "perdure.errors:BackoffLimitExceeded")
+            self._end(row, given_up, "perdure.errors:BackoffLimitExceeded")
         elif row.disruptions > 20:
-            self._end(row, RunState.FAILED, "perdure.errors:DisruptionLimitExceeded")
+            self._end(row, given_up, "perdure.errors:DisruptionLimitExceeded")
         else:
             row.state, row.claim, row.begun = RunState.PENDING, None, False
         return True
 
-    def request_cancel(self) -> None:
+    def request_cancel(self, *, at_once: bool = False) -> None:
         row = self.row
         if row is not None and not row.state.ended:
             row.cancel = True
+            row.cleanup = None if at_once else row.cleanup
             if row.claim is None:
-                self._end(row, RunState.CANCELLED)
+                if self.may_clean_up:
+                    row.state = RunState.PENDING
+                else:
+                    self._end(row, RunState.CANCELLED)
 
     def end_run(self, error_type: str) -> None:
         row = self.row
@@ -188,6 +221,8 @@ class ModelStore:
             last=self._last(row),
             image=None if row.claim is None else row.attempts[row.attempt].image,
             first_image=self._first_image(row),
+            cleanup_left=self.cleanup_left,
+            cleans_up=row.cancel and CANCEL in row.steps,
         )
 
     def _owned(self, token: Claim) -> Row | None:

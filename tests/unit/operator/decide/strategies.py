@@ -94,6 +94,8 @@ runs = st.builds(
     last=st.none() | endings,
     image=st.none() | images,
     first_image=st.none() | st.tuples(counts, images),
+    cleanup_left=st.none() | seconds,
+    cleans_up=st.booleans(),
 )
 ends = st.builds(
     ContainerEnd,

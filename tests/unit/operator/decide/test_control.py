@@ -20,10 +20,11 @@ from perdure_operator.actions import (
     SetLimits,
 )
 from perdure_operator.decide.times import DEADLINE_OVERTIME
-from perdure_operator.observed import Limits, PodPhase
+from perdure_operator.observed import Limits, PodPhase, Status
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,
+    OTHER_STORE,
     UID,
     ago,
     begun,
@@ -277,6 +278,21 @@ def test_a_process_that_has_yet_to_tell_its_workflow_has_the_pods_grace_for_it()
     assert any(isinstance(action, DeletePod) for action in decide(first))
     made_for_it = observed(begun(2, claimed_for=35.0, **CLEANING), [pod(2)], workflow=workflow)
     assert not any(isinstance(action, DeletePod) for action in decide(made_for_it))
+
+
+@pytest.mark.parametrize(
+    "status", [started(store_id=OTHER_STORE), started(attempts=3), started(attempts=1, steps_completed=9)]
+)
+def test_no_cleanup_starts_in_a_store_that_may_lack_what_was_done(status: Status):
+    asked = replace(given(cancel=True), status=status)
+    older = observed(run(attempt=1, **CLEANING), workflow=asked)
+    assert not any(isinstance(action, (ClaimRun, CreatePod, RequestCancel)) for action in decide(older))
+    assert reason(older) == "CheckpointsMissing"
+    assert ClaimRun(1) in decide(replace(older, workflow=replace(asked, restart="go on")))
+    assert deeds(replace(older, workflow=replace(asked, deleting=True))) == [RequestCancel(at_once=True)]
+    # One that has yet to be asked is: its process may be alive.
+    not_yet = observed(run(attempt=1, cleanup_left=60.0), workflow=asked)
+    assert RequestCancel() in decide(not_yet)
 
 
 @pytest.mark.parametrize("stored", [run(attempt=1, **CLEANING), begun(**CLEANING), claimed(**CLEANING)])

@@ -16,7 +16,7 @@ from perdure.store.records import RunState
 from perdure_operator.decide.course import Reason
 from perdure_operator.observed import ContainerEnd, Pod, PodPhase, Stage
 from tests.unit.operator.decide.builders import NOW, STORE, ago, spec, started, token
-from tests.unit.operator.decide.model_store import Attempt, Row
+from tests.unit.operator.decide.model_store import CANCEL, Attempt, Row
 from tests.unit.operator.decide.world import Process, World
 
 CLAIM = token(1)
@@ -67,6 +67,15 @@ def _row(state: RunState = RunState.PENDING, *, attempt: int = 0, steps: int = 0
     return row
 
 
+def _cancelled(told: float | None) -> Row:
+    """A run that may clean up, in an attempt whose workflow was told so then."""
+    row = _row(RunState.RUNNING, attempt=1, steps=1, claim=CLAIM, begun=True, started=-100.0)
+    row.cancel, row.cleanup = True, 60.0
+    if told is not None:
+        row.steps[CANCEL], row.told = 1, told
+    return row
+
+
 def _rows() -> Mapping[str, Row | None]:
     crashed = {1: Attempt(CLAIM, begun=True, ending="crashed", at=NOW)}
     evicted = {1: Attempt(CLAIM, begun=True, ending="evicted", at=NOW)}
@@ -79,6 +88,10 @@ def _rows() -> Mapping[str, Row | None]:
         "disrupted": _row(attempt=1, steps=2, attempts=evicted, disruptions=1),
         "claimed": _row(attempt=1, claim=CLAIM),
         "begun": _row(RunState.RUNNING, attempt=1, steps=1, claim=CLAIM, begun=True, started=0.0),
+        "to clean up": _row(attempt=1, steps=1, attempts=crashed, cancel=True, cleanup=60.0, started=-100.0),
+        "to be told": _cancelled(None),
+        "cleaning up": _cancelled(-5.0),
+        "cleaning up for long": _cancelled(-59.0),
         "succeeded": _row(RunState.SUCCEEDED, attempt=1, steps=3, finished=NOW),
         "failed": _row(RunState.FAILED, attempt=1, finished=NOW, error='{"type": "a:B", "message": "m"}'),
         "cancelled": _row(RunState.CANCELLED, attempt=1, finished=NOW),
@@ -207,5 +220,5 @@ def test_to_an_end_or_a_named_wait(row: str) -> None:
 
 
 def test_how_many_that_is() -> None:
-    assert (len(ROWS), len(PODS), len(WISHES), len(STATUSES)) == (11, 15, 8, 3)
-    assert sum(1 for row in ROWS for _ in combinations(row)) == 7920
+    assert (len(ROWS), len(PODS), len(WISHES), len(STATUSES)) == (15, 15, 8, 3)
+    assert sum(1 for row in ROWS for _ in combinations(row)) == 10800

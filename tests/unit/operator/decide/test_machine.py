@@ -49,10 +49,11 @@ class Stories(RuleBasedStateMachine):
         steps=st.integers(0, 12),
         limit=st.integers(0, 4),
         deadline=st.sampled_from([None, None, 40, 4000]),
+        cleanup=st.sampled_from([None, None, 40.0, 4000.0]),
         rounds=st.integers(0, 8),
     )
-    def begin(self, steps: int, limit: int, deadline: int | None, rounds: int) -> None:
-        self.world = World(spec(backoff_limit=limit, active_deadline_seconds=deadline), steps)
+    def begin(self, steps: int, limit: int, deadline: int | None, cleanup: float | None, rounds: int) -> None:
+        self.world = World(spec(backoff_limit=limit, active_deadline_seconds=deadline), steps, cleanup)
         self.backup = None
         for _ in range(rounds):
             self._everybody(0)

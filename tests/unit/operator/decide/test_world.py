@@ -9,7 +9,8 @@ import pytest
 
 from tests.unit.operator.decide.builders import OTHER_STORE, spec
 from tests.unit.operator.decide.kstatus import kstatus
-from tests.unit.operator.decide.world import World
+from tests.unit.operator.decide.model_store import CANCEL, Row
+from tests.unit.operator.decide.world import UNDO, World
 
 
 def settle(world: World, rounds: int = 400, *, skip_soon: bool = False) -> int:
@@ -169,6 +170,41 @@ def test_a_deaf_process_is_cancelled_with_its_pod():
     world.change(cancel=True)
     settle(world, 60)
     assert world.reason == "Cancelled"
+
+
+def until_told(world: World) -> Row:
+    """Go on until a cancellation has reached the workflow."""
+    row = world.store.row
+    assert row is not None
+    while CANCEL not in row.steps:
+        assert settle(world, 1) == 1
+    return row
+
+
+def test_a_cancelled_run_cleans_up_and_goes_on_with_that_after_a_crash():
+    world = World(steps=1000, cleanup=600.0)
+    settle(world, 5)
+    world.change(cancel=True, suspend=True)
+    row = until_told(world)
+    [uid] = world.pods
+    world.crash(uid, reported=False)
+    settle(world, 60)
+    assert world.reason == "Cancelled"
+    assert [row.steps[key] for key in (CANCEL, *UNDO)] == [1, 2, 2]
+
+
+def test_a_cleanup_that_does_not_end_is_ended_with_its_pod():
+    world = World(steps=1000, cleanup=60.0)
+    settle(world, 5)
+    world.change(cancel=True)
+    row = until_told(world)
+    [uid] = world.pods
+    world.processes[uid].deaf = world.processes[uid].stuck = True
+    settle(world, 40)
+    assert not world.finished
+    settle(world, 80)
+    assert world.reason == "Cancelled"
+    assert [key for key in UNDO if key in row.steps] == []
 
 
 def test_suspended_and_resumed():

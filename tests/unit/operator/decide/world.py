@@ -29,16 +29,18 @@ from perdure_operator.actions import (
 )
 from perdure_operator.observed import ContainerEnd, Observed, Pod, PodPhase, Spec, Stage, Workflow
 from tests.unit.operator.decide.builders import NOW, STORE, decide, spec, workflow
-from tests.unit.operator.decide.model_store import ModelStore, Row
+from tests.unit.operator.decide.model_store import CANCEL, ModelStore, Row
 
 WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, HandBack, RequestCancel)
 AGAIN = (InsertRun, ClaimRun, CreatePod, HandBack, RequestCancel, EndRun, SetLimits, DeletePod)
 LEASE = 6.0
+UNDO = ("undo-0", "undo-1")
+"""The steps of a cleanup."""
 
 
 @dataclass
 class Process:
-    """What runs in a pod: begins, does the steps that its store does not have yet, finishes."""
+    """What runs in a pod: begins, does the steps that its store does not have yet, cleans up if it may, finishes."""
 
     claim: Claim
     steps: list[str] = field(default_factory=list)
@@ -47,6 +49,9 @@ class Process:
     frozen: bool = False
     deaf: bool = False
     """It heeds no request to end; its node's kubelet can still kill it."""
+
+    stuck: bool = False
+    """Its step does not come to an end."""
 
     silent_since: float | None = None
     code: int = 0
@@ -70,7 +75,7 @@ class Operator:
 class World:
     """All of it; `facts` that tests check are kept beside what the parts know."""
 
-    def __init__(self, wanted: Spec | None = None, steps: int = 3) -> None:
+    def __init__(self, wanted: Spec | None = None, steps: int = 3, cleanup: float | None = None) -> None:
         self.now = 0.0
         self.store = ModelStore(STORE)
         self.workflow: Workflow | None = workflow(spec=wanted or spec(), resource_version="1")
@@ -78,6 +83,7 @@ class World:
         self.processes: dict[str, Process] = {}
         self.operators = [Operator(), Operator()]
         self.steps = [f"step-{number}" for number in range(steps)]
+        self.cleanup = cleanup
         self.claims = 0
         self.rounds = 0
         self.capacity: str | None = None
@@ -247,6 +253,8 @@ class World:
         pod, process = self.pods.get(uid), self.processes.get(uid)
         if pod is None or process is None or not process.alive or process.frozen or pod.phase is not PodPhase.RUNNING:
             return
+        if process.stuck:
+            return
         row = self.store.row
         if not process.begun:
             if not self.store.begin(process.claim):
@@ -257,25 +265,35 @@ class World:
             row = self.store.row
             assert row is not None
             process.steps = list(row.steps)
-            if row.cancel:
+            if row.cancel and not self.store.may_clean_up:
                 self._finish(process, RunState.CANCELLED)
-            elif row.suspend:
+            elif row.suspend and not row.cancel:
                 self._hand_back(process)
+            else:
+                self.store.declare_cleanup(process.claim, self.cleanup)
             return
         if row is None or row.claim != process.claim:
             self._leave(process, 76)
             return
-        if not process.deaf and row.cancel:
-            self._finish(process, RunState.CANCELLED)
+        left = next((step for step in self.steps if step not in process.steps), None)
+        if row.cancel and (CANCEL in process.steps or not process.deaf):
+            self._clean_up(process)
         elif row.suspend and not process.deaf:
             self._hand_back(process)
-        elif len(process.steps) < len(self.steps):
-            self._step(process)
+        elif left is not None:
+            self._step(process, left)
         else:
             self._finish(process, RunState.SUCCEEDED)
 
-    def _step(self, process: Process) -> None:
-        key = next(step for step in self.steps if step not in process.steps)
+    def _clean_up(self, process: Process) -> None:
+        """The next thing of a process whose run is cancelled."""
+        left = next((step for step in (CANCEL, *UNDO) if step not in process.steps), None)
+        if self.store.may_clean_up and left is not None:
+            self._step(process, left)
+        elif not process.deaf:
+            self._finish(process, RunState.CANCELLED)
+
+    def _step(self, process: Process, key: str) -> None:
         if key in self.done_ever and self.restarts_asked <= self.done_ever[key]:
             self.violations.append(f"{key} was finished, and runs again")
         if self.store.checkpoint(process.claim, key):
@@ -416,8 +434,8 @@ class World:
                 store.note_image(claim, image)
             case SetLimits(limits):
                 store.set_limits(limits)
-            case RequestCancel():
-                store.request_cancel()
+            case RequestCancel(at_once):
+                store.request_cancel(at_once=at_once)
             case EndRun(error_type, _):
                 store.end_run(error_type)
             case DeleteWorkflow(uid):
