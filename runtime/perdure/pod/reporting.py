@@ -7,13 +7,15 @@ nothing; it makes the calls that it is given, one after the other, and wakes the
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from ..errors import StoreUnavailable
 from ..owned_thread import OwnedThread
 from .channel import Progress
 
@@ -79,8 +81,26 @@ class Reporter(Protocol):
         """Give up the connection."""
 
 
+class _Call(Generic[Answer]):
+    """A call to a reporter, and what came of it."""
+
+    def __init__(self, call: Callable[[Reporter], Answer]) -> None:
+        self._call = call
+        self.future: Future[Answer] = Future()
+
+    def make(self, reporter: Callable[[], Reporter]) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            answer = self._call(reporter())
+        except BaseException as error:  # noqa: BLE001 the supervisor judges it
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(answer)
+
+
 class ReportingThread:
-    """Makes calls to a reporter, which is made for the first of them.
+    """Makes calls to a reporter, which is made for the first of them. Each call has an answer, even if the thread dies.
 
     Args:
         make: connects to the store; called in the thread, again until it does not raise.
@@ -90,46 +110,56 @@ class ReportingThread:
     def __init__(self, make: Callable[[], Reporter], answered: Callable[[], None]) -> None:
         self._make = make
         self._answered = answered
-        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._calls: deque[_Call[Any] | None] = deque()
+        """The first one stays until it is answered; None is the end."""
+        self._told: SimpleQueue[None] = SimpleQueue()
         self._reporter: Reporter | None = None
         self._thread = self._started()
 
     def _started(self) -> OwnedThread:
         return OwnedThread(self._run, name="perdure-reports", died=self._go_on).start()
 
-    def _go_on(self, _error: BaseException) -> None:
+    def _go_on(self, error: BaseException) -> None:
         """Make the calls that are left in another thread: without any, the store would take this process for dead."""
+        if self._calls and (call := self._calls[0]) is not None:
+            if not call.future.done():
+                # Whoever waits for it makes it again: each is idempotent.
+                call.future.set_exception(StoreUnavailable(f"the thread that reports died: {error!r}"))
+            self._calls.popleft()
         self._thread = self._started()
-        # The call in which it died has its answer in its future.
+        self._told.put(None)
         self._answered()
 
     def submit(self, call: Callable[[Reporter], Answer]) -> Future[Answer]:
         """Queue a call; what it returns or raises is in the future."""
-        future: Future[Answer] = Future()
-
-        def make_call() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                if self._reporter is None:
-                    self._reporter = self._make()
-                answer = call(self._reporter)
-            except BaseException as error:  # noqa: BLE001 the supervisor judges it
-                future.set_exception(error)
-            else:
-                future.set_result(answer)
-            self._answered()
-
-        self._calls.put(make_call)
-        return future
+        queued = _Call(call)
+        self._tell(queued)
+        return queued.future
 
     def close(self, timeout: float) -> None:
         """Give up the connection, unless a call in flight takes longer than `timeout` seconds."""
-        self._calls.put(None)
+        self._tell(None)
         self._thread.join(timeout)
 
+    def _tell(self, call: _Call[Any] | None) -> None:
+        self._calls.append(call)
+        self._told.put(None)
+
     def _run(self) -> None:
-        while call := self._calls.get():
-            call()
-        if self._reporter is not None:
-            self._reporter.close()
+        while True:
+            while self._calls:
+                call = self._calls[0]
+                if call is None:
+                    self._calls.popleft()
+                    if self._reporter is not None:
+                        self._reporter.close()
+                    return
+                call.make(self._connected)
+                self._calls.popleft()
+                self._answered()
+            self._told.get()
+
+    def _connected(self) -> Reporter:
+        if self._reporter is None:
+            self._reporter = self._make()
+        return self._reporter

@@ -3,7 +3,7 @@
     python stand_in.py FOLDER CHILD [lease=SECONDS] [grace=SECONDS] [linger=SECONDS]
 
 Everything that happens is a line of FOLDER/events. The store obeys files in FOLDER: `away` (each call fails),
-`slow` (each call takes long), `superseded`, `cancel`, `suspend`.
+`slow` (each call takes long), `dies` (a heartbeat is the last that its thread does), `superseded`, `cancel`, `suspend`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class FolderStore:
 
     def heartbeat(self, progress: Progress) -> Verdict:
         self._call("heartbeat", steps_done=progress.steps_done, current_step=progress.current_step)
+        if (FOLDER / "dies").exists():
+            (FOLDER / "dies").unlink()
+            reporting = threading.current_thread()
+            threading.Thread(target=strike, args=(reporting,), daemon=True).start()
         return Verdict(**{flag: (FOLDER / flag).exists() for flag in ("superseded", "cancel", "suspend")})
 
     def report_death(self, death: Death) -> None:
@@ -61,6 +65,18 @@ class FolderStore:
             record("failed", call=event)
             raise StoreUnavailable("the folder is away")
         record(event, left=[process.pid for process in below(os.getpid(), processes())], **details)
+
+
+class Struck(BaseException):
+    """What ends a thread."""
+
+
+def strike(thread: threading.Thread) -> None:
+    """End a thread at the next line that it comes to, once it has nothing to do."""
+    time.sleep(0.05)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Struck))
+    thread.join(30)
+    record("struck")
 
 
 # Children. Each begins, says so, and does one thing.

@@ -91,6 +91,16 @@ def test_a_store_that_does_not_answer_delays_nothing_else(supervise: Supervise):
     assert run.events("asked")
 
 
+def test_an_attempt_lives_on_when_the_thread_that_reports_dies(supervise: Supervise):
+    run = supervise("engine", "lease=0.4", files=["dies"])
+    run.wait_for("struck")
+    seen = len(run.events("heartbeat"))
+    run.wait_for("heartbeat", seen + 4)
+    assert run.process.errors.count("the thread that reports died: Struck") == 1
+    run.set("cancel")
+    assert run.code() == 78
+
+
 def test_superseded_ends_a_child_that_does_not_listen(supervise: Supervise):
     run = supervise("is_deaf", "lease=0.4", files=["superseded"])
     assert run.code() == 76

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from perdure.errors import StoreUnavailable, Superseded
-from perdure.pod import Death, Progress, Verdict
+from perdure.pod import Death, Progress, Verdict, reporting
 from perdure.pod.reporting import ReportingThread
 from tests.harness.eventually import eventually
 
@@ -103,14 +104,46 @@ def test_calls_go_on_when_the_thread_dies() -> None:
     answered = threading.Event()
     reports = ReportingThread(made, answered.set)
     assert reports.submit(lambda _: 1).result(10) == 1
-    [thread] = [one for one in threading.enumerate() if one.name == "perdure-reports"]
+    [thread] = _threads()
     assert thread.ident is not None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Struck))
-    struck = reports.submit(lambda _: 2)
+    with pytest.raises(StoreUnavailable, match="the thread that reports died: Struck"):
+        reports.submit(lambda _: 2).result(10)
     eventually(lambda: not thread.is_alive())
     answered.clear()
     assert reports.submit(lambda _: 3).result(10) == 3
     assert answered.wait(10)
-    assert struck.done() or not struck.cancelled()
     reports.close(10)
-    eventually(lambda: not [one for one in threading.enumerate() if one.name == "perdure-reports"])
+    eventually(lambda: not _threads())
+
+
+class StruckFuture(Future[int]):
+    """One that the thread dies of before it can say what came of the call."""
+
+    def set_result(self, _result: int) -> None:
+        raise Struck
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        if isinstance(exception, Struck):
+            raise exception
+        super().set_exception(exception)
+
+
+def test_a_call_in_which_the_thread_dies_is_answered_and_can_be_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A heartbeat without an answer would be the last: no other begins before."""
+    made: Any = Silent
+    woken = threading.Semaphore(0)
+    reports = ReportingThread(made, woken.release)
+    monkeypatch.setattr(reporting, "Future", StruckFuture)
+    struck = reports.submit(lambda _: 1)
+    monkeypatch.undo()
+    with pytest.raises(StoreUnavailable, match="the thread that reports died: Struck"):
+        struck.result(10)
+    assert woken.acquire(timeout=10)
+    assert reports.submit(lambda _: 2).result(10) == 2
+    reports.close(10)
+    eventually(lambda: not _threads())
+
+
+def _threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "perdure-reports"]
