@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 from urllib.error import HTTPError
 
 import psycopg
 import pytest
 import requests
 
-from perdure import run_step, workflow
-from perdure.testing import DurableRun
 from tests.harness.databases import Database
-
-
-def caught(raises: Callable[[], object]) -> Any:
-    """The exception as a workflow gets it on replay."""
-    found: list[BaseException] = []
-
-    @workflow
-    def catches() -> None:
-        try:
-            run_step("raises", raises)
-        except Exception as error:
-            found.append(error)
-
-    run = DurableRun(catches)
-    run.attempt(kill_after=1)
-    run.result()
-    assert type(found[0]) is type(found[1])
-    assert [str(found[0]), repr(found[0])] == [str(found[1]), repr(found[1])]
-    return found[1]
+from tests.harness.replayed import caught
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ from .grammar import Node, Program
 from .productions import ALL
 from .zygote import Zygote
 
-# Forms of code that do not survive their process yet.
-LATER = frozenset({"waits in time or not"})
-WITHOUT = LATER | {one.name for one in ALL if one.alone}
-NAMES = [one.name for one in ALL if one.name not in LATER]
+WITHOUT = frozenset(one.name for one in ALL if one.alone)
+NAMES = [one.name for one in ALL]
 CHUNKS = 8
 
 

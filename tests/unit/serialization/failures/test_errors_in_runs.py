@@ -18,6 +18,7 @@ from perdure import run_step, step, workflow
 from perdure.errors import StepError
 from perdure.serialization.failures.not_kept import NotKept
 from perdure.testing import DurableRun, kills
+from tests.harness.replayed import caught
 
 
 class Limited(Exception):
@@ -262,23 +263,6 @@ def test_frames_of_the_library_are_in_no_traceback() -> None:
 # --- single things
 
 
-def caught(raises: Callable[[], None]) -> BaseException:
-    """The exception as a workflow gets it, on replay."""
-    found: list[BaseException] = []
-
-    @workflow
-    def catches() -> None:
-        try:
-            run_step("raises", raises)
-        except Exception as error:
-            found.append(error)
-
-    run = DurableRun(catches)
-    run.attempt(kill_after=1)
-    run.result()
-    return found[-1]
-
-
 def test_a_default_does_not_stand_in_for_what_was_passed() -> None:
     error = caught(limited)
 
@@ -329,7 +313,7 @@ def delegating() -> None:
 
 def test_so_do_slots_and_classes_with_attributes_of_their_own() -> None:
     with pytest.raises(AttributeError, match="'response' of this Slotted was not kept"):
-        caught(slotted).response  # type: ignore[attr-defined]  # noqa: B018
+        caught(slotted).response  # noqa: B018
     error: Any = caught(delegating)
     with pytest.raises(AttributeError, match="'inner' of this Delegating was not kept"):
         error.inner  # noqa: B018
