@@ -62,7 +62,7 @@ def _runs() -> Iterator[tuple[str, Run | None]]:
     for (name, given), cancel, late in product(_held().items(), (False, True), (False, True)):
         words = [name, *(["to be cancelled"] if cancel else []), *(["late"] if late else [])]
         yield ", ".join(words), _asked(given, cancel=cancel, late=late)
-    for name, (word, left, told) in product(("crashed", "used up", "claimed", "begun", "silent"), CLEANUPS):
+    for name, (word, left, told) in product(("crashed", "claimed", "begun"), CLEANUPS):
         asked = _asked(_held()[name], cancel=True, late=True)
         yield f"{name}, late, {word}", replace(asked, cleanup_left=left, cleans_up=told)
 

@@ -38,7 +38,7 @@ def live(seed: int) -> World:
     chance = random.Random(seed)
     story = Stories()
     deadline = chance.choice([None, None, None, 300])
-    cleanup = chance.choice([None, 40.0, 4000.0])
+    cleanup = chance.choice([None, None, 40.0, 300.0])
     story.begin(chance.choice([0, 3, 20, 100, 200]), chance.randint(0, 6), deadline, cleanup, chance.randint(0, 6))
     moves = {
         "go_on": lambda: story.go_on(chance.randint(0, 1), chance.randint(1, 3)),

@@ -49,7 +49,7 @@ class Stories(RuleBasedStateMachine):
         steps=st.integers(0, 12),
         limit=st.integers(0, 4),
         deadline=st.sampled_from([None, None, 40, 4000]),
-        cleanup=st.sampled_from([None, None, 40.0, 4000.0]),
+        cleanup=st.sampled_from([None, None, 40.0, 300.0]),
         rounds=st.integers(0, 8),
     )
     def begin(self, steps: int, limit: int, deadline: int | None, cleanup: float | None, rounds: int) -> None:
