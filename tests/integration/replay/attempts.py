@@ -7,7 +7,6 @@ import base64
 import inspect
 import os
 import pickle
-import selectors
 import signal
 import sys
 import types
@@ -20,54 +19,13 @@ from perdure.engine.attempt import Attempt
 from perdure.engine.loop import RunLoop
 from perdure.names import RunId
 
+from .virtual_time import PlainLoop, VirtualLoop
+
 Say = Callable[[dict[str, Any]], None]
 
 
-class _VirtualSelector(selectors.SelectSelector):
-    """Waits in no time: what the loop would sleep is added to its clock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0
-        """Microseconds."""
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None:
-            return super().select(None)
-        self.now += max(1, round(timeout * 1e6))
-        return ready
-
-
-class _PlainLoop(asyncio.SelectorEventLoop):
-    """For plain calls."""
-
-    def __init__(self) -> None:
-        self.virtual = _VirtualSelector()
-        super().__init__(self.virtual)
-
-    def time(self) -> float:
-        return self.virtual.now / 1e6
-
-
-class _DurableLoop(RunLoop):
-    """For runs."""
-
-    def __init__(self) -> None:
-        self.virtual = _VirtualSelector()
-        super().__init__(self.virtual)
-
-    def real_time(self) -> float:
-        return self.virtual.now / 1e6
-
-    def nanoseconds(self) -> int:
-        return self.virtual.now * 1000
-
-
 def _attempt(*args: Any, loop: Any = None, **options: Any) -> Attempt:
-    if isinstance(loop, _DurableLoop):
+    if isinstance(loop, VirtualLoop):
         options["clock"] = loop.nanoseconds
     return Attempt(*args, loop=loop, **options)
 
@@ -89,7 +47,7 @@ def load(source: str, *, virtual: bool, unit: float | None = None) -> types.Modu
         module.__dict__["UNIT"] = unit
     if virtual:
         _spend_virtually(module)
-    testing.__dict__["RunLoop"] = _DurableLoop if virtual else RunLoop
+    testing.__dict__["RunLoop"] = VirtualLoop if virtual else RunLoop
     testing.__dict__["Attempt"] = _attempt
     return module
 
@@ -117,7 +75,7 @@ def plain(module: types.ModuleType, *, virtual: bool) -> list[object]:
     """Call a program's `main` as if there were no Perdure."""
     if not inspect.iscoroutinefunction(module.main):
         return describe(module.main)
-    with asyncio.Runner(loop_factory=_PlainLoop if virtual else None) as runner:
+    with asyncio.Runner(loop_factory=PlainLoop if virtual else None) as runner:
         return describe(lambda: runner.run(module.main()))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import selectors
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -25,40 +24,10 @@ from perdure.errors import HandedBack
 from perdure.names import RunId, Token
 from perdure.store.checkpoints import Answer, Checkpoint, Recorded
 
+from .virtual_time import VirtualLoop
+
 Node = list[Any]
 RUN = RunId(UUID(int=0x1234_5678_9ABC))
-
-
-class _VirtualSelector(selectors.SelectSelector):
-    """Waits in no time: what the loop would sleep is added to its clock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0
-        """Microseconds: whole ones, so that what is due in one order comes in that order."""
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None:
-            return super().select(5.0)
-        self.now += max(1, round(timeout * 1e6))
-        return ready
-
-
-class VirtualLoop(RunLoop):
-    """A `RunLoop` on virtual time."""
-
-    def __init__(self) -> None:
-        self._virtual = _VirtualSelector()
-        super().__init__(self._virtual)
-
-    def real_time(self) -> float:
-        return self._virtual.now / 1e6
-
-    def nanoseconds(self) -> int:
-        return self._virtual.now * 1000
 
 
 @dataclass

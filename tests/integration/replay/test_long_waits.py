@@ -22,7 +22,7 @@ from perdure import testing
 from perdure.engine.attempt import Attempt
 from perdure.testing import DurableRun
 
-from .programs import VirtualLoop
+from .virtual_time import VirtualLoop
 
 HOUR = 3600
 
