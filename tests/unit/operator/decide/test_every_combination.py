@@ -58,9 +58,10 @@ def test_there_is_every_state_phase_and_switch() -> None:
     assert len({pod.phase for pods in PODS.values() for pod in pods}) == 5
 
 
+@pytest.mark.timeout(180)
 def test_among_them_is_everything_that_can_be_done_or_told() -> None:
     done, told = set(), set()
-    for name in RUNS:
+    for name in (name for name in RUNS if "clean" not in name):  # a cleanup is told as any cancellation
         for _, seen in in_situations(name):
             answer = decide(seen)
             done |= {type(action) for action in answer}
