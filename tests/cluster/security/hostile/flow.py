@@ -39,7 +39,7 @@ def attack(given: Given) -> dict[str, Told]:
         "network": surroundings.network(given.operator),
         "metrics": surroundings.metrics(given.operator),
         "host": surroundings.host(),
-        "programs": surroundings.programs(store.secrets()),
+        "programs": surroundings.programs(),
         # Its own are among those that it ends.
         "sessions": store.sessions_of_others(),
     }

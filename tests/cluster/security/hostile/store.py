@@ -134,7 +134,7 @@ def answered(session: Session, statement: str, *given: object) -> object:
         return "nothing" if row is None else row[0]
 
 
-def secrets() -> list[str]:
+def own_secrets() -> list[str]:
     """What a program that a step starts is not to find."""
     return [own_token(), claim_of_ours(), str(urlsplit(own_url()).password)]
 

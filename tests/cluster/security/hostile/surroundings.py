@@ -17,6 +17,7 @@ from urllib.parse import quote
 from perdure import step
 
 from .attempts import Told, outcome
+from .store import own_secrets
 
 _NEW_USER_NAMESPACE = 0x10000000
 _BLOCK_DEVICE = 0o060600
@@ -102,8 +103,9 @@ def host() -> Told:
 
 
 @step
-def programs(secrets: list[str]) -> Told:
+def programs() -> Told:
     """What a program finds of our secrets that a step starts: in its environment, and in /proc."""
+    secrets = own_secrets()
     environment = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
     told = {"inherited": str([one for one in secrets if one in environment])}
     look = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read(4096))"
