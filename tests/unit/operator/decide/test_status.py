@@ -11,6 +11,7 @@ import pytest
 from perdure.store.records import RunState
 from perdure_operator.actions import LookAgain, WriteStatus
 from perdure_operator.api.status_document import read_status, status_document
+from perdure_operator.decide.places import COULD_NOT_START
 from perdure_operator.observed import PodPhase
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -73,6 +74,9 @@ STALLS = {
     ),
     "BegunElsewhere": observed(
         run(attempt=3, delay=4.0, due_in=4.0, last=ended_attempt(3, "begun elsewhere")),
+    ),
+    "CannotStart": observed(
+        run(attempt=1, delay=30.0, due_in=20.0, last=ended_attempt(1, COULD_NOT_START, "ImagePullFailed: not found")),
     ),
     "SourceMissing": observed(workflow=workflow(spec=spec(source_config_map="code")), source_problem="none there"),
 }
