@@ -149,7 +149,7 @@ def test_each_runs_the_workflows_of_its_label_with_its_own_rights(
         release = install(f"perdure-{instance or 'plain'}", f"operator.instance={instance}")
         file = tmp_path / f"kubeconfig-{next(numbers)}"
         account = token_kubeconfig(server, release.namespace, release.account(), file)
-        options = release.told() | {"pod_database_secret": "", "namespaces": ""}
+        options = release.told() | {"pod_database_secret": "", "namespaces": "", "metrics": "open"}
         operators.append(Operator(children, account, database.url, release.namespace, options))
     for operator in operators:
         operator.until_leading()
