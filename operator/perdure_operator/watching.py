@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Any, Final
 from weakref import WeakSet
 
 import aiohttp
@@ -71,6 +71,10 @@ class _Readable:
 
     def __init__(self, content: aiohttp.StreamReader) -> None:
         self._content = content
+
+    def __getattr__(self, name: str) -> Any:
+        # For the response, which marks its content when it is closed: it would stay open if that failed.
+        return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
         """Whole lines."""
