@@ -105,7 +105,7 @@ def role(own_server: Server, own_database: Database) -> str:
 
 def _let_claim(database: Database, role: str) -> None:
     database.query(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA perdure TO {role}")
-    database.query(f"GRANT EXECUTE ON FUNCTION perdure.channel, perdure.cleanup_left TO {role}")
+    database.query(f"GRANT EXECUTE ON FUNCTION perdure.channel, perdure.notify, perdure.cleanup_left TO {role}")
 
 
 def test_rights_that_are_revoked_meanwhile(own_database: Database, role: str, fleet: MakeFleet) -> None:
