@@ -110,7 +110,10 @@ def test_a_run_that_was_taken_over_meanwhile_does_nothing_more(fleet: Fleet) -> 
         holder.execute("SELECT FROM perdure.runs WHERE name = 'held' FOR UPDATE")
         fleet.open("gate")
         eventually(lambda: len(ticks(fleet, "held")) == 2)
-        holder.execute("UPDATE perdure.runs SET claim = gen_random_uuid(), attempt = attempt + 1 WHERE name = 'held'")
+        holder.execute(
+            "UPDATE perdure.runs SET claim = gen_random_uuid(), token = gen_random_uuid(), attempt = attempt + 1"
+            " WHERE name = 'held'"
+        )
     assert other.result(timeout=20) == sum(range(300))
     assert stored(fleet, "held") == ["async_tick"]
     assert len(ticks(fleet, "held")) == 2
