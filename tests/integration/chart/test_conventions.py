@@ -60,7 +60,7 @@ def test_a_global_registry_stands_before_every_image(helm: Helm) -> None:
     images = {one["image"] for one in containers(helm, values)}
     assert images == {"mirror.example:5000/team/perdure:7"}
     settings = told(container(helm, values, "operator"))
-    assert settings["PERDURE_OPERATOR_RUNTIME_IMAGE"] == "mirror.example:5000/team/perdure:7"
+    assert settings["PERDURE_OPERATOR_RUNTIME_IMAGE"] == "mirror.example:5000/team/perdure-runtime:7"
 
 
 def test_global_pull_secrets_of_either_form_are_added_once(helm: Helm) -> None:
