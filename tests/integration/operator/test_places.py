@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.harness.eventually import eventually
+from tests.harness.workspace import Workspace
 
+from .api_server import ApiServer
 from .scene import Scene
 
 PATIENCE = 3.0
+
+
+@pytest.fixture(scope="module")
+def api_server(workspace: Workspace) -> Iterator[ApiServer]:
+    """One for these tests: the hundreds of Workflows that they leave would be run by operators of all namespaces."""
+    made = ApiServer(workspace)
+    yield made
+    made.close()
 
 
 def held(operator: Any, namespace: str) -> int:
