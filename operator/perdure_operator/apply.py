@@ -67,6 +67,7 @@ class Done:
         stale: the Workflow is not the one that was decided about: read it first.
         look_after: seconds until it is to be looked at again.
         claimed: the token of a claim that was made, whose pod is not there yet.
+        made: the claim whose pod is there now; it may be gone again before anybody has seen it.
         gave_way: an attempt that could not start was handed back, so that another run has its place.
     """
 
@@ -74,6 +75,7 @@ class Done:
     stale: bool = False
     look_after: float | None = None
     claimed: Claim | None = None
+    made: Claim | None = None
     gave_way: bool = False
 
     def look(self, after: float) -> None:
@@ -129,7 +131,7 @@ class Applier:
             case CreatePod():
                 assert whole is not None
                 done.again = True
-                return await self._create_pod(whole, action)
+                return await self._create_pod(whole, action, done)
             case InsertRun():
                 assert whole is not None
                 done.again = True
@@ -200,7 +202,7 @@ class Applier:
         self.views.saw_workflow(read_unsettled_workflow(written))
         return True
 
-    async def _create_pod(self, workflow: Workflow, action: CreatePod) -> bool:
+    async def _create_pod(self, workflow: Workflow, action: CreatePod, done: Done) -> bool:
         namespace = workflow.key.namespace
         try:
             created = await self.kube.create(PODS, namespace, build_pod(workflow, action, self.pods), strict=True)
@@ -225,6 +227,7 @@ class Applier:
             return False
         self.refusals.pop(workflow.uid, None)
         self.views.saw_pod(seen)
+        done.made = seen.pod.claim
         _log.info("pod %s is there", seen.pod.name, extra={"pod": seen.pod.name, "attempt": action.attempt})
         return True
 

@@ -155,6 +155,8 @@ class Reconciler:
             _log.debug("decided", extra={"actions": actions})
             done = await self.applier.apply(observed, actions, visit.whole if needs_whole else None)
             visit.claimed = done.claimed
+            if done.made is not None:
+                self.met[workflow.uid] = done.made
             visit.fresh = visit.fresh or _wrote(actions, done)
             self._settle_place(observed, done)
             if done.stale:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from .api.names import GROUP, KIND, LABEL_WORKFLOW_UID
@@ -118,6 +118,10 @@ def _settled(workflow: Workflow) -> bool:
     )
 
 
+_WENT: Final = 1_000
+"""So many pods are remembered that went: for longer than any answer takes."""
+
+
 class Views:
     """Workflows by key, pods by key and UID of their Workflow."""
 
@@ -127,6 +131,7 @@ class Views:
         self._pods: dict[Owner, dict[str, SeenPod]] = {}
         self._departed: dict[Key, set[UUID]] = {}
         self._gone: set[str] | None = None
+        self._went: dict[str, None] = {}
 
     def seen(self, key: Key) -> SeenWorkflow | None:
         """The Workflow of that name, as it was last seen."""
@@ -238,7 +243,7 @@ class Views:
 
     def saw_pod(self, seen: SeenPod) -> bool:
         """Remember a pod; whether it tells anything new."""
-        if self._gone is not None and seen.pod.uid in self._gone:
+        if seen.pod.uid in self._went:
             return False
         pods = self._pods.setdefault(seen.owner, {})
         known = pods.get(seen.pod.uid)
@@ -251,6 +256,10 @@ class Views:
         """A pod is no more."""
         if self._gone is not None:
             self._gone.add(pod)
+        # The event of its end can come before the answer to its creation, which must not bring it back.
+        self._went[pod] = None
+        if len(self._went) > _WENT:
+            del self._went[next(iter(self._went))]
         pods = self._pods.get(owner, {})
         pods.pop(pod, None)
         if not pods:
@@ -278,6 +287,8 @@ class Views:
         listed_pods: set[str] = set()
         for seen in pods:
             listed_pods.add(seen.pod.uid)
+            if self._gone is None or seen.pod.uid not in self._gone:
+                self._went.pop(seen.pod.uid, None)  # it came back: from a backup, or its labels did
             if self.saw_pod(seen):
                 changed.add(seen.owner.key)
         for owner, pod in before.pods - {(owner, pod) for owner, pod in before.pods if pod in listed_pods}:

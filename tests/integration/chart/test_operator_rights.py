@@ -34,6 +34,7 @@ def operator(request, helm: Helm, api_server, database, children, namespace, tmp
     made = Operator(children, account, database.url, own, options)
     made.until_leading()
     yield made
+    print(made.child.errors[-20_000:])  # shown if the test fails
     made.check()
     assert refused(api_server.api) == before
 

@@ -246,3 +246,21 @@ def test_those_that_wait_for_a_person_are_counted_by_namespace_and_reason() -> N
     ):
         views.saw_workflow(read_workflow(found))
     assert views.stalled() == {("shop", "ImagePullFailed"): 2, ("shop", "PodRefused"): 1}
+
+
+def test_a_pod_that_went_before_the_answer_to_its_creation_does_not_come_back():
+    views, uid = Views(), uuid4()
+    views.saw_workflow(read_workflow(workflow(uid, 1)))
+    views.saw_pod_gone(Owner(KEY, uid), "one-1")
+    assert not views.saw_pod(seen_pod(uid, 2))
+    assert views.pods(KEY, uid) == []
+
+
+def test_a_pod_that_is_listed_again_is_there_again():
+    views, uid = Views(), uuid4()
+    views.saw_workflow(read_workflow(workflow(uid, 1)))
+    views.saw_pod_gone(Owner(KEY, uid), "one-1")
+    before = views.known()
+    views.expect_list()
+    views.saw_lists([read_workflow(workflow(uid, 1))], [seen_pod(uid, 2)], before)
+    assert len(views.pods(KEY, uid)) == 1
