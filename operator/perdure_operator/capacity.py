@@ -102,8 +102,8 @@ class Capacity:
         self._waiting.setdefault(key.namespace, {})[uid] = key
         return True
 
-    def settle(self, key: Key, uid: UUID, *, held: bool, wants: bool = False) -> None:
-        """Whether this run is held now; if not, whether it waits to be."""
+    def settle(self, key: Key, uid: UUID, *, held: bool) -> None:
+        """Whether this run is held now; if not, it does not wait to be, either."""
         self._giving_way.discard(uid)
         if held:
             self._hold(key, uid)
@@ -111,10 +111,7 @@ class Capacity:
         if uid in self._holders:
             del self._holders[uid]
             self._held[key.namespace] -= 1
-        if wants:
-            self.wait(key, uid)
-        else:
-            self._leave(key, uid)
+        self._leave(key, uid)
         self._hand_on()
 
     def begin(self, held: Iterable[tuple[Key, UUID]]) -> None:

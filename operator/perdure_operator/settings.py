@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
 
 from .api.names import RUNTIME_USER
-from .api.refusals import refusals, too_large
+from .api.refusals import refusals
 from .api.untyped import mapping
 from .errors import Misconfigured
 
@@ -216,8 +216,7 @@ class Settings(BaseModel):
     @field_validator("pod_template")
     @classmethod
     def _acceptable(cls, value: dict[str, Any]) -> dict[str, Any]:
-        large = too_large(value)
-        problems = [large] if large is not None else refusals(value)
+        problems = refusals(value)
         if "terminationGracePeriodSeconds" in mapping(value.get("spec")):
             problems = [*problems, "terminationGracePeriodSeconds is each Workflow's own"]
         if problems:

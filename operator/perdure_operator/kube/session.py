@@ -140,15 +140,6 @@ class Session:
             key_path=configuration.key_file,
         )
 
-    async def send(self, request: Request, timeout: float) -> Answer:
-        """Send a request, and read the whole answer.
-
-        Raises:
-            Unavailable: there is none, not in so many seconds, or only a part of one.
-        """
-        async with self.arriving(request, timeout) as answer:
-            return await answer.whole()
-
     @asynccontextmanager
     async def arriving(self, request: Request, timeout: float) -> AsyncIterator[Arriving]:
         """Send a request, and read the answer as it comes.

@@ -48,7 +48,8 @@ def test_the_namespace_that_has_fewest_for_its_weight_is_served_first():
     assert capacity.held_by_namespace() == {("a",): 1, ("b",): 3}
     assert capacity.waiting_by_namespace() == {("a",): 8}
     for key in [key for key in KEYS if key.namespace == "b"]:
-        capacity.settle(key, UIDS[key], held=False, wants=True)
+        capacity.settle(key, UIDS[key], held=False)
+        capacity.wait(key, UIDS[key])
     assert capacity.held_by_namespace() == {("a",): 3, ("b",): 1}
     assert capacity.waiting_by_namespace() == {("a",): 6, ("b",): 2}
     assert len(told) == 3
