@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,8 +12,10 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 
+from perdure.store.migrate import grants_sql
 from perdure.store.statements import statement
 from perdure.store.versions import CLIENT_VERSION
+from tests.harness.databases import Database
 
 OWNER = "queue:default"
 
@@ -158,6 +161,21 @@ class Session:
         [(answer,)] = self.execute(f"SELECT perdure.{function}({places})", *arguments)
         assert isinstance(answer, int)
         return answer
+
+
+@contextmanager
+def with_pods_role(database: Database, role: str, login: str) -> Iterator[Session]:
+    """An administrator's session, while there are this role with the rights of pods and this login in it."""
+    with closing(database.connect()) as connection:
+        connection.execute(f"CREATE ROLE {role} NOLOGIN")
+        connection.execute(f"CREATE ROLE {login} LOGIN IN ROLE {role}")
+        connection.execute(grants_sql(role))
+        try:
+            yield Session(connection)
+        finally:
+            for made in (login, role):
+                connection.execute(f"DROP OWNED BY {made} CASCADE")
+                connection.execute(f"DROP ROLE {made}")
 
 
 def _json(value: object) -> str | None:

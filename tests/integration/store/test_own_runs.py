@@ -10,10 +10,9 @@ import psycopg
 import pytest
 
 from perdure.cli.main import main
-from perdure.store.migrate import grants_sql
 from tests.harness.databases import Database
 
-from .rows import Attempt, Session
+from .rows import Attempt, Session, with_pods_role
 
 ROLE = "perdure_reading"
 LOGIN = "perdure_team_a"
@@ -23,16 +22,8 @@ LONG = "x" * 10_000
 
 @pytest.fixture
 def admin(database: Database) -> Iterator[Session]:
-    with closing(database.connect()) as connection:
-        connection.execute(f"CREATE ROLE {ROLE} NOLOGIN")
-        connection.execute(f"CREATE ROLE {LOGIN} LOGIN IN ROLE {ROLE}")
-        connection.execute(grants_sql(ROLE))
-        try:
-            yield Session(connection)
-        finally:
-            for role in (LOGIN, ROLE):
-                connection.execute(f"DROP OWNED BY {role} CASCADE")
-                connection.execute(f"DROP ROLE {role}")
+    with with_pods_role(database, ROLE, LOGIN) as session:
+        yield session
 
 
 def finished(admin: Session, name: str, namespace: str, owner: str = CLUSTER) -> Attempt:

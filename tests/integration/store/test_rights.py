@@ -15,10 +15,9 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from perdure.store.migrate import grants_sql
 from tests.harness.databases import Database
 
-from .rows import OWNER, Attempt, Session
+from .rows import OWNER, Attempt, Session, with_pods_role
 
 ROLE = "perdure_pod"
 LOGIN = "perdure_pod_login"
@@ -29,16 +28,8 @@ STORE_TABLES = TABLES[1:5]
 
 @pytest.fixture
 def admin(database: Database) -> Iterator[Session]:
-    with closing(database.connect()) as connection:
-        connection.execute(f"CREATE ROLE {ROLE} NOLOGIN")
-        connection.execute(f"CREATE ROLE {LOGIN} LOGIN IN ROLE {ROLE}")
-        connection.execute(grants_sql(ROLE))
-        try:
-            yield Session(connection)
-        finally:
-            for role in (LOGIN, ROLE):
-                connection.execute(f"DROP OWNED BY {role} CASCADE")
-                connection.execute(f"DROP ROLE {role}")
+    with with_pods_role(database, ROLE, LOGIN) as session:
+        yield session
 
 
 @pytest.fixture
