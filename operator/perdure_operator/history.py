@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from perdure.pauses import about
 
 from .api.parse import parse_workflow
 from .errors import ApiError, Conflict, NotFound
@@ -28,8 +29,6 @@ _log = logging.getLogger("perdure.operator.history")
 
 _EVERY = 60.0
 """Seconds from one look at the finished Workflows to the next."""
-
-_SPREAD = (0.75, 1.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class History:
                     await self._tidy(namespace)
                 except ApiError as error:
                     _log.warning("finished Workflows could not be deleted now: %s", error)
-            await asyncio.sleep(self._every * random.uniform(*_SPREAD))
+            await asyncio.sleep(about(self._every))
 
     async def _tidy(self, namespace: str | None) -> None:
         seen = (await self._kube.listed(WORKFLOWS, _read, namespace=namespace, selector=self._selector))[0]

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 
 from perdure.errors import PerdureError, StoreUnavailable
-from perdure.pauses import Pauses
+from perdure.pauses import Pauses, about
 
 from .metrics import Metrics
 from .resync import Resync, Scope
@@ -26,7 +25,6 @@ __all__ = ["BatchSize", "Housekeeping"]
 _log = logging.getLogger("perdure.operator.housekeeping")
 
 _RETRIES = Pauses(5.0, 300.0, jitter=0.25)
-_SPREAD = (0.75, 1.25)
 
 
 class BatchSize:
@@ -81,7 +79,7 @@ class Housekeeping:
             else:
                 failures = 0
                 self._metrics.swept(None)
-                await asyncio.sleep(self._scope.every * random.uniform(*_SPREAD))
+                await asyncio.sleep(about(self._scope.every))
 
     async def sweep(self) -> None:
         """Mark runs whose Workflows are gone or back, and delete what has been gone for longer than the retention.

@@ -236,6 +236,11 @@ class Run:
     first_image: tuple[int, str] | None = None
 
     @property
+    def until_due(self) -> float:
+        """Seconds until the next claim is due; not above 0 where it is."""
+        return min(self.due_in, self.delay)
+
+    @property
     def may_clean_up(self) -> bool:
         """Whether the run is cancelled, and goes on until it has cleaned up."""
         return self.limits.cancel and self.cleanup_left is not None and self.cleanup_left > 0

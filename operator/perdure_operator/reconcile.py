@@ -231,7 +231,7 @@ class Reconciler:
         """Whoever is not to be claimed now takes nobody's turn."""
         spec = workflow.spec
         if run is None or (run.claim is None and not run.state.ended):
-            due = run is None or min(run.due_in, run.delay) <= 0
+            due = run is None or run.until_due <= 0
             if spec is None or spec.suspend or capacity is not None or not due or workflow.status.finished:
                 return None
         return self.silences.left_alone(workflow.uid, run)
@@ -320,7 +320,7 @@ class Reconciler:
         held = run is not None and run.claim is not None and not run.state.ended
         wants = observed.capacity is not None and run is not None and not held and not run.state.ended
         # Who stands in line has others give way to him, so he must be able to use what he gets.
-        wants = wants and run is not None and min(run.due_in, run.delay) <= 0
+        wants = wants and run is not None and run.until_due <= 0
         spec = workflow.spec
         if wants and spec is not None and not spec.suspend:
             self._stand_in_line(workflow)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from perdure.errors import PerdureError
-from perdure.pauses import Pauses
+from perdure.pauses import Pauses, about
 
 from .capacity import Capacity
 from .errors import ApiError, NotFound, Refused
@@ -41,7 +41,6 @@ _UNREADABLE_AGAIN = 60.0
 """Longest time in seconds until a namespace that could not be read is tried again."""
 
 _RETRIES = Pauses(1.0, 30.0, jitter=0.25)
-_SPREAD = (0.75, 1.25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +118,7 @@ class Resync:
             if await self._compare_once():
                 failures = 0
                 every = min(self._scope.every, _UNREADABLE_AGAIN) if self.unreadable else self._scope.every
-                await self._asked_within(every * random.uniform(*_SPREAD))
+                await self._asked_within(about(every))
             else:
                 failures += 1
                 if await self._asked_within(_RETRIES.after(failures)):

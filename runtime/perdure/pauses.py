@@ -5,7 +5,7 @@ from __future__ import annotations
 import random as _random
 from dataclasses import dataclass
 
-__all__ = ["Pauses"]
+__all__ = ["Pauses", "about"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,8 @@ class Pauses:
         except OverflowError:
             grown = self.longest
         return grown * (1 - self.jitter * _random.random())
+
+
+def about(seconds: float) -> float:
+    """So many seconds, within a quarter of them: what is done now and then is not done by many at once."""
+    return seconds * _random.uniform(0.75, 1.25)

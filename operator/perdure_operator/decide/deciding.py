@@ -154,7 +154,7 @@ def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = No
     """A run that nobody holds: claim it, or say what it waits for."""
     if spec.suspend and not (run is not None and run.may_clean_up):
         return resting(Reason.SUSPENDED, "suspended; set spec.suspend to false to go on", LOOK_RESTING)
-    if run is not None and (due := min(run.due_in, run.delay)) > 0:
+    if run is not None and (due := run.until_due) > 0:
         if run.last is not None and run.last.ending == COULD_NOT_START:
             return queued_again(run, due)
         last = "" if run.last is None else f" ended: {run.last.detail or run.last.ending}"
