@@ -70,6 +70,11 @@ class Operator:
         """Wait until it works."""
         eventually(lambda: any(line["message"] == "compared" for line in self._log_or_fail()), deadline=30)
 
+    def until_watching(self) -> None:
+        """Wait until it misses nothing: its watches have begun, and it has compared what came before them."""
+        self.until_leading()
+        eventually(lambda: self._comparisons() >= 2, deadline=30)
+
     def until_compared(self, times: int) -> None:
         """Wait until it has compared store and API server so many times more."""
         before = self._comparisons()

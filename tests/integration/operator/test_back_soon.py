@@ -44,7 +44,8 @@ def test_all_go_on_as_soon_as_postgres_answers_again(scene, children, api_server
     scene = Scene(api_server.api, namespace, children, database)
     operator = Operator(children, api_server.kubeconfig, database.url, namespace, {})
     with shown(operator):
-        operator.until_leading()
+        # With the store away it learns of Workflows from its watches alone.
+        operator.until_watching()
         own_server.stop("immediate")
         for name in RUNS:
             scene.apply(name)
