@@ -74,7 +74,7 @@ async def pipeline(report: Path = Path("penguins.png")) -> Report:
     return Report(len(rows), valid.rejected, loaded, await to_thread(plot, summaries, report))
 
 
-@step(retry=Retry(attempts=3, on=OSError))
+@step(retry=Retry(tries=3, on=OSError))
 def extract() -> list[dict[str, str]]:
     """The rows of the file as they are, without importing the package, which would import pandas."""
     (file,) = (one for one in importlib.metadata.files("palmerpenguins") or () if one.name == "penguins.csv")
@@ -102,7 +102,7 @@ async def transform(species: str, penguins: list[Penguin]) -> Summary:
     return Summary(species, penguins, statistics.fmean(masses), line.slope, line.intercept)
 
 
-@step(database=True, retry=Retry(attempts=3))
+@step(database=True, retry=Retry(tries=3))
 async def load(summaries: list[Summary]) -> dict[str, int]:
     """Write all birds into a table; the rows and the step's checkpoint commit together, so they are there once."""
     connection = step_context().connection
@@ -110,9 +110,7 @@ async def load(summaries: list[Summary]) -> dict[str, int]:
         "CREATE TABLE IF NOT EXISTS penguins (run text, species text, island text, flipper_mm float, mass_g float)"
     )
     for summary in summaries:
-        rows = [
-            (step_context().run_name, one.species, one.island, one.flipper_mm, one.mass_g) for one in summary.penguins
-        ]
+        rows = [(step_context().id, one.species, one.island, one.flipper_mm, one.mass_g) for one in summary.penguins]
         async with connection.cursor() as cursor:
             await cursor.executemany("INSERT INTO penguins VALUES (%s, %s, %s, %s, %s)", rows)
     return {summary.species: len(summary.penguins) for summary in summaries}

@@ -118,7 +118,7 @@ def move(source: str, target: str, amount: int) -> None:
 # with the money in transit, for a person to decide.
 
 
-@step(retry=Retry(attempts=8, delay=0.2, max_delay=30, on=(OSError, http.client.HTTPException)), timeout=30)
+@step(retry=Retry(tries=8, delay=0.2, max_delay=30, on=(OSError, http.client.HTTPException)), timeout=30)
 def deposit(account: str, amount: int) -> str:
     """Pay into an account of the outside bank, and return its reference."""
     key = {"Idempotency-Key": step_context().idempotency_key}

@@ -171,7 +171,7 @@ class Client:
         self,
         *,
         states: Sequence[RunState | str] | None = None,
-        name_prefix: str | None = None,
+        id_prefix: str | None = None,
         entrypoint: str | None = None,
         created_since: datetime | None = None,
         created_before: datetime | None = None,
@@ -183,7 +183,7 @@ class Client:
 
         Args:
             states: any of these.
-            name_prefix: with which their ids begin.
+            id_prefix: with which their ids begin.
             entrypoint: of this workflow.
             created_since: at that time or later.
             created_before: before that time.
@@ -195,7 +195,7 @@ class Client:
             RunFilter(
                 owner=None if every_queue else owner_of(self.queue),
                 states=None if states is None else [_state(state) for state in states],
-                name_prefix=name_prefix,
+                id_prefix=id_prefix,
                 entrypoint=entrypoint,
                 created_since=created_since,
                 created_before=created_before,

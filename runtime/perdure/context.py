@@ -23,7 +23,7 @@ class StepContext:
 
     Attributes:
         run_id: the run's UUID.
-        run_name: the id that the run's user gave it, or the Workflow's name.
+        id: the id that the run's user gave it, or the Workflow's name.
         attempt: which attempt of the run this is, from 1.
         step_key: the step's key, unique in its run.
         tries: which try of the step this is, from 1, within the attempt.
@@ -51,7 +51,7 @@ class StepContext:
         return self.branch.attempt.run_id
 
     @property
-    def run_name(self) -> str:
+    def id(self) -> str:
         return self.branch.attempt.run_name
 
     @property

@@ -78,7 +78,7 @@ class StepDefinition:
         if timeout is not None and not timeout > 0:
             raise DefinitionError(f"step {name!r}: timeout={timeout!r}; a timeout is a number of seconds above 0")
         if retry is not None and not isinstance(retry, Retry):
-            raise DefinitionError(f"step {name!r}: retry={retry!r}; use Retry(attempts=...)")
+            raise DefinitionError(f"step {name!r}: retry={retry!r}; use Retry(tries=...)")
         _refuse_generator(function, "step", name)
         self.function = function
         self.name = name

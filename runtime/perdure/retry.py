@@ -18,7 +18,7 @@ class Retry:
     `jitter` is taken away, so that many runs that failed together do not come back together.
     """
 
-    attempts: int = 3
+    tries: int = 3
     """Tries in all, the first included."""
 
     delay: float = 1.0
@@ -40,8 +40,8 @@ class Retry:
     """Exceptions that are not, although `on` has them."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.attempts, int) or self.attempts < 1:
-            raise DefinitionError(f"Retry(attempts={self.attempts!r}): attempts counts all tries; use 1 or more")
+        if not isinstance(self.tries, int) or self.tries < 1:
+            raise DefinitionError(f"Retry(tries={self.tries!r}): tries counts the first one too; use 1 or more")
         if not (self.delay >= 0 and self.max_delay >= 0):
             raise DefinitionError(f"Retry(delay={self.delay!r}, max_delay={self.max_delay!r}): seconds, 0 or more")
         if not self.factor >= 1:
@@ -55,7 +55,7 @@ class Retry:
 
     def tries_again(self, error: BaseException, tries: int) -> bool:
         """Whether a step whose try number `tries` (from 1) raised `error` is tried again."""
-        return tries < self.attempts and isinstance(error, self.on) and not isinstance(error, self.never_on)
+        return tries < self.tries and isinstance(error, self.on) and not isinstance(error, self.never_on)
 
     def pause(self, tries: int) -> float:
         """Seconds to wait after try number `tries` (from 1)."""

@@ -30,7 +30,7 @@ def many(client: Client, name: str) -> int:
     for n in range(30):
         client.start(nothing, id=f"{name}-{n}")
         client.get(f"{name}-{n}")
-    return len(client.list(name_prefix=f"{name}-"))
+    return len(client.list(id_prefix=f"{name}-"))
 
 
 def forked(body: Callable[[], object]) -> int:

@@ -318,8 +318,8 @@ def test_listing_filters_and_pages_newest_first(client: Client, store: Session) 
     assert ids() == ["refund%1", *(f"transfer-{n}" for n in (4, 3, 2, 1, 0))]
     assert ids(states=["succeeded", RunState.FAILED]) == ["transfer-3", "transfer-1"]
     assert ids(states=[]) == []
-    assert ids(name_prefix="refund%") == ["refund%1"]
-    assert ids(name_prefix="%") == []
+    assert ids(id_prefix="refund%") == ["refund%1"]
+    assert ids(id_prefix="%") == []
     assert ids(entrypoint=f"{__name__}:refund") == ["refund%1"]
     assert len(ids(every_queue=True)) == 7
     created = client.get("transfer-2").created

@@ -124,7 +124,7 @@ def test_a_decorator_below_is_a_part_of_the_workflow(module: Any) -> None:
 
 
 @audited
-@step(retry=Retry(attempts=2, delay=0.001))
+@step(retry=Retry(tries=2, delay=0.001))
 def decorated(number: int) -> int:
     AUDITED.append(f"body {number}")
     if AUDITED.count(f"body {number}") < 2:

@@ -15,7 +15,7 @@ from perdure.errors import DefinitionError
     [(1, True), (2, True), (3, False), (4, False)],
 )
 def test_tries_are_counted_with_the_first(tries: int, again: bool) -> None:
-    assert Retry(attempts=3).tries_again(OSError(), tries) is again
+    assert Retry(tries=3).tries_again(OSError(), tries) is again
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_chance_takes_no_more_than_its_share() -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("attempts", 0),
-        ("attempts", 1.5),
+        ("tries", 0),
+        ("tries", 1.5),
         ("delay", -1),
         ("delay", float("nan")),
         ("max_delay", -0.1),

@@ -215,7 +215,7 @@ def test_a_failed_workflow_raises_its_own_type():
 def test_tries_begin_anew_and_the_idempotency_key_stays(calls):
     keys = set()
 
-    @step(retry=Retry(attempts=3, delay=0))
+    @step(retry=Retry(tries=3, delay=0))
     def shaky() -> int:
         context = step_context()
         keys.add(context.idempotency_key)

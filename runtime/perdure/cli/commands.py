@@ -141,7 +141,7 @@ def _add_worker(add: _Add) -> None:
 def _add_queries(add: _Add) -> None:
     parser = add("list", "list runs, newest first", _list)
     parser.add_argument("--state", action="append", metavar="STATE", help="only runs in this state; may be repeated")
-    parser.add_argument("--name", metavar="PREFIX", help="only runs whose ids begin so")
+    parser.add_argument("--id-prefix", metavar="PREFIX", help="only runs whose ids begin so")
     parser.add_argument("--workflow", metavar="MODULE:FUNCTION", help="only runs of this workflow")
     parser.add_argument("--since", metavar="TIME", help="only runs started since: 90s, 30m, 24h, 7d, or 2026-01-31")
     parser.add_argument("--limit", type=_positive, default=100, metavar="N", help="the most to list (100)")

@@ -20,7 +20,7 @@ def list_runs(arguments: Namespace) -> int:
     with open_place(arguments.database_url) as place, Client(place.url, queue=_or_default(arguments.queue)) as client:
         found = client.list(
             states=arguments.state,
-            name_prefix=arguments.name,
+            id_prefix=arguments.id_prefix,
             entrypoint=arguments.workflow,
             created_since=since,
             limit=arguments.limit,

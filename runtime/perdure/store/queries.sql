@@ -318,7 +318,7 @@ FROM perdure.runs r
 WHERE (%(run)s::uuid IS NULL OR r.id = %(run)s)
   AND (%(owner)s::text IS NULL OR r.owner = %(owner)s)
   AND (%(name)s::text IS NULL OR (r.name = %(name)s AND r.namespace = %(namespace)s))
-  AND (%(name_prefix)s::text IS NULL OR starts_with(r.name, %(name_prefix)s))
+  AND (%(id_prefix)s::text IS NULL OR starts_with(r.name, %(id_prefix)s))
   AND (%(states)s::text[] IS NULL OR r.state = ANY (%(states)s))
   AND (%(entrypoint)s::text IS NULL OR r.entrypoint = %(entrypoint)s)
   AND (%(created_since)s::timestamptz IS NULL OR r.created >= %(created_since)s)
@@ -344,7 +344,7 @@ FROM perdure.steps WHERE run_id = %(run)s AND ordinal > %(after)s ORDER BY ordin
 
 -- name: list_own_runs
 -- These four are what a login sees that is not the owner of the store's schema, and is bound to namespaces: no tables.
-SELECT * FROM perdure.own_runs(%(run)s::uuid, %(name)s::text, %(name_prefix)s::text, %(states)s::text[], %(entrypoint)s::text,
+SELECT * FROM perdure.own_runs(%(run)s::uuid, %(name)s::text, %(id_prefix)s::text, %(states)s::text[], %(entrypoint)s::text,
     %(created_since)s::timestamptz, %(created_before)s::timestamptz, %(after_created)s::timestamptz, %(after_run)s::uuid, %(limit)s::bigint)
 
 -- name: own_run_values

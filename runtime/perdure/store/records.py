@@ -176,7 +176,7 @@ class RunFilter:
 
     owner: str | None = None
     states: Sequence[RunState] | None = None
-    name_prefix: str | None = None
+    id_prefix: str | None = None
     entrypoint: str | None = None
     created_since: datetime | None = None
     created_before: datetime | None = None

@@ -183,7 +183,7 @@ class RunStore:
 
     def list(self, which: RunFilter) -> list[RunInfo]:
         """Runs, newest first."""
-        if not all(text is None or is_storable(text) for text in (which.owner, which.name_prefix, which.entrypoint)):
+        if not all(text is None or is_storable(text) for text in (which.owner, which.id_prefix, which.entrypoint)):
             return []
 
         def work(cursor: psycopg.Cursor[Row]) -> list[RunInfo]:
@@ -191,7 +191,7 @@ class RunStore:
                 cursor,
                 owner=which.owner,
                 states=None if which.states is None else [str(state) for state in which.states],
-                name_prefix=which.name_prefix,
+                id_prefix=which.id_prefix,
                 entrypoint=which.entrypoint,
                 created_since=which.created_since,
                 created_before=which.created_before,
@@ -314,7 +314,7 @@ _NO_FILTER: Mapping[str, object] = dict.fromkeys(
         "run",
         "owner",
         "name",
-        "name_prefix",
+        "id_prefix",
         "states",
         "entrypoint",
         "created_since",

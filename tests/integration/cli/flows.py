@@ -42,7 +42,7 @@ def die_until(attempt: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@step(retry=Retry(attempts=3, delay=0.01))
+@step(retry=Retry(tries=3, delay=0.01))
 def flaky() -> int:
     if step_context().tries < 3:
         raise ConnectionError("not now")

@@ -36,7 +36,7 @@ def test_an_id_is_any_text(cli: Cli, database: Database) -> None:
     listed = cli("list").output
     assert all(name in listed for name in IDS)
     assert {run["id"] for run in cli.document("list")} == set(IDS)
-    assert [run["id"] for run in cli.document("list", f"--name={IDS[1][:9]}")] == [IDS[1]]
+    assert [run["id"] for run in cli.document("list", f"--id-prefix={IDS[1][:9]}")] == [IDS[1]]
 
 
 @pytest.mark.parametrize("name", [IDS[1], IDS[5]], ids=range(2))
@@ -77,7 +77,7 @@ def test_what_no_id_is(cli: Cli, name: str, message: str) -> None:
 def test_what_no_run_can_have_is_not_found(cli: Cli, name: str) -> None:
     for command in ("show", "cancel", "delete"):
         assert "has no run" in cli(command, name, code=1).errors
-    assert cli.document("list", "--name", "\udcff") == []
+    assert cli.document("list", "--id-prefix", "\udcff") == []
     assert cli.document("list", "--workflow", "\udcff") == []
 
 

@@ -23,7 +23,7 @@ def test_lists_and_shows(cli: Cli) -> None:
     for filter_, found in (
         (["--state", "failed"], ["failed"]),
         (["--state", "failed", "--state", "succeeded", "--limit", "2"], ["elsewhere", "failed"]),
-        (["--name", "crash"], ["crashed-once"]),
+        (["--id-prefix", "crash"], ["crashed-once"]),
         (["--queue", "q2"], ["elsewhere"]),
         (["--workflow", "flows:failing"], ["failed"]),
         (["--since", "1h"], ["elsewhere", "failed", "crashed-once"]),

@@ -175,7 +175,7 @@ def order_machine(id: int) -> Order:
                 return order
 
 
-@step(retry=Retry(attempts=4, delay=0, on=ConnectionError))
+@step(retry=Retry(tries=4, delay=0, on=ConnectionError))
 def pay(employee: str, amount: Decimal) -> str:
     if tries() < 3:
         raise ConnectionError("bank is busy")

@@ -214,7 +214,7 @@ async def retried_by_hand(names: list[str]) -> list[str]:
     return uploaded
 
 
-@step(retry=Retry(attempts=3, delay=0, on=ConnectionError), timeout=5)
+@step(retry=Retry(tries=3, delay=0, on=ConnectionError), timeout=5)
 async def upload_file(name: str) -> str:
     if tries() < 3:
         raise ConnectionError("reset by peer")

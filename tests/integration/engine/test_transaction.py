@@ -111,7 +111,7 @@ def test_a_lone_workflow_keeps_one_connection(ledger: Database) -> None:
 
 
 def test_what_the_body_raises_undoes_its_writes_and_is_retried(ledger: Database) -> None:
-    @step(database=True, retry=Retry(attempts=3, delay=0))
+    @step(database=True, retry=Retry(tries=3, delay=0))
     def third_time_lucky() -> int:
         insert(step_context().tries)
         if step_context().tries < 3:
@@ -201,7 +201,7 @@ def test_ending_the_transaction_in_sql_is_an_error(ledger: Database, end: str, g
             if not go_on:
                 raise
 
-    raised = raised_by(ledger, body, retry=Retry(attempts=3, delay=0))
+    raised = raised_by(ledger, body, retry=Retry(tries=3, delay=0))
     assert isinstance(raised, TransactionError)
     assert "'body'" in str(raised)
     assert len(seen) == (0 if ";" in end else 1), "found out at once, and not tried again"

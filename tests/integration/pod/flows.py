@@ -211,7 +211,7 @@ def booking() -> list[int]:
     return [book(), hold(), book()]
 
 
-@step(retry=Retry(attempts=5, delay=600, jitter=False))
+@step(retry=Retry(tries=5, delay=600, jitter=False))
 def failing() -> int:
     log(f"failing {step_context().attempt}")
     if not Path("go").exists():

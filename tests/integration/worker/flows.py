@@ -22,7 +22,7 @@ FOLDER = Path(os.environ.get("FLOWS_FOLDER", "."))
 
 def note(event: str) -> None:
     context = step_context()
-    line = {"event": event, "run": context.run_name, "key": context.step_key, "attempt": context.attempt}
+    line = {"event": event, "run": context.id, "key": context.step_key, "attempt": context.attempt}
     # One write that appends is never mixed with another's.
     with (FOLDER / "events").open("ab", buffering=0) as file:
         file.write(json.dumps(line | {"pid": os.getpid(), "at": time.monotonic()}).encode() + b"\n")

@@ -53,7 +53,7 @@ async def async_timed(number: int) -> int:
     return number
 
 
-@step(retry=Retry(attempts=2, delay=0.001))
+@step(retry=Retry(tries=2, delay=0.001))
 def fails() -> None:
     raise ValueError("no")
 

@@ -31,7 +31,7 @@ async def stubborn() -> str:
     return "never"
 
 
-@step(retry=Retry(attempts=3, delay=20.0, jitter=0))
+@step(retry=Retry(tries=3, delay=20.0, jitter=0))
 async def tries_again() -> None:
     raise ConnectionError("not yet")
 

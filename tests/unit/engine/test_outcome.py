@@ -15,7 +15,7 @@ from perdure.errors import UsageError, ValueNotStorable
 from perdure.testing import DurableRun
 from tests.harness.eventually import eventually
 
-QUICKLY = Retry(attempts=3, delay=0)
+QUICKLY = Retry(tries=3, delay=0)
 tries: list[str] = []
 
 

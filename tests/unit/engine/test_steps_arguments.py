@@ -306,7 +306,7 @@ def test_a_method_that_changes_nothing_is_fine() -> None:
 def test_the_error_is_not_tried_again() -> None:
     tries = []
 
-    @step(retry=Retry(attempts=5, delay=0.01))
+    @step(retry=Retry(tries=5, delay=0.01))
     def count(seen: list[int]) -> None:
         tries.append(1)
         seen.append(1)
@@ -323,7 +323,7 @@ def test_the_error_is_not_tried_again() -> None:
 def test_a_failed_try_must_not_change_them_either() -> None:
     tries = []
 
-    @step(retry=Retry(attempts=5, delay=0.01))
+    @step(retry=Retry(tries=5, delay=0.01))
     def pop(stack: list[int]) -> int:
         tries.append(1)
         stack.pop()

@@ -28,7 +28,7 @@ def nothing_done() -> None:
 # --- what cannot be resolved
 
 
-@step(retry=Retry(attempts=3, delay=0.001))
+@step(retry=Retry(tries=3, delay=0.001))
 def unresolved() -> Missing:
     DONE.append("paid")
 

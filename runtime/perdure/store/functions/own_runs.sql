@@ -1,7 +1,7 @@
 -- Granted to: pods
 -- The runs of the namespaces that the asking login is bound to, as the statement `list_runs` has them. No claim, no secret.
 CREATE OR REPLACE FUNCTION perdure.own_runs(
-    run uuid, name_ text, name_prefix_ text, states_ text[], entrypoint_ text, created_since_ timestamptz, created_before_ timestamptz,
+    run uuid, name_ text, id_prefix_ text, states_ text[], entrypoint_ text, created_since_ timestamptz, created_before_ timestamptz,
     after_created_ timestamptz, after_run_ uuid, limit_ bigint
 ) RETURNS TABLE (
     run_id uuid, owner text, namespace text, id text, entrypoint text, state text, attempts integer, crashes integer, cancel boolean,
@@ -13,7 +13,7 @@ AS $$
            r.error ->> 'type', left(r.error ->> 'message', 1000), (SELECT count(*) FROM perdure.steps s WHERE s.run_id = r.id)
     FROM perdure.logins l JOIN perdure.runs r ON r.owner = l.owner AND r.namespace = l.namespace
     WHERE l.login = session_user::text
-      AND (run IS NULL OR r.id = run) AND (name_ IS NULL OR r.name = name_) AND (name_prefix_ IS NULL OR starts_with(r.name, name_prefix_))
+      AND (run IS NULL OR r.id = run) AND (name_ IS NULL OR r.name = name_) AND (id_prefix_ IS NULL OR starts_with(r.name, id_prefix_))
       AND (states_ IS NULL OR r.state = ANY (states_)) AND (entrypoint_ IS NULL OR r.entrypoint = entrypoint_)
       AND (created_since_ IS NULL OR r.created >= created_since_) AND (created_before_ IS NULL OR r.created < created_before_)
       AND (after_created_ IS NULL OR (r.created, r.id) < (after_created_, after_run_))

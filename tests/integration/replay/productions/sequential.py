@@ -63,7 +63,7 @@ out += deeper$n([[1|2|3]])
         "retries",
         "sync",
         """
-@step(retry=Retry(attempts=3, delay=0, on=OSError))
+@step(retry=Retry(tries=3, delay=0, on=OSError))
 def flaky$n(what: str) -> str:
     if tries() < 3:
         raise ConnectionError("not yet")
@@ -77,7 +77,7 @@ out.append(flaky$n($'))
         "retries in vain",
         "sync",
         """
-@step(retry=Retry(attempts=2, delay=0, on=OSError))
+@step(retry=Retry(tries=2, delay=0, on=OSError))
 def dead$n(what: str) -> str:
     raise ConnectionError(what)
 
