@@ -10,9 +10,9 @@ from uuid import uuid4
 from benchmarks.cluster.ground import ClusterGround
 from benchmarks.table import Result, Row, paired
 from perdure.names import Claim
-from perdure_operator.actions import CreatePod
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.pod import PodSettings, SecretKey, build_pod
+from perdure_operator.decide.actions import CreatePod
 from tests.cluster.api import Json
 from tests.cluster.product import postgres, workflows
 from tests.harness.eventually import eventually

@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from . import logs
-from .access import Access
-from .certificate import Certificate
+from .controller.controller import Term
+from .controller.instances import Instance
 from .election import Elector
 from .errors import ApiError, Misconfigured
-from .health import METRICS_PATH, Health
-from .instances import Instance
 from .kube import NAMESPACES, Kube
-from .metrics import Metrics
-from .metrics_server import MetricsServer
 from .settings import Settings
-from .store_calls import OWNER_PREFIX
-from .term import Term
+from .store.calls import OWNER_PREFIX
+from .telemetry.access import Access
+from .telemetry.certificate import Certificate
+from .telemetry.health import METRICS_PATH, Health
+from .telemetry.metrics import Metrics
+from .telemetry.metrics_server import MetricsServer
 
 __all__ = ["main"]
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
 
 from .api.names import RUNTIME_USER
-from .api.refusals import refusals
 from .api.untyped import mapping
+from .api.validation import refusals
 from .errors import Misconfigured
 
 __all__ = ["Settings"]

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from .names import CONTAINER, KIND, LABEL_MANAGED_BY, OURS
-from .refusals import (
+from .schema import ATOMIC, BY_NAME, OPAQUE, Closed, Open, immutable, only, rule, rules
+from .validation import (
     ANNOTATIONS,
     COMMAND,
     CONTAINER_RESTART,
@@ -28,7 +29,6 @@ from .refusals import (
     SHARE_PROCESSES,
     TEMPLATE_FIELDS,
 )
-from .schema import ATOMIC, BY_NAME, OPAQUE, Closed, Open, immutable, only, rule, rules
 
 __all__ = ["ENTRYPOINT", "FILE_NAME", "MAX_BYTES", "PHASES", "PodTemplate", "WorkflowObject", "WorkflowSpec"]
 

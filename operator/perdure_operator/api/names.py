@@ -6,7 +6,7 @@ import re
 from typing import Final
 from uuid import UUID
 
-from ..observed import Workflow
+from ..decide.observed import Workflow
 
 __all__ = [
     "API_VERSION",

@@ -17,13 +17,13 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pydantic import ValidationError
 
-from ..bounded import cut
-from ..observed import Key, Spec, Workflow
+from ..decide.observed import Key, Spec, Workflow
+from ..decide.truncate import cut
 from .models import MAX_BYTES, WorkflowSpec
 from .names import RESTART_ANNOTATION
-from .refusals import refusals, too_large
 from .status_document import read_status, read_time
 from .untyped import mapping
+from .validation import refusals, too_large
 
 __all__ = ["brief", "parse_workflow"]
 

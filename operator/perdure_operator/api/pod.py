@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from perdure.names import hash_seed
 
-from ..actions import CreatePod
-from ..observed import Spec, Workflow
+from ..decide.actions import CreatePod
+from ..decide.observed import Spec, Workflow
 from .database_tls import DatabaseTls
 from .names import API_VERSION, CONTAINER, GENERATION_ANNOTATION, KIND, RUNTIME_USER, pod_labels, pod_name
 from .pod_template import lay_over

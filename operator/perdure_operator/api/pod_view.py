@@ -10,8 +10,8 @@ from uuid import UUID
 
 from perdure.names import Claim
 
-from ..bounded import cut
-from ..observed import ContainerEnd, Pod, PodPhase, Stage
+from ..decide.observed import ContainerEnd, Pod, PodPhase, Stage
+from ..decide.truncate import cut
 from .names import CONTAINER, GENERATION_ANNOTATION, LABEL_ATTEMPT
 from .status_document import read_time
 from .untyped import items, mapping, text

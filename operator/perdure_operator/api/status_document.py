@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from ..bounded import MAX_ERROR_BYTES, MAX_RESULT_BYTES, cut
-from ..observed import Condition, Status
+from ..decide.observed import Condition, Status
+from ..decide.truncate import MAX_ERROR_BYTES, MAX_RESULT_BYTES, cut
 from .untyped import integer, items, mapping, text
 
 __all__ = ["canonical", "read_status", "read_time", "same", "status_document"]

@@ -5,6 +5,6 @@ ended, does an attempt hold it. The first of these that needs something done is 
 it waits for, and a `LookAgain` sees to it that nothing rests on an event that may never come.
 """
 
-from .deciding import decide
+from .decision import decide
 
 __all__ = ["decide"]

@@ -6,13 +6,13 @@ from typing import Final
 
 from perdure.names import Claim
 
-from ..actions import ClaimRun, CreatePod, HandBack
-from ..observed import Ended, Observed, Pod, PodPhase, Run, Spec, Stage
-from .control import seconds_since
-from .course import Course, Reason, going, stalled
-from .ending import disruption, ending_of_pod, ending_of_silence
+from .actions import ClaimRun, CreatePod, HandBack
+from .limits import seconds_since
+from .observed import Ended, Observed, Pod, PodPhase, Run, Spec, Stage
 from .places import NO_CONTAINER, NO_IMAGE, UNSCHEDULABLE, give_way
-from .times import (
+from .plan import Course, Reason, going, stalled
+from .pod_exit import disruption, ending_of_pod, ending_of_silence
+from .timeouts import (
     BEGIN_TIME,
     LOOK_BEGIN,
     LOOK_CAPACITY,

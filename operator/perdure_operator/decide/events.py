@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..actions import PostEvent
-from ..observed import Ended, Observed, Status
-from .course import Kind, Reason, Situation
-from .ending import BEGUN, BEGUN_ELSEWHERE, STORE_UNREACHABLE
+from .actions import PostEvent
+from .observed import Ended, Observed, Status
 from .places import COULD_NOT_START
+from .plan import Kind, Reason, Situation
+from .pod_exit import BEGUN, BEGUN_ELSEWHERE, STORE_UNREACHABLE
 from .status import IMAGE_CHANGED, is_stalled, reason_of
 
 __all__ = ["events", "warnings"]

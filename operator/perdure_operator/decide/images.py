@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..actions import NoteImage
-from ..observed import Observed, Run
+from .actions import NoteImage
+from .observed import Observed, Run
 
 __all__ = ["images_to_note", "moved_tag"]
 

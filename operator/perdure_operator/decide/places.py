@@ -14,9 +14,9 @@ from typing import Final
 
 from perdure.names import Claim
 
-from ..actions import HandBack
-from ..observed import Observed, Run, Stage
-from .course import Course, Reason, going, stalled
+from .actions import HandBack
+from .observed import Observed, Run, Stage
+from .plan import Course, Reason, going, stalled
 
 __all__ = [
     "COULD_NOT_START",

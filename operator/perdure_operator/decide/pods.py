@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..actions import DeletePod
-from ..observed import Observed, Pod, PodPhase, Run
-from .control import seconds_since
-from .ending import BEGUN
-from .times import LINGER
+from .actions import DeletePod
+from .limits import seconds_since
+from .observed import Observed, Pod, PodPhase, Run
+from .pod_exit import BEGUN
+from .timeouts import LINGER
 
 __all__ = ["pods_to_delete"]
 

@@ -17,8 +17,8 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 from ..errors import Expired, Refused, Unavailable
-from .answers import body_of
 from .lists import ListReader
+from .responses import body_of
 from .session import Answer, Arriving, Credentials, Request, Session
 
 __all__ = [

@@ -14,8 +14,8 @@ from perdure.pod.source import problem_with_files
 from ..api.crd import crd
 from ..api.models import FILE_NAME, MAX_BYTES
 from ..api.parse import parse_workflow
-from ..api.refusals import refusals
-from ..observed import Workflow
+from ..api.validation import refusals
+from ..decide.observed import Workflow
 from .documents import MOST_BYTES
 
 __all__ = ["admit", "immutable_words", "problems"]

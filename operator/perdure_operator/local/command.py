@@ -27,10 +27,10 @@ from perdure.store.records import RunDetail
 
 from ..api.names import API_VERSION, KIND
 from ..api.status_document import status_document
-from ..decide.control import grace_of
-from ..observed import Spec, Status, Workflow
+from ..decide.limits import grace_of
+from ..decide.observed import Spec, Status, Workflow
 from .admission import admit, immutable_words
-from .apply import AnotherRun
+from .executor import AnotherRun
 from .manifest import Manifest, read_manifest
 from .run import Code, LocalWorkflow
 from .template import LocalTemplate, local_template

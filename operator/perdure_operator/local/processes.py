@@ -13,7 +13,7 @@ from perdure.cli.process import AttemptProcess, StopRequests
 from perdure.names import Claim
 from perdure.pod.exit_codes import ExitCode
 
-from ..observed import ContainerEnd, Pod, PodPhase
+from ..decide.observed import ContainerEnd, Pod, PodPhase
 
 __all__ = ["LocalPods"]
 

@@ -25,14 +25,14 @@ from perdure.pod.environment import lease_seconds
 from perdure.store.manifest_runs import ManifestRunStore
 from perdure.store.records import MANIFEST_OWNER, RunDetail
 
-from ..actions import Action, DeletePod, DeleteWorkflow, LookAgain, NoteImage, PostEvent, WriteStatus
 from ..api.names import pod_name
 from ..api.status_document import canonical
 from ..decide import decide
-from ..observed import Observed, Pod, Run, Status, Workflow
-from ..store import OperatorStore
-from .apply import LocalApplier
-from .elsewhere import Elsewhere
+from ..decide.actions import Action, DeletePod, DeleteWorkflow, LookAgain, NoteImage, PostEvent, WriteStatus
+from ..decide.observed import Observed, Pod, Run, Status, Workflow
+from ..store.store import OperatorStore
+from .executor import LocalApplier
+from .other_process import Elsewhere
 from .processes import LocalPods
 
 __all__ = ["Code", "LocalWorkflow"]

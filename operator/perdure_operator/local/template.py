@@ -10,7 +10,7 @@ from typing import Any
 from perdure.errors import UsageError
 
 from ..api.names import CONTAINER
-from ..observed import Spec
+from ..decide.observed import Spec
 from .manifest import Manifest
 
 __all__ = ["LocalTemplate", "local_template"]

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 
 from perdure.names import Claim
-from perdure_operator.actions import CreatePod
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.pod import PodSettings, SecretKey, build_pod
+from perdure_operator.decide.actions import CreatePod
 from tests.cluster.api import ApiException, Json
 from tests.cluster.cluster import Cluster
 from tests.harness.eventually import eventually

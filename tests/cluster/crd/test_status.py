@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from perdure_operator.api.status_document import canonical, read_status, status_document
-from perdure_operator.observed import Condition, Status
+from perdure_operator.decide.observed import Condition, Status
 from tests.cluster.api import ApiException, Json
 from tests.cluster.cluster import Cluster
 

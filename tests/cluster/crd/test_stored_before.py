@@ -13,7 +13,7 @@ import pytest
 
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.status_document import status_document
-from perdure_operator.observed import Status
+from perdure_operator.decide.observed import Status
 from tests.cluster.api import ApiException, Json
 from tests.cluster.cluster import Cluster
 from tests.cluster.crds import crd_path, install_crd, until_served, workflow_crd

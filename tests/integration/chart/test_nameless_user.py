@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from perdure.names import Claim
-from perdure_operator.actions import CreatePod
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.pod import PodSettings, build_pod
+from perdure_operator.decide.actions import CreatePod
 from tests.cluster.helm import CHART
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually

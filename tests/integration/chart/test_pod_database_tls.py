@@ -16,11 +16,11 @@ import pytest
 from perdure.names import Claim
 from perdure.pod.exit_codes import ExitCode
 from perdure.store.migrate import migrate
-from perdure_operator.actions import CreatePod
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.pod import build_pod
+from perdure_operator.controller.controller import pod_settings
+from perdure_operator.decide.actions import CreatePod
 from perdure_operator.settings import Settings
-from perdure_operator.term import pod_settings
 from tests.cluster.built.certificates import Authority
 from tests.cluster.helm import Helm
 from tests.integration.store.rows import Attempt, Session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from secrets import token_hex
 
 import pytest
@@ -12,6 +13,7 @@ from tests.harness.databases import Database
 from tests.harness.processes import Children
 from tests.harness.unavailable import untested
 from tests.harness.workspace import Workspace
+from tests.integration.store.rows import Session
 
 from .api_server import ApiServer
 from .operators import Operator
@@ -67,3 +69,10 @@ def start_operator(
 def scene(api_server: ApiServer, database: Database, children: Children, namespace: str) -> Scene:
     """Workflows of the test, and their pods."""
     return Scene(api_server.api, namespace, children, database)
+
+
+@pytest.fixture
+def pod(database: Database) -> Iterator[Session]:
+    """Does what pods do."""
+    with closing(database.connect()) as connection:
+        yield Session(connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure_operator.decide.course import Reason
+from perdure_operator.decide.plan import Reason
 
 
 def test_its_runs_are_those_of_that_cluster(start_operator, scene, database):

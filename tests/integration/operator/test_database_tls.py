@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perdure_operator.decide.course import Reason
+from perdure_operator.decide.plan import Reason
 
 MINE: dict[str, dict[str, Any]] = {
     "a volume": {"volumes": [{"name": "perdure-database-ca", "emptyDir": {}}]},

@@ -10,8 +10,8 @@ from typing import Any
 from perdure_operator.api.names import API_VERSION, KIND
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.status_document import status_document
-from perdure_operator.decide.course import Reason
-from perdure_operator.observed import Condition, Status, Workflow
+from perdure_operator.decide.observed import Condition, Status, Workflow
+from perdure_operator.decide.plan import Reason
 from tests.harness.argocd import health
 from tests.harness.kstatus import statuses
 from tests.unit.operator.decide.builders import NOW, told, workflow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perdure_operator.api.status_document import status_document
-from perdure_operator.decide.course import Kind, Reason, Situation
+from perdure_operator.decide.plan import Kind, Reason, Situation
 from perdure_operator.decide.status import status_of
 from tests.harness.argocd import health
 

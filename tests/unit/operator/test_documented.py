@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure_operator.decide.course import Reason
+from perdure_operator.decide.plan import Reason
 from perdure_operator.decide.status import IMAGE_CHANGED
 from perdure_operator.main import Operator
 from perdure_operator.settings import Settings

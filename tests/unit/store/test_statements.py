@@ -10,12 +10,12 @@ import pytest
 from perdure.store.statements import statement
 
 ROOT = Path(__file__).resolve().parents[3]
-OURS, OPERATORS = "perdure.store", "perdure_operator"
+OURS, OPERATORS = "perdure.store", "perdure_operator.store"
 
 
 @pytest.mark.parametrize(
     ("package", "file"),
-    [(OURS, "runtime/perdure/store/queries.sql"), (OPERATORS, "operator/perdure_operator/queries.sql")],
+    [(OURS, "runtime/perdure/store/queries.sql"), (OPERATORS, "operator/perdure_operator/store/queries.sql")],
 )
 def test_every_statement_of_a_file_is_found_whole_and_without_its_name(package: str, file: str) -> None:
     text = (ROOT / file).read_text()
@@ -33,7 +33,7 @@ def test_the_librarys_are_found_for_the_operator_too() -> None:
 
 
 def test_the_operators_own_come_first() -> None:
-    own = re.findall(r"(?m)^-- name: (\w+)$", (ROOT / "operator/perdure_operator/queries.sql").read_text())
+    own = re.findall(r"(?m)^-- name: (\w+)$", (ROOT / "operator/perdure_operator/store/queries.sql").read_text())
     both = [name for name in own if f"-- name: {name}\n" in (ROOT / "runtime/perdure/store/queries.sql").read_text()]
     assert all(statement(name, OPERATORS) != statement(name) for name in both)
 

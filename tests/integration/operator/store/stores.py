@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from perdure.names import Claim
-from perdure_operator.observed import Key, Limits, Run, Spec, Workflow
-from perdure_operator.store import OperatorStore
+from perdure_operator.decide.observed import Key, Limits, Run, Spec, Workflow
+from perdure_operator.store.store import OperatorStore
 from tests.integration.store.rows import Attempt, Session
 
 __all__ = [

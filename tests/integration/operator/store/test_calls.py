@@ -13,8 +13,8 @@ import pytest
 
 from perdure.errors import StoreError, UsageError
 from perdure.store.records import RunState
-from perdure_operator.observed import Limits
-from perdure_operator.store import OperatorStore
+from perdure_operator.decide.observed import Limits
+from perdure_operator.store.store import OperatorStore
 from tests.harness.databases import Database
 from tests.integration.store.rows import Session
 

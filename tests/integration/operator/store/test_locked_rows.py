@@ -10,7 +10,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from perdure_operator.observed import Limits
+from perdure_operator.decide.observed import Limits
 from tests.harness.databases import Database
 
 from .stores import asynchronous, claimed, inserted, opened, run_of

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from perdure.errors import StoreUnavailable
 from perdure.names import Claim
 from perdure.store.records import RunState
-from perdure_operator.observed import Limits
-from perdure_operator.store import OperatorStore
+from perdure_operator.decide.observed import Limits
+from perdure_operator.store.store import OperatorStore
 from tests.harness.databases import Database, Databases
 from tests.harness.proxy import Moment, Proxy
 from tests.integration.store.rows import Session

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from perdure_operator.connections import query
-from perdure_operator.liveness import Liveness
-from perdure_operator.store_rows import LONGEST_ERROR, LONGEST_RESULT
+from perdure_operator.sources.liveness import Liveness
+from perdure_operator.store.pool import query
+from perdure_operator.store.rows import LONGEST_ERROR, LONGEST_RESULT
 from tests.harness.databases import Database, Databases
 
 from .stores import OWNER, asynchronous, opened

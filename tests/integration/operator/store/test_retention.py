@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from perdure_operator.store import OperatorStore
+from perdure_operator.store.store import OperatorStore
 from tests.harness.databases import Database
 from tests.integration.store.rows import Session
 

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from perdure.store.migrate import operator_grants_sql
-from perdure_operator.listen import Listener
-from perdure_operator.liveness import Liveness
+from perdure_operator.sources.liveness import Liveness
+from perdure_operator.sources.notifications import Listener
 from tests.harness.databases import Database
 from tests.integration.store.rows import Session
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from perdure_operator.api import refusals
+from perdure_operator.api import validation as refusals
 
 UID = UUID("5f0c2f6e-8a57-4f0e-9d5a-0a6f3b1c2d3e")
 NAME = "transfer-17"

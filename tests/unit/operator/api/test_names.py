@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from perdure_operator.api.names import POD_SELECTOR, pod_labels, pod_name
-from perdure_operator.observed import Key
+from perdure_operator.decide.observed import Key
 from tests.unit.operator.decide.builders import workflow
 
 UID = UUID("0a1b2c3d-0000-4000-8000-000000000001")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perdure_operator.api.models import MAX_BYTES
 from perdure_operator.api.parse import brief, parse_workflow
-from perdure_operator.observed import Key, Spec, Status
+from perdure_operator.decide.observed import Key, Spec, Status
 from tests.unit.operator.api.manifests import NAME, REFUSED, TAKEN, UID, workflow
 
 

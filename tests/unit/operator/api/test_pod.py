@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from perdure.names import Claim, hash_seed
 from perdure.pod.environment import PodEnvironment
-from perdure_operator.actions import CreatePod
 from perdure_operator.api.database_tls import DatabaseTls
 from perdure_operator.api.names import pod_name
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.pod import PodSettings, SecretKey, build_pod
 from perdure_operator.api.pod_template import lay_over
 from perdure_operator.api.pod_view import parse_pod
+from perdure_operator.decide.actions import CreatePod
 from tests.unit.operator.api.manifests import NAME, TAKEN, UID, with_container, workflow
 
 CLAIM = Claim(UUID("11111111-2222-4333-8444-555555555555"))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure_operator.api.pod_view import parse_pod
-from perdure_operator.observed import ContainerEnd, Pod, PodPhase, Stage
+from perdure_operator.decide.observed import ContainerEnd, Pod, PodPhase, Stage
 
 CLAIM = UUID("11111111-2222-4333-8444-555555555555")
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure_operator.api.status_document import canonical, read_status, same, status_document
-from perdure_operator.observed import Condition, Status
+from perdure_operator.decide.observed import Condition, Status
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STATUS = Status(

@@ -11,8 +11,8 @@ from uuid import UUID
 from perdure.names import Claim
 from perdure.store.records import RunState
 from perdure_operator import decide as deciding
-from perdure_operator.actions import LookAgain, PostEvent, WriteStatus
-from perdure_operator.observed import (
+from perdure_operator.decide.actions import LookAgain, PostEvent, WriteStatus
+from perdure_operator.decide.observed import (
     ContainerEnd,
     Ended,
     Key,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 
 from perdure.store.records import RunState
-from perdure_operator.observed import Condition, Limits, Observed, Pod, PodPhase, Run, Stage, Status, Workflow
+from perdure_operator.decide.observed import Condition, Limits, Observed, Pod, PodPhase, Run, Stage, Status, Workflow
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure_operator.observed import Workflow
+from perdure_operator.decide.observed import Workflow
 
 
 def kstatus(workflow: Workflow | None) -> str:

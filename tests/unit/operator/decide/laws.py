@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from perdure_operator.actions import (
+from perdure_operator.decide.actions import (
     ClaimRun,
     CreatePod,
     DeletePod,
@@ -19,8 +19,8 @@ from perdure_operator.actions import (
     SetLimits,
     WriteStatus,
 )
-from perdure_operator.decide.course import Kind, Reason
-from perdure_operator.observed import Observed
+from perdure_operator.decide.observed import Observed
+from perdure_operator.decide.plan import Kind, Reason
 from tests.unit.operator.decide.kstatus import kstatus
 from tests.unit.operator.decide.model_store import CRASHES, DISRUPTIONS, ELSEWHERE, UNREACHABLE
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from perdure.names import Claim
 from perdure.store.records import RunState
-from perdure_operator.observed import Ended, Limits, Run
+from perdure_operator.decide.observed import Ended, Limits, Run
 
 CRASHES = ("crashed", "lost", "never begun")
 DISRUPTIONS = ("handed back", "evicted", "node lost")

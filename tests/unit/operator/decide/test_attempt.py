@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from perdure.names import Claim
-from perdure_operator.actions import ClaimRun, CreatePod, HandBack
-from perdure_operator.observed import ContainerEnd, PodPhase, Stage
+from perdure_operator.decide.actions import ClaimRun, CreatePod, HandBack
+from perdure_operator.decide.observed import ContainerEnd, PodPhase, Stage
 from tests.unit.operator.decide.builders import (
     LIMITS,
     ago,

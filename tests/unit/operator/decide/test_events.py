@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from perdure.store.records import RunState
-from perdure_operator.actions import PostEvent, WriteStatus
-from perdure_operator.observed import PodPhase
+from perdure_operator.decide.actions import PostEvent, WriteStatus
+from perdure_operator.decide.observed import PodPhase
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,

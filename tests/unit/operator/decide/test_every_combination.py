@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from perdure_operator.actions import ClaimRun, CreatePod, EndRun, HandBack, InsertRun, RequestCancel, WriteStatus
-from perdure_operator.decide.course import Reason
-from perdure_operator.observed import Observed
+from perdure_operator.decide.actions import ClaimRun, CreatePod, EndRun, HandBack, InsertRun, RequestCancel, WriteStatus
+from perdure_operator.decide.observed import Observed
+from perdure_operator.decide.plan import Reason
 from tests.unit.operator.decide.builders import decide
 from tests.unit.operator.decide.combinations import (
     PODS,

@@ -13,8 +13,8 @@ import pytest
 
 from perdure.names import Claim
 from perdure.store.records import RunState
-from perdure_operator.decide.course import Reason
-from perdure_operator.observed import ContainerEnd, Pod, PodPhase, Stage
+from perdure_operator.decide.observed import ContainerEnd, Pod, PodPhase, Stage
+from perdure_operator.decide.plan import Reason
 from tests.unit.operator.decide.builders import NOW, STORE, ago, spec, started, token
 from tests.unit.operator.decide.model_store import CANCEL, Attempt, Row
 from tests.unit.operator.decide.world import Process, World

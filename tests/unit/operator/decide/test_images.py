@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from perdure.store.records import RunState
-from perdure_operator.actions import NoteImage, PostEvent, WriteStatus
-from perdure_operator.observed import Ended
+from perdure_operator.decide.actions import NoteImage, PostEvent, WriteStatus
+from perdure_operator.decide.observed import Ended
 from tests.unit.operator.decide.builders import (
     ago,
     begun,

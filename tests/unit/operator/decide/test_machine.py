@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from perdure_operator.observed import PodPhase
+from perdure_operator.decide.observed import PodPhase
 from tests.harness.scale import SCALE
 from tests.unit.operator.decide.builders import decide, spec
 from tests.unit.operator.decide.kstatus import kstatus

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from perdure_operator.actions import CreatePod, HandBack
+from perdure_operator.decide.actions import CreatePod, HandBack
+from perdure_operator.decide.observed import PodPhase, Stage
 from perdure_operator.decide.places import COULD_NOT_START, Hindrance, hindrance
-from perdure_operator.observed import PodPhase, Stage
 from tests.unit.operator.decide.builders import (
     claimed,
     decide,

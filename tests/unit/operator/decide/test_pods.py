@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from perdure.store.records import RunState
-from perdure_operator.actions import DeletePod
-from perdure_operator.observed import ContainerEnd, PodPhase
+from perdure_operator.decide.actions import DeletePod
+from perdure_operator.decide.observed import ContainerEnd, PodPhase
 from tests.unit.operator.decide.builders import (
     NOW,
     ago,

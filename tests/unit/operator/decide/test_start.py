@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perdure.store.records import RunState
-from perdure_operator.actions import ClaimRun, CreatePod, InsertRun, LookAgain, RequestCancel, WriteStatus
+from perdure_operator.decide.actions import ClaimRun, CreatePod, InsertRun, LookAgain, RequestCancel, WriteStatus
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,

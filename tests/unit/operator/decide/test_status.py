@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from perdure.store.records import RunState
-from perdure_operator.actions import LookAgain, WriteStatus
 from perdure_operator.api.status_document import read_status, status_document
+from perdure_operator.decide.actions import LookAgain, WriteStatus
+from perdure_operator.decide.observed import PodPhase
 from perdure_operator.decide.places import COULD_NOT_START
-from perdure_operator.observed import PodPhase
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 
-from perdure_operator.actions import WriteStatus
-from perdure_operator.observed import Observed
+from perdure_operator.decide.actions import WriteStatus
+from perdure_operator.decide.observed import Observed
 from tests.harness.scale import SCALE
 from tests.unit.operator.decide import strategies
 from tests.unit.operator.decide.builders import decide

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from perdure.names import Claim
 from perdure.store.records import RunState
-from perdure_operator.actions import (
+from perdure_operator.decide.actions import (
     ClaimRun,
     CreatePod,
     DeletePod,
@@ -27,7 +27,7 @@ from perdure_operator.actions import (
     SetLimits,
     WriteStatus,
 )
-from perdure_operator.observed import ContainerEnd, Observed, Pod, PodPhase, Spec, Stage, Workflow
+from perdure_operator.decide.observed import ContainerEnd, Observed, Pod, PodPhase, Spec, Stage, Workflow
 from tests.unit.operator.decide.builders import NOW, STORE, decide, spec, workflow
 from tests.unit.operator.decide.model_store import CANCEL, ModelStore, Row
 

@@ -1,0 +1,328 @@
+"""What the operator remembers of the cluster: each Workflow, and the pods of each, as they were last seen.
+
+Filled by events, corrected by lists and by the answers to its own writes; whatever comes late, in another order or
+twice, the newest version of an object stays. Of no Workflow is kept what may be long; of one about which nothing is to
+be done any more little more than its name; and one that went is remembered until somebody has seen to its run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from sys import intern
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from ..api.names import GROUP, KIND, LABEL_WORKFLOW_UID
+from ..api.parse import brief, parse_workflow
+from ..api.pod_view import parse_pod
+from ..api.untyped import items, mapping
+from ..decide.observed import STALLED, Key, Pod, Workflow
+
+__all__ = [
+    "Known",
+    "Owner",
+    "SeenPod",
+    "SeenWorkflow",
+    "Views",
+    "read_pod",
+    "read_unsettled_workflow",
+    "read_workflow",
+    "seen_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWorkflow:
+    """A Workflow as it was seen in some version; without `workflow` it has finished, and only its pods may be left."""
+
+    key: Key
+    uid: UUID
+    version: str
+    workflow: Workflow | None
+
+
+class Owner(NamedTuple):
+    """The Workflow that a pod says it belongs to.
+
+    The namespace is the pod's own. A UID alone is not enough: whoever may create pods in another namespace writes what
+    UID he likes into their labels and owner references.
+    """
+
+    key: Key
+    uid: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPod:
+    """A pod of ours, whose it is, and in which version it was seen."""
+
+    owner: Owner
+    version: str
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """UIDs of Workflows, and of pods with their Workflows."""
+
+    workflows: frozenset[UUID]
+    pods: frozenset[tuple[Owner, str]]
+
+
+def read_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
+    """Parse a Workflow; of a finished one only what may still matter."""
+    seen = read_unsettled_workflow(body)
+    if seen.workflow is not None and seen.workflow.status.finished and _settled(seen.workflow):
+        return replace(seen, workflow=None)
+    return seen
+
+
+def read_unsettled_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
+    """Parse a Workflow about which something may be to do although it has finished."""
+    return seen_of(parse_workflow(body))
+
+
+def seen_of(workflow: Workflow) -> SeenWorkflow:
+    """What is remembered of a Workflow: all but what may be long."""
+    key = Key(intern(workflow.key.namespace), workflow.key.name)
+    return SeenWorkflow(key, workflow.uid, workflow.resource_version, brief(workflow))
+
+
+def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
+    """Parse a pod; None if no Workflow controls it, as its owner reference and its label must say together."""
+    metadata = mapping(body.get("metadata"))
+    controller = next((one for one in items(metadata.get("ownerReferences")) if one.get("controller") is True), None)
+    if controller is None or controller.get("kind") != KIND:
+        return None
+    if str(controller.get("apiVersion")).partition("/")[0] != GROUP:
+        return None
+    label = mapping(metadata.get("labels")).get(LABEL_WORKFLOW_UID)
+    try:
+        uid = UUID(str(controller.get("uid")))
+    except ValueError:
+        return None
+    if label != str(uid):
+        return None
+    key = Key(intern(str(metadata.get("namespace"))), str(controller.get("name")))
+    return SeenPod(Owner(key, uid), str(metadata.get("resourceVersion")), parse_pod(body))
+
+
+def _settled(workflow: Workflow) -> bool:
+    """Whether nothing is to be done about a finished Workflow itself, now or later."""
+    return (
+        workflow.status.observed_generation == workflow.generation
+        and workflow.restart == workflow.status.restart
+        and (workflow.spec is None or workflow.spec.ttl_seconds_after_finished is None)
+    )
+
+
+_WENT: Final = 1_000
+"""So many pods are remembered that went: for longer than any answer takes."""
+
+
+class Views:
+    """Workflows by key, pods by key and UID of their Workflow."""
+
+    def __init__(self) -> None:
+        self._workflows: dict[Key, SeenWorkflow] = {}
+        self._keys: dict[UUID, Key] = {}
+        self._pods: dict[Owner, dict[str, SeenPod]] = {}
+        self._departed: dict[Key, set[UUID]] = {}
+        self._gone: set[str] | None = None
+        self._went: dict[str, None] = {}
+
+    def seen(self, key: Key) -> SeenWorkflow | None:
+        """The Workflow of that name, as it was last seen."""
+        return self._workflows.get(key)
+
+    def workflow(self, key: Key) -> Workflow | None:
+        """The Workflow of that name, if anything may be to do about it."""
+        seen = self._workflows.get(key)
+        return None if seen is None else seen.workflow
+
+    def key_of(self, uid: UUID) -> Key | None:
+        """The name of the Workflow with this UID."""
+        return self._keys.get(uid)
+
+    def settled(self, uid: UUID) -> bool:
+        """Whether a Workflow is there about which nothing is to be done any more."""
+        key = self._keys.get(uid)
+        return key is not None and self._workflows[key].workflow is None
+
+    def going_on(self) -> list[Key]:
+        """All that have not finished."""
+        return [
+            key
+            for key, seen in self._workflows.items()
+            if seen.workflow is not None and not (seen.workflow.status.finished and _settled(seen.workflow))
+        ]
+
+    def stalled(self) -> Counter[tuple[str, ...]]:
+        """How many Workflows wait for a person, by namespace and reason."""
+        statuses = (
+            (key.namespace, seen.workflow.status)
+            for key, seen in self._workflows.items()
+            if seen.workflow is not None and not seen.workflow.status.finished
+        )
+        return Counter(
+            (namespace, status.conditions[STALLED].reason) for namespace, status in statuses if status.says(STALLED)
+        )
+
+    def read(self, body: Mapping[str, Any]) -> SeenWorkflow:
+        """Parse a Workflow, unless it is known in this version; may be called in any thread."""
+        metadata = body["metadata"]
+        known = self._workflows.get(Key(metadata["namespace"], metadata["name"]))
+        if known is not None and metadata["resourceVersion"] == known.version and metadata["uid"] == str(known.uid):
+            return known
+        return read_workflow(body)
+
+    def pods(self, key: Key, uid: UUID) -> list[Pod]:
+        """The pods of a Workflow."""
+        return [seen.pod for seen in self._pods.get(Owner(key, uid), {}).values()]
+
+    def node_of(self, uid: UUID) -> str | None:
+        """The node of the newest attempt's pod, as far as it is known."""
+        key = self._keys.get(uid)
+        pods = [] if key is None else self.pods(key, uid)
+        return max(pods, key=lambda pod: pod.attempt).node if pods else None
+
+    def departed(self, key: Key) -> set[UUID]:
+        """UIDs of Workflows of that name that went, and whose runs nobody has seen to."""
+        return set(self._departed.get(key, ()))
+
+    def forget_departed(self, key: Key, uid: UUID) -> None:
+        """The run of a Workflow that went has been seen to."""
+        left = self._departed.get(key, set())
+        left.discard(uid)
+        if not left:
+            self._departed.pop(key, None)
+
+    def saw_workflow(self, seen: SeenWorkflow) -> bool:
+        """Remember a Workflow; whether that gives anything to do."""
+        if self._gone is not None and str(seen.uid) in self._gone:
+            return False
+        known = self._workflows.get(seen.key)
+        if known is not None:
+            if not _newer(seen.version, known.version):
+                if known.workflow is None and (known.uid, known.version) == (seen.uid, seen.version):
+                    # The event of a write came before its answer, which is about to be needed: pods may be left.
+                    self._workflows[seen.key] = seen
+                return False
+            if known.uid != seen.uid:
+                self._depart(known)
+        self._workflows[seen.key] = seen
+        self._keys[seen.uid] = seen.key
+        has_pods = Owner(seen.key, seen.uid) in self._pods
+        return seen.workflow is not None or has_pods or seen.key in self._departed
+
+    def take_up(self, seen: SeenWorkflow) -> None:
+        """Have a Workflow that has finished looked at as a whole, until it is seen in another version."""
+        if (known := self._workflows.get(seen.key)) is None or known.uid == seen.uid:
+            self._workflows[seen.key] = seen
+            self._keys[seen.uid] = seen.key
+
+    def lay_down(self, key: Key) -> None:
+        """Nothing is to be done about a Workflow now; what is kept of a finished one is for the pods that it has."""
+        known = self._workflows.get(key)
+        if known is not None and known.workflow is not None and known.workflow.status.finished:
+            settled = _settled(known.workflow) and Owner(key, known.uid) not in self._pods
+            self._workflows[key] = replace(known, workflow=None) if settled else known
+
+    def saw_workflow_gone(self, key: Key, uid: UUID) -> None:
+        """A Workflow is no more."""
+        if self._gone is not None:
+            self._gone.add(str(uid))
+        known = self._workflows.get(key)
+        if known is not None and known.uid == uid:
+            self._depart(known)
+            del self._workflows[key]
+        else:
+            self._departed.setdefault(key, set()).add(uid)
+
+    def saw_pod(self, seen: SeenPod) -> bool:
+        """Remember a pod; whether it tells anything new."""
+        if seen.pod.uid in self._went:
+            return False
+        pods = self._pods.setdefault(seen.owner, {})
+        known = pods.get(seen.pod.uid)
+        if known is not None and not _newer(seen.version, known.version):
+            return False
+        pods[seen.pod.uid] = seen
+        return known is None or known.pod != seen.pod
+
+    def saw_pod_gone(self, owner: Owner, pod: str) -> None:
+        """A pod is no more."""
+        if self._gone is not None:
+            self._gone.add(pod)
+        # The event of its end can come before the answer to its creation, which must not bring it back.
+        self._went[pod] = None
+        if len(self._went) > _WENT:
+            del self._went[next(iter(self._went))]
+        pods = self._pods.get(owner, {})
+        pods.pop(pod, None)
+        if not pods:
+            self._pods.pop(owner, None)
+
+    def expect_list(self) -> None:
+        """Lists are about to be read: what goes meanwhile must not come back with them."""
+        self._gone = set()
+
+    def saw_lists(self, workflows: Iterable[SeenWorkflow], pods: Iterable[SeenPod], before: Known) -> set[Key]:
+        """Correct the views by lists of all there is; the Workflows that they tell something new about.
+
+        `before` is what was known when the lists were asked for: of it, what is not in them has gone.
+        """
+        changed: set[Key] = set()
+        listed: set[UUID] = set()
+        for workflow in workflows:
+            listed.add(workflow.uid)
+            if self.saw_workflow(workflow):
+                changed.add(workflow.key)
+        for uid in before.workflows - listed:
+            if (key := self._keys.get(uid)) is not None:
+                self.saw_workflow_gone(key, uid)
+                changed.add(key)
+        listed_pods: set[str] = set()
+        for seen in pods:
+            listed_pods.add(seen.pod.uid)
+            if self._gone is None or seen.pod.uid not in self._gone:
+                self._went.pop(seen.pod.uid, None)  # it came back: from a backup, or its labels did
+            if self.saw_pod(seen):
+                changed.add(seen.owner.key)
+        for owner, pod in before.pods - {(owner, pod) for owner, pod in before.pods if pod in listed_pods}:
+            if pod in self._pods.get(owner, {}):
+                changed.add(owner.key)
+                self.saw_pod_gone(owner, pod)
+        self._gone = None
+        return changed
+
+    def known(self) -> Known:
+        """The UIDs of all there is."""
+        pods = {(owner, pod) for owner, ours in self._pods.items() for pod in ours}
+        return Known(frozenset(self._keys), frozenset(pods))
+
+    def without(self, known: Known, namespaces: Collection[str]) -> Known:
+        """What is known, but for these namespaces."""
+        if not namespaces:
+            return known
+        keys = self._keys
+        return Known(
+            frozenset(uid for uid in known.workflows if uid not in keys or keys[uid].namespace not in namespaces),
+            frozenset((owner, pod) for owner, pod in known.pods if owner.key.namespace not in namespaces),
+        )
+
+    def _depart(self, workflow: SeenWorkflow) -> None:
+        self._keys.pop(workflow.uid, None)
+        self._departed.setdefault(workflow.key, set()).add(workflow.uid)
+
+    def __len__(self) -> int:
+        return len(self._workflows)
+
+
+def _newer(version: str, known: str) -> bool:
+    """Whether a resourceVersion is a later one; where they are no numbers, whatever differs counts as later."""
+    if version.isdecimal() and known.isdecimal():
+        return int(version) > int(known)
+    return version != known

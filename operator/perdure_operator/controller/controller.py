@@ -1,0 +1,258 @@
+"""One term of leadership: everything that works, from the first comparison on; each term begins with nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from perdure.errors import StoreError, StoreUnavailable
+
+from ..api.database_tls import DatabaseTls
+from ..api.pod import PodSettings, SecretKey
+from ..decide.observed import Key, Policy
+from ..errors import Unavailable
+from ..kube import WORKFLOWS, Kube
+from ..settings import Settings
+from ..sources.connectivity import Outage
+from ..sources.kopf_watch import EventSource
+from ..sources.liveness import Liveness
+from ..sources.notifications import Listener
+from ..store.store import OperatorStore
+from ..telemetry.metrics import Metrics
+from ..telemetry.run_metrics import Measures
+from .cache import SeenPod, SeenWorkflow, Views, read_pod
+from .capacity import Capacity, Places
+from .event_recorder import EventPoster
+from .executor import Applier
+from .history import History, Keeping
+from .housekeeping import Housekeeping
+from .instances import Instance
+from .reconciler import Reconciler
+from .resync import Resync, Scope
+from .status_budget import StatusBudget
+from .workqueue import WorkQueue
+
+__all__ = ["Term", "pod_settings"]
+
+_log = logging.getLogger("perdure.operator")
+
+_STORE_CHECK = 10.0
+_API_CHECK = 300.0
+_COUNT = 30.0
+_QUEUE_FULL = 0.5
+"""How much of it may be taken until nothing more is notified, as the store's function `notify` has it."""
+_NOTIFY_QUEUE = (
+    "the queue of Postgres's notifications fills up, so runs are looked for now and then: a session listens and holds"
+    " a transaction open, which the log of Postgres names"
+)
+_LAST_WORK = 1.2
+"""Seconds that reconciles under way have to end when the operator is told to stop."""
+
+
+class Term:
+    """What works while this operator leads. It is the sink of events."""
+
+    def __init__(self, settings: Settings, kube: Kube, owner: str, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._store = OperatorStore(
+            settings.database_url, owner, lease=settings.lease_seconds, connections=settings.database_connections
+        )
+        self.views = Views()
+        self.queue: WorkQueue[Key] = WorkQueue(self._reconcile, workers=settings.workers, meter=metrics)
+        places = Places(settings.max_active_runs, settings.max_active_runs_per_namespace, settings.namespace_weights)
+        self.capacity = Capacity(places, self.queue.add)
+        self._store_outage = Outage("the store", self._store.identity, self._back, every=_STORE_CHECK, away=StoreError)
+        self._api_outage = Outage(
+            "the API server",
+            lambda: kube.ask(WORKFLOWS, next(iter(settings.namespaces), None)),
+            self._back,
+            every=_API_CHECK,
+            away=Unavailable,
+        )
+        self.liveness = Liveness(
+            settings.database_url,
+            owner,
+            self._heard_of,
+            lease=settings.lease_seconds,
+            namespace=lambda uid: None if (key := self.views.key_of(uid)) is None else key.namespace,
+            node=self.views.node_of,
+        )
+        direct = settings.database_direct_url or settings.database_url
+        instance = Instance(settings.instance)
+        scope = Scope(
+            namespaces=settings.namespaces,
+            every=settings.resync_seconds,
+            retention=timedelta(days=settings.retention_days),
+            instance=instance,
+        )
+        self.resync = Resync(scope, kube, self._store, self.views, self.capacity, metrics, self.queue.add, self._watch)
+        self._housekeeping = Housekeeping(scope, self._store, self.views, self.resync, metrics)
+        keeping = Keeping(
+            ttl=settings.ttl_seconds_after_finished,
+            successful=settings.successful_runs_history_limit,
+            failed=settings.failed_runs_history_limit,
+        )
+        self._history = History(keeping, kube, settings.namespaces, instance)
+        self._listener = Listener(direct, owner, self._heard_of, self.resync.soon)
+        self._source = EventSource(self, kube.credentials, settings.namespaces, instance)
+        applier = Applier(
+            kube=kube,
+            store=self._store,
+            views=self.views,
+            capacity=self.capacity,
+            budget=StatusBudget(time.monotonic),
+            events=EventPoster(kube, settings.identity),
+            refusals={},
+            pods=pod_settings(settings),
+            instance=instance,
+            gave_way=metrics.gave_way,
+        )
+        self._reconciler = Reconciler(
+            applier=applier,
+            silences=self.liveness,
+            measures=Measures(self._store, metrics),
+            look_after=self.queue.add_after,
+            preparation=settings.pod_preparation_seconds,
+            policy=Policy(
+                active_deadline_seconds=settings.active_deadline_seconds,
+                disruption_limit=settings.disruption_limit,
+                succeeded_pods=settings.succeeded_pods_ttl_seconds,
+                failed_pods=settings.failed_pods_history_limit,
+            ),
+            start_patience=settings.start_patience_seconds,
+        )
+        self._working: asyncio.Task[None] | None = None
+        self.notify_queue = 0.0
+        """How much of the queue of notifications is taken, of 1."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._store_outage.run(), name="watch the store")
+                group.create_task(self._api_outage.run(), name="watch the API server")
+                group.create_task(self.liveness.run(), name="liveness")
+                group.create_task(self.resync.run(), name="resync")
+                group.create_task(self._housekeeping.run(), name="housekeeping")
+                await self.resync.first.wait()
+                group.create_task(self._listener.run(), name="listen")
+                group.create_task(self._source.run(), name="events")
+                group.create_task(self._count(), name="count")
+                group.create_task(self._history.run(), name="history")
+                self._working = group.create_task(self.queue.run(), name="work")
+        finally:
+            await self._store.close()
+
+    async def finish(self) -> None:
+        """Begin nothing more, and let what has begun end, if that takes no longer than a moment."""
+        self.queue.stop()
+        if self._working is not None:
+            await asyncio.wait({self._working}, timeout=_LAST_WORK)
+
+    def problems(self) -> Sequence[str]:
+        """What keeps it from working."""
+        store = [] if self._store_outage.problem is None else [f"the store: {self._store_outage.problem}"]
+        return store if self.resync.problem is None else [*store, f"the comparison: {self.resync.problem}"]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What it does without, and works all the same."""
+        unreadable = [f"namespace {name} cannot be read: {why}" for name, why in self.resync.unreadable.items()]
+        queue = [] if self.notify_queue < _QUEUE_FULL else [f"{_NOTIFY_QUEUE}: {self.notify_queue:.0%} are taken"]
+        suspicion = [] if self.liveness.suspicion is None else [self.liveness.suspicion]
+        return [*unreadable, *suspicion, *queue]
+
+    # The sink of events.
+
+    def read(self, plural: str, body: Mapping[str, Any]) -> object:
+        """Take from an object what is needed of it; in the source's thread."""
+        return self.views.read(body) if plural == "workflows" else read_pod(body)
+
+    def heard(self, plural: str, seen: object, *, gone: bool) -> None:
+        """A Workflow or a pod is there, or gone."""
+        match seen:
+            case SeenWorkflow():
+                if gone:
+                    self.views.saw_workflow_gone(seen.key, seen.uid)
+                    self.queue.add(seen.key)
+                elif self.views.saw_workflow(seen):
+                    self.queue.add(seen.key)
+            case SeenPod():
+                if gone:
+                    self.views.saw_pod_gone(seen.owner, seen.pod.uid)
+                    self.queue.add(seen.owner.key)
+                elif self.views.saw_pod(seen):
+                    self.queue.add(seen.owner.key)
+            case _:
+                _log.debug("an object of no Workflow: %s", plural)
+
+    def listed(self) -> None:
+        """Objects were listed anew: what went since the list before was not announced."""
+        self.resync.soon()
+
+    def _watch(self, namespaces: Sequence[str]) -> None:
+        self._source.watch(namespaces)
+
+    def _heard_of(self, runs: Sequence[UUID]) -> None:
+        for uid in runs:
+            if (key := self.views.key_of(uid)) is not None:
+                self.queue.add(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        try:
+            await self._reconciler.reconcile(key)
+        except StoreUnavailable:
+            self._store_outage.suspect()
+            raise
+        except Unavailable:
+            self._api_outage.suspect()
+            raise
+
+    def _back(self) -> None:
+        """What was away answers again, and of what happened meanwhile not all was told."""
+        self.queue.hurry()
+        self.resync.soon()
+
+    def _note_queue(self, taken: float) -> None:
+        if self.notify_queue < _QUEUE_FULL <= taken:
+            _log.warning(_NOTIFY_QUEUE, extra={"taken": taken})
+        self.notify_queue = taken
+
+    async def _count(self) -> None:
+        while True:
+            try:
+                self._note_queue(await self._store.notify_queue())
+                counted = await self._store.count()
+            except StoreError as error:
+                _log.warning("the runs were not counted: %s", error)
+            else:
+                self._metrics.count_runs((one.namespace, one.state.value, one.runs) for one in counted)
+            await asyncio.sleep(_COUNT)
+
+
+def pod_settings(settings: Settings) -> PodSettings:
+    """What of the settings is about the pods of Workflows."""
+    secret, key = settings.pod_database_secret, settings.pod_database_secret_key
+    return PodSettings(
+        database=settings.pod_database_url or "" if secret is None else SecretKey(secret, key),
+        tls=DatabaseTls(
+            mode=settings.pod_database_tls_mode,
+            ca_secret=settings.pod_database_ca_secret,
+            ca_config_map=settings.pod_database_ca_config_map,
+            ca_key=settings.pod_database_ca_key,
+            client_secret=settings.pod_database_client_secret,
+        ),
+        runtime_image=settings.runtime_image,
+        runtime_user=settings.pod_user,
+        lease_seconds=settings.lease_seconds,
+        image_pull_policy=settings.image_pull_policy,
+        image_pull_secrets=settings.image_pull_secrets,
+        service_account=settings.pod_service_account,
+        template=settings.pod_template,
+        labels=Instance(settings.instance).labels,
+    )

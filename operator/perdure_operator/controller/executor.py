@@ -1,0 +1,257 @@
+"""Does what `decide` asks for, in order; every action may be repeated, and the first that fails ends the list."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from perdure.names import Claim
+
+from ..api.names import API_VERSION, KIND, pod_name
+from ..api.pod import PodSettings, build_pod
+from ..api.status_document import status_document
+from ..decide import places
+from ..decide.actions import (
+    Action,
+    ClaimRun,
+    CreatePod,
+    DeletePod,
+    DeleteWorkflow,
+    EndRun,
+    HandBack,
+    InsertRun,
+    LookAgain,
+    NoteImage,
+    PostEvent,
+    RequestCancel,
+    SetLimits,
+    WriteStatus,
+)
+from ..decide.observed import Key, Observed, Workflow
+from ..errors import AlreadyExists, Conflict, NotFound, Refused
+from ..kube import PODS, WORKFLOWS, Json, Kube
+from ..store.store import OperatorStore
+from .cache import Owner, Views, read_pod, read_unsettled_workflow
+from .capacity import Capacity
+from .event_recorder import EventPoster
+from .instances import Instance
+from .status_budget import StatusBudget
+
+__all__ = ["Applier", "Done", "Refusal", "Refusals"]
+
+_log = logging.getLogger("perdure.operator.apply")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server said about a pod, when, and of which generation of the Workflow it was."""
+
+    attempt: int
+    said: str
+    at: float
+    generation: int
+
+
+Refusals = dict[UUID, Refusal]
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of a list of actions.
+
+    Attributes:
+        again: look at everything anew and decide again.
+        stale: the Workflow is not the one that was decided about: read it first.
+        look_after: seconds until it is to be looked at again.
+        claimed: the token of a claim that was made, whose pod is not there yet.
+        made: the claim whose pod is there now; it may be gone again before anybody has seen it.
+        gave_way: an attempt that could not start was handed back, so that another run has its place.
+    """
+
+    again: bool = False
+    stale: bool = False
+    look_after: float | None = None
+    claimed: Claim | None = None
+    made: Claim | None = None
+    gave_way: bool = False
+
+    def look(self, after: float) -> None:
+        """Look again in so many seconds, or before."""
+        self.look_after = after if self.look_after is None else min(self.look_after, after)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applier:
+    """Everything that actions reach; `gave_way` counts places that were given back, by namespace and reason."""
+
+    kube: Kube
+    store: OperatorStore
+    views: Views
+    capacity: Capacity
+    budget: StatusBudget
+    events: EventPoster
+    refusals: Refusals
+    pods: PodSettings
+    instance: Instance
+    gave_way: Callable[[str, str], None]
+    clock: Callable[[], float] = time.monotonic
+
+    async def apply(self, observed: Observed, actions: Sequence[Action], whole: Workflow | None = None) -> Done:
+        """Do them; `whole` is the observed Workflow with what may be long, where a run or an attempt is to start.
+
+        Raises:
+            ApiError, StoreError: one failed; those after it were not done.
+        """
+        done = Done()
+        for action in actions:
+            if not await self._one(observed, action, whole, done):
+                done.again = True
+                break
+        return done
+
+    async def _one(self, observed: Observed, action: Action, whole: Workflow | None, done: Done) -> bool:
+        """Do one; whether the others may follow."""
+        workflow = observed.workflow
+        match action:
+            case WriteStatus():
+                return await self._write_status(workflow, action, done)
+            case PostEvent():
+                await self.events.post(workflow, action)
+            case LookAgain(after):
+                done.look(after)
+            case NoteImage(claim, image):
+                await self.store.note_image(workflow.uid, claim, image)
+            case DeletePod():
+                await self._delete_pod(workflow, action)
+            case DeleteWorkflow(uid):
+                return await self._delete_workflow(workflow.key, uid, done)
+            case CreatePod():
+                assert whole is not None
+                done.again = True
+                return await self._create_pod(whole, action, done)
+            case InsertRun():
+                assert whole is not None
+                done.again = True
+                inline = None if whole.spec is None else whole.spec.source_inline
+                await self.store.insert(whole, inline if observed.source is None else observed.source)
+            case _:
+                done.again = True
+                return await self._to_store(observed, action, done)
+        return True
+
+    async def _to_store(
+        self,
+        observed: Observed,
+        action: ClaimRun | HandBack | SetLimits | RequestCancel | EndRun,
+        done: Done,
+    ) -> bool:
+        uid = observed.workflow.uid
+        match action:
+            case ClaimRun(attempt):
+                return await self._claim(observed.workflow, attempt, done)
+            case HandBack(ending=places.COULD_NOT_START) if not self.capacity.give_way(observed.workflow.key, uid):
+                return False  # somebody else has given way meanwhile
+            case HandBack(claim, ending, detail, code, signal):
+                _log.info("an attempt ended: %s", ending, extra={"ending": ending, "detail": detail})
+                handed = await self.store.hand_back(uid, claim, ending, detail=detail, code=code, signal=signal)
+                if handed and ending == places.COULD_NOT_START and (what := places.hindrance(observed)) is not None:
+                    done.gave_way = True
+                    self.gave_way(observed.workflow.key.namespace, what)
+                return handed
+            case SetLimits(limits):
+                await self.store.set_limits(uid, limits)
+                return True
+            case RequestCancel(at_once):
+                await self.store.request_cancel(uid, at_once=at_once)
+                return True
+            case EndRun(error_type, message):
+                return await self.store.end_run(uid, error_type, message)
+
+    async def _claim(self, workflow: Workflow, observed_attempt: int, done: Done) -> bool:
+        if not self.capacity.take(workflow.key, workflow.uid):
+            return False
+        done.claimed = await self.store.claim(workflow.uid, observed_attempt)
+        if done.claimed is not None:
+            _log.info("claimed for attempt %s", observed_attempt + 1, extra={"attempt": observed_attempt + 1})
+        return done.claimed is not None
+
+    async def _write_status(self, workflow: Workflow, action: WriteStatus, done: Done) -> bool:
+        if action.soon and (wait := self.budget.wait(workflow.uid)) > 0:
+            done.look(wait)
+            return True
+        body: Json = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {
+                "name": workflow.key.name,
+                "uid": str(workflow.uid),
+                # Whoever decided on an older Workflow must not write.
+                "resourceVersion": workflow.resource_version,
+            },
+            "status": status_document(action.status),
+        }
+        try:
+            written = await self.kube.apply_status(WORKFLOWS, workflow.key.namespace, workflow.key.name, body)
+        except (Conflict, NotFound):
+            done.stale = True
+            return False
+        self.budget.written(workflow.uid)
+        self.views.saw_workflow(read_unsettled_workflow(written))
+        return True
+
+    async def _create_pod(self, workflow: Workflow, action: CreatePod, done: Done) -> bool:
+        namespace = workflow.key.namespace
+        try:
+            created = await self.kube.create(PODS, namespace, build_pod(workflow, action, self.pods), strict=True)
+        except AlreadyExists:
+            try:
+                created = await self.kube.get(
+                    PODS, namespace, pod_name(workflow.key.name, workflow.uid, action.attempt)
+                )
+            except NotFound:
+                return False  # it has gone in between
+        except Refused as refused:
+            self._refused(workflow, action.attempt, refused.said)
+            return False
+        except NotFound as gone:  # the namespace
+            self._refused(workflow, action.attempt, gone.said)
+            return False
+        seen = read_pod(created)
+        if seen is None or seen.owner != Owner(workflow.key, workflow.uid):
+            # Somebody's own pod has the attempt's name. Nothing that the operator does makes room for it.
+            name = pod_name(workflow.key.name, workflow.uid, action.attempt)
+            self._refused(workflow, action.attempt, f"pod {name} already exists and is not this Workflow's: delete it")
+            return False
+        self.refusals.pop(workflow.uid, None)
+        self.views.saw_pod(seen)
+        done.made = seen.pod.claim
+        _log.info("pod %s is there", seen.pod.name, extra={"pod": seen.pod.name, "attempt": action.attempt})
+        return True
+
+    def _refused(self, workflow: Workflow, attempt: int, said: str) -> None:
+        _log.warning("the pod was refused: %s", said, extra={"attempt": attempt})
+        self.refusals[workflow.uid] = Refusal(attempt, said, self.clock(), workflow.generation)
+
+    async def _delete_pod(self, workflow: Workflow, action: DeletePod) -> None:
+        pod = action.pod
+        try:
+            answer = await self.kube.delete(PODS, workflow.key.namespace, pod.name, uid=pod.uid, grace=action.grace)
+        except (NotFound, Conflict):
+            answer = {}
+        seen = read_pod(answer) if answer.get("kind") == "Pod" else None
+        if seen is None:
+            self.views.saw_pod_gone(Owner(workflow.key, workflow.uid), pod.uid)
+        else:
+            self.views.saw_pod(seen)
+        _log.info("pod %s was deleted", pod.name, extra={"pod": pod.name})
+
+    async def _delete_workflow(self, key: Key, uid: UUID, done: Done) -> bool:
+        try:
+            await self.kube.delete(WORKFLOWS, key.namespace, key.name, uid=str(uid))
+        except (NotFound, Conflict):
+            done.stale = True
+            return False
+        return True

@@ -1,0 +1,129 @@
+"""Deletes finished Workflows by the operator's own settings: how long they are kept, and how many of a namespace.
+
+Only where a setting asks for it: a tool that keeps a cluster as a repository has it makes a Workflow anew that is gone,
+and what it did is done again. What a Workflow says itself (`ttlSecondsAfterFinished`) `decide` sees to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from perdure.pauses import about
+
+from ..api.parse import parse_workflow
+from ..decide.observed import FINISHED, Key
+from ..errors import ApiError, Conflict, NotFound
+from ..kube import WORKFLOWS, Kube
+from .instances import Instance
+
+__all__ = ["Finished", "History", "Keeping", "surplus"]
+
+_log = logging.getLogger("perdure.operator.history")
+
+_EVERY = 60.0
+"""Seconds from one look at the finished Workflows to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A Workflow that has finished; `own_ttl`: it says itself how long it is kept."""
+
+    key: Key
+    uid: UUID
+    at: datetime
+    succeeded: bool
+    own_ttl: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Which finished Workflows are kept; None: all.
+
+    Attributes:
+        ttl: seconds for which one is kept that does not say so itself.
+        successful, failed: how many of a namespace, the newest.
+    """
+
+    ttl: float | None = None
+    successful: int | None = None
+    failed: int | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether nothing is to be deleted."""
+        return (self.ttl, self.successful, self.failed) == (None, None, None)
+
+
+def surplus(finished: Iterable[Finished], keeping: Keeping, now: datetime) -> list[Finished]:
+    """Those that are to be deleted, oldest first."""
+    lines: defaultdict[tuple[str, bool], list[Finished]] = defaultdict(list)
+    for one in finished:
+        lines[one.key.namespace, one.succeeded].append(one)
+    gone: list[Finished] = []
+    for (_, succeeded), line in lines.items():
+        line.sort(key=lambda one: (one.at, one.uid))
+        kept = keeping.successful if succeeded else keeping.failed
+        more = 0 if kept is None else max(0, len(line) - kept)
+        gone += [one for place, one in enumerate(line) if place < more or _is_over(one, keeping.ttl, now)]
+    return sorted(gone, key=lambda one: (one.at, one.uid))
+
+
+def _is_over(one: Finished, ttl: float | None, now: datetime) -> bool:
+    return ttl is not None and not one.own_ttl and now - one.at >= timedelta(seconds=ttl)
+
+
+class History:
+    """Looks at an instance's finished Workflows in these namespaces now and then, or in all if there are none."""
+
+    def __init__(
+        self,
+        keeping: Keeping,
+        kube: Kube,
+        namespaces: Sequence[str],
+        instance: Instance,
+        *,
+        every: float = _EVERY,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._keeping = keeping
+        self._kube = kube
+        self._namespaces = namespaces
+        self._selector = instance.workflows
+        self._every = every
+        self._now = now
+
+    async def run(self) -> None:
+        """Delete what is surplus until cancelled; at once at an end where nothing ever is."""
+        while not self._keeping.all:
+            for namespace in self._namespaces or (None,):
+                try:
+                    await self._tidy(namespace)
+                except ApiError as error:
+                    _log.warning("finished Workflows could not be deleted now: %s", error)
+            await asyncio.sleep(about(self._every))
+
+    async def _tidy(self, namespace: str | None) -> None:
+        seen = (await self._kube.listed(WORKFLOWS, _read, namespace=namespace, selector=self._selector))[0]
+        for one in surplus((one for one in seen if one is not None), self._keeping, self._now()):
+            try:
+                await self._kube.delete(WORKFLOWS, one.key.namespace, one.key.name, uid=str(one.uid))
+            except (NotFound, Conflict):
+                continue
+            _log.info("deleted a finished Workflow", extra={"workflow": str(one.key), "run": str(one.uid)})
+
+
+def _read(body: Mapping[str, Any]) -> Finished | None:
+    workflow = parse_workflow(body)
+    status = workflow.status
+    if not status.finished or workflow.deleting:
+        return None
+    at = status.completion_time or status.conditions[FINISHED].since
+    own = workflow.spec is not None and workflow.spec.ttl_seconds_after_finished is not None
+    return Finished(workflow.key, workflow.uid, at, status.says("Succeeded"), own)

@@ -1,0 +1,116 @@
+"""Lets go of what is stored of runs whose Workflows are long gone: beside the work, and never in its way.
+
+It begins once everything has been compared for the first time, and concludes nothing about namespaces that could not be
+read. What there is to delete is deleted in batches whose size follows from how long they take, so that one run with
+many steps, or a slow store, costs more batches and not a statement that runs out of time and begins anew for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from perdure.errors import PerdureError, StoreUnavailable
+from perdure.pauses import Pauses, about
+
+from ..store.store import OperatorStore
+from ..telemetry.metrics import Metrics
+from .cache import Views
+from .resync import Resync, Scope
+
+__all__ = ["BatchSize", "Housekeeping"]
+
+_log = logging.getLogger("perdure.operator.housekeeping")
+
+_RETRIES = Pauses(5.0, 300.0, jitter=0.25)
+
+
+class BatchSize:
+    """How much one statement deletes: as much as takes about `aim` seconds.
+
+    Attributes:
+        now: rows for the next statement.
+    """
+
+    def __init__(self, first: int, most: int, *, aim: float = 0.5) -> None:
+        self.now = first
+        self._most = most
+        self._aim = aim
+
+    def took(self, seconds: float) -> None:
+        """The last statement took so long."""
+        if seconds > self._aim:
+            self.now = max(1, self.now // 2)
+        elif seconds < self._aim / 4:
+            self.now = min(self._most, self.now * 2)
+
+    def timed_out(self) -> bool:
+        """The last statement had no answer in time; whether a smaller one is worth a try."""
+        smaller, self.now = self.now > 1, max(1, self.now // 8)
+        return smaller
+
+
+class Housekeeping:
+    """Sweeps now and then; `run` it beside the resync."""
+
+    def __init__(self, scope: Scope, store: OperatorStore, views: Views, resync: Resync, metrics: Metrics) -> None:
+        self._scope = scope
+        self._store = store
+        self._views = views
+        self._resync = resync
+        self._metrics = metrics
+        self._steps = BatchSize(1_000, 50_000)
+        self._runs = BatchSize(50, 1_000)
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        await self._resync.first.wait()
+        failures = 0
+        while True:
+            try:
+                await self.sweep()
+            except PerdureError as error:
+                failures += 1
+                self._metrics.swept(type(error).__name__)
+                _log.warning("what is stored of old runs could not be deleted now: %s", error)
+                await asyncio.sleep(_RETRIES.after(failures))
+            else:
+                failures = 0
+                self._metrics.swept(None)
+                await asyncio.sleep(about(self._scope.every))
+
+    async def sweep(self) -> None:
+        """Mark runs whose Workflows are gone or back, and delete what has been gone for longer than the retention.
+
+        Raises:
+            StoreUnavailable: no answer in time, for however small a batch.
+        """
+        if back := await self._store.mark_back(self._views.known().workflows):
+            _log.warning("%s Workflows that were gone are back; their runs stay as they are", back)
+        ended = await self._store.ended_runs()
+        gone = [row.uid for row in ended if self._resync.certain(row.namespace) and self._views.key_of(row.uid) is None]
+        if gone:
+            await self._store.mark_gone(gone)
+        retention = self._scope.retention
+        # The steps first: a run's row goes in one statement with what is left of it then.
+        await self._batches(self._steps, lambda size: self._store.delete_gone_steps(retention, size))
+        await self._batches(self._runs, lambda size: self._store.delete_gone_runs(retention, size))
+        await self._store.sweep_processes()
+
+    async def _batches(self, size: BatchSize, delete: Callable[[int], Awaitable[int]]) -> None:
+        while True:
+            asked, began = size.now, time.monotonic()
+            try:
+                deleted = await delete(asked)
+            except StoreUnavailable:
+                if not size.timed_out():
+                    raise
+                continue
+            took = time.monotonic() - began
+            size.took(took)
+            if deleted < asked:
+                return
+            # At most half of the store's time for this is taken from those who work.
+            await asyncio.sleep(took)

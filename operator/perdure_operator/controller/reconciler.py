@@ -1,0 +1,366 @@
+"""One Workflow, brought a step nearer to its end: observe, decide, apply, until nothing more is to be done now.
+
+What is observed may be old, so nothing that matters rests on it alone: the store compares before it changes, a status
+is written at the version that was read, and a Workflow or a pod that seems to be gone is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+from perdure.names import Claim
+
+from ..api.names import pod_name
+from ..api.parse import parse_workflow
+from ..decide import decide
+from ..decide.actions import (
+    Action,
+    ClaimRun,
+    CreatePod,
+    DeleteWorkflow,
+    EndRun,
+    HandBack,
+    InsertRun,
+    RequestCancel,
+    WriteStatus,
+)
+from ..decide.observed import Key, Observed, Pod, Policy, Run, Workflow
+from ..decide.places import Hindrance, hindrance
+from ..errors import NotFound, Refused
+from ..kube import CONFIG_MAPS, PODS, Json
+from ..logs import about
+from ..telemetry.run_metrics import Measures
+from .cache import Owner, read_pod, read_unsettled_workflow, read_workflow, seen_of
+from .executor import Applier, Done
+
+__all__ = ["Reconciler"]
+
+_log = logging.getLogger("perdure.operator.reconcile")
+
+_ROUNDS = 10
+_PAUSE = 1.0
+"""Seconds after which a Workflow comes again that was not settled in so many rounds."""
+
+_MOST_FILES = 1000
+"""Of a ConfigMap, whose 1 MiB would hold a hundred thousand."""
+
+_WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, HandBack, RequestCancel)
+"""Not done on the word of a view."""
+
+_STARTING = (CreatePod, InsertRun)
+"""Done with what a Workflow says at length, which no view has."""
+
+
+class Silences(Protocol):
+    """Who watches the heartbeats."""
+
+    def judged(self, uid: UUID, run: Run) -> Run:
+        """The run as observed, with what is known of its process."""
+
+    def left_alone(self, uid: UUID, run: Run | None) -> str | None:
+        """Why a silent attempt is not taken for dead, or why none is started of a run that is to be claimed."""
+
+
+@dataclass(slots=True)
+class _Visit:
+    """What one reconcile has found out for certain.
+
+    Attributes:
+        fresh: the Workflow was read, or its status was written, in this reconcile.
+        whole: the Workflow as it was read.
+        claimed: by this reconcile, so nobody can have made its pod.
+    """
+
+    fresh: bool = False
+    whole: Workflow | None = None
+    claimed: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciler:
+    """Reconciles Workflows by key; `look_after` has a key come again in so many seconds.
+
+    `preparation`: seconds that a node may take to make a pod's container; `start_patience`: seconds for which an
+    attempt that cannot start keeps its place while others wait.
+    """
+
+    applier: Applier
+    silences: Silences
+    measures: Measures
+    look_after: Callable[[Key, float], None]
+    preparation: float
+    policy: Policy = field(default_factory=Policy)
+    start_patience: float
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    met: dict[UUID, Claim] = field(default_factory=dict)
+    """The claims of which a pod was seen, the newest of each run."""
+    hindered: dict[UUID, tuple[Claim, Hindrance, float]] = field(default_factory=dict)
+    """What keeps attempts from starting, and when that was first seen."""
+
+    async def reconcile(self, key: Key) -> None:
+        """Do what is to be done now about the Workflow of this name, and about those that had it before.
+
+        Raises:
+            ApiError, StoreError: something is away or refuses; the key is to come again.
+        """
+        views = self.applier.views
+        with about(workflow=str(key)):
+            for uid in views.departed(key):
+                await self._see_off(key, uid)
+            seen = views.seen(key)
+            if seen is None or (seen.workflow is None and not views.pods(key, seen.uid)):
+                return
+            with about(run=str(seen.uid)):
+                if seen.workflow is None:
+                    await self._take_up(key, seen.uid)
+                await self._settle(key)
+                views.lay_down(key)
+                if views.workflow(key) is None:
+                    self._forget(seen.uid)
+
+    async def _take_up(self, key: Key, uid: UUID) -> None:
+        """Have a Workflow known as a whole that has finished, and of which pods are left."""
+        try:
+            body = await self._workflow(key)
+        except NotFound:
+            self.applier.views.saw_workflow_gone(key, uid)
+            await self._see_off(key, uid)
+        else:
+            self.applier.views.take_up(read_unsettled_workflow(body))
+
+    async def _workflow(self, key: Key) -> Json:
+        """The Workflow of this name as it is now; raises NotFound where it is another instance's, too."""
+        return await self.applier.instance.workflow(self.applier.kube, key.namespace, key.name)
+
+    async def _settle(self, key: Key) -> None:
+        visit = _Visit()
+        for _ in range(_ROUNDS):
+            workflow = self.applier.views.workflow(key)
+            if workflow is None:
+                return
+            observed = await self._observe(workflow, visit)
+            actions = decide(observed)
+            needs_whole = any(isinstance(action, _STARTING) for action in actions)
+            if (_needs_fresh(actions) and not visit.fresh) or (needs_whole and not _is_of(visit.whole, workflow)):
+                await self._read_workflow(key, visit)
+                if self.applier.views.workflow(key) != workflow:
+                    continue
+            _log.debug("decided", extra={"actions": actions})
+            done = await self.applier.apply(observed, actions, visit.whole if needs_whole else None)
+            visit.claimed = done.claimed
+            if done.made is not None:
+                self.met[workflow.uid] = done.made
+            visit.fresh = visit.fresh or _wrote(actions, done)
+            self._settle_place(observed, done)
+            if done.stale:
+                await self._read_workflow(key, visit)
+            if not done.again:
+                if done.look_after is not None:
+                    self.look_after(key, done.look_after)
+                return
+        _log.warning("not settled after %s rounds", _ROUNDS)
+        self.look_after(key, _PAUSE)
+
+    async def _observe(self, workflow: Workflow, visit: _Visit) -> Observed:
+        workflow = self.policy.applied(workflow)
+        pods = self.applier.views.pods(workflow.key, workflow.uid)
+        seen = await self.applier.store.observe(workflow.uid)  # after the pods: what a pod's end says is in it by then
+        gone = False
+        if seen.run is not None and _misses_pod(seen.run, pods):
+            gone = seen.run.claim == visit.claimed or not await self._find_pod(workflow, seen.run)
+            if not gone:
+                pods = self.applier.views.pods(workflow.key, workflow.uid)
+                seen = await self.applier.store.observe(workflow.uid)
+        if seen.run is not None and seen.run.claim is not None and any(pod.claim == seen.run.claim for pod in pods):
+            self.met[workflow.uid] = seen.run.claim
+        run = None if seen.run is None else self.silences.judged(workflow.uid, seen.run)
+        if workflow.status.finished:
+            self.measures.forget(workflow.uid)
+        elif run is not None:
+            await self.measures.saw(workflow.uid, run)
+        refusal = self.applier.refusals.get(workflow.uid)
+        if refusal is not None and (run is None or run.attempt != refusal.attempt):
+            self.applier.refusals.pop(workflow.uid)
+            refusal = None
+        source, problem = await self._source(workflow, run)
+        capacity = self.applier.capacity.refusal(workflow.key, workflow.uid)
+        observed = Observed(
+            workflow=workflow,
+            run=run,
+            pods=pods,
+            store_id=seen.store_id,
+            now=self.now(),
+            capacity=capacity,
+            left_alone=self._left_alone(workflow, run, capacity),
+            refused=None if refusal is None else refusal.said,
+            refused_for=0.0 if refusal is None else self.clock() - refusal.at,
+            refused_generation=None if refusal is None else refusal.generation,
+            pod_gone=gone,
+            pod_met=run is not None and run.claim is not None and self.met.get(workflow.uid) == run.claim,
+            policy=self.policy,
+            wanted=self.applier.capacity.wanted(workflow.key, workflow.uid),
+            start_patience=self.start_patience,
+            preparation=self.preparation,
+            source=source,
+            source_problem=problem,
+        )
+        return replace(observed, hindered_for=self._hindered_for(observed))
+
+    def _hindered_for(self, observed: Observed) -> float:
+        """For how long the attempt has been kept from starting by what keeps it now."""
+        uid, run, what = observed.workflow.uid, observed.run, hindrance(observed)
+        if run is None or run.claim is None or run.begun:
+            self.hindered.pop(uid, None)
+            return 0.0
+        if what is None:
+            # Perhaps it is tried once more at this moment: the same reason goes on after that.
+            return 0.0
+        known = self.hindered.get(uid)
+        if known is None or known[:2] != (run.claim, what):
+            known = self.hindered[uid] = (run.claim, what, self.clock())
+        return self.clock() - known[2]
+
+    def _left_alone(self, workflow: Workflow, run: Run | None, capacity: str | None) -> str | None:
+        """Whoever is not to be claimed now takes nobody's turn."""
+        spec = workflow.spec
+        if run is None or (run.claim is None and not run.state.ended):
+            due = run is None or run.until_due <= 0
+            if spec is None or spec.suspend or capacity is not None or not due or workflow.status.finished:
+                return None
+        return self.silences.left_alone(workflow.uid, run)
+
+    async def _find_pod(self, workflow: Workflow, run: Run) -> bool:
+        """Whether there is a pod of the run's claim, which the view has not heard of."""
+        name = pod_name(workflow.key.name, workflow.uid, run.attempt)
+        try:
+            body = await self.applier.kube.get(PODS, workflow.key.namespace, name)
+        except NotFound:
+            return False
+        seen = read_pod(body)
+        if seen is None or seen.owner != Owner(workflow.key, workflow.uid):
+            return False
+        self.applier.views.saw_pod(seen)
+        return seen.pod.claim == run.claim
+
+    async def _source(self, workflow: Workflow, run: Run | None) -> tuple[Mapping[str, str] | None, str | None]:
+        """The code that is to go with a run that is not there yet, or why it cannot be read."""
+        spec = workflow.spec
+        if run is not None or spec is None:
+            return None, None
+        if spec.source_config_map is None:
+            return None, None
+        try:
+            found = await self.applier.kube.get(CONFIG_MAPS, workflow.key.namespace, spec.source_config_map)
+        except NotFound:
+            return None, f"there is no ConfigMap {spec.source_config_map!r} in this namespace"
+        except Refused as refused:
+            return None, f"the operator may not read it: {refused.said}"
+        files = found.get("data")
+        if not files:
+            binary = " (binaryData is not read: files of code are text)" if found.get("binaryData") else ""
+            return None, f"it has no file under data{binary}"
+        if len(files) > _MOST_FILES:
+            return None, f"it has {len(files)} files, and {_MOST_FILES} are the most: put the code into an image"
+        return files, None
+
+    async def _read_workflow(self, key: Key, visit: _Visit) -> None:
+        """Have the view of a Workflow be the newest."""
+        views = self.applier.views
+        known = views.seen(key)
+        try:
+            body = await self._workflow(key)
+        except NotFound:
+            if known is not None:
+                views.saw_workflow_gone(key, known.uid)
+        else:
+            visit.whole = parse_workflow(body)
+            del body
+            views.saw_workflow(seen_of(visit.whole))
+        visit.fresh = True
+        for uid in views.departed(key):
+            await self._see_off(key, uid)
+
+    async def _see_off(self, key: Key, uid: UUID) -> None:
+        """Cancel the run of a Workflow that went, once the API server says so, too."""
+        try:
+            body = await self._workflow(key)
+        except NotFound:
+            pass
+        else:
+            seen = read_workflow(body)
+            self.applier.views.saw_workflow(seen)
+            if seen.uid == uid:
+                self.applier.views.forget_departed(key, uid)
+                return
+        with about(run=str(uid)):
+            state = await self.applier.store.cancel_gone(uid)
+            await self.applier.store.mark_gone([uid])
+            if state is not None and not state.ended:
+                _log.info("its Workflow is gone, so the run is told to end")
+        self._forget(uid)
+        self.applier.capacity.settle(key, uid, held=False)
+        self.applier.views.forget_departed(key, uid)
+
+    def _settle_place(self, observed: Observed, done: Done) -> None:
+        """Say whether the run holds a place among the active ones, or waits for one."""
+        workflow, run = observed.workflow, observed.run
+        if done.again:
+            if done.gave_way:
+                self.applier.capacity.settle(workflow.key, workflow.uid, held=False)
+            elif observed.capacity is not None and done.claimed is None and run is not None and run.claim is None:
+                self._stand_in_line(workflow)
+            return
+        held = run is not None and run.claim is not None and not run.state.ended
+        wants = observed.capacity is not None and run is not None and not held and not run.state.ended
+        # Who stands in line has others give way to him, so he must be able to use what he gets.
+        wants = wants and run is not None and run.until_due <= 0
+        spec = workflow.spec
+        if wants and spec is not None and not spec.suspend:
+            self._stand_in_line(workflow)
+        else:
+            self.applier.capacity.settle(workflow.key, workflow.uid, held=held)
+
+    def _stand_in_line(self, workflow: Workflow) -> None:
+        """Have the run wait for a place, and those looked at that may have to give way to it."""
+        if not self.applier.capacity.wait(workflow.key, workflow.uid):
+            return
+        for uid in self.hindered:
+            if (key := self.applier.views.key_of(uid)) is not None:
+                self.look_after(key, 0.0)
+
+    def _forget(self, uid: UUID) -> None:
+        self.measures.forget(uid)
+        self.met.pop(uid, None)
+        self.hindered.pop(uid, None)
+        self.applier.refusals.pop(uid, None)
+        self.applier.budget.forget(uid)
+
+
+def _is_of(whole: Workflow | None, workflow: Workflow) -> bool:
+    """Whether this says at length what the Workflow asks for: its generation changes with its spec."""
+    return whole is not None and (whole.uid, whole.generation) == (workflow.uid, workflow.generation)
+
+
+def _misses_pod(run: Run, pods: list[Pod]) -> bool:
+    return run.claim is not None and not run.state.ended and all(pod.claim != run.claim for pod in pods)
+
+
+def _needs_fresh(actions: list[Action]) -> bool:
+    """Whether something weighty is done before a status is written, which would fail on an older Workflow."""
+    for action in actions:
+        if isinstance(action, WriteStatus) and not action.soon:
+            return False
+        if isinstance(action, _WEIGHTY):
+            return True
+    return False
+
+
+def _wrote(actions: list[Action], done: Done) -> bool:
+    return not done.stale and any(isinstance(action, WriteStatus) and not action.soon for action in actions)

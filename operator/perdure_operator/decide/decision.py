@@ -1,0 +1,313 @@
+"""The order in which `decide` asks, and how the answer becomes a list of actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from perdure.store.records import RunState
+
+from .actions import (
+    Action,
+    ClaimRun,
+    CreatePod,
+    DeletePod,
+    DeleteWorkflow,
+    HandBack,
+    InsertRun,
+    LookAgain,
+    RequestCancel,
+    SetLimits,
+    WriteStatus,
+)
+from .attempt import attempt_course, invalid_spec, pod_of
+from .events import events, warnings
+from .images import images_to_note
+from .limits import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
+from .observed import FINISHED, Observed, Run, Spec, Status
+from .places import COULD_NOT_START, queued_again
+from .plan import Course, Kind, Reason, Situation, going, resting, stalled
+from .pod_exit import BEGUN_ELSEWHERE, STORE_UNREACHABLE, ending_of_pod
+from .pods import pods_to_delete
+from .run_result import ending
+from .status import Writing, bound, seen_again, status_of, succeeded, writing
+from .store_check import doubt, end_is_missing, restart_asked
+from .timeouts import DEADLINE_OVERTIME, LOOK_CAPACITY, LOOK_GONE, LOOK_RESTING, LOOK_STALLED
+
+__all__ = ["decide"]
+
+_SHORTEST_LOOK: Final = 0.05
+
+
+def decide(observed: Observed) -> list[Action]:
+    """What to do about a Workflow now, in order; the same for the same, and never an error.
+
+    Nothing but `WriteStatus`, `PostEvent`, `NoteImage`, `DeletePod` and `LookAgain` means that there is nothing to do
+    until something changes or the time of a `LookAgain` has come. Any other action calls for a new look at once.
+    """
+    if observed.workflow.status.finished:
+        return _finished(observed)
+    spec = _spec(observed)
+    standing = _standing(observed, spec)
+    if standing is None:
+        return []
+    return _Answer(spec, standing).actions()
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What a Workflow that has not finished needs, and how far its status can be believed."""
+
+    course: Course
+    observed: Observed
+    """With the limits that the run is about to have."""
+
+    trusted: bool = True
+    anew: bool = False
+    """A person asked to go on with what the store has, whatever the status remembers."""
+
+    heeded: bool = True
+
+
+def _spec(observed: Observed) -> Spec | None:
+    return None if observed.workflow.problem is not None else observed.workflow.spec
+
+
+def _standing(observed: Observed, spec: Spec | None) -> _Standing | None:
+    workflow, run = observed.workflow, observed.run
+    doubted = doubt(observed)
+    cancel = cancel_wanted(observed, spec)
+    anew = doubted is not None and restart_asked(observed)
+    if run is None:
+        if workflow.deleting:
+            return None
+        if cancel:
+            situation = Situation(Kind.FAILED, Reason.CANCELLED, "cancelled; this store has nothing of it to run")
+            return _Standing(Course(situation), observed)
+    if doubted is not None and not anew and not (cancel and _ends_at_once(run, deleting=workflow.deleting)):
+        message = (
+            f"{doubted}; or set the annotation perdure.io/restart to a new value to go on with what this store has"
+        )
+        return _Standing(stalled(Reason.CHECKPOINTS_MISSING, message, LOOK_STALLED), observed, trusted=False)
+    if run is None:
+        course = _start(observed, spec)
+        heeded = doubted is None or bool(course.first)
+        return _Standing(course, observed, anew=anew and heeded, heeded=heeded, trusted=heeded)
+    first: list[Action] = []
+    if spec is not None and not run.state.ended and (wanted := wanted_limits(spec, observed.policy, run)) != run.limits:
+        first = [SetLimits(wanted)]
+        run = with_limits(run, wanted)
+        observed = replace(observed, run=run)
+    course = _run_course(observed, run, spec, cancel=cancel, anew=anew)
+    look = _soonest(course.look, 1.0 if first else None, _until_deadline(run))
+    return _Standing(replace(course, first=[*first, *course.first], look=look), observed, anew=anew)
+
+
+def _ends_at_once(run: Run | None, *, deleting: bool) -> bool:
+    """Whether nothing of a run that is to be cancelled starts any more, so that any store may do to end it.
+
+    A cleanup starts from what the store knows to be done: an older one would have it undone again, or left as it is.
+    """
+    return deleting or run is None or not (run.limits.cancel and run.may_clean_up)
+
+
+def _start(observed: Observed, spec: Spec | None) -> Course:
+    """A run that is not in the store, and may be."""
+    if spec is None:
+        return invalid_spec(observed)
+    if spec.source_config_map is not None and observed.source is None:
+        name = spec.source_config_map
+        if observed.source_problem is None:
+            return going(Reason.PENDING, f"the ConfigMap {name} is being read", LOOK_GONE)
+        message = f"the code cannot be read from the ConfigMap {name}: {observed.source_problem}"
+        return stalled(Reason.SOURCE_MISSING, message, LOOK_STALLED / 2)
+    course = _to_claim(observed, 0, spec)
+    return replace(course, first=[InsertRun()])
+
+
+def _run_course(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, anew: bool) -> Course:
+    """A run that is in the store."""
+    if run.state.ended:
+        return Course(ending(run))
+    hard = run.cleanup_left is not None and (observed.workflow.deleting or spec is None)
+    if (cancel and not run.limits.cancel) or (run.may_clean_up and hard):
+        return Course(then=[RequestCancel(at_once=hard)])
+    if (end := overdue(run)) is not None:
+        return Course(then=[end])
+    if run.claim is not None:
+        if anew and end_is_missing(observed.pods, run):
+            detail = "its end is missing from the store, and a person asked to go on"
+            return Course(then=[HandBack(run.claim, "lost", detail)])
+        return attempt_course(observed, run, run.claim, spec)
+    if run.limits.cancel and not run.may_clean_up:
+        return Course(then=[RequestCancel()])
+    if (end := given_up(run)) is not None:
+        return Course(then=[RequestCancel(at_once=True) if run.limits.cancel else end])
+    if spec is None:
+        return invalid_spec(observed)
+    if run.state is RunState.WAITING:
+        return resting(Reason.WAITING, "it waits for a signal", LOOK_RESTING)
+    return _to_claim(observed, run.attempt, spec, run)
+
+
+def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = None) -> Course:
+    """A run that nobody holds: claim it, or say what it waits for."""
+    if spec.suspend and not (run is not None and run.may_clean_up):
+        return resting(Reason.SUSPENDED, "suspended; set spec.suspend to false to go on", LOOK_RESTING)
+    if run is not None and (due := run.until_due) > 0:
+        if run.last is not None and run.last.ending == COULD_NOT_START:
+            return queued_again(run, due)
+        last = "" if run.last is None else f" ended: {run.last.detail or run.last.ending}"
+        message = f"attempt {run.attempt}{last}; the next one starts {run.delay:g} s after that"
+        if run.last is not None and run.last.ending == STORE_UNREACHABLE:
+            message += ". Pods do not reach the store, and the operator does: see to their Secret and NetworkPolicies"
+            return stalled(Reason.STORE_UNREACHABLE, message, due)
+        if run.last is not None and run.last.ending == BEGUN_ELSEWHERE:
+            message += ". See who else may read pods here, and has the login of their Secret for the store"
+            return stalled(Reason.BEGUN_ELSEWHERE, message, due)
+        return going(Reason.BACKING_OFF, message, due)
+    if observed.capacity is not None:
+        return going(Reason.AT_CAPACITY, f"it waits until other runs end: {observed.capacity}", LOOK_CAPACITY)
+    if observed.left_alone is not None:
+        message = f"attempt {attempt + 1} waits for its turn: {observed.left_alone}"
+        return going(Reason.STORE_SUSPECTED, message, LOOK_CAPACITY)
+    situation = Situation(Kind.GOING, Reason.STARTING, f"attempt {attempt + 1} is about to start")
+    return Course(situation, then=[ClaimRun(attempt)])
+
+
+def _until_deadline(run: Run) -> float | None:
+    if run.deadline_in is None or run.state.ended:
+        return None
+    return max(0.0, run.deadline_in) + (DEADLINE_OVERTIME if run.begun else 0.0)
+
+
+def _finished(observed: Observed) -> list[Action]:
+    """A Workflow that has finished never starts again, whatever the store says: what is left of it goes."""
+    workflow, run = observed.workflow, observed.run
+    status, actions = workflow.status, list[Action]()
+    looks: list[float | None] = []
+    if run is not None and not run.state.ended:
+        # The store is older than this end. Nobody else knows that the run is not to go on.
+        if not run.limits.cancel or run.claim is None:
+            return [RequestCancel(at_once=run.cleanup_left is not None)]
+        if (leftover := _leftover(observed, run)) is not None:
+            return [leftover]
+        looks.append(LOOK_GONE)
+    if (seen := seen_again(observed)) != status:
+        actions += [WriteStatus(seen), *warnings(status, seen)]
+    actions += images_to_note(observed)
+    ended = status.completion_time or status.conditions[FINISHED].since
+    delete, left = pods_to_delete(observed, ended=ended, succeeded=succeeded(status))
+    actions += delete
+    looks += left
+    spec = _spec(observed)
+    if spec is not None and spec.ttl_seconds_after_finished is not None and not workflow.deleting:
+        rest = spec.ttl_seconds_after_finished - seconds_since(ended, observed.now)
+        if rest <= 0:
+            return [*actions, DeleteWorkflow(workflow.uid)]
+        looks.append(rest)
+    return [*actions, *_look(*looks)]
+
+
+def _leftover(observed: Observed, run: Run) -> Action | None:
+    """The end of an attempt that still holds the run of a Workflow that has finished."""
+    assert run.claim is not None
+    pod = pod_of(observed, run.claim)
+    if pod is not None and (pod.over or pod.end is not None):
+        return ending_of_pod(pod, run.claim, begun=run.begun)
+    if not run.begun or run.silent is not None or (pod is None and observed.pod_gone):
+        return HandBack(run.claim, "handed back", "the Workflow has finished")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Makes the list of actions of a Workflow that has not finished."""
+
+    spec: Spec | None
+    standing: _Standing
+
+    def actions(self) -> list[Action]:
+        course = self.standing.course
+        if course.then:
+            return [*course.first, *self._binding(), *course.then]
+        if course.situation is None:
+            return [*course.first, *_look(course.look)]
+        told, looks = self._telling(course.situation)
+        return [*course.first, *told, *_look(course.look, *looks)]
+
+    def _binding(self) -> list[Action]:
+        """The status that must name the store before anything is started from it."""
+        observed, course = self.standing.observed, self.standing.course
+        status = observed.workflow.status
+        bound_already = status.store_id == observed.store_id and status.start_time is not None
+        if not any(isinstance(action, (ClaimRun, CreatePod)) for action in course.then):
+            return []
+        if bound_already and not self.standing.anew:
+            return []
+        attempt = 0 if observed.run is None else observed.run.attempt
+        situation = Situation(Kind.GOING, Reason.STARTING, f"attempt {attempt} is about to start")
+        return [WriteStatus(bound(observed, self._status(course.situation or situation)))]
+
+    def _status(self, situation: Situation) -> Status:
+        standing = self.standing
+        return status_of(standing.observed, situation, anew=standing.anew, heeded=standing.heeded)
+
+    def _telling(self, situation: Situation) -> tuple[list[Action], list[float | None]]:
+        """Write the status where it is news, with its events, and see to the pods."""
+        standing, observed = self.standing, self.standing.observed
+        new = self._status(situation)
+        if standing.trusted and (observed.run is not None or standing.course.first):
+            new = bound(observed, new)
+        told: list[Action] = []
+        match writing(observed.workflow.status, new):
+            case Writing.NOW:
+                told = [WriteStatus(new), *events(observed, situation, new)]
+            case Writing.SOON:
+                told = [WriteStatus(new, soon=True)]
+            case Writing.NOT:
+                pass
+        told += images_to_note(observed)
+        looks: list[float | None] = []
+        ends = situation.kind in (Kind.SUCCEEDED, Kind.FAILED)
+        if standing.trusted:
+            ended = new.completion_time if ends else None
+            delete, left = pods_to_delete(observed, ended=ended, succeeded=situation.kind is Kind.SUCCEEDED)
+            told += delete
+            looks += left
+        if situation.reason == Reason.CANCELLING:
+            told, looks = self._cancelled_pod(new, told, looks)
+        if ends and self.spec is not None and self.spec.ttl_seconds_after_finished is not None:
+            looks.append(float(self.spec.ttl_seconds_after_finished))
+        return told, looks
+
+    def _cancelled_pod(
+        self, new: Status, told: list[Action], looks: list[float | None]
+    ) -> tuple[list[Action], list[float | None]]:
+        """A process that has been asked to end has its pod's grace period for that; then the pod goes at once."""
+        observed, run = self.standing.observed, self.standing.observed.run
+        pod = None if run is None or run.claim is None else pod_of(observed, run.claim)
+        if pod is None or pod.deleting or new.cancel_time is None:
+            return told, looks
+        left = _time_to_end(grace_of(self.spec), run, seconds_since(new.cancel_time, observed.now))
+        return ([*told, DeletePod(pod, grace=1)], looks) if left <= 0 else (told, [*looks, left])
+
+
+def _time_to_end(grace: float, run: Run | None, cancelled_for: float) -> float:
+    """Seconds that the process of a cancelled run has, by then, to end by itself."""
+    if run is None or not run.may_clean_up or run.cleanup_left is None:
+        return grace - cancelled_for
+    if run.cleans_up:
+        return run.cleanup_left + DEADLINE_OVERTIME
+    # It has yet to be told. An attempt that was made for the cleanup has to start and to replay before that.
+    made_for_it = cancelled_for > run.claimed_for
+    return run.cleanup_left + grace - run.claimed_for if made_for_it else grace - cancelled_for
+
+
+def _look(*times: float | None) -> list[Action]:
+    soonest = _soonest(*times)
+    return [] if soonest is None else [LookAgain(max(soonest, _SHORTEST_LOOK))]
+
+
+def _soonest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)

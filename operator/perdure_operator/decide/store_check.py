@@ -1,0 +1,88 @@
+"""Whether the store is the one that a Workflow's status rests on, with all that the status has seen in it.
+
+A Workflow that has started somewhere is started nowhere else by itself: an emptied, older or wrong database would have
+finished steps done again. Only a new value of the annotation perdure.io/restart says that this is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perdure.pod.exit_codes import ExitCode
+
+from .limits import not_before
+from .observed import Observed, Pod, PodPhase, Run
+from .pod_exit import lost_forged_steps
+
+__all__ = ["doubt", "end_is_missing", "restart_asked"]
+
+_RECORDED = (ExitCode.SUCCEEDED, ExitCode.CANCELLED)
+"""A supervisor leaves with these only after the store took the run's end."""
+
+
+def doubt(observed: Observed) -> str | None:
+    """Why nothing may be started from what this store holds; None if it may."""
+    status, run = observed.workflow.status, observed.run
+    if status.store_id is not None and status.store_id != observed.store_id:
+        return (
+            f"the run is in the store {status.store_id}, and the operator is connected to the store"
+            f" {observed.store_id}, another one or a backup of it: connect it to the right database"
+        )
+    if run is None:
+        if status.store_id is not None:
+            return f"the run is missing from the store {observed.store_id}: restore the database that had it"
+        if observed.pods:
+            return f"there are pods of this run, and the store {observed.store_id} does not know it"
+        return None
+    if run.state.ended:
+        return None
+    if run.attempt < status.attempts:
+        return (
+            f"the store is older than this status: it knows {run.attempt} attempts, and there were {status.attempts}:"
+            " restore a newer backup"
+        )
+    if (newer := _newer_pod(observed, run)) is not None:
+        return (
+            f"the store is older than pod {newer.name}: it knows {run.attempt} attempts, and that pod is of attempt"
+            f" {newer.attempt}: restore a newer backup"
+        )
+    if run.claim is None and run.steps < status.steps_completed and not lost_forged_steps(run):
+        return (
+            f"the store is older than this status: it has {run.steps} checkpoints, and there were"
+            f" {status.steps_completed}: restore a newer backup"
+        )
+    if end_is_missing(observed.pods, run):
+        return (
+            "the run's process recorded an end that the store does not have: it is an older one; restore a newer backup"
+        )
+    return None
+
+
+def _newer_pod(observed: Observed, run: Run) -> Pod | None:
+    """A pod of an attempt that the store has not heard of, though each is claimed before its pod is made.
+
+    Those from before a restart that a person asked for are no news: the run's start is later.
+    """
+    start = observed.workflow.status.start_time
+    if start is None:
+        return None
+    newer = [pod for pod in observed.pods if pod.attempt > run.attempt and not_before(pod.created, start)]
+    return max(newer, key=lambda pod: (pod.attempt, pod.name), default=None)
+
+
+def end_is_missing(pods: Sequence[Pod], run: Run) -> bool:
+    """Whether the process of a run that has not ended said that it recorded the end."""
+    if run.claim is None or not run.begun:
+        return False
+    return any(pod.claim == run.claim and _recorded_an_end(pod) for pod in pods)
+
+
+def _recorded_an_end(pod: Pod) -> bool:
+    if pod.end is not None:
+        return pod.end.exit_code in _RECORDED
+    return pod.phase is PodPhase.SUCCEEDED
+
+
+def restart_asked(observed: Observed) -> bool:
+    """Whether a person asks for a restart; each value counts once."""
+    return observed.workflow.restart is not None and observed.workflow.restart != observed.workflow.status.restart

@@ -1,0 +1,90 @@
+"""An attempt that no process of this command runs: where it is, whether it lives, and who is about to start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from perdure.names import Claim
+from perdure.store.processes import Watched
+from perdure.store.standing import Standing
+from perdure.worker.host import host_identity, is_gone
+from perdure.worker.observer import ProcessObserver
+
+from ..decide.observed import Pod, PodPhase, Run
+
+__all__ = ["Elsewhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unbegun:
+    claim: Claim
+    since: float
+
+
+class Elsewhere:
+    """Watches the attempt of another command, on whichever machine, as a pod.
+
+    Args:
+        lease: seconds without a sign of life after which it is taken for dead, or for one that is never begun.
+        now: for the times of pods.
+    """
+
+    def __init__(self, lease: float, now: Callable[[], datetime]) -> None:
+        self._lease = lease
+        self._now = now
+        self._observer = ProcessObserver(lease, lease / 2, is_gone)
+        self._unbegun: _Unbegun | None = None
+        self.process: Watched | None = None
+        self.standing: Standing | None = None
+        """Of the run, where a process has it."""
+
+    def failed(self) -> None:
+        """Take in that the store did not answer: what was seen before counts no more."""
+        self._observer.failed()
+        self._unbegun = None
+
+    def look(self, run: Run, claim: Claim, name: str, ask: Callable[[], Standing | None]) -> tuple[Run, Pod | None]:
+        """The run, with what is known of its process, and that as a pod. Without one the attempt is to be started here.
+
+        The store lets an attempt begin once. So to start one that somebody else is about to start does no harm.
+        """
+        asked = time.monotonic()
+        standing = ask()
+        self.process = self.standing = None
+        pod = Pod(name, "", run.attempt, claim, PodPhase.UNKNOWN, self._now())
+        if standing is None or standing.claim != claim:
+            return run, pod  # it has moved on meanwhile, and so will the next look
+        if not standing.begun or standing.process is None:
+            return run, pod if self._awaited(claim, standing) else None
+        self.process, self.standing = standing.process, standing
+        deaths = self._observer.read(asked, time.monotonic(), [standing.process])
+        return replace(run, begun=True, silent=deaths[0].detail if deaths else None), pod
+
+    def stop(self) -> None:
+        """Send SIGTERM to the process that was seen, where that is one of this machine's."""
+        process = self.process
+        if process is None or process.pid is None or process.host != host_identity():
+            return
+        with suppress(OSError):
+            descriptor = os.pidfd_open(process.pid)
+            try:
+                # The number may be another's by now; the descriptor is not.
+                if not is_gone(process.host, process.pid, process.pid_started):
+                    signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+            finally:
+                os.close(descriptor)
+
+    def _awaited(self, claim: Claim, standing: Standing) -> bool:
+        claimer = standing.claimer
+        if claimer is not None and is_gone(claimer.host, claimer.pid, claimer.pid_started):
+            return False
+        now = time.monotonic()
+        if self._unbegun is None or self._unbegun.claim != claim:
+            self._unbegun = _Unbegun(claim, now)
+        return now - self._unbegun.since < self._lease

@@ -1,0 +1,112 @@
+"""kopf's connection to the API server: over it kopf watches, lists nothing, and meets nothing that it cannot read.
+
+Before it watches, kopf lists all objects, page by page, each page as a whole: 500 Workflows may have hundreds of
+megabytes. The resync lists them too, and one at a time. So of kopf's list nothing is wanted but its version, from which
+the watch goes on; and somebody is told, for what was missed before that version has to be found in another way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+from weakref import WeakSet
+
+import aiohttp
+import kopf
+
+from ..kube import Credentials, deep_json
+
+__all__ = ["Connections"]
+
+_NESTED: Final = 500
+"""With fewer brackets an object is not nested too deeply for the parser."""
+
+_NOBODY: Final = "metadata.name=NOBODY"
+"""Selects nothing: no object has capitals in its name."""
+
+
+class Connections:
+    """Those of one life of kopf's, to be made and closed in its loop; `listed` is called, there, when it lists anew."""
+
+    def __init__(self, listed: Callable[[], None]) -> None:
+        self._listed = listed
+        self._sessions: list[aiohttp.ClientSession] = []
+        self._answers: WeakSet[aiohttp.ClientResponse] = WeakSet()
+
+    def open(self, credentials: Credentials) -> kopf.AiohttpSession:
+        """One with these credentials."""
+        info = _info(credentials)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+            headers=info.as_http_headers(),
+            trust_env=True,
+            middlewares=(self._send,),
+        )
+        self._sessions.append(session)
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
+
+    async def close(self) -> None:
+        """Close what kopf has left open: told to end in the middle of something, it leaves watches behind."""
+        for answer in list(self._answers):
+            answer.close()
+        for session in self._sessions:
+            await session.close()
+
+    async def _send(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        lists = "limit" in request.url.query
+        if lists:
+            request.url = request.url.update_query(fieldSelector=_NOBODY)
+        response = await send(request)
+        self._answers.add(response)
+        if "watch" in request.url.query:
+            response.content = _Readable(response.content)  # type: ignore[assignment]  # kopf asks it for chunks alone
+        elif lists and response.status == 200:
+            self._listed()
+        return response
+
+
+class _Readable:
+    """The lines of a watch, of which the parser can read each."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+
+    def __getattr__(self, name: str) -> Any:
+        # For the response, which marks its content when it is closed: it would stay open if that failed.
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """Whole lines."""
+        begun: list[bytes] = []
+        async for chunk in self._content.iter_chunked(size):
+            *ended, rest = chunk.split(b"\n")
+            for line in ended:
+                yield _readable(b"".join([*begun, line])) + b"\n"
+                begun.clear()
+            begun.append(rest)
+
+
+def _readable(line: bytes) -> bytes:
+    if line.count(b"[") + line.count(b"{") < _NESTED:
+        return line
+    try:
+        json.loads(line)
+    except RecursionError:
+        return json.dumps(deep_json.read(line.decode())).encode()
+    except ValueError:
+        pass  # it is for kopf to say so
+    return line
+
+
+def _info(credentials: Credentials) -> kopf.ConnectionInfo:
+    scheme, _, token = (credentials.authorization or "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=credentials.server,
+        ca_path=credentials.ca_path,
+        insecure=credentials.insecure,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=credentials.certificate_path,
+        private_key_path=credentials.key_path,
+    )

@@ -1,0 +1,264 @@
+"""kopf as a source of events, and nothing else of it: it watches and reconnects; what it sees goes to a sink.
+
+It runs in a thread with a loop of its own, for it takes every task of its loop along when it ends, and it ends on some
+errors of a watch; then it is started again. What it misses meanwhile is found by the resync, which is asked for each
+time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import kopf
+
+from perdure.pauses import Pauses
+
+from ..kube import Credentials
+from .kopf_connection import Connections
+
+__all__ = ["EventSource", "Selects", "Sink"]
+
+_log = logging.getLogger("perdure.operator.events")
+
+_RESTARTS = Pauses(1.0, 30.0, jitter=0.25)
+_TRIES = Pauses(0.5, 10.0)
+_IDENTITY = "perdure"
+"""It has no peers to tell itself from. Without, it asks for its user's name, and a user of a platform's has none."""
+_JOIN = 1.0  # seconds
+
+
+class Sink(Protocol):
+    """Who hears of events, in the loop that runs the source. `body` is what `read` made of it."""
+
+    def read(self, plural: str, body: Mapping[str, Any]) -> object:
+        """Take from an object what is needed of it; in the source's thread."""
+
+    def heard(self, plural: str, seen: object, *, gone: bool) -> None:
+        """An object is there, or gone."""
+
+    def listed(self) -> None:
+        """Objects were listed anew: what went since the list before was not announced."""
+
+
+class Selects(Protocol):
+    """What is watched: selectors of labels."""
+
+    @property
+    def workflows(self) -> str:
+        """Of Workflows."""
+
+    @property
+    def pods(self) -> str:
+        """Of pods."""
+
+
+class EventSource:
+    """Watches Workflows and their pods, in these namespaces, or in all if there are none."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        credentials: Callable[[], Awaitable[Credentials]],
+        namespaces: Sequence[str],
+        selects: Selects,
+    ) -> None:
+        self._sink = sink
+        self._credentials = credentials
+        self._namespaces = namespaces
+        self._selects = selects
+        self._heard: deque[tuple[str, object, bool]] = deque()
+        self._told = False
+        self._listed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end_of_life: Callable[[], object] | None = None
+
+    def watch(self, namespaces: Sequence[str]) -> None:
+        """Watch these namespaces from now on: one that is refused would end the watches of all others, too.
+
+        Called in the loop that runs the source. Without effect where all namespaces are watched.
+        """
+        if self._namespaces and set(namespaces) != set(self._namespaces):
+            self._namespaces = tuple(namespaces)
+            if self._end_of_life is not None:
+                self._end_of_life()
+
+    async def run(self) -> None:
+        """Deliver events until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            began = self._loop.time()
+            try:
+                await self._one_life()
+            except Exception as error:  # noqa: BLE001 kopf ends by many errors, and is needed after each of them
+                _log.warning("watching ended and will begin again: %s", error)
+            if self._loop.time() - began > _RESTARTS.longest:
+                failures = 0
+            failures += 1
+            self._sink.listed()
+            await asyncio.sleep(_RESTARTS.after(failures))
+
+    async def _one_life(self) -> None:
+        """Run kopf in a thread until it ends; it is told to when this is cancelled."""
+        ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        told: list[Callable[[], object]] = []
+        loop = asyncio.get_running_loop()
+
+        def end(error: BaseException | None) -> None:
+            if not ended.done():
+                ended.set_result(error)
+
+        def live() -> None:
+            error: BaseException | None = None
+            try:
+                asyncio.run(self._operate(told))
+            except BaseException as raised:  # noqa: BLE001 it is raised again in the loop that waits
+                error = raised
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(end, error)
+
+        def tell_all() -> None:
+            for tell in told:
+                with suppress(RuntimeError):  # its loop is closed
+                    tell()
+
+        thread = threading.Thread(target=live, name="kopf", daemon=True)
+        thread.start()
+        self._end_of_life = tell_all
+        try:
+            error = await asyncio.shield(ended)
+        finally:
+            self._end_of_life = None
+            tell_all()
+            thread.join(0 if ended.done() else _JOIN)
+        if error is not None:
+            raise error
+
+    async def _operate(self, told: list[Callable[[], object]]) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        # Told to end in the middle of something, kopf leaves tasks behind that nobody asks what became of them.
+        loop.set_exception_handler(lambda _, context: _log.debug("kopf left behind: %s", context["message"]))
+        told.append(lambda: loop.call_soon_threadsafe(stop.set))
+        connections = Connections(self._listed_anew)
+        try:
+            await self._operate_with(connections, stop)
+        finally:
+            await connections.close()
+
+    async def _operate_with(self, connections: Connections, stop: asyncio.Event) -> None:
+        await kopf.operator(
+            registry=self._registry(connections),
+            settings=_settings(self._selects),
+            identity=_IDENTITY,  # type: ignore[arg-type]  # a NewType that is not public
+            clusterwide=not self._namespaces,
+            namespaces=list(self._namespaces),
+            stop_flag=stop,
+        )
+
+    def _registry(self, connections: Connections) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            assert self._loop is not None
+            asked = asyncio.run_coroutine_threadsafe(_coroutine(self._credentials), self._loop)
+            return connections.open(await asyncio.wrap_future(asked))
+
+        @kopf.on.event("perdure.io", "v1alpha1", "workflows", registry=registry)
+        async def workflow(event: kopf.RawEvent, **_: Any) -> None:
+            self._hear("workflows", event)
+
+        @kopf.on.event("", "v1", "pods", registry=registry)
+        async def pod(event: kopf.RawEvent, **_: Any) -> None:
+            self._hear("pods", event)
+
+        return registry
+
+    def _hear(self, plural: str, event: kopf.RawEvent) -> None:
+        self._heard.append((plural, self._sink.read(plural, event["object"]), event["type"] == "DELETED"))
+        self._tell()
+
+    def _listed_anew(self) -> None:
+        self._listed = True
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:  # else the loop has not begun to deliver, and will come to this, too
+            self._told = True
+            assert self._loop is not None
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # Before the first is taken: whoever appends after that tells the loop again.
+        self._told = False
+        while self._heard:
+            plural, seen, gone = self._heard.popleft()
+            self._sink.heard(plural, seen, gone=gone)
+        if self._listed:
+            self._listed = False
+            self._sink.listed()
+
+
+async def _coroutine(asked: Callable[[], Awaitable[Credentials]]) -> Credentials:
+    return await asked()
+
+
+class _Nothing(kopf.DiffBaseStorage, kopf.ProgressStorage):
+    """Keeps nothing: there is no handler whose progress or base could be asked for."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+    def purge(self, **_: Any) -> None:
+        pass
+
+    def touch(self, **_: Any) -> None:
+        pass
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+class _Endless:
+    """Delays in seconds between tries of a request: an API server that is away is waited for, however long."""
+
+    def __iter__(self) -> Iterator[float]:
+        return map(_TRIES.after, itertools.count(1))
+
+
+def _settings(selects: Selects) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.process.ultimate_exiting_timeout = None  # it is no process
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.label_selectors["v1/pods"] = selects.pods
+    settings.watching.label_selectors["perdure.io", "v1alpha1", "workflows"] = selects.workflows
+    settings.queueing.idle_timeout = 0.01  # it holds the last event of each object for so long
+    settings.queueing.exit_timeout = 0.1
+    settings.networking.error_backoffs = _Endless()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.persistence.diffbase_storage = _Nothing()
+    settings.persistence.progress_storage = _Nothing()
+    settings.persistence.finalizer = "perdure.io/never"
+    settings.execution.max_workers = 1
+    return settings

@@ -1,0 +1,1 @@
+"""The operator's calls of the store: batched, with time limits, each idempotent."""

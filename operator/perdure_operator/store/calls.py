@@ -1,0 +1,91 @@
+"""How the operator asks the store: each call within a time limit, and it may be made again whatever became of the last.
+
+A row that somebody has locked is waited for aside from the others, for as long as a lease; then its holder's backend is
+ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from perdure.errors import StoreUnavailable, UsageError
+from perdure.store.checkpoints import LOCK_TIMEOUT
+from perdure.store.contention import execute_patiently
+
+from .pool import Connections, Identity, Row, RowLocked, query
+
+__all__ = ["OWNER_PREFIX", "StoreCalls", "answering_store"]
+
+OWNER_PREFIX: Final = "cluster:"
+"""How the owners of clusters' runs begin; the schema has indices for them."""
+
+
+class StoreCalls:
+    """Calls for one owner's runs. What its arguments are, `OperatorStore` says."""
+
+    def __init__(self, url: str, owner: str, *, lease: float, connections: int, limit: float) -> None:
+        if not owner.startswith(OWNER_PREFIX):
+            raise UsageError(f"{owner!r} is no cluster's owner: it begins with {OWNER_PREFIX!r}")
+        self._url = url
+        self._owner = owner
+        self._lease = lease
+        self._limit = limit
+        self._connections = Connections(url, size=connections)
+        self._aside = ThreadPoolExecutor(4, "perdure-locked")
+
+    async def close(self) -> None:
+        """End all connections."""
+        self._aside.shutdown(wait=False, cancel_futures=True)
+        await self._connections.close()
+
+    async def identity(self) -> Identity:
+        """Which store this is.
+
+        Raises:
+            StoreUnavailable, SchemaMismatch, StoreError
+        """
+        [row] = await self._read("identity", {}, "ask the store who it is")
+        return Identity(row["store_id"], row["system"])
+
+    async def _read(
+        self, name: str, parameters: Mapping[str, object], doing: str, limit: float | None = None
+    ) -> Sequence[Row]:
+        return await self._connections.rows(name, {"owner": self._owner, **parameters}, doing, limit or self._limit)
+
+    async def _write(self, name: str, parameters: Mapping[str, object], doing: str) -> Any:
+        """Change one run's row. Returns the first column of the first row that the statement returns."""
+        try:
+            rows = await self._read(name, {**parameters, "lock_timeout": f"{LOCK_TIMEOUT}ms"}, doing)
+        except RowLocked:
+            return await self._write_patiently(name, parameters, doing)
+        return next(iter(rows[0].values())) if rows else None
+
+    async def _write_patiently(self, name: str, parameters: Mapping[str, object], doing: str) -> Any:
+        patience = {"lock_timeout": f"{int(self._lease * 3000)}ms", "owner": self._owner}
+        call = partial(
+            execute_patiently, self._url, query(name), {**parameters, **patience}, lease=self._lease, doing=doing
+        )
+        limit = 4 * self._lease + self._limit
+        try:
+            async with asyncio.timeout(limit):
+                rows = await asyncio.get_running_loop().run_in_executor(self._aside, call)
+        except TimeoutError:
+            raise StoreUnavailable(f"{doing}: the row was locked, and nothing came of it in {limit:g} s") from None
+        return rows[0][0] if rows else None
+
+
+def answering_store(rows: Sequence[Row], doing: str) -> UUID:
+    """The store that has answered with these rows.
+
+    Raises:
+        StoreUnavailable: it is being migrated.
+    """
+    if not rows:
+        raise StoreUnavailable(f"{doing}: the store says nothing of itself: it is being migrated")
+    store_id: UUID = rows[0]["store_id"]
+    return store_id

@@ -1,0 +1,141 @@
+"""The row of a run: made of its Workflow for the statement `insert_run`, and read as a `Run` from `observe`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+from perdure.errors import UsageError
+from perdure.names import Claim
+from perdure.pod.source import source_of_files
+from perdure.store.records import RunState
+from perdure.store.runs import NewRun
+
+from ..decide.observed import Ended, Limits, Run, Workflow
+from .clock import Ages
+from .pool import Row
+
+__all__ = ["LONGEST_ERROR", "LONGEST_RESULT", "brief_error", "new_run", "run_of_row"]
+
+LONGEST_RESULT: Final = 4096
+"""Bytes of a result's JSON text that a status shows."""
+
+LONGEST_ERROR: Final = 16384
+"""Characters of an error's JSON text that are read: type and message come first in it."""
+
+_LONGEST_MESSAGE: Final = 4096
+_TEXT = r'"((?:[^"\\]|\\.)*)'
+_TYPE = re.compile(rf'"type"\s*:\s*{_TEXT}"', re.DOTALL)
+_MESSAGE = re.compile(rf'"message"\s*:\s*{_TEXT}', re.DOTALL)
+
+
+def new_run(workflow: Workflow, owner: str, files: Mapping[str, str] | None) -> NewRun:
+    """The run of a Workflow, with the files of its source.
+
+    Raises:
+        UsageError: the Workflow has no valid spec.
+    """
+    spec = workflow.spec
+    if spec is None:
+        raise UsageError(f"Workflow {workflow.key} has no valid spec, so there is nothing to run")
+    return NewRun(
+        run_id=workflow.uid,
+        owner=owner,
+        namespace=workflow.key.namespace,
+        id=workflow.key.name,
+        entrypoint=spec.entrypoint,
+        input=spec.input,
+        source=None if files is None else source_of_files(files),
+        backoff_limit=spec.backoff_limit,
+        deadline=spec.active_deadline_seconds,
+        suspend=spec.suspend,
+    )
+
+
+def run_of_row(row: Row, ages: Ages) -> Run:
+    """The run in a row; `ages` remembers when what was first seen."""
+    uid: UUID = row["id"]
+    state = RunState(row["state"])
+    claim = None if row["claim"] is None else Claim(row["claim"])
+    claimed_for = due_in = 0.0
+    deadline_in: float | None = None
+    if state.ended:
+        ages.forget(uid)
+    else:
+        if claim is not None:
+            claimed_for = ages.of(uid, "claim", claim, row["claimed_for"] or 0.0)
+        elif row["delay"] > 0:
+            waited = ages.of(uid, "delay", row["attempt"], row["delay"] - row["due_in"])
+            due_in = max(0.0, row["delay"] - waited)
+        if row["deadline_from"] is not None and row["deadline_seconds"] is not None:
+            age = ages.of(uid, "deadline", row["deadline_from"], row["deadline_for"])
+            deadline_in = row["deadline_seconds"] - age
+    return Run(
+        state=state,
+        attempt=row["attempt"],
+        claim=claim,
+        begun=row["begun"],
+        limits=Limits(
+            row["backoff_limit"], row["deadline_seconds"], row["suspend"], row["cancel"], row["disruption_limit"]
+        ),
+        claimed_for=claimed_for,
+        crashes=row["crashes"],
+        disruptions=row["disruptions"],
+        due_in=due_in,
+        delay=row["delay"],
+        deadline_in=deadline_in,
+        cleanup_left=row["cleanup_left"],
+        cleans_up=row["cleans_up"],
+        steps=row["steps"],
+        current_step=row["current_step"],
+        result=row["result"],
+        result_bytes=row["result_bytes"],
+        error=None if row["error"] is None else brief_error(row["error"]),
+        started=row["started"],
+        finished=row["finished"],
+        image=row["image"],
+        first_image=None if row["first_image"] is None else (row["first_image_attempt"], row["first_image"]),
+        last=_last(row),
+    )
+
+
+def _last(row: Row) -> Ended | None:
+    if row["last_attempt"] is None:
+        return None
+    return Ended(
+        attempt=row["last_attempt"],
+        ending=row["ending"] or "",
+        code=row["code"],
+        signal=row["signal"],
+        detail=row["detail"],
+        at=row["ended"],
+        image=row["last_image"],
+    )
+
+
+def brief_error(text: str) -> str:
+    """Type and message of a recorded error, as a JSON text; `text` is the beginning of its own, and may be cut off."""
+    try:
+        document = json.loads(text)
+        found = {"type": str(document["type"]), "message": str(document["message"])}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        found = {"type": _cut_text(_TYPE.search(text)), "message": _cut_text(_MESSAGE.search(text))}
+    message = found["message"]
+    if len(message) > _LONGEST_MESSAGE:
+        found["message"] = message[:_LONGEST_MESSAGE] + "..."
+    return json.dumps(found)
+
+
+def _cut_text(found: re.Match[str] | None) -> str:
+    """What a text of JSON says up to where it is cut."""
+    inside = "" if found is None else found.group(1)
+    # An escape has six characters at most: without the last five, none of it can be left half.
+    for less in range(min(6, len(inside) + 1)):
+        try:
+            return str(json.loads(f'"{inside[: len(inside) - less]}"', strict=False))
+        except ValueError:
+            continue
+    return inside

@@ -1,0 +1,124 @@
+"""Measures each attempt and each run once: how long it took to begin, and to begin its first step, and how it ended.
+
+What this process did not see coming it leaves alone: the operator before it has measured that. Nothing is asked of the
+store but when there is something to measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from ..decide.observed import Run
+from ..store.store import AttemptCourse
+
+__all__ = ["Measures", "RunMeter"]
+
+
+class RunMeter(Protocol):
+    """Who measures runs."""
+
+    def attempt_began(self, after: float) -> None:
+        """An attempt's process began so many seconds after its claim."""
+
+    def attempt_stepped(self, after: float) -> None:
+        """An attempt's first step was begun so many seconds after its claim."""
+
+    def attempt_ended(self, ending: str) -> None:
+        """An attempt was seen to have ended."""
+
+    def run_ended(self, state: str) -> None:
+        """A run was seen to have ended."""
+
+
+class Attempts(Protocol):
+    """Who knows how attempts went."""
+
+    async def attempts(self, uid: UUID, *, after: int) -> Sequence[AttemptCourse]:
+        """The attempts at a run after the one of this number, oldest first."""
+
+
+@dataclass(slots=True)
+class _Measured:
+    """The newest attempt that was measured in each way.
+
+    Attributes:
+        steps: checkpoints before the first one of the next attempt.
+        over: the run's end was measured.
+    """
+
+    begun: int
+    stepped: int
+    ended: int
+    steps: int
+    over: bool = False
+
+
+class Measures:
+    """Is shown each run as often as it is looked at, until its Workflow has finished."""
+
+    def __init__(self, store: Attempts, meter: RunMeter) -> None:
+        self._store = store
+        self._meter = meter
+        self._measured: dict[UUID, _Measured] = {}
+
+    async def saw(self, uid: UUID, run: Run) -> None:
+        """Measure what is new of a run.
+
+        Raises:
+            StoreError: the store does not answer; it can be shown again.
+        """
+        measured = self._measured.get(uid)
+        if measured is None:
+            if run.claim is None and not run.state.ended:
+                return
+            measured = self._measured[uid] = _first_sight(run)
+        if _news(run, measured):
+            oldest = min(measured.begun, measured.stepped, measured.ended)
+            for course in await self._store.attempts(uid, after=oldest):
+                self._measure(course, measured)
+        if not run.begun:
+            measured.steps = run.steps
+        if run.state.ended and not measured.over:
+            measured.over = True
+            self._meter.run_ended(run.state.value)
+
+    def forget(self, uid: UUID) -> None:
+        """Nothing more comes of this run."""
+        self._measured.pop(uid, None)
+
+    def _measure(self, course: AttemptCourse, measured: _Measured) -> None:
+        attempt = course.attempt
+        if attempt > measured.begun and course.began_after is not None:
+            measured.begun = attempt
+            self._meter.attempt_began(course.began_after)
+        if attempt > measured.stepped and course.stepped_after is not None:
+            measured.stepped = attempt
+            self._meter.attempt_stepped(course.stepped_after)
+        if attempt > measured.ended and course.ending is not None:
+            measured.ended = attempt
+            # What it has not done by now it never does.
+            measured.begun, measured.stepped = max(measured.begun, attempt), max(measured.stepped, attempt)
+            self._meter.attempt_ended(course.ending)
+
+
+def _first_sight(run: Run) -> _Measured:
+    """What this process finds begun the one before it has measured; not so an end, which a status would tell."""
+    before, now = run.attempt - 1, run.attempt
+    return _Measured(
+        begun=now if run.begun or run.state.ended else before,
+        stepped=now if (run.begun and run.steps) or run.state.ended else before,
+        ended=before,
+        steps=run.steps,
+    )
+
+
+def _news(run: Run, measured: _Measured) -> bool:
+    """Whether an attempt has ended, begun, or finished a step for the first time since it was last measured."""
+    if run.last is not None and run.last.attempt > measured.ended:
+        return True
+    if not run.begun:
+        return False
+    return run.attempt > measured.begun or (run.attempt > measured.stepped and run.steps > measured.steps)
