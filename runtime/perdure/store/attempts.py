@@ -122,6 +122,7 @@ class AttemptStore:
             SecondStart: the attempt runs in another process.
             SchemaMismatch: client and store do not work together.
             StoreUnavailable: no answer within the opener's patience.
+            StoreError: the store refuses, such as a login that is another namespace's.
         """
         row = self._rows(
             BEGIN,
@@ -142,6 +143,11 @@ class AttemptStore:
             raise Superseded(f"the claim {str(claim)[:8]}... does not own run {run} (any more)")
         if answer is Answer.BEGUN_ELSEWHERE:
             raise SecondStart(f"this attempt of run {run} has begun already, in another process")
+        if answer is Answer.LOGIN_OF_OTHERS:
+            raise StoreError(
+                f"the login of this URL is not one for pods of the namespace {_text(row[6])!r}: put the URL of that"
+                " namespace's own login into the pods' Secret"
+            )
         schema = int(row[1] or 0)
         if answer is Answer.CLIENT_TOO_OLD:
             raise SchemaMismatch(

@@ -46,6 +46,7 @@ class Answer(IntEnum):
     LOCKED = 6
     BEGUN_ELSEWHERE = 7
     CLIENT_TOO_OLD = 8
+    LOGIN_OF_OTHERS = 9
 
 
 @dataclass(slots=True, eq=False)

@@ -157,4 +157,6 @@ logins = Table(
     Column("login", Text, primary_key=True),
     Column("owner", Text, primary_key=True),
     Column("namespace", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    CheckConstraint("purpose IN ('reader', 'pods', 'locked')", name="logins_purpose"),
 )

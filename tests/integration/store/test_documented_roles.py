@@ -39,7 +39,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Server, dict[str, s
     mark = token_hex(3)
     names = {name: f"{name}_{mark}" for name in ("perdure_pods", "team_a", "perdure")}
     on_server, in_database = blocks("production.md")
-    limits, _ = blocks("security.md")
+    limits, _, _ = blocks("security.md")
     try:
         execute(made, renamed(on_server, names))
         execute(made, renamed(in_database, names), names["perdure"])
@@ -47,7 +47,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Server, dict[str, s
         yield made, names
     finally:
         made.query(f"DROP DATABASE IF EXISTS {names['perdure']} WITH (FORCE)")
-        for role in ("team_a_reads", *(names[name] for name in ("team_a", "perdure_pods", "perdure"))):
+        for role in ("team_a_reads", "team_b", *(names[name] for name in ("team_a", "perdure_pods", "perdure"))):
             made.query(f"DROP ROLE IF EXISTS {role}")
 
 
@@ -58,11 +58,30 @@ def renamed(text: str, names: dict[str, str]) -> str:
 def test_a_login_is_bound_to_a_namespace_whose_runs_it_reads(server: tuple[Server, dict[str, str]]) -> None:
     made, names = server
     assert migrate(made.url(names["perdure"], names["perdure"]), pod_role=names["perdure_pods"]).changed
-    _, reading = blocks("security.md")
+    *_, reading = blocks("security.md")
     execute(made, renamed(reading, names), names["perdure"])
     with closing(made.connect(names["perdure"], "team_a_reads")) as connection:
         own = "SELECT perdure.own_runs(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 10)"
         assert connection.execute(own).fetchall() == []
+
+
+def test_a_login_is_bound_to_a_namespace_whose_runs_it_begins(server: tuple[Server, dict[str, str]]) -> None:
+    made, names = server
+    assert migrate(made.url(names["perdure"], names["perdure"]), pod_role=names["perdure_pods"]).changed
+    _, binding, _ = blocks("security.md")
+    cluster = "cluster:<UID of kube-system, or clusterId>"
+    execute(made, renamed(binding, names), names["perdure"])
+    with closing(made.connect(names["perdure"], names["perdure"])) as owners:
+        owner = Session(owners)
+        of_a, of_b = (owner.claim(owner.insert(owner=cluster, namespace=one)) for one in ("team-a", "team-b"))
+        assert of_a is not None
+        assert of_b is not None
+        with (
+            closing(made.connect(names["perdure"], names["team_a"])) as shared,
+            closing(made.connect(names["perdure"], "team_b")) as bound,
+        ):
+            assert [Session(bound).begin(one)["answer"] for one in (of_a, of_b)] == [9, 0]
+            assert [Session(shared).begin(one)["answer"] for one in (of_b, of_a)] == [9, 0]
 
 
 def test_the_operators_login_migrates_and_a_pods_login_works(server: tuple[Server, dict[str, str]]) -> None:

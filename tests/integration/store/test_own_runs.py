@@ -51,7 +51,7 @@ def test_it_lists_and_shows_its_own_runs_and_no_others(admin: Session, database:
     mine, theirs = finished(admin, "one", "team-a"), finished(admin, "two", "team-b")
     elsewhere = finished(admin, "three", "team-a", OTHER)
     assert "no runs" in perdure("list")[1], "it is bound to nothing yet"
-    admin.execute("INSERT INTO perdure.logins VALUES (%s, %s, 'team-a')", LOGIN, CLUSTER)
+    admin.execute("INSERT INTO perdure.logins VALUES (%s, %s, 'team-a', 'reader')", LOGIN, CLUSTER)
     listed = perdure("list")[1]
     assert "one" in listed
     assert "two" not in listed
@@ -70,12 +70,12 @@ def test_it_lists_and_shows_its_own_runs_and_no_others(admin: Session, database:
 
 def test_what_it_calls_itself_tells_nothing_of_others(admin: Session, database: Database) -> None:
     theirs = finished(admin, "two", "team-b")
-    admin.execute("INSERT INTO perdure.logins VALUES (%s, %s, 'team-a')", LOGIN, CLUSTER)
+    admin.execute("INSERT INTO perdure.logins VALUES (%s, %s, 'team-a', 'reader')", LOGIN, CLUSTER)
     with closing(database.connect(role=LOGIN)) as connection:
         for function in ("own_values", "own_attempts", "own_steps"):
             assert connection.execute(f"SELECT * FROM perdure.{function}(%s)", [theirs.run]).fetchall() == []
         for refused in (
-            "INSERT INTO perdure.logins VALUES (current_user, 'cluster:one', 'team-b')",
+            "INSERT INTO perdure.logins VALUES (current_user, 'cluster:one', 'team-b', 'reader')",
             "SELECT * FROM perdure.logins",
             "SELECT perdure.is_own('cluster:one', 'team-b')",
         ):

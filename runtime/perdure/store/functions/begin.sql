@@ -1,7 +1,8 @@
 -- Granted to: pods
 -- The first thing that a claimed attempt's process does; once: it trades the claim, which stands in its pod's spec for others to
 -- read, for the attempt's token, with which all else is done, and by the same login alone. The process id, which the process drew
--- and tells nobody else, tells a second start from a lost answer.
+-- and tells nobody else, tells a second start from a lost answer. A login of another namespace is refused: it changes nothing, holds no lock
+-- on the run, and the server's log names it.
 CREATE OR REPLACE FUNCTION perdure.begin(
     run uuid, claim_ uuid, process_ uuid, client integer, host_ text, pid_ integer, pid_started_ bigint, node_ text
 ) RETURNS TABLE (
@@ -17,11 +18,18 @@ DECLARE
     m perdure.meta%ROWTYPE;
     verdict integer := 0;
     left_ double precision;
+    namespace_ text;
 BEGIN
     SELECT * INTO m FROM perdure.meta;
-    SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = claim_ FOR UPDATE;
+    SELECT * INTO r FROM perdure.runs WHERE id = run AND claim = claim_ AND perdure.may_begin(owner, namespace) FOR UPDATE;
     IF NOT FOUND THEN
-        verdict := CASE WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END;
+        SELECT namespace INTO namespace_ FROM perdure.runs WHERE id = run AND claim = claim_ AND NOT perdure.may_begin(owner, namespace);
+        IF FOUND THEN
+            verdict := 9;
+            RAISE LOG 'perdure: login "%" was refused the begin of run % of namespace "%", which is not its own', session_user, run, namespace_;
+        ELSE
+            verdict := CASE WHEN EXISTS (SELECT FROM perdure.runs WHERE id = run) THEN 3 ELSE 4 END;
+        END IF;
     ELSIF client < m.oldest_client THEN
         verdict := 8;
     ELSIF r.begun AND (r.process, r.login) IS DISTINCT FROM (process_, session_user::text) THEN
@@ -46,7 +54,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
     END IF;
     IF verdict > 1 THEN
-        RETURN QUERY SELECT verdict, m.schema_version, NULL, NULL::json, NULL::json, NULL, NULL, NULL, NULL::integer,
+        RETURN QUERY SELECT verdict, m.schema_version, NULL, NULL::json, NULL::json, NULL, namespace_, NULL, NULL::integer,
                             NULL::boolean, NULL::boolean, NULL::double precision, NULL, NULL, NULL::uuid,
                             NULL::double precision, NULL::double precision, NULL::uuid;
     ELSE

@@ -1,5 +1,5 @@
 -- Granted to: pods
--- The attempts at a run of a namespace that the asking login is bound to; without their claims.
+-- The attempts at a run of a namespace whose runs the asking login may read; without their claims.
 CREATE OR REPLACE FUNCTION perdure.own_attempts(run uuid) RETURNS TABLE (
     attempt integer, process text, node text, image text, claimed timestamptz, begun timestamptz, ended timestamptz, ending text, code integer,
     signal integer, detail text

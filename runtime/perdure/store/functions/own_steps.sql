@@ -1,5 +1,5 @@
 -- Granted to: pods
--- The steps of a run of a namespace that the asking login is bound to, with their values.
+-- The steps of a run of a namespace whose runs the asking login may read, with their values.
 CREATE OR REPLACE FUNCTION perdure.own_steps(run uuid) RETURNS TABLE (
     key text, name text, ordinal integer, attempt integer, tries integer, started timestamptz, finished timestamptz, result text, error text
 )

@@ -1,5 +1,5 @@
 -- Granted to: pods
--- Input, result and error of a run of a namespace that the asking login is bound to.
+-- Input, result and error of a run of a namespace whose runs the asking login may read.
 CREATE OR REPLACE FUNCTION perdure.own_values(run uuid) RETURNS TABLE (input text, result text, error text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

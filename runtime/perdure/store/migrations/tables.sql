@@ -118,10 +118,12 @@ CREATE TABLE perdure.processes (
     current_step text
 ) WITH (fillfactor = 50);
 
--- Which namespaces' runs a login may read, by the functions `own_...`; only an administrator writes it.
+-- The logins that are bound to a namespace, and for what; only an administrator writes it. A `reader` reads the namespace's runs, by
+-- the functions `own_...`; a login for `pods` begins them, as `may_begin` says. One that is `locked` does neither any more.
 CREATE TABLE perdure.logins (
     login     text NOT NULL,
     owner     text NOT NULL,
     namespace text NOT NULL,
+    purpose   text NOT NULL CONSTRAINT logins_purpose CHECK (purpose IN ('reader', 'pods', 'locked')),
     PRIMARY KEY (login, owner, namespace)
 );
