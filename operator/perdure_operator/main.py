@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from . import logs
-from .controller.controller import Term
+from .controller.controller import Controller
 from .controller.instances import Instance
 from .election import Elector
 from .errors import ApiError, Misconfigured
@@ -50,14 +50,14 @@ class Operator:
             settings.http_port,
             dead=self._dead,
             unready=self._unready,
-            warnings=lambda: () if self._term is None else self._term.warnings,
+            warnings=lambda: () if self._controller is None else self._controller.warnings,
             metrics=self._metrics.text if settings.metrics == "open" else None,
         )
         self._metrics_server: MetricsServer | None = None
         if settings.metrics == "authorized":
             access, certificate = Access(self._kube, METRICS_PATH), Certificate(settings.metrics_certificate)
             self._metrics_server = MetricsServer(settings.metrics_port, certificate, access, self._metrics.text)
-        self._term: Term | None = None
+        self._controller: Controller | None = None
         self._owner: str | None = None
         self._problem: str | None = "it has not reached the API server yet"
 
@@ -80,9 +80,9 @@ class Operator:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait({operating, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if self._term is not None and stop.is_set():
+            if self._controller is not None and stop.is_set():
                 _log.info("stopping")
-                await self._term.finish()
+                await self._controller.finish()
         finally:
             for task in (operating, stopping):
                 task.cancel()
@@ -102,11 +102,11 @@ class Operator:
 
     async def _lead(self) -> None:
         assert self._owner is not None
-        self._term = Term(self._settings, self._kube, self._owner, self._metrics)
+        self._controller = Controller(self._settings, self._kube, self._owner, self._metrics)
         try:
-            await self._term.run()
+            await self._controller.run()
         finally:
-            self._term = None
+            self._controller = None
             self._metrics.stand_by()
 
     async def _identify(self) -> str:
@@ -129,59 +129,74 @@ class Operator:
         return Instance(self._settings.instance).owner(f"{OWNER_PREFIX}{cluster}")
 
     def _dead(self) -> Sequence[str]:
-        if self._term is not None and self._term.queue.longest_running > _STUCK:
-            return [f"a reconcile has not ended for {self._term.queue.longest_running:.0f} s"]
+        if self._controller is not None and self._controller.queue.longest_running > _STUCK:
+            return [f"a reconcile has not ended for {self._controller.queue.longest_running:.0f} s"]
         return []
 
     def _unready(self) -> Sequence[str]:
         problems = [] if self._problem is None else [f"the API server: {self._problem}"]
         if self._elector is not None and self._elector.problem is not None:
             problems.append(f"the Lease: {self._elector.problem}")
-        return problems if self._term is None else [*problems, *self._term.problems()]
+        return problems if self._controller is None else [*problems, *self._controller.problems()]
 
     def _offer_metrics(self) -> None:
-        def of_term(name: str, what: str, read: Callable[[Term], float], otherwise: float = 0.0) -> None:
-            self._metrics.watch(name, what, lambda: otherwise if self._term is None else read(self._term))
+        def of_controller(name: str, what: str, read: Callable[[Controller], float], otherwise: float = 0.0) -> None:
+            self._metrics.watch(name, what, lambda: otherwise if self._controller is None else read(self._controller))
 
-        of_term("leading", "1 while this operator works, 0 while it stands by.", lambda _: 1.0)
-        of_term("queue_depth", "Workflows whose turn it is.", lambda term: term.queue.depth)
-        of_term("queue_planned", "Workflows that come again at some time.", lambda term: term.queue.planned)
-        of_term("queue_failing", "Workflows whose last reconcile failed.", lambda term: term.queue.failing)
-        of_term("workflows", "Workflows that are known.", lambda term: len(term.views))
+        of_controller("leading", "1 while this operator works, 0 while it stands by.", lambda _: 1.0)
+        of_controller("queue_depth", "Workflows whose turn it is.", lambda controller: controller.queue.depth)
+        of_controller(
+            "queue_planned", "Workflows that come again at some time.", lambda controller: controller.queue.planned
+        )
+        of_controller(
+            "queue_failing", "Workflows whose last reconcile failed.", lambda controller: controller.queue.failing
+        )
+        of_controller("workflows", "Workflows that are known.", lambda controller: len(controller.cache))
         self._metrics.watch_counts(
             "workflows_stalled",
             "Workflows that do not go on without a person, by reason.",
             ("namespace", "reason"),
-            lambda: {} if self._term is None else self._term.views.stalled(),
+            lambda: {} if self._controller is None else self._controller.cache.stalled(),
         )
-        of_term("active_runs", "Runs that hold one of the places of maxActiveRuns.", lambda term: term.capacity.held)
-        of_term("waiting_runs", "Runs that wait for a place.", lambda term: term.capacity.waiting)
-        of_term(
+        of_controller(
+            "active_runs",
+            "Runs that hold one of the places of maxActiveRuns.",
+            lambda controller: controller.capacity.held,
+        )
+        of_controller("waiting_runs", "Runs that wait for a place.", lambda controller: controller.capacity.waiting)
+        of_controller(
             "notify_queue_usage",
             "How much of the queue of notifications is taken, of 1; from a half on nothing is notified.",
-            lambda term: term.notify_queue,
+            lambda controller: controller.notify_queue,
         )
-        of_term(
-            "silent_attempts", "Attempts that gave no sign of life for a lease.", lambda term: term.liveness.silent_now
+        of_controller(
+            "silent_attempts",
+            "Attempts that gave no sign of life for a lease.",
+            lambda controller: controller.liveness.silent_now,
         )
-        of_term(
+        of_controller(
             "store_suspected",
             "1 while most attempts are silent at once, so that they are started one at a time.",
-            lambda term: term.liveness.suspicion is not None,
+            lambda controller: controller.liveness.suspicion is not None,
         )
         self._metrics.watch_counts(
             "places_held",
             "Places that runs hold.",
             ("namespace",),
-            lambda: {} if self._term is None else self._term.capacity.held_by_namespace(),
+            lambda: {} if self._controller is None else self._controller.capacity.held_by_namespace(),
         )
         self._metrics.watch_counts(
             "places_queued",
             "Runs that wait for a place.",
             ("namespace",),
-            lambda: {} if self._term is None else self._term.capacity.waiting_by_namespace(),
+            lambda: {} if self._controller is None else self._controller.capacity.waiting_by_namespace(),
         )
-        of_term("resync_age_seconds", "Since everything was last compared.", lambda term: term.resync.age, float("nan"))
+        of_controller(
+            "resync_age_seconds",
+            "Since everything was last compared.",
+            lambda controller: controller.resync.age,
+            float("nan"),
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,11 +21,11 @@ from ..api.untyped import items, mapping
 from ..decide.observed import STALLED, Key, Pod, Workflow
 
 __all__ = [
-    "Known",
+    "Cache",
+    "CachedPod",
+    "CachedUids",
+    "CachedWorkflow",
     "Owner",
-    "SeenPod",
-    "SeenWorkflow",
-    "Views",
     "read_pod",
     "read_unsettled_workflow",
     "read_workflow",
@@ -34,7 +34,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class SeenWorkflow:
+class CachedWorkflow:
     """A Workflow as it was seen in some version; without `workflow` it has finished, and only its pods may be left."""
 
     key: Key
@@ -55,7 +55,7 @@ class Owner(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPod:
+class CachedPod:
     """A pod of ours, whose it is, and in which version it was seen."""
 
     owner: Owner
@@ -64,14 +64,14 @@ class SeenPod:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CachedUids:
     """UIDs of Workflows, and of pods with their Workflows."""
 
     workflows: frozenset[UUID]
     pods: frozenset[tuple[Owner, str]]
 
 
-def read_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
+def read_workflow(body: Mapping[str, Any]) -> CachedWorkflow:
     """Parse a Workflow; of a finished one only what may still matter."""
     seen = read_unsettled_workflow(body)
     if seen.workflow is not None and seen.workflow.status.finished and _settled(seen.workflow):
@@ -79,18 +79,18 @@ def read_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
     return seen
 
 
-def read_unsettled_workflow(body: Mapping[str, Any]) -> SeenWorkflow:
+def read_unsettled_workflow(body: Mapping[str, Any]) -> CachedWorkflow:
     """Parse a Workflow about which something may be to do although it has finished."""
     return seen_of(parse_workflow(body))
 
 
-def seen_of(workflow: Workflow) -> SeenWorkflow:
+def seen_of(workflow: Workflow) -> CachedWorkflow:
     """What is remembered of a Workflow: all but what may be long."""
     key = Key(intern(workflow.key.namespace), workflow.key.name)
-    return SeenWorkflow(key, workflow.uid, workflow.resource_version, brief(workflow))
+    return CachedWorkflow(key, workflow.uid, workflow.resource_version, brief(workflow))
 
 
-def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
+def read_pod(body: Mapping[str, Any]) -> CachedPod | None:
     """Parse a pod; None if no Workflow controls it, as its owner reference and its label must say together."""
     metadata = mapping(body.get("metadata"))
     controller = next((one for one in items(metadata.get("ownerReferences")) if one.get("controller") is True), None)
@@ -106,7 +106,7 @@ def read_pod(body: Mapping[str, Any]) -> SeenPod | None:
     if label != str(uid):
         return None
     key = Key(intern(str(metadata.get("namespace"))), str(controller.get("name")))
-    return SeenPod(Owner(key, uid), str(metadata.get("resourceVersion")), parse_pod(body))
+    return CachedPod(Owner(key, uid), str(metadata.get("resourceVersion")), parse_pod(body))
 
 
 def _settled(workflow: Workflow) -> bool:
@@ -122,18 +122,18 @@ _WENT: Final = 1_000
 """So many pods are remembered that went: for longer than any answer takes."""
 
 
-class Views:
+class Cache:
     """Workflows by key, pods by key and UID of their Workflow."""
 
     def __init__(self) -> None:
-        self._workflows: dict[Key, SeenWorkflow] = {}
+        self._workflows: dict[Key, CachedWorkflow] = {}
         self._keys: dict[UUID, Key] = {}
-        self._pods: dict[Owner, dict[str, SeenPod]] = {}
+        self._pods: dict[Owner, dict[str, CachedPod]] = {}
         self._departed: dict[Key, set[UUID]] = {}
         self._gone: set[str] | None = None
         self._went: dict[str, None] = {}
 
-    def seen(self, key: Key) -> SeenWorkflow | None:
+    def seen(self, key: Key) -> CachedWorkflow | None:
         """The Workflow of that name, as it was last seen."""
         return self._workflows.get(key)
 
@@ -170,7 +170,7 @@ class Views:
             (namespace, status.conditions[STALLED].reason) for namespace, status in statuses if status.says(STALLED)
         )
 
-    def read(self, body: Mapping[str, Any]) -> SeenWorkflow:
+    def read(self, body: Mapping[str, Any]) -> CachedWorkflow:
         """Parse a Workflow, unless it is known in this version; may be called in any thread."""
         metadata = body["metadata"]
         known = self._workflows.get(Key(metadata["namespace"], metadata["name"]))
@@ -199,7 +199,7 @@ class Views:
         if not left:
             self._departed.pop(key, None)
 
-    def saw_workflow(self, seen: SeenWorkflow) -> bool:
+    def saw_workflow(self, seen: CachedWorkflow) -> bool:
         """Remember a Workflow; whether that gives anything to do."""
         if self._gone is not None and str(seen.uid) in self._gone:
             return False
@@ -217,7 +217,7 @@ class Views:
         has_pods = Owner(seen.key, seen.uid) in self._pods
         return seen.workflow is not None or has_pods or seen.key in self._departed
 
-    def take_up(self, seen: SeenWorkflow) -> None:
+    def take_up(self, seen: CachedWorkflow) -> None:
         """Have a Workflow that has finished looked at as a whole, until it is seen in another version."""
         if (known := self._workflows.get(seen.key)) is None or known.uid == seen.uid:
             self._workflows[seen.key] = seen
@@ -241,7 +241,7 @@ class Views:
         else:
             self._departed.setdefault(key, set()).add(uid)
 
-    def saw_pod(self, seen: SeenPod) -> bool:
+    def saw_pod(self, seen: CachedPod) -> bool:
         """Remember a pod; whether it tells anything new."""
         if seen.pod.uid in self._went:
             return False
@@ -269,7 +269,7 @@ class Views:
         """Lists are about to be read: what goes meanwhile must not come back with them."""
         self._gone = set()
 
-    def saw_lists(self, workflows: Iterable[SeenWorkflow], pods: Iterable[SeenPod], before: Known) -> set[Key]:
+    def saw_lists(self, workflows: Iterable[CachedWorkflow], pods: Iterable[CachedPod], before: CachedUids) -> set[Key]:
         """Correct the views by lists of all there is; the Workflows that they tell something new about.
 
         `before` is what was known when the lists were asked for: of it, what is not in them has gone.
@@ -298,22 +298,22 @@ class Views:
         self._gone = None
         return changed
 
-    def known(self) -> Known:
+    def known(self) -> CachedUids:
         """The UIDs of all there is."""
         pods = {(owner, pod) for owner, ours in self._pods.items() for pod in ours}
-        return Known(frozenset(self._keys), frozenset(pods))
+        return CachedUids(frozenset(self._keys), frozenset(pods))
 
-    def without(self, known: Known, namespaces: Collection[str]) -> Known:
+    def without(self, known: CachedUids, namespaces: Collection[str]) -> CachedUids:
         """What is known, but for these namespaces."""
         if not namespaces:
             return known
         keys = self._keys
-        return Known(
+        return CachedUids(
             frozenset(uid for uid in known.workflows if uid not in keys or keys[uid].namespace not in namespaces),
             frozenset((owner, pod) for owner, pod in known.pods if owner.key.namespace not in namespaces),
         )
 
-    def _depart(self, workflow: SeenWorkflow) -> None:
+    def _depart(self, workflow: CachedWorkflow) -> None:
         self._keys.pop(workflow.uid, None)
         self._departed.setdefault(workflow.key, set()).add(workflow.uid)
 

@@ -18,18 +18,18 @@ from ..decide.observed import Key, Policy
 from ..errors import Unavailable
 from ..kube import WORKFLOWS, Kube
 from ..settings import Settings
-from ..sources.connectivity import Outage
+from ..sources.connectivity import ConnectivityProbe
 from ..sources.kopf_watch import EventSource
 from ..sources.liveness import Liveness
-from ..sources.notifications import Listener
+from ..sources.notifications import NotificationListener
 from ..store.store import OperatorStore
 from ..telemetry.metrics import Metrics
-from ..telemetry.run_metrics import Measures
-from .cache import SeenPod, SeenWorkflow, Views, read_pod
+from ..telemetry.run_metrics import RunMetrics
+from .cache import Cache, CachedPod, CachedWorkflow, read_pod
 from .capacity import Capacity, Places
-from .event_recorder import EventPoster
-from .executor import Applier
-from .history import History, Keeping
+from .event_recorder import EventRecorder
+from .executor import Executor
+from .history import History, RetentionPolicy
 from .housekeeping import Housekeeping
 from .instances import Instance
 from .reconciler import Reconciler
@@ -37,7 +37,7 @@ from .resync import Resync, Scope
 from .status_budget import StatusBudget
 from .workqueue import WorkQueue
 
-__all__ = ["Term", "pod_settings"]
+__all__ = ["Controller", "pod_settings"]
 
 _log = logging.getLogger("perdure.operator")
 
@@ -54,7 +54,7 @@ _LAST_WORK = 1.2
 """Seconds that reconciles under way have to end when the operator is told to stop."""
 
 
-class Term:
+class Controller:
     """What works while this operator leads. It is the sink of events."""
 
     def __init__(self, settings: Settings, kube: Kube, owner: str, metrics: Metrics) -> None:
@@ -62,12 +62,14 @@ class Term:
         self._store = OperatorStore(
             settings.database_url, owner, lease=settings.lease_seconds, connections=settings.database_connections
         )
-        self.views = Views()
+        self.cache = Cache()
         self.queue: WorkQueue[Key] = WorkQueue(self._reconcile, workers=settings.workers, meter=metrics)
         places = Places(settings.max_active_runs, settings.max_active_runs_per_namespace, settings.namespace_weights)
         self.capacity = Capacity(places, self.queue.add)
-        self._store_outage = Outage("the store", self._store.identity, self._back, every=_STORE_CHECK, away=StoreError)
-        self._api_outage = Outage(
+        self._store_probe = ConnectivityProbe(
+            "the store", self._store.identity, self._back, every=_STORE_CHECK, away=StoreError
+        )
+        self._api_probe = ConnectivityProbe(
             "the API server",
             lambda: kube.ask(WORKFLOWS, next(iter(settings.namespaces), None)),
             self._back,
@@ -79,8 +81,8 @@ class Term:
             owner,
             self._heard_of,
             lease=settings.lease_seconds,
-            namespace=lambda uid: None if (key := self.views.key_of(uid)) is None else key.namespace,
-            node=self.views.node_of,
+            namespace=lambda uid: None if (key := self.cache.key_of(uid)) is None else key.namespace,
+            node=self.cache.node_of,
         )
         direct = settings.database_direct_url or settings.database_url
         instance = Instance(settings.instance)
@@ -90,33 +92,33 @@ class Term:
             retention=timedelta(days=settings.retention_days),
             instance=instance,
         )
-        self.resync = Resync(scope, kube, self._store, self.views, self.capacity, metrics, self.queue.add, self._watch)
-        self._housekeeping = Housekeeping(scope, self._store, self.views, self.resync, metrics)
-        keeping = Keeping(
+        self.resync = Resync(scope, kube, self._store, self.cache, self.capacity, metrics, self.queue.add, self._watch)
+        self._housekeeping = Housekeeping(scope, self._store, self.cache, self.resync, metrics)
+        keeping = RetentionPolicy(
             ttl=settings.ttl_seconds_after_finished,
             successful=settings.successful_runs_history_limit,
             failed=settings.failed_runs_history_limit,
         )
         self._history = History(keeping, kube, settings.namespaces, instance)
-        self._listener = Listener(direct, owner, self._heard_of, self.resync.soon)
+        self._listener = NotificationListener(direct, owner, self._heard_of, self.resync.soon)
         self._source = EventSource(self, kube.credentials, settings.namespaces, instance)
-        applier = Applier(
+        executor = Executor(
             kube=kube,
             store=self._store,
-            views=self.views,
+            cache=self.cache,
             capacity=self.capacity,
             budget=StatusBudget(time.monotonic),
-            events=EventPoster(kube, settings.identity),
+            events=EventRecorder(kube, settings.identity),
             refusals={},
             pods=pod_settings(settings),
             instance=instance,
             gave_way=metrics.gave_way,
         )
         self._reconciler = Reconciler(
-            applier=applier,
-            silences=self.liveness,
-            measures=Measures(self._store, metrics),
-            look_after=self.queue.add_after,
+            executor=executor,
+            failure_detector=self.liveness,
+            run_metrics=RunMetrics(self._store, metrics),
+            requeue_after=self.queue.add_after,
             preparation=settings.pod_preparation_seconds,
             policy=Policy(
                 active_deadline_seconds=settings.active_deadline_seconds,
@@ -134,8 +136,8 @@ class Term:
         """Work until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._store_outage.run(), name="watch the store")
-                group.create_task(self._api_outage.run(), name="watch the API server")
+                group.create_task(self._store_probe.run(), name="watch the store")
+                group.create_task(self._api_probe.run(), name="watch the API server")
                 group.create_task(self.liveness.run(), name="liveness")
                 group.create_task(self.resync.run(), name="resync")
                 group.create_task(self._housekeeping.run(), name="housekeeping")
@@ -156,7 +158,7 @@ class Term:
 
     def problems(self) -> Sequence[str]:
         """What keeps it from working."""
-        store = [] if self._store_outage.problem is None else [f"the store: {self._store_outage.problem}"]
+        store = [] if self._store_probe.problem is None else [f"the store: {self._store_probe.problem}"]
         return store if self.resync.problem is None else [*store, f"the comparison: {self.resync.problem}"]
 
     @property
@@ -171,22 +173,22 @@ class Term:
 
     def read(self, plural: str, body: Mapping[str, Any]) -> object:
         """Take from an object what is needed of it; in the source's thread."""
-        return self.views.read(body) if plural == "workflows" else read_pod(body)
+        return self.cache.read(body) if plural == "workflows" else read_pod(body)
 
     def heard(self, plural: str, seen: object, *, gone: bool) -> None:
         """A Workflow or a pod is there, or gone."""
         match seen:
-            case SeenWorkflow():
+            case CachedWorkflow():
                 if gone:
-                    self.views.saw_workflow_gone(seen.key, seen.uid)
+                    self.cache.saw_workflow_gone(seen.key, seen.uid)
                     self.queue.add(seen.key)
-                elif self.views.saw_workflow(seen):
+                elif self.cache.saw_workflow(seen):
                     self.queue.add(seen.key)
-            case SeenPod():
+            case CachedPod():
                 if gone:
-                    self.views.saw_pod_gone(seen.owner, seen.pod.uid)
+                    self.cache.saw_pod_gone(seen.owner, seen.pod.uid)
                     self.queue.add(seen.owner.key)
-                elif self.views.saw_pod(seen):
+                elif self.cache.saw_pod(seen):
                     self.queue.add(seen.owner.key)
             case _:
                 _log.debug("an object of no Workflow: %s", plural)
@@ -200,17 +202,17 @@ class Term:
 
     def _heard_of(self, runs: Sequence[UUID]) -> None:
         for uid in runs:
-            if (key := self.views.key_of(uid)) is not None:
+            if (key := self.cache.key_of(uid)) is not None:
                 self.queue.add(key)
 
     async def _reconcile(self, key: Key) -> None:
         try:
             await self._reconciler.reconcile(key)
         except StoreUnavailable:
-            self._store_outage.suspect()
+            self._store_probe.suspect()
             raise
         except Unavailable:
-            self._api_outage.suspect()
+            self._api_probe.suspect()
             raise
 
     def _back(self) -> None:

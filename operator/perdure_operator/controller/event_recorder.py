@@ -12,7 +12,7 @@ from ..decide.observed import Workflow
 from ..errors import AlreadyExists, ApiError
 from ..kube import EVENTS, Json, Kube
 
-__all__ = ["EventPoster"]
+__all__ = ["EventRecorder"]
 
 _log = logging.getLogger("perdure.operator.posting")
 
@@ -21,7 +21,7 @@ _LONGEST = 1024
 """Characters of a message, as the API server allows."""
 
 
-class EventPoster:
+class EventRecorder:
     """Posts events as `identity`. What cannot be posted is not worth stopping for: the status tells it, too."""
 
     def __init__(self, kube: Kube, identity: str) -> None:

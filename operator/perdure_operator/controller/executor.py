@@ -23,10 +23,10 @@ from ..decide.actions import (
     EndRun,
     HandBack,
     InsertRun,
-    LookAgain,
     NoteImage,
     PostEvent,
     RequestCancel,
+    RequeueAfter,
     SetLimits,
     WriteStatus,
 )
@@ -34,13 +34,13 @@ from ..decide.observed import Key, Observed, Workflow
 from ..errors import AlreadyExists, Conflict, NotFound, Refused
 from ..kube import PODS, WORKFLOWS, Json, Kube
 from ..store.store import OperatorStore
-from .cache import Owner, Views, read_pod, read_unsettled_workflow
+from .cache import Cache, Owner, read_pod, read_unsettled_workflow
 from .capacity import Capacity
-from .event_recorder import EventPoster
+from .event_recorder import EventRecorder
 from .instances import Instance
 from .status_budget import StatusBudget
 
-__all__ = ["Applier", "Done", "Refusal", "Refusals"]
+__all__ = ["Execution", "Executor", "Refusal", "Refusals"]
 
 _log = logging.getLogger("perdure.operator.apply")
 
@@ -59,7 +59,7 @@ Refusals = dict[UUID, Refusal]
 
 
 @dataclass(slots=True)
-class Done:
+class Execution:
     """What became of a list of actions.
 
     Attributes:
@@ -73,46 +73,46 @@ class Done:
 
     again: bool = False
     stale: bool = False
-    look_after: float | None = None
+    requeue_after: float | None = None
     claimed: Claim | None = None
     made: Claim | None = None
     gave_way: bool = False
 
     def look(self, after: float) -> None:
         """Look again in so many seconds, or before."""
-        self.look_after = after if self.look_after is None else min(self.look_after, after)
+        self.requeue_after = after if self.requeue_after is None else min(self.requeue_after, after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Applier:
+class Executor:
     """Everything that actions reach; `gave_way` counts places that were given back, by namespace and reason."""
 
     kube: Kube
     store: OperatorStore
-    views: Views
+    cache: Cache
     capacity: Capacity
     budget: StatusBudget
-    events: EventPoster
+    events: EventRecorder
     refusals: Refusals
     pods: PodSettings
     instance: Instance
     gave_way: Callable[[str, str], None]
     clock: Callable[[], float] = time.monotonic
 
-    async def apply(self, observed: Observed, actions: Sequence[Action], whole: Workflow | None = None) -> Done:
+    async def apply(self, observed: Observed, actions: Sequence[Action], whole: Workflow | None = None) -> Execution:
         """Do them; `whole` is the observed Workflow with what may be long, where a run or an attempt is to start.
 
         Raises:
             ApiError, StoreError: one failed; those after it were not done.
         """
-        done = Done()
+        done = Execution()
         for action in actions:
             if not await self._one(observed, action, whole, done):
                 done.again = True
                 break
         return done
 
-    async def _one(self, observed: Observed, action: Action, whole: Workflow | None, done: Done) -> bool:
+    async def _one(self, observed: Observed, action: Action, whole: Workflow | None, done: Execution) -> bool:
         """Do one; whether the others may follow."""
         workflow = observed.workflow
         match action:
@@ -120,7 +120,7 @@ class Applier:
                 return await self._write_status(workflow, action, done)
             case PostEvent():
                 await self.events.post(workflow, action)
-            case LookAgain(after):
+            case RequeueAfter(after):
                 done.look(after)
             case NoteImage(claim, image):
                 await self.store.note_image(workflow.uid, claim, image)
@@ -146,7 +146,7 @@ class Applier:
         self,
         observed: Observed,
         action: ClaimRun | HandBack | SetLimits | RequestCancel | EndRun,
-        done: Done,
+        done: Execution,
     ) -> bool:
         uid = observed.workflow.uid
         match action:
@@ -170,7 +170,7 @@ class Applier:
             case EndRun(error_type, message):
                 return await self.store.end_run(uid, error_type, message)
 
-    async def _claim(self, workflow: Workflow, observed_attempt: int, done: Done) -> bool:
+    async def _claim(self, workflow: Workflow, observed_attempt: int, done: Execution) -> bool:
         if not self.capacity.take(workflow.key, workflow.uid):
             return False
         done.claimed = await self.store.claim(workflow.uid, observed_attempt)
@@ -178,7 +178,7 @@ class Applier:
             _log.info("claimed for attempt %s", observed_attempt + 1, extra={"attempt": observed_attempt + 1})
         return done.claimed is not None
 
-    async def _write_status(self, workflow: Workflow, action: WriteStatus, done: Done) -> bool:
+    async def _write_status(self, workflow: Workflow, action: WriteStatus, done: Execution) -> bool:
         if action.soon and (wait := self.budget.wait(workflow.uid)) > 0:
             done.look(wait)
             return True
@@ -199,10 +199,10 @@ class Applier:
             done.stale = True
             return False
         self.budget.written(workflow.uid)
-        self.views.saw_workflow(read_unsettled_workflow(written))
+        self.cache.saw_workflow(read_unsettled_workflow(written))
         return True
 
-    async def _create_pod(self, workflow: Workflow, action: CreatePod, done: Done) -> bool:
+    async def _create_pod(self, workflow: Workflow, action: CreatePod, done: Execution) -> bool:
         namespace = workflow.key.namespace
         try:
             created = await self.kube.create(PODS, namespace, build_pod(workflow, action, self.pods), strict=True)
@@ -226,7 +226,7 @@ class Applier:
             self._refused(workflow, action.attempt, f"pod {name} already exists and is not this Workflow's: delete it")
             return False
         self.refusals.pop(workflow.uid, None)
-        self.views.saw_pod(seen)
+        self.cache.saw_pod(seen)
         done.made = seen.pod.claim
         _log.info("pod %s is there", seen.pod.name, extra={"pod": seen.pod.name, "attempt": action.attempt})
         return True
@@ -243,12 +243,12 @@ class Applier:
             answer = {}
         seen = read_pod(answer) if answer.get("kind") == "Pod" else None
         if seen is None:
-            self.views.saw_pod_gone(Owner(workflow.key, workflow.uid), pod.uid)
+            self.cache.saw_pod_gone(Owner(workflow.key, workflow.uid), pod.uid)
         else:
-            self.views.saw_pod(seen)
+            self.cache.saw_pod(seen)
         _log.info("pod %s was deleted", pod.name, extra={"pod": pod.name})
 
-    async def _delete_workflow(self, key: Key, uid: UUID, done: Done) -> bool:
+    async def _delete_workflow(self, key: Key, uid: UUID, done: Execution) -> bool:
         try:
             await self.kube.delete(WORKFLOWS, key.namespace, key.name, uid=str(uid))
         except (NotFound, Conflict):

@@ -23,7 +23,7 @@ from ..errors import ApiError, Conflict, NotFound
 from ..kube import WORKFLOWS, Kube
 from .instances import Instance
 
-__all__ = ["Finished", "History", "Keeping", "surplus"]
+__all__ = ["Finished", "History", "RetentionPolicy", "surplus"]
 
 _log = logging.getLogger("perdure.operator.history")
 
@@ -43,7 +43,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class RetentionPolicy:
     """Which finished Workflows are kept; None: all.
 
     Attributes:
@@ -61,7 +61,7 @@ class Keeping:
         return (self.ttl, self.successful, self.failed) == (None, None, None)
 
 
-def surplus(finished: Iterable[Finished], keeping: Keeping, now: datetime) -> list[Finished]:
+def surplus(finished: Iterable[Finished], keeping: RetentionPolicy, now: datetime) -> list[Finished]:
     """Those that are to be deleted, oldest first."""
     lines: defaultdict[tuple[str, bool], list[Finished]] = defaultdict(list)
     for one in finished:
@@ -84,7 +84,7 @@ class History:
 
     def __init__(
         self,
-        keeping: Keeping,
+        keeping: RetentionPolicy,
         kube: Kube,
         namespaces: Sequence[str],
         instance: Instance,

@@ -17,7 +17,7 @@ from perdure.pauses import Pauses, about
 
 from ..store.store import OperatorStore
 from ..telemetry.metrics import Metrics
-from .cache import Views
+from .cache import Cache
 from .resync import Resync, Scope
 
 __all__ = ["BatchSize", "Housekeeping"]
@@ -55,10 +55,10 @@ class BatchSize:
 class Housekeeping:
     """Sweeps now and then; `run` it beside the resync."""
 
-    def __init__(self, scope: Scope, store: OperatorStore, views: Views, resync: Resync, metrics: Metrics) -> None:
+    def __init__(self, scope: Scope, store: OperatorStore, cache: Cache, resync: Resync, metrics: Metrics) -> None:
         self._scope = scope
         self._store = store
-        self._views = views
+        self._views = cache
         self._resync = resync
         self._metrics = metrics
         self._steps = BatchSize(1_000, 50_000)

@@ -35,9 +35,9 @@ from ..decide.places import Hindrance, hindrance
 from ..errors import NotFound, Refused
 from ..kube import CONFIG_MAPS, PODS, Json
 from ..logs import about
-from ..telemetry.run_metrics import Measures
+from ..telemetry.run_metrics import RunMetrics
 from .cache import Owner, read_pod, read_unsettled_workflow, read_workflow, seen_of
-from .executor import Applier, Done
+from .executor import Execution, Executor
 
 __all__ = ["Reconciler"]
 
@@ -57,7 +57,7 @@ _STARTING = (CreatePod, InsertRun)
 """Done with what a Workflow says at length, which no view has."""
 
 
-class Silences(Protocol):
+class FailureDetector(Protocol):
     """Who watches the heartbeats."""
 
     def judged(self, uid: UUID, run: Run) -> Run:
@@ -84,16 +84,16 @@ class _Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciler:
-    """Reconciles Workflows by key; `look_after` has a key come again in so many seconds.
+    """Reconciles Workflows by key; `requeue_after` has a key come again in so many seconds.
 
     `preparation`: seconds that a node may take to make a pod's container; `start_patience`: seconds for which an
     attempt that cannot start keeps its place while others wait.
     """
 
-    applier: Applier
-    silences: Silences
-    measures: Measures
-    look_after: Callable[[Key, float], None]
+    executor: Executor
+    failure_detector: FailureDetector
+    run_metrics: RunMetrics
+    requeue_after: Callable[[Key, float], None]
     preparation: float
     policy: Policy = field(default_factory=Policy)
     start_patience: float
@@ -110,19 +110,19 @@ class Reconciler:
         Raises:
             ApiError, StoreError: something is away or refuses; the key is to come again.
         """
-        views = self.applier.views
+        cache = self.executor.cache
         with about(workflow=str(key)):
-            for uid in views.departed(key):
+            for uid in cache.departed(key):
                 await self._see_off(key, uid)
-            seen = views.seen(key)
-            if seen is None or (seen.workflow is None and not views.pods(key, seen.uid)):
+            seen = cache.seen(key)
+            if seen is None or (seen.workflow is None and not cache.pods(key, seen.uid)):
                 return
             with about(run=str(seen.uid)):
                 if seen.workflow is None:
                     await self._take_up(key, seen.uid)
                 await self._settle(key)
-                views.lay_down(key)
-                if views.workflow(key) is None:
+                cache.lay_down(key)
+                if cache.workflow(key) is None:
                     self._forget(seen.uid)
 
     async def _take_up(self, key: Key, uid: UUID) -> None:
@@ -130,19 +130,19 @@ class Reconciler:
         try:
             body = await self._workflow(key)
         except NotFound:
-            self.applier.views.saw_workflow_gone(key, uid)
+            self.executor.cache.saw_workflow_gone(key, uid)
             await self._see_off(key, uid)
         else:
-            self.applier.views.take_up(read_unsettled_workflow(body))
+            self.executor.cache.take_up(read_unsettled_workflow(body))
 
     async def _workflow(self, key: Key) -> Json:
         """The Workflow of this name as it is now; raises NotFound where it is another instance's, too."""
-        return await self.applier.instance.workflow(self.applier.kube, key.namespace, key.name)
+        return await self.executor.instance.workflow(self.executor.kube, key.namespace, key.name)
 
     async def _settle(self, key: Key) -> None:
         visit = _Visit()
         for _ in range(_ROUNDS):
-            workflow = self.applier.views.workflow(key)
+            workflow = self.executor.cache.workflow(key)
             if workflow is None:
                 return
             observed = await self._observe(workflow, visit)
@@ -150,10 +150,10 @@ class Reconciler:
             needs_whole = any(isinstance(action, _STARTING) for action in actions)
             if (_needs_fresh(actions) and not visit.fresh) or (needs_whole and not _is_of(visit.whole, workflow)):
                 await self._read_workflow(key, visit)
-                if self.applier.views.workflow(key) != workflow:
+                if self.executor.cache.workflow(key) != workflow:
                     continue
             _log.debug("decided", extra={"actions": actions})
-            done = await self.applier.apply(observed, actions, visit.whole if needs_whole else None)
+            done = await self.executor.apply(observed, actions, visit.whole if needs_whole else None)
             visit.claimed = done.claimed
             if done.made is not None:
                 self.met[workflow.uid] = done.made
@@ -162,35 +162,35 @@ class Reconciler:
             if done.stale:
                 await self._read_workflow(key, visit)
             if not done.again:
-                if done.look_after is not None:
-                    self.look_after(key, done.look_after)
+                if done.requeue_after is not None:
+                    self.requeue_after(key, done.requeue_after)
                 return
         _log.warning("not settled after %s rounds", _ROUNDS)
-        self.look_after(key, _PAUSE)
+        self.requeue_after(key, _PAUSE)
 
     async def _observe(self, workflow: Workflow, visit: _Visit) -> Observed:
         workflow = self.policy.applied(workflow)
-        pods = self.applier.views.pods(workflow.key, workflow.uid)
-        seen = await self.applier.store.observe(workflow.uid)  # after the pods: what a pod's end says is in it by then
+        pods = self.executor.cache.pods(workflow.key, workflow.uid)
+        seen = await self.executor.store.observe(workflow.uid)  # after the pods: what a pod's end says is in it by then
         gone = False
         if seen.run is not None and _misses_pod(seen.run, pods):
             gone = seen.run.claim == visit.claimed or not await self._find_pod(workflow, seen.run)
             if not gone:
-                pods = self.applier.views.pods(workflow.key, workflow.uid)
-                seen = await self.applier.store.observe(workflow.uid)
+                pods = self.executor.cache.pods(workflow.key, workflow.uid)
+                seen = await self.executor.store.observe(workflow.uid)
         if seen.run is not None and seen.run.claim is not None and any(pod.claim == seen.run.claim for pod in pods):
             self.met[workflow.uid] = seen.run.claim
-        run = None if seen.run is None else self.silences.judged(workflow.uid, seen.run)
+        run = None if seen.run is None else self.failure_detector.judged(workflow.uid, seen.run)
         if workflow.status.finished:
-            self.measures.forget(workflow.uid)
+            self.run_metrics.forget(workflow.uid)
         elif run is not None:
-            await self.measures.saw(workflow.uid, run)
-        refusal = self.applier.refusals.get(workflow.uid)
+            await self.run_metrics.saw(workflow.uid, run)
+        refusal = self.executor.refusals.get(workflow.uid)
         if refusal is not None and (run is None or run.attempt != refusal.attempt):
-            self.applier.refusals.pop(workflow.uid)
+            self.executor.refusals.pop(workflow.uid)
             refusal = None
         source, problem = await self._source(workflow, run)
-        capacity = self.applier.capacity.refusal(workflow.key, workflow.uid)
+        capacity = self.executor.capacity.refusal(workflow.key, workflow.uid)
         observed = Observed(
             workflow=workflow,
             run=run,
@@ -205,7 +205,7 @@ class Reconciler:
             pod_gone=gone,
             pod_met=run is not None and run.claim is not None and self.met.get(workflow.uid) == run.claim,
             policy=self.policy,
-            wanted=self.applier.capacity.wanted(workflow.key, workflow.uid),
+            wanted=self.executor.capacity.wanted(workflow.key, workflow.uid),
             start_patience=self.start_patience,
             preparation=self.preparation,
             source=source,
@@ -234,19 +234,19 @@ class Reconciler:
             due = run is None or run.until_due <= 0
             if spec is None or spec.suspend or capacity is not None or not due or workflow.status.finished:
                 return None
-        return self.silences.left_alone(workflow.uid, run)
+        return self.failure_detector.left_alone(workflow.uid, run)
 
     async def _find_pod(self, workflow: Workflow, run: Run) -> bool:
         """Whether there is a pod of the run's claim, which the view has not heard of."""
         name = pod_name(workflow.key.name, workflow.uid, run.attempt)
         try:
-            body = await self.applier.kube.get(PODS, workflow.key.namespace, name)
+            body = await self.executor.kube.get(PODS, workflow.key.namespace, name)
         except NotFound:
             return False
         seen = read_pod(body)
         if seen is None or seen.owner != Owner(workflow.key, workflow.uid):
             return False
-        self.applier.views.saw_pod(seen)
+        self.executor.cache.saw_pod(seen)
         return seen.pod.claim == run.claim
 
     async def _source(self, workflow: Workflow, run: Run | None) -> tuple[Mapping[str, str] | None, str | None]:
@@ -257,7 +257,7 @@ class Reconciler:
         if spec.source_config_map is None:
             return None, None
         try:
-            found = await self.applier.kube.get(CONFIG_MAPS, workflow.key.namespace, spec.source_config_map)
+            found = await self.executor.kube.get(CONFIG_MAPS, workflow.key.namespace, spec.source_config_map)
         except NotFound:
             return None, f"there is no ConfigMap {spec.source_config_map!r} in this namespace"
         except Refused as refused:
@@ -272,19 +272,19 @@ class Reconciler:
 
     async def _read_workflow(self, key: Key, visit: _Visit) -> None:
         """Have the view of a Workflow be the newest."""
-        views = self.applier.views
-        known = views.seen(key)
+        cache = self.executor.cache
+        known = cache.seen(key)
         try:
             body = await self._workflow(key)
         except NotFound:
             if known is not None:
-                views.saw_workflow_gone(key, known.uid)
+                cache.saw_workflow_gone(key, known.uid)
         else:
             visit.whole = parse_workflow(body)
             del body
-            views.saw_workflow(seen_of(visit.whole))
+            cache.saw_workflow(seen_of(visit.whole))
         visit.fresh = True
-        for uid in views.departed(key):
+        for uid in cache.departed(key):
             await self._see_off(key, uid)
 
     async def _see_off(self, key: Key, uid: UUID) -> None:
@@ -295,25 +295,25 @@ class Reconciler:
             pass
         else:
             seen = read_workflow(body)
-            self.applier.views.saw_workflow(seen)
+            self.executor.cache.saw_workflow(seen)
             if seen.uid == uid:
-                self.applier.views.forget_departed(key, uid)
+                self.executor.cache.forget_departed(key, uid)
                 return
         with about(run=str(uid)):
-            state = await self.applier.store.cancel_gone(uid)
-            await self.applier.store.mark_gone([uid])
+            state = await self.executor.store.cancel_gone(uid)
+            await self.executor.store.mark_gone([uid])
             if state is not None and not state.ended:
                 _log.info("its Workflow is gone, so the run is told to end")
         self._forget(uid)
-        self.applier.capacity.settle(key, uid, held=False)
-        self.applier.views.forget_departed(key, uid)
+        self.executor.capacity.settle(key, uid, held=False)
+        self.executor.cache.forget_departed(key, uid)
 
-    def _settle_place(self, observed: Observed, done: Done) -> None:
+    def _settle_place(self, observed: Observed, done: Execution) -> None:
         """Say whether the run holds a place among the active ones, or waits for one."""
         workflow, run = observed.workflow, observed.run
         if done.again:
             if done.gave_way:
-                self.applier.capacity.settle(workflow.key, workflow.uid, held=False)
+                self.executor.capacity.settle(workflow.key, workflow.uid, held=False)
             elif observed.capacity is not None and done.claimed is None and run is not None and run.claim is None:
                 self._stand_in_line(workflow)
             return
@@ -325,22 +325,22 @@ class Reconciler:
         if wants and spec is not None and not spec.suspend:
             self._stand_in_line(workflow)
         else:
-            self.applier.capacity.settle(workflow.key, workflow.uid, held=held)
+            self.executor.capacity.settle(workflow.key, workflow.uid, held=held)
 
     def _stand_in_line(self, workflow: Workflow) -> None:
         """Have the run wait for a place, and those looked at that may have to give way to it."""
-        if not self.applier.capacity.wait(workflow.key, workflow.uid):
+        if not self.executor.capacity.wait(workflow.key, workflow.uid):
             return
         for uid in self.hindered:
-            if (key := self.applier.views.key_of(uid)) is not None:
-                self.look_after(key, 0.0)
+            if (key := self.executor.cache.key_of(uid)) is not None:
+                self.requeue_after(key, 0.0)
 
     def _forget(self, uid: UUID) -> None:
-        self.measures.forget(uid)
+        self.run_metrics.forget(uid)
         self.met.pop(uid, None)
         self.hindered.pop(uid, None)
-        self.applier.refusals.pop(uid, None)
-        self.applier.budget.forget(uid)
+        self.executor.refusals.pop(uid, None)
+        self.executor.budget.forget(uid)
 
 
 def _is_of(whole: Workflow | None, workflow: Workflow) -> bool:
@@ -362,5 +362,5 @@ def _needs_fresh(actions: list[Action]) -> bool:
     return False
 
 
-def _wrote(actions: list[Action], done: Done) -> bool:
+def _wrote(actions: list[Action], done: Execution) -> bool:
     return not done.stale and any(isinstance(action, WriteStatus) and not action.soon for action in actions)

@@ -23,7 +23,7 @@ from ..kube import PODS, WORKFLOWS, Kube
 from ..store.all_runs import RunListing
 from ..store.store import OperatorStore
 from ..telemetry.metrics import Metrics
-from .cache import SeenPod, SeenWorkflow, Views, read_pod, read_unsettled_workflow, read_workflow
+from .cache import Cache, CachedPod, CachedWorkflow, read_pod, read_unsettled_workflow, read_workflow
 from .capacity import Capacity
 from .instances import Instance
 
@@ -74,7 +74,7 @@ class Resync:
         scope: Scope,
         kube: Kube,
         store: OperatorStore,
-        views: Views,
+        cache: Cache,
         capacity: Capacity,
         metrics: Metrics,
         add: Callable[[Key], None],
@@ -83,7 +83,7 @@ class Resync:
         self._scope = scope
         self._kube = kube
         self._store = store
-        self._views = views
+        self._views = cache
         self._capacity = capacity
         self._metrics = metrics
         self._add = add
@@ -172,14 +172,14 @@ class Resync:
                 await self._take_up(row)
         _log.info("compared", extra={"workflows": len(workflows), "pods": len(pods), "active_runs": len(rows)})
 
-    async def _list_all(self) -> tuple[list[SeenWorkflow], list[SeenPod]]:
+    async def _list_all(self) -> tuple[list[CachedWorkflow], list[CachedPod]]:
         """All Workflows and pods of the namespaces that are watched. One that is refused leaves the others alone.
 
         Raises:
             ApiError: the API server is away, or refuses every one of them.
         """
-        workflows: list[SeenWorkflow] = []
-        pods: list[SeenPod] = []
+        workflows: list[CachedWorkflow] = []
+        pods: list[CachedPod] = []
         refused: dict[str, ApiError] = {}
         ours = self._scope.instance
         for namespace in self._scope.namespaces or (None,):

@@ -21,10 +21,10 @@ __all__ = [
     "EndRun",
     "HandBack",
     "InsertRun",
-    "LookAgain",
     "NoteImage",
     "PostEvent",
     "RequestCancel",
+    "RequeueAfter",
     "SetLimits",
     "WriteStatus",
 ]
@@ -137,7 +137,7 @@ class PostEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAgain:
+class RequeueAfter:
     """Reconcile again after so many seconds, if nothing happens before."""
 
     after: float
@@ -156,5 +156,5 @@ Action = (
     | EndRun
     | DeleteWorkflow
     | PostEvent
-    | LookAgain
+    | RequeueAfter
 )

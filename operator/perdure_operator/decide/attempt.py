@@ -10,7 +10,7 @@ from .actions import ClaimRun, CreatePod, HandBack
 from .limits import seconds_since
 from .observed import Ended, Observed, Pod, PodPhase, Run, Spec, Stage
 from .places import NO_CONTAINER, NO_IMAGE, UNSCHEDULABLE, give_way
-from .plan import Course, Reason, going, stalled
+from .plan import Plan, Reason, going, stalled
 from .pod_exit import disruption, ending_of_pod, ending_of_silence
 from .timeouts import (
     BEGIN_TIME,
@@ -25,7 +25,7 @@ from .timeouts import (
     TAKE_UP_DEADLINE,
 )
 
-__all__ = ["attempt_course", "invalid_spec", "pod_of"]
+__all__ = ["attempt_plan", "invalid_spec", "pod_of"]
 
 _INITIALISING: Final = "PodInitializing"
 
@@ -35,23 +35,23 @@ def pod_of(observed: Observed, claim: Claim) -> Pod | None:
     return next((pod for pod in observed.pods if pod.claim == claim), None)
 
 
-def attempt_course(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Course:
+def attempt_plan(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Plan:
     """What to do about a run that `claim` holds; `spec` as far as it can be taken."""
     pod = pod_of(observed, claim)
     if pod is not None and (pod.over or pod.end is not None):
-        return Course(then=[ending_of_pod(pod, claim, begun=run.begun)])
+        return Plan(then=[ending_of_pod(pod, claim, begun=run.begun)])
     if run.begun:
         return _begun(observed, run, claim, pod, spec)
     if run.limits.cancel and not run.may_clean_up:
-        return Course(then=[HandBack(claim, "handed back", "cancelled before it began")])
+        return Plan(then=[HandBack(claim, "handed back", "cancelled before it began")])
     if spec is not None and spec.suspend and not run.may_clean_up:
-        return Course(then=[HandBack(claim, "handed back", "suspended before it began")])
+        return Plan(then=[HandBack(claim, "handed back", "suspended before it began")])
     if pod is None:
         return give_way(observed, claim, _without_pod(observed, run, claim, spec))
     return give_way(observed, claim, _on_its_way(observed, run, claim, pod))
 
 
-def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Spec | None) -> Course:
+def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Spec | None) -> Plan:
     if run.silent is not None and pod is not None and not run.limits.cancel:
         # Perhaps it is not its pod's process that is silent: it has yet to start, and then says who it was by its code.
         if pod.stage is not Stage.STARTED:
@@ -60,24 +60,24 @@ def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Sp
             message = f"attempt {run.attempt} in pod {pod.name}, which has just started, is silent"
             return going(Reason.STARTING, message, min(left, LOOK_BEGIN))
     if run.silent is not None or (pod is None and observed.pod_gone):
-        return Course(then=[ending_of_silence(observed, run, claim, pod)])
+        return Plan(then=[ending_of_silence(observed, run, claim, pod)])
     where = "a pod that is out of sight" if pod is None else f"pod {pod.name}"
-    look = LOOK_GONE if pod is None or pod.deleting else LOOK_RUNNING
+    requeue_after = LOOK_GONE if pod is None or pod.deleting else LOOK_RUNNING
     if run.may_clean_up:
         message = f"attempt {run.attempt} in {where} has time to clean up"
-        return going(Reason.CANCELLING, message, min(look, max(run.cleanup_left or 0.0, 1.0)))
+        return going(Reason.CANCELLING, message, min(requeue_after, max(run.cleanup_left or 0.0, 1.0)))
     if run.limits.cancel:
-        return going(Reason.CANCELLING, f"attempt {run.attempt} in {where} has been asked to end", look)
+        return going(Reason.CANCELLING, f"attempt {run.attempt} in {where} has been asked to end", requeue_after)
     if spec is not None and spec.suspend:
         message = f"attempt {run.attempt} in {where} has been asked to stop after the step in flight"
-        return going(Reason.SUSPENDING, message, look)
+        return going(Reason.SUSPENDING, message, requeue_after)
     if observed.left_alone is not None:
         message = f"nothing is heard of attempt {run.attempt} in {where}, which is left alone: {observed.left_alone}"
         return going(Reason.STORE_SUSPECTED, message, LOOK_CAPACITY)
     message = f"attempt {run.attempt} runs in {where}"
     if pod is not None and pod.deleting:
         message += ", which is being deleted: another attempt will go on from the last finished step"
-    return going(Reason.RUNNING, message, look)
+    return going(Reason.RUNNING, message, requeue_after)
 
 
 def _time_to_find_out(observed: Observed, pod: Pod) -> float:
@@ -87,27 +87,29 @@ def _time_to_find_out(observed: Observed, pod: Pod) -> float:
     return BEGIN_TIME - seconds_since(pod.progressed, observed.now)
 
 
-def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Course:
+def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Plan:
     if spec is None:
         return invalid_spec(observed)
     if observed.pod_gone and observed.pod_met:
-        return Course(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
+        return Plan(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
     if any(pod.attempt == run.attempt for pod in observed.pods):
         # Its name is taken by the pod of another claim, of a store that was restored since.
-        return Course(then=[ClaimRun(run.attempt)])
+        return Plan(then=[ClaimRun(run.attempt)])
     refused = observed.refused
     changed = observed.refused_generation not in (None, observed.workflow.generation)
     if refused is None or changed or observed.refused_for >= LOOK_REFUSED:
-        return Course(then=[CreatePod(run.attempt, claim, _silent_nodes(observed, run))])
-    look = LOOK_REFUSED - observed.refused_for
+        return Plan(then=[CreatePod(run.attempt, claim, _silent_nodes(observed, run))])
+    requeue_after = LOOK_REFUSED - observed.refused_for
     if "NamespaceTerminating" in refused or "is being terminated" in refused:
         message = f"the namespace is being deleted, and takes no pod for attempt {run.attempt}"
-        return going(Reason.STARTING, message, look)
+        return going(Reason.STARTING, message, requeue_after)
     if "exceeded quota" in refused:
-        return going(Reason.AT_CAPACITY, f"the namespace's quota has no room for the pod: {refused}", look)
+        return going(Reason.AT_CAPACITY, f"the namespace's quota has no room for the pod: {refused}", requeue_after)
     if "already exists" in refused:
-        return stalled(Reason.POD_REFUSED, f"the pod of attempt {run.attempt} cannot be created: {refused}", look)
-    return stalled(Reason.POD_REFUSED, f"the API server refuses the pod; change podTemplate: {refused}", look)
+        return stalled(
+            Reason.POD_REFUSED, f"the pod of attempt {run.attempt} cannot be created: {refused}", requeue_after
+        )
+    return stalled(Reason.POD_REFUSED, f"the API server refuses the pod; change podTemplate: {refused}", requeue_after)
 
 
 def _silent_nodes(observed: Observed, run: Run) -> tuple[str, ...]:
@@ -128,16 +130,16 @@ def _blames_node(last: Ended, pod: Pod) -> bool:
     return last.ending == "node lost" or (last.ending == "evicted" and pod.stage is Stage.TAKEN)
 
 
-def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:
+def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Plan:
     if pod.disrupted is not None:
-        return Course(then=[HandBack(claim, disruption(pod.disrupted), pod.disrupted)])
+        return Plan(then=[HandBack(claim, disruption(pod.disrupted), pod.disrupted)])
     if pod.deleting:
-        return Course(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
+        return Plan(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
     reason, words = pod.waiting or ("", "")
     if reason in UNSCHEDULABLE | NO_IMAGE | NO_CONTAINER:
         if pod.generation is not None and pod.generation < observed.workflow.generation and not run.begun:
             # Perhaps the change is what it waits for. Nothing has begun, so nobody is disturbed.
-            return Course(then=[ClaimRun(run.attempt)])
+            return Plan(then=[ClaimRun(run.attempt)])
         return _stuck(pod, reason, words)
     if reason == _INITIALISING:
         message = f"attempt {run.attempt} starts in pod {pod.name}: its init containers run"
@@ -145,15 +147,15 @@ def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Course:
     return _starting(observed, run, claim, pod, f" ({reason}: {words})" if words else f" ({reason})" if reason else "")
 
 
-def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) -> Course:
+def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) -> Plan:
     """A pod of which nothing is known to be wrong; `shown` is what it says it waits for."""
     waited = _waited(observed, run, pod)
     message = f"attempt {run.attempt} starts in pod {pod.name}"
 
-    def patiently(most: float, message: str, look: float, ending: str, detail: str) -> Course:
+    def patiently(most: float, message: str, requeue_after: float, ending: str, detail: str) -> Plan:
         if waited >= most:
-            return Course(then=[HandBack(claim, ending, detail)])
-        return going(Reason.STARTING, message, min(look, most - waited))
+            return Plan(then=[HandBack(claim, ending, detail)])
+        return going(Reason.STARTING, message, min(requeue_after, most - waited))
 
     match pod.stage:
         case Stage.UNBOUND:
@@ -168,12 +170,12 @@ def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) 
             detail = f"node {pod.node} had not made the container {most:g} s after it took the pod{shown}"
             return patiently(most, message, LOOK_START, "evicted", detail)
         case Stage.STARTED:
-            look = LOOK_BEGIN if pod.phase is PodPhase.RUNNING else LOOK_START
+            requeue_after = LOOK_BEGIN if pod.phase is PodPhase.RUNNING else LOOK_START
             detail = f"it had not begun {START_DEADLINE:.0f} s after its container had started{shown}"
-            return patiently(START_DEADLINE, message, look, "never begun", detail)
+            return patiently(START_DEADLINE, message, requeue_after, "never begun", detail)
 
 
-def _stuck(pod: Pod, reason: str, words: str) -> Course:
+def _stuck(pod: Pod, reason: str, words: str) -> Plan:
     said = f"{reason}: {words}" if words else reason
     if reason in UNSCHEDULABLE:
         message = f"no node takes pod {pod.name}: {words or reason}"
@@ -192,7 +194,7 @@ def _waited(observed: Observed, run: Run, pod: Pod) -> float:
     return min(run.claimed_for, seconds_since(pod.progressed, observed.now))
 
 
-def invalid_spec(observed: Observed) -> Course:
+def invalid_spec(observed: Observed) -> Plan:
     """What no schema would let pass: a person must make it anew."""
     problem = observed.workflow.problem or "it cannot be read"
     message = f"the spec cannot be taken: {problem}; delete the Workflow and create it anew with a spec that fits"

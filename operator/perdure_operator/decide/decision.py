@@ -15,18 +15,18 @@ from .actions import (
     DeleteWorkflow,
     HandBack,
     InsertRun,
-    LookAgain,
     RequestCancel,
+    RequeueAfter,
     SetLimits,
     WriteStatus,
 )
-from .attempt import attempt_course, invalid_spec, pod_of
+from .attempt import attempt_plan, invalid_spec, pod_of
 from .events import events, warnings
 from .images import images_to_note
 from .limits import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
 from .observed import FINISHED, Observed, Run, Spec, Status
 from .places import COULD_NOT_START, queued_again
-from .plan import Course, Kind, Reason, Situation, going, resting, stalled
+from .plan import Kind, Plan, Reason, Situation, going, resting, stalled
 from .pod_exit import BEGUN_ELSEWHERE, STORE_UNREACHABLE, ending_of_pod
 from .pods import pods_to_delete
 from .run_result import ending
@@ -42,8 +42,9 @@ _SHORTEST_LOOK: Final = 0.05
 def decide(observed: Observed) -> list[Action]:
     """What to do about a Workflow now, in order; the same for the same, and never an error.
 
-    Nothing but `WriteStatus`, `PostEvent`, `NoteImage`, `DeletePod` and `LookAgain` means that there is nothing to do
-    until something changes or the time of a `LookAgain` has come. Any other action calls for a new look at once.
+    If all actions are `WriteStatus`, `PostEvent`, `NoteImage`, `DeletePod` or `RequeueAfter`, the Workflow has settled:
+    nothing is to be done until something changes or the time of a `RequeueAfter` has come. After any other action the
+    Workflow is to be observed again at once.
     """
     if observed.workflow.status.finished:
         return _finished(observed)
@@ -58,7 +59,7 @@ def decide(observed: Observed) -> list[Action]:
 class _Standing:
     """What a Workflow that has not finished needs, and how far its status can be believed."""
 
-    course: Course
+    plan: Plan
     observed: Observed
     """With the limits that the run is about to have."""
 
@@ -83,24 +84,24 @@ def _standing(observed: Observed, spec: Spec | None) -> _Standing | None:
             return None
         if cancel:
             situation = Situation(Kind.FAILED, Reason.CANCELLED, "cancelled; this store has nothing of it to run")
-            return _Standing(Course(situation), observed)
+            return _Standing(Plan(situation), observed)
     if doubted is not None and not anew and not (cancel and _ends_at_once(run, deleting=workflow.deleting)):
         message = (
             f"{doubted}; or set the annotation perdure.io/restart to a new value to go on with what this store has"
         )
         return _Standing(stalled(Reason.CHECKPOINTS_MISSING, message, LOOK_STALLED), observed, trusted=False)
     if run is None:
-        course = _start(observed, spec)
-        heeded = doubted is None or bool(course.first)
-        return _Standing(course, observed, anew=anew and heeded, heeded=heeded, trusted=heeded)
+        plan = _start(observed, spec)
+        heeded = doubted is None or bool(plan.first)
+        return _Standing(plan, observed, anew=anew and heeded, heeded=heeded, trusted=heeded)
     first: list[Action] = []
     if spec is not None and not run.state.ended and (wanted := wanted_limits(spec, observed.policy, run)) != run.limits:
         first = [SetLimits(wanted)]
         run = with_limits(run, wanted)
         observed = replace(observed, run=run)
-    course = _run_course(observed, run, spec, cancel=cancel, anew=anew)
-    look = _soonest(course.look, 1.0 if first else None, _until_deadline(run))
-    return _Standing(replace(course, first=[*first, *course.first], look=look), observed, anew=anew)
+    plan = _run_plan(observed, run, spec, cancel=cancel, anew=anew)
+    requeue_after = _soonest(plan.requeue_after, 1.0 if first else None, _until_deadline(run))
+    return _Standing(replace(plan, first=[*first, *plan.first], requeue_after=requeue_after), observed, anew=anew)
 
 
 def _ends_at_once(run: Run | None, *, deleting: bool) -> bool:
@@ -111,7 +112,7 @@ def _ends_at_once(run: Run | None, *, deleting: bool) -> bool:
     return deleting or run is None or not (run.limits.cancel and run.may_clean_up)
 
 
-def _start(observed: Observed, spec: Spec | None) -> Course:
+def _start(observed: Observed, spec: Spec | None) -> Plan:
     """A run that is not in the store, and may be."""
     if spec is None:
         return invalid_spec(observed)
@@ -121,28 +122,28 @@ def _start(observed: Observed, spec: Spec | None) -> Course:
             return going(Reason.PENDING, f"the ConfigMap {name} is being read", LOOK_GONE)
         message = f"the code cannot be read from the ConfigMap {name}: {observed.source_problem}"
         return stalled(Reason.SOURCE_MISSING, message, LOOK_STALLED / 2)
-    course = _to_claim(observed, 0, spec)
-    return replace(course, first=[InsertRun()])
+    plan = _to_claim(observed, 0, spec)
+    return replace(plan, first=[InsertRun()])
 
 
-def _run_course(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, anew: bool) -> Course:
+def _run_plan(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, anew: bool) -> Plan:
     """A run that is in the store."""
     if run.state.ended:
-        return Course(ending(run))
+        return Plan(ending(run))
     hard = run.cleanup_left is not None and (observed.workflow.deleting or spec is None)
     if (cancel and not run.limits.cancel) or (run.may_clean_up and hard):
-        return Course(then=[RequestCancel(at_once=hard)])
+        return Plan(then=[RequestCancel(at_once=hard)])
     if (end := overdue(run)) is not None:
-        return Course(then=[end])
+        return Plan(then=[end])
     if run.claim is not None:
         if anew and end_is_missing(observed.pods, run):
             detail = "its end is missing from the store, and a person asked to go on"
-            return Course(then=[HandBack(run.claim, "lost", detail)])
-        return attempt_course(observed, run, run.claim, spec)
+            return Plan(then=[HandBack(run.claim, "lost", detail)])
+        return attempt_plan(observed, run, run.claim, spec)
     if run.limits.cancel and not run.may_clean_up:
-        return Course(then=[RequestCancel()])
+        return Plan(then=[RequestCancel()])
     if (end := given_up(run)) is not None:
-        return Course(then=[RequestCancel(at_once=True) if run.limits.cancel else end])
+        return Plan(then=[RequestCancel(at_once=True) if run.limits.cancel else end])
     if spec is None:
         return invalid_spec(observed)
     if run.state is RunState.WAITING:
@@ -150,7 +151,7 @@ def _run_course(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool
     return _to_claim(observed, run.attempt, spec, run)
 
 
-def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = None) -> Course:
+def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = None) -> Plan:
     """A run that nobody holds: claim it, or say what it waits for."""
     if spec.suspend and not (run is not None and run.may_clean_up):
         return resting(Reason.SUSPENDED, "suspended; set spec.suspend to false to go on", LOOK_RESTING)
@@ -172,7 +173,7 @@ def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = No
         message = f"attempt {attempt + 1} waits for its turn: {observed.left_alone}"
         return going(Reason.STORE_SUSPECTED, message, LOOK_CAPACITY)
     situation = Situation(Kind.GOING, Reason.STARTING, f"attempt {attempt + 1} is about to start")
-    return Course(situation, then=[ClaimRun(attempt)])
+    return Plan(situation, then=[ClaimRun(attempt)])
 
 
 def _until_deadline(run: Run) -> float | None:
@@ -206,7 +207,7 @@ def _finished(observed: Observed) -> list[Action]:
         if rest <= 0:
             return [*actions, DeleteWorkflow(workflow.uid)]
         looks.append(rest)
-    return [*actions, *_look(*looks)]
+    return [*actions, *_requeue(*looks)]
 
 
 def _leftover(observed: Observed, run: Run) -> Action | None:
@@ -228,26 +229,26 @@ class _Answer:
     standing: _Standing
 
     def actions(self) -> list[Action]:
-        course = self.standing.course
-        if course.then:
-            return [*course.first, *self._binding(), *course.then]
-        if course.situation is None:
-            return [*course.first, *_look(course.look)]
-        told, looks = self._telling(course.situation)
-        return [*course.first, *told, *_look(course.look, *looks)]
+        plan = self.standing.plan
+        if plan.then:
+            return [*plan.first, *self._binding(), *plan.then]
+        if plan.situation is None:
+            return [*plan.first, *_requeue(plan.requeue_after)]
+        told, looks = self._telling(plan.situation)
+        return [*plan.first, *told, *_requeue(plan.requeue_after, *looks)]
 
     def _binding(self) -> list[Action]:
         """The status that must name the store before anything is started from it."""
-        observed, course = self.standing.observed, self.standing.course
+        observed, plan = self.standing.observed, self.standing.plan
         status = observed.workflow.status
         bound_already = status.store_id == observed.store_id and status.start_time is not None
-        if not any(isinstance(action, (ClaimRun, CreatePod)) for action in course.then):
+        if not any(isinstance(action, (ClaimRun, CreatePod)) for action in plan.then):
             return []
         if bound_already and not self.standing.anew:
             return []
         attempt = 0 if observed.run is None else observed.run.attempt
         situation = Situation(Kind.GOING, Reason.STARTING, f"attempt {attempt} is about to start")
-        return [WriteStatus(bound(observed, self._status(course.situation or situation)))]
+        return [WriteStatus(bound(observed, self._status(plan.situation or situation)))]
 
     def _status(self, situation: Situation) -> Status:
         standing = self.standing
@@ -257,7 +258,7 @@ class _Answer:
         """Write the status where it is news, with its events, and see to the pods."""
         standing, observed = self.standing, self.standing.observed
         new = self._status(situation)
-        if standing.trusted and (observed.run is not None or standing.course.first):
+        if standing.trusted and (observed.run is not None or standing.plan.first):
             new = bound(observed, new)
         told: list[Action] = []
         match writing(observed.workflow.status, new):
@@ -304,9 +305,9 @@ def _time_to_end(grace: float, run: Run | None, cancelled_for: float) -> float:
     return run.cleanup_left + grace - run.claimed_for if made_for_it else grace - cancelled_for
 
 
-def _look(*times: float | None) -> list[Action]:
+def _requeue(*times: float | None) -> list[Action]:
     soonest = _soonest(*times)
-    return [] if soonest is None else [LookAgain(max(soonest, _SHORTEST_LOOK))]
+    return [] if soonest is None else [RequeueAfter(max(soonest, _SHORTEST_LOOK))]
 
 
 def _soonest(*times: float | None) -> float | None:

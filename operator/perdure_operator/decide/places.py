@@ -16,7 +16,7 @@ from perdure.names import Claim
 
 from .actions import HandBack
 from .observed import Observed, Run, Stage
-from .plan import Course, Reason, going, stalled
+from .plan import Plan, Reason, going, stalled
 
 __all__ = [
     "COULD_NOT_START",
@@ -81,19 +81,19 @@ def hindrance(observed: Observed) -> Hindrance | None:
     return Hindrance.VOLUMES if pod.stage is Stage.TAKEN and pod.unready else None
 
 
-def give_way(observed: Observed, claim: Claim, course: Course) -> Course:
+def give_way(observed: Observed, claim: Claim, plan: Plan) -> Plan:
     """The course of an attempt that has not begun, or its end, where it has had its time and others wait."""
     what = hindrance(observed)
-    if what is None or course.situation is None or not observed.wanted:
-        return course
+    if what is None or plan.situation is None or not observed.wanted:
+        return plan
     left = _PATIENCE.get(what, 1.0) * observed.start_patience - observed.hindered_for
     if left > 0:
-        return replace(course, look=left if course.look is None else min(course.look, left))
-    situation = course.situation
-    return Course(then=[HandBack(claim, COULD_NOT_START, f"{situation.reason}: {situation.message}")])
+        return replace(plan, requeue_after=left if plan.requeue_after is None else min(plan.requeue_after, left))
+    situation = plan.situation
+    return Plan(then=[HandBack(claim, COULD_NOT_START, f"{situation.reason}: {situation.message}")])
 
 
-def queued_again(run: Run, due: float) -> Course:
+def queued_again(run: Run, due: float) -> Plan:
     """What a run waits for that gave its place back."""
     detail = "" if run.last is None else run.last.detail or ""
     reason = detail.partition(": ")[0]

@@ -8,7 +8,7 @@ from enum import Enum, StrEnum, auto
 
 from .actions import Action
 
-__all__ = ["Course", "Kind", "Reason", "Situation", "going", "resting", "stalled"]
+__all__ = ["Kind", "Plan", "Reason", "Situation", "going", "resting", "stalled"]
 
 
 class Kind(Enum):
@@ -73,7 +73,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Plan:
     """What to do.
 
     Attributes:
@@ -87,19 +87,19 @@ class Course:
     situation: Situation | None = None
     first: Sequence[Action] = ()
     then: Sequence[Action] = ()
-    look: float | None = None
+    requeue_after: float | None = None
 
 
-def going(reason: Reason, message: str, look: float) -> Course:
+def going(reason: Reason, message: str, requeue_after: float) -> Plan:
     """It goes on by itself; look again in so many seconds."""
-    return Course(Situation(Kind.GOING, reason, message), look=look)
+    return Plan(Situation(Kind.GOING, reason, message), requeue_after=requeue_after)
 
 
-def resting(reason: Reason, message: str, look: float) -> Course:
+def resting(reason: Reason, message: str, requeue_after: float) -> Plan:
     """It waits, and nothing is wrong."""
-    return Course(Situation(Kind.RESTING, reason, message), look=look)
+    return Plan(Situation(Kind.RESTING, reason, message), requeue_after=requeue_after)
 
 
-def stalled(reason: Reason, message: str, look: float) -> Course:
+def stalled(reason: Reason, message: str, requeue_after: float) -> Plan:
     """It waits for a person."""
-    return Course(Situation(Kind.STALLED, reason, message), look=look)
+    return Plan(Situation(Kind.STALLED, reason, message), requeue_after=requeue_after)

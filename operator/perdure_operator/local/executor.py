@@ -21,7 +21,7 @@ from ..store.rows import new_run
 from ..store.store import OperatorStore
 from .processes import LocalPods
 
-__all__ = ["AnotherRun", "Change", "LocalApplier"]
+__all__ = ["AnotherRun", "Change", "LocalExecutor"]
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class AnotherRun(Exception):
     """Somebody else has started a run of this name a moment ago."""
 
 
-class LocalApplier:
+class LocalExecutor:
     """Applies changes to one Workflow's run.
 
     Args:

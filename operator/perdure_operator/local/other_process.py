@@ -18,7 +18,7 @@ from perdure.worker.observer import ProcessObserver
 
 from ..decide.observed import Pod, PodPhase, Run
 
-__all__ = ["Elsewhere"]
+__all__ = ["OtherProcess"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class _Unbegun:
     since: float
 
 
-class Elsewhere:
+class OtherProcess:
     """Watches the attempt of another command, on whichever machine, as a pod.
 
     Args:

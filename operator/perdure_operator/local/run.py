@@ -28,11 +28,11 @@ from perdure.store.records import MANIFEST_OWNER, RunDetail
 from ..api.names import pod_name
 from ..api.status_document import canonical
 from ..decide import decide
-from ..decide.actions import Action, DeletePod, DeleteWorkflow, LookAgain, NoteImage, PostEvent, WriteStatus
+from ..decide.actions import Action, DeletePod, DeleteWorkflow, NoteImage, PostEvent, RequeueAfter, WriteStatus
 from ..decide.observed import Observed, Pod, Run, Status, Workflow
 from ..store.store import OperatorStore
-from .executor import LocalApplier
-from .other_process import Elsewhere
+from .executor import LocalExecutor
+from .other_process import OtherProcess
 from .processes import LocalPods
 
 __all__ = ["Code", "LocalWorkflow"]
@@ -90,8 +90,8 @@ class LocalWorkflow:
         self._runs = ManifestRunStore(place.url, patience=ASK)
         self._loop = asyncio.Runner()
         self._pods = LocalPods(display, stops, grace, _now)
-        self._elsewhere = Elsewhere(lease, _now)
-        self._applier = LocalApplier(
+        self._elsewhere = OtherProcess(lease, _now)
+        self._applier = LocalExecutor(
             store=self._store,
             runs=self._runs,
             ask=self._ask,
@@ -242,7 +242,7 @@ class LocalWorkflow:
                 case PostEvent(reason, message):
                     if reason not in _OF_OTHERS:
                         self._display.note(f"{reason}: {message}")
-                case LookAgain(after):
+                case RequeueAfter(after):
                     self._look = min(self._look, after)
                 case DeletePod(pod):
                     if not self._pods.delete(pod.uid):

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from perdure.errors import PerdureError
 
-__all__ = ["Outage"]
+__all__ = ["ConnectivityProbe"]
 
 _log = logging.getLogger("perdure.operator.outage")
 
@@ -18,7 +18,7 @@ _PAUSE = (0.5, 1.0)
 """Seconds from one question to the next while there is no answer."""
 
 
-class Outage:
+class ConnectivityProbe:
     """Asks now and then, at once when somebody suspects, and often while there is no answer.
 
     Args:

@@ -17,7 +17,7 @@ import kopf
 
 from ..kube import Credentials, deep_json
 
-__all__ = ["Connections"]
+__all__ = ["WatchConnections"]
 
 _NESTED: Final = 500
 """With fewer brackets an object is not nested too deeply for the parser."""
@@ -26,7 +26,7 @@ _NOBODY: Final = "metadata.name=NOBODY"
 """Selects nothing: no object has capitals in its name."""
 
 
-class Connections:
+class WatchConnections:
     """Those of one life of kopf's, to be made and closed in its loop; `listed` is called, there, when it lists anew."""
 
     def __init__(self, listed: Callable[[], None]) -> None:

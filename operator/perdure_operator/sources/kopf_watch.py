@@ -21,7 +21,7 @@ import kopf
 from perdure.pauses import Pauses
 
 from ..kube import Credentials
-from .kopf_connection import Connections
+from .kopf_connection import WatchConnections
 
 __all__ = ["EventSource", "Selects", "Sink"]
 
@@ -147,13 +147,13 @@ class EventSource:
         # Told to end in the middle of something, kopf leaves tasks behind that nobody asks what became of them.
         loop.set_exception_handler(lambda _, context: _log.debug("kopf left behind: %s", context["message"]))
         told.append(lambda: loop.call_soon_threadsafe(stop.set))
-        connections = Connections(self._listed_anew)
+        connections = WatchConnections(self._listed_anew)
         try:
             await self._operate_with(connections, stop)
         finally:
             await connections.close()
 
-    async def _operate_with(self, connections: Connections, stop: asyncio.Event) -> None:
+    async def _operate_with(self, connections: WatchConnections, stop: asyncio.Event) -> None:
         await kopf.operator(
             registry=self._registry(connections),
             settings=_settings(self._selects),
@@ -163,7 +163,7 @@ class EventSource:
             stop_flag=stop,
         )
 
-    def _registry(self, connections: Connections) -> kopf.OperatorRegistry:
+    def _registry(self, connections: WatchConnections) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)

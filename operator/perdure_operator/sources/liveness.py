@@ -21,7 +21,7 @@ from perdure.pod.environment import DEFAULT_LEASE_SECONDS
 from perdure.worker.observer import CounterObserver
 
 from ..decide.observed import Run
-from ..store.pool import Connections
+from ..store.pool import ConnectionPool
 from .suspicion import Suspicion, uid_of
 
 __all__ = ["Liveness"]
@@ -65,7 +65,7 @@ class Liveness:
         self._lease = lease
         self._idle = idle
         # A connection of its own: calls that wait for each other are no reason to start anew.
-        self._connections = Connections(url, application_name="perdure operator (liveness)")
+        self._connections = ConnectionPool(url, application_name="perdure operator (liveness)")
         # A run and its claim are one text here: thousands are read every second, and hardly one is ever looked at.
         self._observer = CounterObserver[str](lease, lease / 2)
         self._suspicion = Suspicion(lease, namespace, node)

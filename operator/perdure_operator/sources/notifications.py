@@ -22,7 +22,7 @@ from perdure.store.connection import conninfo, translated
 
 from ..store.pool import query, within
 
-__all__ = ["Listener"]
+__all__ = ["NotificationListener"]
 
 _log = logging.getLogger("perdure.operator.listen")
 
@@ -35,7 +35,7 @@ _LIMIT = 10.0
 """Seconds in which a connection is made, or answers."""
 
 
-class Listener:
+class NotificationListener:
     """Listens on the channels of work and of endings.
 
     Args:

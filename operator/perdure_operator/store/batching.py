@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-__all__ = ["Together"]
+__all__ = ["BatchLoader"]
 
 K = TypeVar("K", bound=Hashable)
 A = TypeVar("A")
 
 
-class Together(Generic[K, A]):
+class BatchLoader(Generic[K, A]):
     """Answers to single keys, by a function that answers to many; the answer is never older than the question.
 
     Args:

@@ -17,7 +17,7 @@ from perdure.errors import StoreUnavailable, UsageError
 from perdure.store.checkpoints import LOCK_TIMEOUT
 from perdure.store.contention import execute_patiently
 
-from .pool import Connections, Identity, Row, RowLocked, query
+from .pool import ConnectionPool, Identity, Row, RowLocked, query
 
 __all__ = ["OWNER_PREFIX", "StoreCalls", "answering_store"]
 
@@ -35,7 +35,7 @@ class StoreCalls:
         self._owner = owner
         self._lease = lease
         self._limit = limit
-        self._connections = Connections(url, size=connections)
+        self._connections = ConnectionPool(url, size=connections)
         self._aside = ThreadPoolExecutor(4, "perdure-locked")
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from uuid import UUID
 
-__all__ = ["Ages"]
+__all__ = ["EventAges"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class _Seen:
     at: float
 
 
-class Ages:
+class EventAges:
     """The ages of what happened to runs, one event of each kind a run."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -24,7 +24,7 @@ from perdure.store.connection import Fault, classify, conninfo, translated
 from perdure.store.statements import statement
 from perdure.store.versions import check_versions
 
-__all__ = ["Connections", "Identity", "Row", "RowLocked", "query", "within"]
+__all__ = ["ConnectionPool", "Identity", "Row", "RowLocked", "query", "within"]
 
 Row = dict[str, Any]
 
@@ -51,7 +51,7 @@ def query(name: str) -> str:
     return statement(name, __package__)
 
 
-class Connections:
+class ConnectionPool:
     """Up to `size` connections, made when needed.
 
     Attributes:

@@ -15,7 +15,7 @@ from perdure.store.records import RunState
 from perdure.store.runs import NewRun
 
 from ..decide.observed import Ended, Limits, Run, Workflow
-from .clock import Ages
+from .clock import EventAges
 from .pool import Row
 
 __all__ = ["LONGEST_ERROR", "LONGEST_RESULT", "brief_error", "new_run", "run_of_row"]
@@ -55,7 +55,7 @@ def new_run(workflow: Workflow, owner: str, files: Mapping[str, str] | None) -> 
     )
 
 
-def run_of_row(row: Row, ages: Ages) -> Run:
+def run_of_row(row: Row, ages: EventAges) -> Run:
     """The run in a row; `ages` remembers when what was first seen."""
     uid: UUID = row["id"]
     state = RunState(row["state"])

@@ -20,13 +20,13 @@ from perdure.store.records import RunState
 
 from ..decide.observed import Limits, Run, Workflow
 from .all_runs import AllRuns
-from .batching import Together
+from .batching import BatchLoader
 from .calls import answering_store
-from .clock import Ages
+from .clock import EventAges
 from .rows import LONGEST_ERROR, LONGEST_RESULT, new_run, run_of_row
 from .step_counts import StepCounts
 
-__all__ = ["AttemptCourse", "OperatorStore", "Seen"]
+__all__ = ["AttemptRecord", "OperatorStore", "RunLookup"]
 
 GONE_PATIENCE: Final = 60.0
 """Seconds that the process of a run has to end once its Workflow is gone; most pods have a shorter grace period."""
@@ -36,7 +36,7 @@ _LIMIT: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RunLookup:
     """A run as the store has it, None where it has none of this owner with that id; and the store that says so."""
 
     store_id: UUID
@@ -44,7 +44,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptCourse:
+class AttemptRecord:
     """How an attempt went, as far as it has.
 
     Attributes:
@@ -87,9 +87,9 @@ class OperatorStore(AllRuns):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(url, owner, lease=lease, connections=connections, limit=limit)
-        self._ages = Ages(clock)
+        self._ages = EventAges(clock)
         self._steps = StepCounts(clock)
-        self._observations = Together(self._observe_together)
+        self._observations = BatchLoader(self._observe_together)
 
     async def close(self) -> None:
         await self._observations.close()
@@ -113,7 +113,7 @@ class OperatorStore(AllRuns):
                 return bool(rows[0]["inserted"])
         raise StoreUnavailable(f"{doing}: others insert and delete it at the same time")
 
-    async def observe(self, uid: UUID) -> Seen:
+    async def observe(self, uid: UUID) -> RunLookup:
         """A run with all that is decided by; its `silent` is for `liveness` to say. One round trip, shared with others.
 
         Raises:
@@ -122,7 +122,7 @@ class OperatorStore(AllRuns):
         """
         return await self._observations.answer(uid)
 
-    async def _observe_together(self, uids: Sequence[UUID]) -> dict[UUID, Seen]:
+    async def _observe_together(self, uids: Sequence[UUID]) -> dict[UUID, RunLookup]:
         doing = f"look at run {uids[0]}" + (f" and {len(uids) - 1} others" if len(uids) > 1 else "")
         good = self._steps.good(uids)
         parameters = {
@@ -142,7 +142,7 @@ class OperatorStore(AllRuns):
             else:
                 self._ages.forget(uid)
                 self._steps.forget(uid)
-        return {uid: Seen(store_id, runs.get(uid)) for uid in uids}
+        return {uid: RunLookup(store_id, runs.get(uid)) for uid in uids}
 
     async def claim(self, uid: UUID, observed_attempt: int) -> Claim | None:
         """Claim a run for the attempt after the observed one; None if somebody else did, or nobody may.
@@ -234,11 +234,11 @@ class OperatorStore(AllRuns):
         parameters = {"run": uid, "type": error_type, "message": storable(message)}
         return await self._write("end_run", parameters, f"end run {uid}") is not None
 
-    async def attempts(self, uid: UUID, *, after: int = 0) -> list[AttemptCourse]:
+    async def attempts(self, uid: UUID, *, after: int = 0) -> list[AttemptRecord]:
         """The attempts at a run after the one of this number, oldest first.
 
         Raises:
             StoreUnavailable: no answer in time.
         """
         rows = await self._read("run_attempts", {"run": uid, "after": after}, f"read the attempts at run {uid}")
-        return [AttemptCourse(**row) for row in rows]
+        return [AttemptRecord(**row) for row in rows]

@@ -12,9 +12,9 @@ from typing import Protocol
 from uuid import UUID
 
 from ..decide.observed import Run
-from ..store.store import AttemptCourse
+from ..store.store import AttemptRecord
 
-__all__ = ["Measures", "RunMeter"]
+__all__ = ["RunMeter", "RunMetrics"]
 
 
 class RunMeter(Protocol):
@@ -36,7 +36,7 @@ class RunMeter(Protocol):
 class Attempts(Protocol):
     """Who knows how attempts went."""
 
-    async def attempts(self, uid: UUID, *, after: int) -> Sequence[AttemptCourse]:
+    async def attempts(self, uid: UUID, *, after: int) -> Sequence[AttemptRecord]:
         """The attempts at a run after the one of this number, oldest first."""
 
 
@@ -56,7 +56,7 @@ class _Measured:
     over: bool = False
 
 
-class Measures:
+class RunMetrics:
     """Is shown each run as often as it is looked at, until its Workflow has finished."""
 
     def __init__(self, store: Attempts, meter: RunMeter) -> None:
@@ -77,8 +77,8 @@ class Measures:
             measured = self._measured[uid] = _first_sight(run)
         if _news(run, measured):
             oldest = min(measured.begun, measured.stepped, measured.ended)
-            for course in await self._store.attempts(uid, after=oldest):
-                self._measure(course, measured)
+            for record in await self._store.attempts(uid, after=oldest):
+                self._measure(record, measured)
         if not run.begun:
             measured.steps = run.steps
         if run.state.ended and not measured.over:
@@ -89,19 +89,19 @@ class Measures:
         """Nothing more comes of this run."""
         self._measured.pop(uid, None)
 
-    def _measure(self, course: AttemptCourse, measured: _Measured) -> None:
-        attempt = course.attempt
-        if attempt > measured.begun and course.began_after is not None:
+    def _measure(self, record: AttemptRecord, measured: _Measured) -> None:
+        attempt = record.attempt
+        if attempt > measured.begun and record.began_after is not None:
             measured.begun = attempt
-            self._meter.attempt_began(course.began_after)
-        if attempt > measured.stepped and course.stepped_after is not None:
+            self._meter.attempt_began(record.began_after)
+        if attempt > measured.stepped and record.stepped_after is not None:
             measured.stepped = attempt
-            self._meter.attempt_stepped(course.stepped_after)
-        if attempt > measured.ended and course.ending is not None:
+            self._meter.attempt_stepped(record.stepped_after)
+        if attempt > measured.ended and record.ending is not None:
             measured.ended = attempt
             # What it has not done by now it never does.
             measured.begun, measured.stepped = max(measured.begun, attempt), max(measured.stepped, attempt)
-            self._meter.attempt_ended(course.ending)
+            self._meter.attempt_ended(record.ending)
 
 
 def _first_sight(run: Run) -> _Measured:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
 
 from perdure.store.migrate import migrate
-from perdure_operator.sources.notifications import Listener
+from perdure_operator.sources.notifications import NotificationListener
 from tests.harness.databases import Database, Databases
 from tests.harness.postgres import Server
 from tests.harness.proxy import Proxy
@@ -32,7 +32,7 @@ class Heard:
 async def listening(url: str, check: float = 30.0) -> AsyncIterator[Heard]:
     """A listener that listens."""
     heard = Heard()
-    listener = Listener(url, OWNER, heard.runs.extend, heard.miss, check=check)
+    listener = NotificationListener(url, OWNER, heard.runs.extend, heard.miss, check=check)
     task = asyncio.ensure_future(listener.run())
     try:
         await until(lambda: heard.missed == 1)

@@ -12,7 +12,7 @@ import pytest
 
 from perdure.store.migrate import operator_grants_sql
 from perdure_operator.sources.liveness import Liveness
-from perdure_operator.sources.notifications import Listener
+from perdure_operator.sources.notifications import NotificationListener
 from tests.harness.databases import Database
 from tests.integration.store.rows import Session
 
@@ -46,7 +46,7 @@ async def test_they_are_enough_to_watch_and_to_listen(operator_url: str, databas
     heard: list[object] = []
     missed = asyncio.Event()
     liveness = Liveness(operator_url, OWNER, silent.extend, lease=0.5, idle=0.1)
-    listener = Listener(operator_url, OWNER, heard.extend, missed.set)
+    listener = NotificationListener(operator_url, OWNER, heard.extend, missed.set)
     tasks = [asyncio.ensure_future(liveness.run()), asyncio.ensure_future(listener.run())]
     async with opened(operator_url) as store, asyncio.timeout(15):
         await missed.wait()

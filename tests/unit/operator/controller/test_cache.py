@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from perdure_operator.controller.cache import Owner, SeenPod, Views, read_pod, read_unsettled_workflow, read_workflow
+from perdure_operator.controller.cache import Cache, CachedPod, Owner, read_pod, read_unsettled_workflow, read_workflow
 from perdure_operator.decide.observed import Key, Spec, Workflow
 
 KEY = Key("shop", "one")
@@ -56,107 +56,107 @@ def pod(owner: UUID, version: int, name: str = "one-1"):
     }
 
 
-def seen_pod(owner: UUID, version: int, name: str = "one-1") -> SeenPod:
+def seen_pod(owner: UUID, version: int, name: str = "one-1") -> CachedPod:
     seen = read_pod(pod(owner, version, name))
     assert seen is not None
     return seen
 
 
-def known(views: Views) -> Workflow:
-    workflow = views.workflow(KEY)
+def known(cache: Cache) -> Workflow:
+    workflow = cache.workflow(KEY)
     assert workflow is not None
     return workflow
 
 
-def spec(views: Views) -> Spec:
-    spec = known(views).spec
+def spec(cache: Cache) -> Spec:
+    spec = known(cache).spec
     assert spec is not None
     return spec
 
 
 def test_the_newest_version_stays():
-    views, uid = Views(), uuid4()
-    assert views.saw_workflow(read_workflow(workflow(uid, 9, suspend=True)))
-    assert not views.saw_workflow(read_workflow(workflow(uid, 8)))
-    assert not views.saw_workflow(read_workflow(workflow(uid, 9)))
-    assert spec(views).suspend
-    assert views.saw_workflow(read_workflow(workflow(uid, 10)))
-    assert not spec(views).suspend
+    cache, uid = Cache(), uuid4()
+    assert cache.saw_workflow(read_workflow(workflow(uid, 9, suspend=True)))
+    assert not cache.saw_workflow(read_workflow(workflow(uid, 8)))
+    assert not cache.saw_workflow(read_workflow(workflow(uid, 9)))
+    assert spec(cache).suspend
+    assert cache.saw_workflow(read_workflow(workflow(uid, 10)))
+    assert not spec(cache).suspend
 
 
 def test_a_workflow_made_anew_leaves_the_other_to_be_seen_to():
-    views, first, second = Views(), uuid4(), uuid4()
-    views.saw_workflow(read_workflow(workflow(first, 1)))
-    views.saw_workflow(read_workflow(workflow(second, 5)))
-    assert views.departed(KEY) == {first}
-    assert (views.key_of(first), views.key_of(second)) == (None, KEY)
-    views.saw_workflow_gone(KEY, first)  # told late
-    assert known(views).uid == second
-    views.forget_departed(KEY, first)
-    assert views.departed(KEY) == set()
+    cache, first, second = Cache(), uuid4(), uuid4()
+    cache.saw_workflow(read_workflow(workflow(first, 1)))
+    cache.saw_workflow(read_workflow(workflow(second, 5)))
+    assert cache.departed(KEY) == {first}
+    assert (cache.key_of(first), cache.key_of(second)) == (None, KEY)
+    cache.saw_workflow_gone(KEY, first)  # told late
+    assert known(cache).uid == second
+    cache.forget_departed(KEY, first)
+    assert cache.departed(KEY) == set()
 
 
 def test_of_a_finished_workflow_nothing_is_kept_but_who_it_is():
-    views, uid = Views(), uuid4()
-    assert not views.saw_workflow(read_workflow(workflow(uid, 1, finished=True)))
-    assert views.workflow(KEY) is None
-    assert views.key_of(uid) == KEY
-    assert views.going_on() == []
-    assert views.saw_workflow(read_workflow(workflow(uid, 2, finished=True, ttlSecondsAfterFinished=5)))
-    assert spec(views).ttl_seconds_after_finished == 5
-    assert spec(views).input == "null"
+    cache, uid = Cache(), uuid4()
+    assert not cache.saw_workflow(read_workflow(workflow(uid, 1, finished=True)))
+    assert cache.workflow(KEY) is None
+    assert cache.key_of(uid) == KEY
+    assert cache.going_on() == []
+    assert cache.saw_workflow(read_workflow(workflow(uid, 2, finished=True, ttlSecondsAfterFinished=5)))
+    assert spec(cache).ttl_seconds_after_finished == 5
+    assert spec(cache).input == "null"
 
 
 def test_a_known_version_is_not_read_again():
-    views, uid = Views(), uuid4()
+    cache, uid = Cache(), uuid4()
     seen = read_workflow(workflow(uid, 1))
-    views.saw_workflow(seen)
-    assert views.read(workflow(uid, 1)) is seen
-    assert views.read(workflow(uid, 2)) is not seen
-    assert views.read(workflow(uuid4(), 1)) is not seen
+    cache.saw_workflow(seen)
+    assert cache.read(workflow(uid, 1)) is seen
+    assert cache.read(workflow(uid, 2)) is not seen
+    assert cache.read(workflow(uuid4(), 1)) is not seen
 
 
 def test_lists_correct_what_events_did_not_tell():
-    views, kept, gone, new = Views(), uuid4(), uuid4(), uuid4()
+    cache, kept, gone, new = Cache(), uuid4(), uuid4(), uuid4()
     for uid, name in ((kept, "kept"), (gone, "gone")):
         body = workflow(uid, 1)
         body["metadata"]["name"] = name
-        views.saw_workflow(read_workflow(body))
-        views.saw_pod(seen_pod(uid, 1, f"{name}-1"))
-    before = views.known()
-    views.expect_list()
+        cache.saw_workflow(read_workflow(body))
+        cache.saw_pod(seen_pod(uid, 1, f"{name}-1"))
+    before = cache.known()
+    cache.expect_list()
     body = workflow(kept, 1)
     body["metadata"]["name"] = "kept"
-    changed = views.saw_lists([read_workflow(body), read_workflow(workflow(new, 3))], [], before)
+    changed = cache.saw_lists([read_workflow(body), read_workflow(workflow(new, 3))], [], before)
     assert changed == {Key("shop", "gone"), Key("shop", "one")}
-    assert views.departed(Key("shop", "gone")) == {gone}
-    assert views.pods(KEY, kept) == []
+    assert cache.departed(Key("shop", "gone")) == {gone}
+    assert cache.pods(KEY, kept) == []
 
 
 def test_what_went_while_a_list_was_read_does_not_come_back_with_it():
-    views, uid = Views(), uuid4()
+    cache, uid = Cache(), uuid4()
     seen, its = read_workflow(workflow(uid, 1)), seen_pod(uid, 1)
-    views.saw_workflow(seen)
-    views.saw_pod(its)
-    before = views.known()
-    views.expect_list()
-    views.saw_workflow_gone(KEY, uid)
-    views.saw_pod_gone(Owner(KEY, uid), "one-1")
-    views.saw_lists([seen], [its], before)
-    assert views.seen(KEY) is None
-    assert views.pods(KEY, uid) == []
-    assert views.departed(KEY) == {uid}
+    cache.saw_workflow(seen)
+    cache.saw_pod(its)
+    before = cache.known()
+    cache.expect_list()
+    cache.saw_workflow_gone(KEY, uid)
+    cache.saw_pod_gone(Owner(KEY, uid), "one-1")
+    cache.saw_lists([seen], [its], before)
+    assert cache.seen(KEY) is None
+    assert cache.pods(KEY, uid) == []
+    assert cache.departed(KEY) == {uid}
 
 
 def test_what_came_while_a_list_was_read_is_not_taken_for_gone():
-    views, uid = Views(), uuid4()
-    before = views.known()
-    views.expect_list()
-    views.saw_workflow(read_workflow(workflow(uid, 7)))
-    views.saw_pod(seen_pod(uid, 8))
-    views.saw_lists([], [], before)
-    assert known(views).uid == uid
-    assert len(views.pods(KEY, uid)) == 1
+    cache, uid = Cache(), uuid4()
+    before = cache.known()
+    cache.expect_list()
+    cache.saw_workflow(read_workflow(workflow(uid, 7)))
+    cache.saw_pod(seen_pod(uid, 8))
+    cache.saw_lists([], [], before)
+    assert known(cache).uid == uid
+    assert len(cache.pods(KEY, uid)) == 1
 
 
 def test_pods_of_nobody_are_not_remembered():
@@ -170,14 +170,14 @@ def test_pods_of_nobody_are_not_remembered():
 
 def test_the_answer_to_the_write_that_finishes_a_workflow_counts_though_its_event_came_first() -> None:
     uid = uuid4()
-    views = Views()
-    views.saw_workflow(read_workflow(workflow(uid, 1)))
-    views.saw_workflow(read_workflow(workflow(uid, 2, finished=True)))
-    assert views.workflow(KEY) is None
-    assert not views.saw_workflow(read_unsettled_workflow(workflow(uid, 2, finished=True)))
-    assert known(views).uid == uid
-    assert not views.saw_workflow(read_unsettled_workflow(workflow(uid, 1)))
-    assert known(views).resource_version == "2"
+    cache = Cache()
+    cache.saw_workflow(read_workflow(workflow(uid, 1)))
+    cache.saw_workflow(read_workflow(workflow(uid, 2, finished=True)))
+    assert cache.workflow(KEY) is None
+    assert not cache.saw_workflow(read_unsettled_workflow(workflow(uid, 2, finished=True)))
+    assert known(cache).uid == uid
+    assert not cache.saw_workflow(read_unsettled_workflow(workflow(uid, 1)))
+    assert known(cache).resource_version == "2"
 
 
 @pytest.mark.parametrize(
@@ -209,19 +209,19 @@ def test_a_pod_without_the_label_of_its_controller_is_nobodys() -> None:
 
 
 def test_a_pod_of_another_namespace_or_name_is_not_the_workflows_though_it_bears_its_uid() -> None:
-    views, uid = Views(), uuid4()
-    views.saw_workflow(read_workflow(workflow(uid, 1)))
+    cache, uid = Cache(), uuid4()
+    cache.saw_workflow(read_workflow(workflow(uid, 1)))
     elsewhere, other_name = pod(uid, 2), pod(uid, 3)
     elsewhere["metadata"]["namespace"] = "attacker"
     other_name["metadata"]["ownerReferences"] = [owner_reference(uid, name="two")]
     for body in (elsewhere, other_name):
         seen = read_pod(body)
         assert seen is not None
-        views.saw_pod(seen)
+        cache.saw_pod(seen)
         assert seen.owner.key != KEY
-    assert views.pods(KEY, uid) == []
-    views.saw_pod(seen_pod(uid, 4))
-    assert [one.name for one in views.pods(KEY, uid)] == ["one-1"]
+    assert cache.pods(KEY, uid) == []
+    cache.saw_pod(seen_pod(uid, 4))
+    assert [one.name for one in cache.pods(KEY, uid)] == ["one-1"]
 
 
 def test_those_that_wait_for_a_person_are_counted_by_namespace_and_reason() -> None:
@@ -235,7 +235,7 @@ def test_those_that_wait_for_a_person_are_counted_by_namespace_and_reason() -> N
         ]
         return made
 
-    views = Views()
+    cache = Cache()
     for found in (
         body("goes-on", "Running", Finished="False", Reconciling="True"),
         body("waits", "ImagePullFailed", Finished="False", Stalled="True"),
@@ -244,23 +244,23 @@ def test_those_that_wait_for_a_person_are_counted_by_namespace_and_reason() -> N
         # That did not end well. It waits for nobody.
         body("failed", "Failed", Finished="True", Stalled="True"),
     ):
-        views.saw_workflow(read_workflow(found))
-    assert views.stalled() == {("shop", "ImagePullFailed"): 2, ("shop", "PodRefused"): 1}
+        cache.saw_workflow(read_workflow(found))
+    assert cache.stalled() == {("shop", "ImagePullFailed"): 2, ("shop", "PodRefused"): 1}
 
 
 def test_a_pod_that_went_before_the_answer_to_its_creation_does_not_come_back():
-    views, uid = Views(), uuid4()
-    views.saw_workflow(read_workflow(workflow(uid, 1)))
-    views.saw_pod_gone(Owner(KEY, uid), "one-1")
-    assert not views.saw_pod(seen_pod(uid, 2))
-    assert views.pods(KEY, uid) == []
+    cache, uid = Cache(), uuid4()
+    cache.saw_workflow(read_workflow(workflow(uid, 1)))
+    cache.saw_pod_gone(Owner(KEY, uid), "one-1")
+    assert not cache.saw_pod(seen_pod(uid, 2))
+    assert cache.pods(KEY, uid) == []
 
 
 def test_a_pod_that_is_listed_again_is_there_again():
-    views, uid = Views(), uuid4()
-    views.saw_workflow(read_workflow(workflow(uid, 1)))
-    views.saw_pod_gone(Owner(KEY, uid), "one-1")
-    before = views.known()
-    views.expect_list()
-    views.saw_lists([read_workflow(workflow(uid, 1))], [seen_pod(uid, 2)], before)
-    assert len(views.pods(KEY, uid)) == 1
+    cache, uid = Cache(), uuid4()
+    cache.saw_workflow(read_workflow(workflow(uid, 1)))
+    cache.saw_pod_gone(Owner(KEY, uid), "one-1")
+    before = cache.known()
+    cache.expect_list()
+    cache.saw_lists([read_workflow(workflow(uid, 1))], [seen_pod(uid, 2)], before)
+    assert len(cache.pods(KEY, uid)) == 1

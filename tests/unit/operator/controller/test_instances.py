@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perdure_operator.controller.history import History, Keeping
+from perdure_operator.controller.history import History, RetentionPolicy
 from perdure_operator.controller.instances import Instance
 from perdure_operator.errors import NotFound
 
@@ -59,7 +59,7 @@ def test_another_instances_workflow_is_none(instance: str | None, labels: dict[s
 
 def test_finished_workflows_of_other_instances_are_not_deleted() -> None:
     async def once(cluster: Any) -> None:
-        history = History(Keeping(ttl=1.0), cluster, (), Instance("blue"))
+        history = History(RetentionPolicy(ttl=1.0), cluster, (), Instance("blue"))
         tidying = asyncio.create_task(history.run())
         while not cluster.selectors:
             await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from uuid import UUID
 from perdure.names import Claim
 from perdure.store.records import RunState
 from perdure_operator import decide as deciding
-from perdure_operator.decide.actions import LookAgain, PostEvent, WriteStatus
+from perdure_operator.decide.actions import PostEvent, RequeueAfter, WriteStatus
 from perdure_operator.decide.observed import (
     ContainerEnd,
     Ended,
@@ -109,7 +109,7 @@ def new_status(seen: Observed) -> Any:
 
 def deeds(seen: Observed) -> list[Any]:
     """What is done, besides telling and waiting."""
-    return [one for one in decide(seen) if not isinstance(one, (WriteStatus, PostEvent, LookAgain))]
+    return [one for one in decide(seen) if not isinstance(one, (WriteStatus, PostEvent, RequeueAfter))]
 
 
 def reason(seen: Observed) -> str:
@@ -128,7 +128,7 @@ def story(seen: Observed) -> list[str]:
     return [action.reason for action in decide(seen) if isinstance(action, PostEvent)]
 
 
-def look(seen: Observed) -> Any:
+def requeue_after(seen: Observed) -> Any:
     """In how many seconds it is looked at again."""
-    looks = [action.after for action in decide(seen) if isinstance(action, LookAgain)]
-    return min(looks, default=None)
+    requeues = [action.after for action in decide(seen) if isinstance(action, RequeueAfter)]
+    return min(requeues, default=None)

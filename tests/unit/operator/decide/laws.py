@@ -12,10 +12,10 @@ from perdure_operator.decide.actions import (
     EndRun,
     HandBack,
     InsertRun,
-    LookAgain,
     NoteImage,
     PostEvent,
     RequestCancel,
+    RequeueAfter,
     SetLimits,
     WriteStatus,
 )
@@ -30,23 +30,24 @@ __all__ = ["LAWS"]
 def one_status_at_most_and_events_only_with_it(seen: Observed, actions: list[Any]) -> None:
     kinds = [type(action) for action in actions]
     assert kinds.count(WriteStatus) <= 1
-    assert kinds.count(LookAgain) <= 1
+    assert kinds.count(RequeueAfter) <= 1
     if PostEvent in kinds:
         assert kinds.index(WriteStatus) < kinds.index(PostEvent)
     for action in actions:
-        if isinstance(action, LookAgain):
+        if isinstance(action, RequeueAfter):
             assert action.after > 0
 
 
 def every_answer_does_something_or_tells_what_it_waits_for(seen: Observed, actions: list[Any]) -> None:
     waits = all(
-        isinstance(action, (WriteStatus, PostEvent, NoteImage, LookAgain, DeletePod, SetLimits)) for action in actions
+        isinstance(action, (WriteStatus, PostEvent, NoteImage, RequeueAfter, DeletePod, SetLimits))
+        for action in actions
     )
     status = next((action.status for action in actions if isinstance(action, WriteStatus)), seen.workflow.status)
     told = status.conditions.get("Finished")
     if waits and not seen.workflow.deleting:
         assert told is not None
-        assert told.status == "True" or any(isinstance(action, LookAgain) for action in actions)
+        assert told.status == "True" or any(isinstance(action, RequeueAfter) for action in actions)
         assert kstatus(replace(seen.workflow, status=status)) in {"InProgress", "Failed", "Current"}
 
 

@@ -16,13 +16,13 @@ from tests.unit.operator.decide.builders import (
     claimed,
     deeds,
     ended_attempt,
-    look,
     message,
     new_status,
     observed,
     over,
     pod,
     reason,
+    requeue_after,
     run,
     spec,
     started,
@@ -49,13 +49,13 @@ def test_a_pod_on_its_way_is_waited_for():
     for phase in (PENDING, PodPhase.RUNNING):
         seen = observed(claimed(claimed_for=5), [pod(phase=phase)])
         assert (deeds(seen), reason(seen)) == ([], "Starting")
-        assert 0 < look(seen) <= 15
+        assert 0 < requeue_after(seen) <= 15
 
 
 def test_an_attempt_that_does_not_begin_ends_after_its_start_deadline():
     seen = observed(claimed(claimed_for=601), [pod()])
     assert handed_back(seen)[0] == "never begun"
-    assert look(observed(claimed(claimed_for=599), [pod()])) == 1.0
+    assert requeue_after(observed(claimed(claimed_for=599), [pod()])) == 1.0
 
 
 def test_the_start_deadline_counts_from_when_the_pod_came_nearer_to_its_start():
@@ -74,7 +74,7 @@ def test_a_node_has_an_hour_to_pull_an_image_and_it_is_no_crash_if_it_takes_long
 
     assert (deeds(taken(3500)), reason(taken(3500))) == ([], "Starting")
     assert "pulls its image" in message(taken(3500))
-    assert look(taken(3590)) == 10
+    assert requeue_after(taken(3590)) == 10
     ending, detail = handed_back(taken(3601))
     assert (ending, "3600 s" in detail) == ("evicted", True)
     assert deeds(taken(7000, preparation=7200.0)) == []
@@ -92,7 +92,7 @@ def test_a_pod_that_nobody_has_bound_waits_for_its_scheduler():
     seen = observed(claimed(claimed_for=100_000), [pod(phase=PENDING, stage=Stage.UNBOUND, node=None)])
     assert (deeds(seen), reason(seen)) == ([], "Starting")
     assert "scheduler" in message(seen)
-    assert look(seen) == 15
+    assert requeue_after(seen) == 15
 
 
 def test_a_pod_that_was_there_and_is_gone_before_it_began_is_not_made_again():
@@ -106,7 +106,7 @@ def test_a_node_that_never_speaks_of_its_pod_is_lost():
         there = pod(phase=PENDING, stage=Stage.BOUND, progressed=ago(for_seconds))
         return observed(claimed(claimed_for=5000), [there])
 
-    assert (deeds(bound(50)), reason(bound(50)), look(bound(50))) == ([], "Starting", 10)
+    assert (deeds(bound(50)), reason(bound(50)), requeue_after(bound(50))) == ([], "Starting", 10)
     assert handed_back(bound(61)) == ("node lost", "node node-1 has said nothing of its pod for 60 s")
     # It may be one that its template binds, so that no scheduler says since when.
     assert handed_back(observed(claimed(claimed_for=61), [pod(phase=PENDING, stage=Stage.BOUND)]))[0] == "node lost"
@@ -136,7 +136,7 @@ def test_what_a_pod_waits_for_without_end_is_told_and_is_no_crash(waiting, expec
     assert ("Stalled" in new_status(seen).conditions) is stalled
     assert ("Reconciling" in new_status(seen).conditions) is not stalled
     assert waiting[1] in message(seen)
-    assert look(seen) is not None
+    assert requeue_after(seen) is not None
 
 
 def test_an_image_that_is_there_at_last_starts_the_attempt():
@@ -173,7 +173,7 @@ def test_a_refused_pod_is_told_in_the_servers_words_and_tried_now_and_then():
     assert (deeds(seen), reason(seen)) == ([], "PodRefused")
     assert "Invalid value" in message(seen)
     assert "Stalled" in new_status(seen).conditions
-    assert look(seen) == 25
+    assert requeue_after(seen) == 25
     assert deeds(replace(seen, refused_for=30.0)) == [CreatePod(1, CLAIM)]
 
 
@@ -208,7 +208,7 @@ def test_a_namespace_that_goes_is_no_fault_of_the_workflow():
 def test_a_running_attempt_is_left_alone():
     seen = observed(begun(), [pod()])
     assert (deeds(seen), reason(seen)) == ([], "Running")
-    assert look(seen) == 30
+    assert requeue_after(seen) == 30
     assert new_status(seen).pod_name == pod().name
 
 
@@ -225,7 +225,7 @@ def test_a_running_attempt_is_left_alone():
 def test_who_is_silent_before_the_pod_can_have_begun_may_be_a_thief_whom_the_pod_will_tell_of(its_pod):
     seen = observed(begun(silent="silent"), [its_pod])
     assert deeds(seen) == []
-    assert look(seen) <= 60
+    assert requeue_after(seen) <= 60
     assert handed_back(replace(seen, pods=[over(code=77)]))[0] == "begun elsewhere"
     cancelled = begun(silent="silent", limits=replace(LIMITS, cancel=True))
     assert handed_back(replace(seen, run=cancelled, workflow=workflow(spec=spec(cancel=True), status=started())))
@@ -240,13 +240,13 @@ def test_a_pod_that_goes_may_hand_its_run_back_itself():
     seen = observed(begun(), [pod(deleting=True)])
     assert (deeds(seen), reason(seen)) == ([], "Running")
     assert "deleted" in message(seen)
-    assert look(seen) <= 5
+    assert requeue_after(seen) <= 5
 
 
 def test_a_pod_out_of_sight_ends_no_attempt_until_the_api_server_says_that_it_is_gone():
     seen = observed(begun())
     assert deeds(seen) == []
-    assert look(seen) <= 5
+    assert requeue_after(seen) <= 5
     assert handed_back(replace(seen, pod_gone=True))[0] == "evicted"
 
 

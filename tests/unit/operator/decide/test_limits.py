@@ -15,8 +15,8 @@ from perdure_operator.decide.actions import (
     DeleteWorkflow,
     EndRun,
     HandBack,
-    LookAgain,
     RequestCancel,
+    RequeueAfter,
     SetLimits,
 )
 from perdure_operator.decide.observed import Limits, PodPhase, Status
@@ -32,12 +32,12 @@ from tests.unit.operator.decide.builders import (
     decide,
     deeds,
     ended_attempt,
-    look,
     message,
     new_status,
     observed,
     pod,
     reason,
+    requeue_after,
     run,
     spec,
     started,
@@ -62,7 +62,7 @@ def test_what_the_spec_says_goes_to_the_store():
     changed = given(backoff_limit=2, active_deadline_seconds=60, suspend=True)
     seen = observed(begun(), [pod()], workflow=changed)
     assert deeds(seen) == [SetLimits(Limits(2, 60.0, suspend=True, cancel=False))]
-    assert look(seen) <= 1.0
+    assert requeue_after(seen) <= 1.0
     assert deeds(replace(seen, run=begun(limits=Limits(2, 60.0, suspend=True, cancel=False)))) == []
 
 
@@ -103,7 +103,7 @@ def test_a_suspended_run_rests_until_it_is_resumed():
     seen = observed(run(attempt=1, limits=SUSPENDED), workflow=given(suspend=True))
     assert (deeds(seen), reason(seen)) == ([], "Suspended")
     assert "suspend" in message(seen)
-    assert look(seen) is not None
+    assert requeue_after(seen) is not None
     resumed = replace(told(seen), workflow=replace(told(seen).workflow, spec=spec(), generation=2))
     assert deeds(resumed) == [SetLimits(LIMITS), ClaimRun(1)]
 
@@ -132,7 +132,7 @@ def test_a_process_has_its_pods_grace_to_heed_a_cancellation():
     seen = observed(begun(limits=CANCELLED), [pod()], workflow=cancelling)
     assert (deeds(seen), reason(seen)) == ([], "Cancelling")
     assert new_status(seen).cancel_time == NOW
-    assert look(seen) == 20
+    assert requeue_after(seen) == 20
     later = replace(told(seen), now=NOW.replace(minute=2))
     assert deeds(later) == [DeletePod(pod(), grace=1)]
     assert deeds(replace(later, pods=[pod(deleting=True)])) == []
@@ -140,7 +140,7 @@ def test_a_process_has_its_pods_grace_to_heed_a_cancellation():
 
 def test_a_template_without_a_grace_has_the_usual_one():
     seen = observed(begun(limits=CANCELLED), [pod()], workflow=given(cancel=True))
-    assert look(seen) == 30
+    assert requeue_after(seen) == 30
 
 
 @pytest.mark.parametrize("ended", [pod(), None])
@@ -172,7 +172,7 @@ def test_a_run_that_nobody_holds_ends_at_its_deadline():
     limits = replace(LIMITS, deadline_seconds=60.0)
     there = given(active_deadline_seconds=60)
     waiting = run(attempt=1, limits=limits, deadline_in=2.0, delay=100.0, due_in=90.0)
-    assert look(observed(waiting, workflow=there)) == 2.0
+    assert requeue_after(observed(waiting, workflow=there)) == 2.0
     [end] = deeds(observed(replace(waiting, deadline_in=-0.1), workflow=there))
     assert end.error_type == "perdure.errors:DeadlineExceeded"
     assert "60 s" in end.message
@@ -192,7 +192,7 @@ def test_a_process_has_some_overtime_to_end_its_run_itself():
     there = given(active_deadline_seconds=60)
     seen = observed(begun(limits=limits, deadline_in=-10.0), [pod()], workflow=there)
     assert deeds(seen) == []
-    assert look(seen) == 30.0
+    assert requeue_after(seen) == 30.0
     assert isinstance(deeds(replace(seen, run=begun(limits=limits, deadline_in=-31.0)))[0], EndRun)
 
 
@@ -215,7 +215,7 @@ def finished(seconds_ago: float, **changes):
 
 
 def test_a_workflow_goes_when_its_time_to_live_is_over():
-    assert decide(finished(99.0, ttl_seconds_after_finished=100)) == [LookAgain(1.0)]
+    assert decide(finished(99.0, ttl_seconds_after_finished=100)) == [RequeueAfter(1.0)]
     assert decide(finished(100.0, ttl_seconds_after_finished=100)) == [DeleteWorkflow(UID)]
     assert decide(finished(0.0, ttl_seconds_after_finished=0)) == [DeleteWorkflow(UID)]
 
@@ -227,7 +227,7 @@ def test_without_a_time_to_live_a_workflow_stays_and_costs_nothing():
 def test_an_end_is_told_before_its_time_to_live_counts():
     seen = observed(run(RunState.SUCCEEDED, 1, finished=ago(500)), workflow=given(ttl_seconds_after_finished=0))
     assert deeds(seen) == []
-    assert look(seen) is not None
+    assert requeue_after(seen) is not None
 
 
 def test_a_workflow_that_goes_is_not_deleted_again():

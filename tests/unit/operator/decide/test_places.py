@@ -14,11 +14,11 @@ from tests.unit.operator.decide.builders import (
     decide,
     deeds,
     ended_attempt,
-    look,
     new_status,
     observed,
     pod,
     reason,
+    requeue_after,
     run,
     token,
 )
@@ -43,7 +43,7 @@ def test_it_is_given_back_once_its_time_is_over_and_somebody_waits(stuck, what, 
     seen = observed(claimed(), [stuck], wanted=True)
     assert hindrance(seen) is what
     assert deeds(replace(seen, hindered_for=patience - 1.0)) == []
-    assert look(replace(seen, hindered_for=patience - 1.0)) == 1
+    assert requeue_after(replace(seen, hindered_for=patience - 1.0)) == 1
     [back] = deeds(replace(seen, hindered_for=float(patience)))
     assert isinstance(back, HandBack)
     assert (back.claim, back.ending) == (token(1), COULD_NOT_START)
@@ -78,7 +78,7 @@ def test_an_attempt_that_is_on_its_way_keeps_it(well):
 def test_the_status_says_why_the_run_queues_again(detail, told, stalled):
     stored = run(attempt=1, delay=30.0, due_in=20.0, last=ended_attempt(1, COULD_NOT_START, detail))
     seen = observed(stored)
-    assert (reason(seen), look(seen)) == (told, 20)
+    assert (reason(seen), requeue_after(seen)) == (told, 20)
     conditions = new_status(seen).conditions
     assert "gave its place to another run; it queues again 30 s after that" in conditions["Finished"].message
     assert (conditions["Stalled"].status if "Stalled" in conditions else None) == stalled

@@ -16,10 +16,10 @@ from tests.unit.operator.decide.builders import (
     claimed,
     deeds,
     ended_attempt,
-    look,
     observed,
     over,
     pod,
+    requeue_after,
     run,
     token,
     told,
@@ -49,14 +49,14 @@ def test_the_last_three_stay_when_the_run_fails(state):
 def test_a_succeeded_runs_pods_go_after_ten_minutes():
     seen = told(observed(run(RunState.SUCCEEDED, 2, finished=ago(599)), [over(1), over(2, code=0)]))
     assert deleted(seen) == []
-    assert look(seen) == 1.0
+    assert requeue_after(seen) == 1.0
     assert deleted(replace(seen, now=NOW.replace(second=1))) == [1, 2]
 
 
 def test_a_pod_that_still_lives_after_its_attempt_ended_goes_after_a_while():
     ended = run(attempt=1, delay=300.0, due_in=300.0, last=ended_attempt())
     assert deleted(observed(ended, [pod(1)])) == []
-    assert look(observed(ended, [pod(1)])) <= 30
+    assert requeue_after(observed(ended, [pod(1)])) <= 30
     assert deleted(observed(replace(ended, last=replace(ended_attempt(), at=ago(31))), [pod(1)])) == [1]
 
 

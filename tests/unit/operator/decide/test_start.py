@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perdure.store.records import RunState
-from perdure_operator.decide.actions import ClaimRun, CreatePod, InsertRun, LookAgain, RequestCancel, WriteStatus
+from perdure_operator.decide.actions import ClaimRun, CreatePod, InsertRun, RequestCancel, RequeueAfter, WriteStatus
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,
@@ -16,11 +16,11 @@ from tests.unit.operator.decide.builders import (
     decide,
     deeds,
     ended_attempt,
-    look,
     message,
     new_status,
     observed,
     reason,
+    requeue_after,
     run,
     spec,
     started,
@@ -67,18 +67,18 @@ def test_a_crash_delay_is_waited_out():
     seen = observed(run(attempt=3, delay=4.0, due_in=2.5, crashes=4, last=ended_attempt(3)))
     assert deeds(seen) == []
     assert reason(seen) == "BackingOff"
-    assert look(seen) == 2.5
+    assert requeue_after(seen) == 2.5
     assert "4 s" in message(seen)
     assert "killed by SIGKILL" in message(seen)
 
 
 def test_a_clock_that_jumped_does_not_prolong_a_delay():
-    assert look(observed(run(attempt=3, delay=4.0, due_in=5000.0))) == 4.0
+    assert requeue_after(observed(run(attempt=3, delay=4.0, due_in=5000.0))) == 4.0
 
 
 def test_waiting_out_a_delay_is_told_once():
     seen = observed(run(attempt=3, delay=4.0, due_in=2.5, last=ended_attempt(3)))
-    assert decide(replace(told(seen), run=replace(seen.run, due_in=1.0))) == [LookAgain(1.0)]
+    assert decide(replace(told(seen), run=replace(seen.run, due_in=1.0))) == [RequeueAfter(1.0)]
 
 
 def test_a_run_waits_for_capacity_and_says_so():
@@ -86,7 +86,7 @@ def test_a_run_waits_for_capacity_and_says_so():
     assert deeds(seen) == []
     assert reason(seen) == "AtCapacity"
     assert "50 of 50" in message(seen)
-    assert look(seen) is not None
+    assert requeue_after(seen) is not None
 
 
 def test_a_run_waits_for_its_turn_while_the_way_to_the_store_is_suspected():
@@ -96,7 +96,7 @@ def test_a_run_waits_for_its_turn_while_the_way_to_the_store_is_suspected():
     assert new_status(seen).phase == "Pending"
     assert "attempt 2 waits for its turn: 9 of 10 attempts" in message(seen)
     assert "StoreSuspected" in story(seen)
-    assert look(seen) is not None
+    assert requeue_after(seen) is not None
     assert deeds(observed(claimed(), left_alone="9 of 10")) == [CreatePod(1, token(1))]
 
 
@@ -116,7 +116,7 @@ def test_a_suspended_workflow_starts_nothing():
     assert deeds(first) == [InsertRun()]
     assert reason(first) == "Suspended"
     seen = told(replace(first, run=run(limits=replace(LIMITS, suspend=True))))
-    assert [type(action) for action in decide(seen)] == [LookAgain]
+    assert [type(action) for action in decide(seen)] == [RequeueAfter]
 
 
 def test_source_in_a_missing_config_map_is_waited_for():
@@ -125,11 +125,11 @@ def test_source_in_a_missing_config_map_is_waited_for():
     assert deeds(seen) == []
     assert reason(seen) == "SourceMissing"
     assert "bank-code" in message(seen)
-    assert look(seen) is not None
+    assert requeue_after(seen) is not None
     assert new_status(seen).store_id is None
     unread = observed(workflow=given)
     assert (deeds(unread), reason(unread)) == ([], "Pending")
-    assert look(unread) is not None
+    assert requeue_after(unread) is not None
     there = observed(workflow=given, source={"bank.py": ""})
     assert deeds(there) == [InsertRun(), ClaimRun(0)]
 
@@ -147,7 +147,7 @@ def test_a_spec_that_cannot_be_taken_starts_nothing(stored):
     assert deeds(seen) == []
     assert reason(seen) == "InvalidSpec"
     assert "spec.entrypoint is missing" in message(seen)
-    assert look(seen) is not None
+    assert requeue_after(seen) is not None
 
 
 def test_a_problem_counts_whatever_spec_comes_with_it():

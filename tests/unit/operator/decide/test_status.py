@@ -10,7 +10,7 @@ import pytest
 
 from perdure.store.records import RunState
 from perdure_operator.api.status_document import read_status, status_document
-from perdure_operator.decide.actions import LookAgain, WriteStatus
+from perdure_operator.decide.actions import RequeueAfter, WriteStatus
 from perdure_operator.decide.observed import PodPhase
 from perdure_operator.decide.places import COULD_NOT_START
 from tests.unit.operator.decide.builders import (
@@ -127,7 +127,7 @@ def test_what_is_told_is_told_once(name, seen, row, read):
 @pytest.mark.parametrize(("name", "seen", "row", "read"), EVERY)
 def test_every_wait_is_looked_at_again(name, seen, row, read):
     if not row.startswith("True"):
-        assert any(isinstance(action, LookAgain) for action in decide(told(seen)))
+        assert any(isinstance(action, RequeueAfter) for action in decide(told(seen)))
 
 
 @pytest.mark.parametrize(("name", "seen", "row", "read"), EVERY)

@@ -19,13 +19,13 @@ from tests.unit.operator.decide.builders import (
     decide,
     deeds,
     ended_attempt,
-    look,
     message,
     new_status,
     observed,
     over,
     pod,
     reason,
+    requeue_after,
     run,
     spec,
     started,
@@ -64,7 +64,7 @@ def test_a_store_that_misses_something_starts_nothing(seen):
     assert deeds(seen) == []
     assert reason(seen) == "CheckpointsMissing"
     assert "perdure.io/restart" in message(seen)
-    assert look(seen) is not None
+    assert requeue_after(seen) is not None
     again = told(seen)
     assert deeds(again) == []
     assert new_status(again) is None

@@ -20,10 +20,10 @@ from perdure_operator.decide.actions import (
     EndRun,
     HandBack,
     InsertRun,
-    LookAgain,
     NoteImage,
     PostEvent,
     RequestCancel,
+    RequeueAfter,
     SetLimits,
     WriteStatus,
 )
@@ -67,7 +67,7 @@ class Operator:
     seen: Any = None
     refused: tuple[int, str, float, int] | None = None
     met: Claim | None = None
-    look: float = 0.0
+    requeue_after: float = 0.0
     again: bool = False
     soon_at: float = -1000.0
 
@@ -446,8 +446,8 @@ class World:
             case PostEvent(reason):
                 self.writes.append("event")
                 self.events.append(reason)
-            case LookAgain(after):
-                operator.look = self.now + after
+            case RequeueAfter(after):
+                operator.requeue_after = self.now + after
             case _:
                 raise AssertionError(f"an action that nobody knows: {action}")
         return True

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 
 from perdure.errors import StoreError, StoreUnavailable
-from perdure_operator.sources.connectivity import Outage
+from perdure_operator.sources.connectivity import ConnectivityProbe
 from tests.harness.jumping_time import in_jumping_time
 
 
@@ -17,7 +17,7 @@ class Asked:
         self.away = self.refuses = False
         self.times: list[float] = []
         self.over: list[float] = []
-        self.outage = Outage("the store", self.ask, self.back, every=10.0, away=StoreUnavailable)
+        self.outage = ConnectivityProbe("the store", self.ask, self.back, every=10.0, away=StoreUnavailable)
 
     async def ask(self):
         self.times.append(now())

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from perdure_operator.kube import Credentials
-from perdure_operator.sources.kopf_connection import Connections
+from perdure_operator.sources.kopf_connection import WatchConnections
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ def credentials(server: str) -> Credentials:
 def test_a_watch_that_kopf_leaves_open_is_closed_with_the_connections() -> None:
     async def main() -> tuple[bool, bool]:
         async with served([b'{"type": "BOOKMARK"}\n']) as server:
-            connections = Connections(lambda: None)
+            connections = WatchConnections(lambda: None)
             session = connections.open(credentials(server)).aiohttp_session
             answer = await session.get(f"{server}/watched", params={"watch": "true"})
             assert [chunk async for chunk in _first(answer.content.iter_chunked(100))] == [b'{"type": "BOOKMARK"}\n']

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perdure_operator.store.batching import Together
+from perdure_operator.store.batching import BatchLoader
 
 
 def asynchronous(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -44,7 +44,7 @@ async def settle() -> None:
 @asynchronous
 async def test_what_is_asked_in_one_turn_goes_out_as_one_and_the_rest_when_one_is_answered() -> None:
     store = Store()
-    together = Together(store.ask, most=3, flights=2)
+    together = BatchLoader(store.ask, most=3, flights=2)
     calls = [asyncio.ensure_future(together.answer(key)) for key in (1, 2)]
     await settle()
     assert store.asked == [[1, 2]]
@@ -69,7 +69,7 @@ async def test_what_is_asked_in_one_turn_goes_out_as_one_and_the_rest_when_one_i
 @asynchronous
 async def test_an_error_goes_to_all_who_asked_with_it_and_to_nobody_later() -> None:
     store = Store()
-    together = Together(store.ask)
+    together = BatchLoader(store.ask)
     calls = [asyncio.ensure_future(together.answer(key)) for key in (1, 2)]
     await settle()
     store.gates[0].set_exception(LookupError("away"))
@@ -83,7 +83,7 @@ async def test_an_error_goes_to_all_who_asked_with_it_and_to_nobody_later() -> N
 @asynchronous
 async def test_who_is_cancelled_takes_nobody_along() -> None:
     store = Store()
-    together = Together(store.ask)
+    together = BatchLoader(store.ask)
     gives_up, stays = (asyncio.ensure_future(together.answer(1)) for _ in range(2))
     await settle()
     gives_up.cancel()
@@ -96,7 +96,7 @@ async def test_who_is_cancelled_takes_nobody_along() -> None:
 @asynchronous
 async def test_closing_ends_every_wait() -> None:
     store = Store()
-    together = Together(store.ask, flights=1)
+    together = BatchLoader(store.ask, flights=1)
     calls = [asyncio.ensure_future(together.answer(1))]
     await settle()
     calls.append(asyncio.ensure_future(together.answer(2)))

@@ -14,8 +14,8 @@ from perdure.errors import StoreUnavailable
 from perdure.names import Claim
 from perdure.store.records import RunState
 from perdure_operator.decide.observed import Ended, Limits, Run
-from perdure_operator.store.store import AttemptCourse
-from perdure_operator.telemetry.run_metrics import Measures
+from perdure_operator.store.store import AttemptRecord
+from perdure_operator.telemetry.run_metrics import RunMetrics
 
 UID = UUID(int=1)
 LIMITS = Limits(6, None, suspend=False, cancel=False)
@@ -25,17 +25,17 @@ LIMITS = Limits(6, None, suspend=False, cancel=False)
 class Scales:
     """The store, and what was measured."""
 
-    courses: list[AttemptCourse] = field(default_factory=list)
+    records: list[AttemptRecord] = field(default_factory=list)
     asked: int = 0
     away: bool = False
     told: list[tuple[str, object]] = field(default_factory=list)
 
-    async def attempts(self, uid: UUID, *, after: int) -> Sequence[AttemptCourse]:
+    async def attempts(self, uid: UUID, *, after: int) -> Sequence[AttemptRecord]:
         assert uid == UID
         self.asked += 1
         if self.away:
             raise StoreUnavailable("away")
-        return [course for course in self.courses if course.attempt > after]
+        return [record for record in self.records if record.attempt > after]
 
     def attempt_began(self, after: float) -> None:
         self.told.append(("began", after))
@@ -55,16 +55,16 @@ class Scene:
 
     def __init__(self) -> None:
         self.scales = Scales()
-        self.measures = Measures(self.scales, self.scales)
+        self.measures = RunMetrics(self.scales, self.scales)
 
     def restart(self) -> None:
         """Another operator takes over."""
-        self.measures = Measures(self.scales, self.scales)
+        self.measures = RunMetrics(self.scales, self.scales)
         self.scales.told.clear()
 
-    def shows(self, run: Run, *courses: AttemptCourse) -> list[tuple[str, object]]:
+    def shows(self, run: Run, *records: AttemptRecord) -> list[tuple[str, object]]:
         """What is measured when the run is seen so."""
-        self.scales.courses = list(courses)
+        self.scales.records = list(records)
         self.scales.told.clear()
         asyncio.run(self.measures.saw(UID, run))
         return list(self.scales.told)
@@ -84,18 +84,18 @@ def _ended(attempt: int, ending: str) -> Ended:
     return Ended(attempt, ending, None, None, None, datetime.now(UTC))
 
 
-def course(attempt: int, ending: str | None = None, began: float | None = 1.0, stepped: float | None = None):
-    return AttemptCourse(attempt, ending, None, began, stepped)
+def record(attempt: int, ending: str | None = None, began: float | None = 1.0, stepped: float | None = None):
+    return AttemptRecord(attempt, ending, None, began, stepped)
 
 
 def test_a_run_that_goes_on_for_days_is_measured_while_it_does() -> None:
     scene = Scene()
     assert scene.shows(held(begun=False)) == []
-    assert scene.shows(held(), course(1)) == [("began", 1.0)]
-    assert scene.shows(held(), course(1)) == []
-    assert scene.shows(held(steps=1), course(1, stepped=2.0)) == [("stepped", 2.0)]
+    assert scene.shows(held(), record(1)) == [("began", 1.0)]
+    assert scene.shows(held(), record(1)) == []
+    assert scene.shows(held(steps=1), record(1, stepped=2.0)) == [("stepped", 2.0)]
     asked = scene.scales.asked
-    assert scene.shows(held(steps=900), course(1, stepped=2.0)) == []
+    assert scene.shows(held(steps=900), record(1, stepped=2.0)) == []
     assert scene.scales.asked == asked, "nothing is asked where nothing is to be measured"
 
 
@@ -104,15 +104,15 @@ def test_a_short_run_is_measured_when_its_end_is_seen() -> None:
     scene.shows(held(begun=False))
     ended = free(1, "completed", state=RunState.SUCCEEDED, steps=3)
     told = [("began", 1.0), ("stepped", 2.0), ("ended", "completed"), ("run", "succeeded")]
-    assert scene.shows(ended, course(1, "completed", stepped=2.0)) == told
-    assert scene.shows(ended, course(1, "completed", stepped=2.0)) == []
+    assert scene.shows(ended, record(1, "completed", stepped=2.0)) == told
+    assert scene.shows(ended, record(1, "completed", stepped=2.0)) == []
     assert scene.scales.asked == 1
 
 
 def test_each_of_several_attempts_between_two_looks_is_measured() -> None:
     scene = Scene()
     scene.shows(held(begun=False))
-    crashes = [course(1, "crashed"), course(2, "never begun", began=None), course(3, began=4.0)]
+    crashes = [record(1, "crashed"), record(2, "never begun", began=None), record(3, began=4.0)]
     told = [("began", 1.0), ("ended", "crashed"), ("ended", "never begun"), ("began", 4.0)]
     assert scene.shows(held(3, last="never begun"), *crashes) == told
 
@@ -120,30 +120,30 @@ def test_each_of_several_attempts_between_two_looks_is_measured() -> None:
 def test_a_new_attempts_first_step_is_no_older_ones() -> None:
     scene = Scene()
     scene.shows(held(begun=False))
-    first = course(1, "crashed", stepped=2.0)
+    first = record(1, "crashed", stepped=2.0)
     scene.shows(free(1, "crashed", steps=5), first)
-    assert scene.shows(held(2, begun=False, steps=5, last="crashed"), first, course(2, began=None)) == []
-    assert scene.shows(held(2, steps=5, last="crashed"), first, course(2)) == [("began", 1.0)]
-    assert scene.shows(held(2, steps=5, last="crashed"), first, course(2)) == []
-    assert scene.shows(held(2, steps=6, last="crashed"), first, course(2, stepped=9.0)) == [("stepped", 9.0)]
+    assert scene.shows(held(2, begun=False, steps=5, last="crashed"), first, record(2, began=None)) == []
+    assert scene.shows(held(2, steps=5, last="crashed"), first, record(2)) == [("began", 1.0)]
+    assert scene.shows(held(2, steps=5, last="crashed"), first, record(2)) == []
+    assert scene.shows(held(2, steps=6, last="crashed"), first, record(2, stepped=9.0)) == [("stepped", 9.0)]
 
 
 def test_what_another_operator_has_measured_is_left_alone() -> None:
     scene = Scene()
     scene.shows(held(begun=False))
-    scene.shows(held(steps=1), course(1, stepped=2.0))
+    scene.shows(held(steps=1), record(1, stepped=2.0))
     scene.restart()
-    assert scene.shows(held(steps=2), course(1, stepped=2.0)) == []
+    assert scene.shows(held(steps=2), record(1, stepped=2.0)) == []
     ended = free(1, "completed", state=RunState.SUCCEEDED, steps=3)
-    assert scene.shows(ended, course(1, "completed", stepped=2.0)) == [("ended", "completed"), ("run", "succeeded")]
-    assert scene.shows(ended, course(1, "completed", stepped=2.0)) == []
+    assert scene.shows(ended, record(1, "completed", stepped=2.0)) == [("ended", "completed"), ("run", "succeeded")]
+    assert scene.shows(ended, record(1, "completed", stepped=2.0)) == []
 
 
 def test_an_end_between_two_operators_is_measured_as_no_status_has_told_it() -> None:
     scene = Scene()
     ended = free(1, "completed", state=RunState.SUCCEEDED, steps=3)
-    assert scene.shows(ended, course(1, "completed", stepped=2.0)) == [("ended", "completed"), ("run", "succeeded")]
-    assert scene.shows(ended, course(1, "completed", stepped=2.0)) == []
+    assert scene.shows(ended, record(1, "completed", stepped=2.0)) == [("ended", "completed"), ("run", "succeeded")]
+    assert scene.shows(ended, record(1, "completed", stepped=2.0)) == []
 
 
 def test_a_run_that_is_cancelled_before_anybody_claims_it_has_ended() -> None:
@@ -156,13 +156,13 @@ def test_a_store_that_is_away_is_asked_again() -> None:
     scene.shows(held(begun=False))
     scene.scales.away = True
     with pytest.raises(StoreUnavailable):
-        scene.shows(held(), course(1))
+        scene.shows(held(), record(1))
     scene.scales.away = False
-    assert scene.shows(held(), course(1)) == [("began", 1.0)]
+    assert scene.shows(held(), record(1)) == [("began", 1.0)]
 
 
 def test_nothing_is_kept_of_what_is_over() -> None:
     scene = Scene()
     scene.shows(held(begun=False))
     scene.measures.forget(UID)
-    assert scene.shows(free(1, "crashed"), course(1, "crashed")) == []
+    assert scene.shows(free(1, "crashed"), record(1, "crashed")) == []
