@@ -93,29 +93,36 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def add(name: str, about: str, command: Callable[[argparse.Namespace], int]) -> _Parser:
-        added = commands.add_parser(
-            name,
-            help=about,
-            description=f"{about[0].upper()}{about[1:]}.",
-            epilog=_EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        added.set_defaults(command=command, called=name)
-        added.add_argument("--debug", action="store_true", help="show the traceback of an error of Perdure")
-        return added
+    def add(name: str, about: str, command: _Command) -> _Parser:
+        return _added(commands.add_parser, name, about, command, called=name)
 
     _add_run(add)
     _add_worker(add)
     _add_queries(add)
     _add_changes(add)
+    _add_logins(commands.add_parser)
     add("exec", "run one attempt of one run, named by the environment; for pods", _exec)
     add("postgres", "serve the embedded Postgres on the network, to try out a cluster; not for production", _postgres)
     return parser
 
 
-_Add = Callable[[str, str, Callable[[argparse.Namespace], int]], _Parser]
+_Command = Callable[[argparse.Namespace], int]
+_Add = Callable[[str, str, _Command], _Parser]
+_AddParser = Callable[..., _Parser]
+
+
+def _added(add_parser: _AddParser, name: str, about: str, command: _Command, *, called: str) -> _Parser:
+    added = add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    added.set_defaults(command=command, called=called)
+    added.add_argument("--debug", action="store_true", help="show the traceback of an error of Perdure")
+    return added
 
 
 def _add_run(add: _Add) -> None:
@@ -176,6 +183,42 @@ def _add_changes(add: _Add) -> None:
     parser.add_argument("--sql", action="store_true", help="print the grants for --pod-role instead of doing anything")
     _add_database(parser)
     parser = add("restored", "tell a database that it was restored from a backup: Workflows wait for you", _restored)
+    _add_database(parser)
+
+
+def _add_logins(add_parser: _AddParser) -> None:
+    about = "logins of Postgres that are bound to a namespace of a cluster"
+    parser = add_parser("logins", help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=_Parser)
+
+    def add(name: str, about: str, command: _Command) -> _Parser:
+        return _added(actions.add_parser, name, about, command, called=f"logins {name}")
+
+    parser = add(
+        "add", "make a login and print what its Secret holds; it has its password from nowhere else", _logins_add
+    )
+    parser.add_argument("--namespace", required=True, metavar="NAMESPACE", help="the namespace")
+    parser.add_argument(
+        "--owner", required=True, metavar="OWNER", help="cluster:UID, of kube-system, or of the operator's clusterId"
+    )
+    parser.add_argument("--purpose", choices=("pods", "reader"), default="pods", help="begin runs, or read them (pods)")
+    parser.add_argument("--login", metavar="LOGIN", help="its name (made of the namespace's)")
+    parser.add_argument(
+        "--pod-role", default="perdure_pods", metavar="ROLE", help="'migrate --pod-role' (perdure_pods)"
+    )
+    parser.add_argument("--connection-limit", type=_positive, metavar="N", help="the most sessions that it may have")
+    parser.add_argument("--host", metavar="HOST[:PORT]", help="the server as pods see it (as in the database's URL)")
+    parser.add_argument("--secret", default="perdure-pod-database", metavar="NAME", help="(perdure-pod-database)")
+    parser.add_argument("--key", default="url", metavar="KEY", help="the Secret's key with the URL (url)")
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument("--new-password", action="store_true", help="it exists, and gets another password")
+    change.add_argument("--existing", action="store_true", help="it exists, and is bound as it is")
+    _add_database(parser)
+    parser = add("list", "list them", _logins_list)
+    _add_output(parser)
+    _add_database(parser)
+    parser = add("lock", "have one begin, read and log in no more, and end its sessions", _logins_lock)
+    parser.add_argument("login", metavar="LOGIN", help="the login")
     _add_database(parser)
 
 
@@ -288,6 +331,24 @@ def _restored(arguments: argparse.Namespace) -> int:
     from .administration import restored
 
     return restored(arguments)
+
+
+def _logins_add(arguments: argparse.Namespace) -> int:
+    from .logins import add
+
+    return add(arguments)
+
+
+def _logins_list(arguments: argparse.Namespace) -> int:
+    from .logins import list_bound
+
+    return list_bound(arguments)
+
+
+def _logins_lock(arguments: argparse.Namespace) -> int:
+    from .logins import lock
+
+    return lock(arguments)
 
 
 def _postgres(_: argparse.Namespace) -> int:

@@ -146,7 +146,7 @@ class AttemptStore:
         if answer is Answer.LOGIN_OF_OTHERS:
             raise StoreError(
                 f"the login of this URL is not one for pods of the namespace {_text(row[6])!r}: put the URL of that"
-                " namespace's own login into the pods' Secret"
+                " namespace's own login into the pods' Secret ('perdure logins list' shows which one it is)"
             )
         schema = int(row[1] or 0)
         if answer is Answer.CLIENT_TOO_OLD:

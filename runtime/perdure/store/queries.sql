@@ -389,3 +389,13 @@ UPDATE perdure.meta SET store_id = gen_random_uuid() RETURNING store_id
 -- name: supersede_all
 SELECT perdure.end_attempt(id, claim, 'superseded', NULL, NULL, 'the store was restored from a backup') FROM perdure.runs
 WHERE claim IS NOT NULL
+
+-- name: bound_logins
+SELECT login, owner, namespace, purpose FROM perdure.logins WHERE %(login)s::text IS NULL OR login = %(login)s ORDER BY login, owner, namespace
+
+-- name: bind_login
+INSERT INTO perdure.logins (login, owner, namespace, purpose) VALUES (%(login)s, %(owner)s, %(namespace)s, %(purpose)s)
+ON CONFLICT (login, owner, namespace) DO UPDATE SET purpose = excluded.purpose
+
+-- name: end_sessions
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY (%(logins)s) AND pid <> pg_backend_pid()
