@@ -20,7 +20,7 @@ from typing import Any, Self
 from absurdctl import BUNDLED_SCHEMA_SQL
 
 from benchmarks.contestants import dbos_peer
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from tests.harness.databases import Database, Databases
 from tests.harness.postgres import Servers
 from tests.harness.proxy import Proxy

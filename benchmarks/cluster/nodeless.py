@@ -14,7 +14,7 @@ import psutil
 import yaml
 
 from benchmarks.cluster.ground import ClusterGround
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from tests.cluster.api import Json
 from tests.harness.databases import Databases
 from tests.harness.postgres import Servers

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from perdure.store.versions import CLIENT_VERSION
+from perdure.store.schema.versions import CLIENT_VERSION
 
 _WARM = 50
 _ONE = "SELECT perdure.checkpoint(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"

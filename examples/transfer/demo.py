@@ -23,7 +23,7 @@ from typing import Any
 import bank  # type: ignore[import-not-found]  # the file beside this one
 import psycopg
 
-from perdure.store import embedded
+from perdure.store.embedded import embedded
 
 HERE = Path(__file__).resolve().parent
 PERDURE = Path(sys.executable).with_name("perdure")

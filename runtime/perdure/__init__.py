@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .recorded import now, random, uuid4
     from .retry import Retry
     from .serialization.failures.registered_errors import register_error
-    from .store.local_store import local_database
+    from .store.embedded.local_store import local_database
     from .worker import Worker
 
 __all__ = [
@@ -74,7 +74,7 @@ _HOMES = {
     ".recorded": ("now", "random", "uuid4"),
     ".serialization.failures.registered_errors": ("register_error",),
     ".retry": ("Retry",),
-    ".store.local_store": ("local_database",),
+    ".store.embedded.local_store": ("local_database",),
     ".worker": ("Worker",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -28,10 +28,10 @@ from .errors import (
 from .names import check_id
 from .serialization.failures.failure import Failure
 from .start import Start
-from .store.endings import EndingWatch
-from .store.records import Ending, RunDetail, RunFilter, RunInfo, RunState, owner_of
-from .store.runs import RunStore
-from .store.which import store_of
+from .store.runs.model import Ending, RunDetail, RunFilter, RunInfo, RunState, owner_of
+from .store.runs.runs import RunStore
+from .store.runs.wait import EndingWatch
+from .store.target import store_of
 
 __all__ = ["Client", "RunHandle", "RunInfo", "RunState"]
 

@@ -15,8 +15,8 @@ from .errors import InputError, RunConflict, UsageError
 from .names import check_id
 from .serialization.codec import ValueCodec
 from .serialization.storable_text import is_storable
-from .store.records import owner_of
-from .store.runs import NewRun, RunStore, StoredInput
+from .store.runs.model import owner_of
+from .store.runs.runs import NewRun, RunStore, StoredInput
 
 __all__ = ["Start"]
 

@@ -28,7 +28,7 @@ from .engine.loop import RunLoop
 from .errors import HandedBack, RunWasCancelled, UsageError
 from .names import RunId, Token
 from .serialization.failures.failure import Failure
-from .store.checkpoints import Answer, Checkpoint, Settled
+from .store.attempts.checkpoint import Answer, Checkpoint, Settled
 
 __all__ = ["AttemptReport", "DurableRun", "kills"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 
-from perdure.store import embedded
-from perdure.store.embedded_folder import Folder
+from perdure.store.embedded import embedded
+from perdure.store.embedded.data_folder import Folder
 
 from .eventually import eventually
 from .processes import Child, Children, alive
@@ -21,7 +21,7 @@ _made: Workspace | None = None
 _USER = """
     import signal, sys
     from pathlib import Path
-    from perdure.store import embedded
+    from perdure.store.embedded import embedded
 
     hold = embedded.acquire(Path(sys.argv[1]), idle=float(sys.argv[2]))
     print("has", hold.url)
@@ -76,7 +76,7 @@ class EmbeddedDatabase:
                 arguments = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if os.fsencode(self.base) in arguments and any(b"embedded_keeper" in part for part in arguments):
+            if os.fsencode(self.base) in arguments and any(b"embedded.keeper" in part for part in arguments):
                 found.append(int(entry.name))
         return found
 

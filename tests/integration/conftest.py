@@ -115,6 +115,6 @@ def children(workspace: Workspace) -> Iterator[Children]:
 
 
 def _migrate(url: str) -> None:
-    from perdure.store.migrate import migrate
+    from perdure.store.schema.migrate import migrate
 
     migrate(url)

@@ -33,7 +33,8 @@ from perdure.errors import (
     UsageError,
 )
 from perdure.serialization.failures.failure import Failure
-from perdure.store.records import StepOutcome
+from perdure.store.runs.model import StepOutcome
+from perdure.store.schema.checked_connection import open_checked
 from tests.harness.databases import Database, Databases
 from tests.harness.eventually import eventually
 from tests.harness.postgres import Server
@@ -176,7 +177,7 @@ def test_the_result_comes_back_as_the_type_that_the_workflow_returns(client: Cli
 
 
 def test_a_result_is_heard_of_at_once(client: Client, store: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perdure.store.endings._POLLS", (60.0, 60.0))
+    monkeypatch.setattr("perdure.store.runs.wait._POLLS", (60.0, 60.0))
     run = client.start(refund, "a", 1)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(run.result, 20)
@@ -188,7 +189,7 @@ def test_a_result_is_heard_of_at_once(client: Client, store: Session, monkeypatc
 def test_a_result_that_was_not_notified_is_found_by_asking(
     client: Client, store: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perdure.store.endings._POLLS", (0.1, 0.1))
+    monkeypatch.setattr("perdure.store.runs.wait._POLLS", (0.1, 0.1))
     run = client.start(refund, "a", 1)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(run.result, 20)
@@ -294,7 +295,7 @@ def test_closing_the_client_ends_its_waits_its_thread_and_its_connections(databa
 def test_thread_and_connection_go_when_nothing_is_waited_for(
     client: Client, store: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perdure.store.endings._LINGER", 0.1)
+    monkeypatch.setattr("perdure.store.runs.wait._LINGER", 0.1)
     run = client.start(refund, "a", 1)
     finish(store, run.run_id, "succeeded", "null")
     for _ in range(2):
@@ -472,8 +473,6 @@ def test_a_broken_connection_is_made_anew(client: Client, database: Database) ->
 def test_a_start_whose_answer_is_lost_makes_one_run(
     client: Client, store: Session, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from perdure.store import runs
-
     lost: list[object] = []
 
     class Losing(psycopg.Cursor):
@@ -489,8 +488,8 @@ def test_a_start_whose_answer_is_lost_makes_one_run(
         connection.cursor_factory = Losing
         return connection
 
-    opened = runs.open_checked
-    monkeypatch.setattr(runs, "open_checked", open_losing)
+    opened = open_checked
+    monkeypatch.setattr("perdure.store.runs.runs.open_checked", open_losing)
     run = client.start(transfer, "a", 1, id="one")
     assert lost
     assert store.execute("SELECT id FROM perdure.runs") == [(run.run_id,)]

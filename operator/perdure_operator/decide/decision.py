@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 
 from .actions import (
     Action,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from perdure.names import Claim
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 
 __all__ = [
     "FINISHED",

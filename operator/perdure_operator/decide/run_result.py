@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 
 from .observed import Run
 from .plan import Kind, Reason, Situation

@@ -22,8 +22,8 @@ from perdure.cli.run import report
 from perdure.errors import RunConflict, UsageError
 from perdure.pod.exit_codes import ExitCode
 from perdure.pod.source import files_of_source, problem_with_files
-from perdure.store.manifest_runs import ManifestRunStore, StoredManifest
-from perdure.store.records import RunDetail
+from perdure.store.runs.manifests import ManifestRunStore, StoredManifest
+from perdure.store.runs.model import RunDetail
 
 from ..api.names import API_VERSION, KIND
 from ..api.status_document import status_document

@@ -10,8 +10,8 @@ from perdure.cli.foreground import Interrupted
 from perdure.cli.process import StopRequests
 from perdure.errors import StoreError
 from perdure.names import Claim
-from perdure.store.manifest_runs import ManifestRunStore
-from perdure.store.records import MANIFEST_OWNER
+from perdure.store.runs.manifests import ManifestRunStore
+from perdure.store.runs.model import MANIFEST_OWNER
 from perdure.worker.host import this_process
 
 from ..api.names import pod_name

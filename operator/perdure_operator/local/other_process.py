@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from perdure.names import Claim
-from perdure.store.processes import Watched
-from perdure.store.standing import Standing
+from perdure.store.runs.claim_one import Standing
+from perdure.store.workers.processes import Watched
 from perdure.worker.host import host_identity, is_gone
 from perdure.worker.observer import ProcessObserver
 

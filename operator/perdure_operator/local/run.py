@@ -22,8 +22,8 @@ from perdure.cli.process import StopRequests
 from perdure.cli.recorded import RecordedSteps
 from perdure.errors import RunNotFound, StoreUnavailable
 from perdure.pod.environment import lease_seconds
-from perdure.store.manifest_runs import ManifestRunStore
-from perdure.store.records import MANIFEST_OWNER, RunDetail
+from perdure.store.runs.manifests import ManifestRunStore
+from perdure.store.runs.model import MANIFEST_OWNER, RunDetail
 
 from ..api.names import pod_name
 from ..api.status_document import canonical

@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from perdure.pauses import Pauses
-from perdure.store.connection import conninfo, translated
+from perdure.store.postgres.connection import conninfo, translated
 
 from ..store.pool import query, within
 

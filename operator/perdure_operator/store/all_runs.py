@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 
 from .calls import StoreCalls, answering_store
 from .pool import Row

@@ -14,8 +14,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from perdure.errors import StoreUnavailable, UsageError
-from perdure.store.checkpoints import LOCK_TIMEOUT
-from perdure.store.contention import execute_patiently
+from perdure.store.attempts.checkpoint import LOCK_TIMEOUT
+from perdure.store.postgres.lock_waits import execute_patiently
 
 from .pool import ConnectionPool, Identity, Row, RowLocked, query
 

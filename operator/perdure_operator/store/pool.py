@@ -20,9 +20,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from perdure.errors import StoreError, StoreUnavailable
-from perdure.store.connection import Fault, classify, conninfo, translated
-from perdure.store.statements import statement
-from perdure.store.versions import check_versions
+from perdure.store.postgres.connection import Fault, classify, conninfo, translated
+from perdure.store.postgres.statements import statement
+from perdure.store.schema.versions import check_versions
 
 __all__ = ["ConnectionPool", "Identity", "Row", "RowLocked", "query", "within"]
 

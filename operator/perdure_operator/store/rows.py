@@ -11,8 +11,8 @@ from uuid import UUID
 from perdure.errors import UsageError
 from perdure.names import Claim
 from perdure.pod.source import source_of_files
-from perdure.store.records import RunState
-from perdure.store.runs import NewRun
+from perdure.store.runs.model import RunState
+from perdure.store.runs.runs import NewRun
 
 from ..decide.observed import Ended, Limits, Run, Workflow
 from .clock import EventAges

@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 from perdure.errors import StoreError, StoreUnavailable
 from perdure.names import Claim
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
-from perdure.store.checkpoints import Answer
-from perdure.store.connection import storable
-from perdure.store.records import RunState
+from perdure.store.attempts.checkpoint import Answer
+from perdure.store.postgres.connection import storable
+from perdure.store.runs.model import RunState
 
 from ..decide.observed import Limits, Run, Workflow
 from .all_runs import AllRuns

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from ..client import Client
 from ..errors import UsageError
-from ..store.records import RunState
+from ..store.runs.model import RunState
 from .durations import age
 from .place import open_place
 
@@ -40,10 +40,10 @@ def delete(arguments: Namespace) -> int:
 def prune(arguments: Namespace) -> int:
     """Delete runs that ended long ago."""
     try:
-        from ..store import admin
+        from ..store.runs import prune as admin
     except ImportError as error:
         raise UsageError("'perdure prune' needs SQLAlchemy: pip install 'perdure[store]'") from error
-    from ..store.records import RunState
+    from ..store.runs.model import RunState
 
     older = age(arguments.older_than, "--older-than")
     try:
@@ -59,8 +59,8 @@ def prune(arguments: Namespace) -> int:
 def migrate(arguments: Namespace) -> int:
     """Bring a database to this release's schema."""
     try:
-        from ..store.migrate import grants_sql
-        from ..store.migrate import migrate as migrate_database
+        from ..store.schema.migrate import grants_sql
+        from ..store.schema.migrate import migrate as migrate_database
     except ImportError as error:
         raise UsageError("'perdure migrate' needs SQLAlchemy and Alembic: pip install 'perdure[store]'") from error
     if arguments.sql:
@@ -81,7 +81,7 @@ def migrate(arguments: Namespace) -> int:
 
 def restored(arguments: Namespace) -> int:
     """Tell a database that it was restored from a backup."""
-    from ..store.restored import mark_restored
+    from ..store.runs.restored import mark_restored
 
     with open_place(arguments.database_url) as place:
         report = mark_restored(place.url)

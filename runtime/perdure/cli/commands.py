@@ -352,6 +352,6 @@ def _logins_lock(arguments: argparse.Namespace) -> int:
 
 
 def _postgres(_: argparse.Namespace) -> int:
-    from ..store.network_server import NetworkServer
+    from ..store.embedded.network_server import NetworkServer
 
     return NetworkServer.parse(os.environ).run()

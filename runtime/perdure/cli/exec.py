@@ -29,7 +29,7 @@ def execute_attempt() -> int:
 
             die_with_parent(environment.parent)
         # All is imported before the fork, so that both sides share it.
-        from ..store.connection import with_defaults
+        from ..store.postgres.connection import with_defaults
 
         url = with_defaults(environment.database_url, environment.database_tls)
     except UsageError as error:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from ..pod.exit_codes import ExitCode
-from ..store.records import RunDetail, RunState
+from ..store.runs.model import RunDetail, RunState
 from .display import Display, new_display
 from .durations import duration
 from .process import StopRequests

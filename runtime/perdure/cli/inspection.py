@@ -6,7 +6,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from ..client import Client
-from ..store.records import RunInfo
+from ..store.runs.model import RunInfo
 from .documents import detail_document, detail_text, print_document, run_document, table
 from .durations import duration, moment
 from .place import open_place

@@ -17,12 +17,12 @@ from ..errors import RunNotFound, StoreError, StoreUnavailable
 from ..names import Claim, RunId
 from ..pod.environment import lease_seconds
 from ..pod.exit_codes import ExitCode
-from ..store.attempts import AttemptStore
-from ..store.opener import Opener
-from ..store.processes import Ended, ProcessStore
-from ..store.records import RunDetail
-from ..store.release import Release
-from ..store.standing import Standing, StandingStore
+from ..store.attempts.attempts import AttemptStore
+from ..store.postgres.opener import Opener
+from ..store.runs.claim_one import Standing, StandingStore
+from ..store.runs.model import RunDetail
+from ..store.workers.processes import Ended, ProcessStore
+from ..store.workers.release import Release
 from ..worker.host import is_gone, this_process
 from ..worker.observer import ProcessObserver
 from .display import Display

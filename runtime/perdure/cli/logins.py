@@ -10,7 +10,7 @@ import sys
 from argparse import Namespace
 
 from ..errors import UsageError
-from ..store.logins import Binding, Purpose, add_login, list_logins, lock_login, login_name, login_url
+from ..store.schema.logins import Binding, Purpose, add_login, list_logins, lock_login, login_name, login_url
 from .documents import print_document, table
 from .place import open_place
 

@@ -38,7 +38,7 @@ def open_place(url: str | None, *, migrated: bool = True) -> Iterator[Place]:
     if url:
         yield Place(url, lambda: None)
         return
-    from ..store.local_store import LocalStore
+    from ..store.embedded.local_store import LocalStore
 
     store = LocalStore()
     try:

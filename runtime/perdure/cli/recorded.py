@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ..store.records import RecordedStep
-from ..store.standing import Standing
+from ..store.runs.claim_one import Standing
+from ..store.runs.model import RecordedStep
 from .display import Display
 
 __all__ = ["RecordedSteps"]

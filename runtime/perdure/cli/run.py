@@ -17,8 +17,8 @@ from ..errors import UsageError
 from ..origin import origin_of
 from ..pod.exit_codes import ExitCode
 from ..start import Start
-from ..store.records import RunDetail, RunState
-from ..store.runs import RunStore
+from ..store.runs.model import RunDetail, RunState
+from ..store.runs.runs import RunStore
 from .documents import outcome_document, print_document
 from .error_tree import branches, error_line, first_traceback
 from .foreground import Interrupted, interrupted, show_ending, shown

@@ -23,8 +23,8 @@ from ..errors import (
 )
 from ..names import RunId, Token
 from ..serialization.fingerprint import keyed_hash
-from ..store.checkpoints import Answer, Checkpoint, Settled
-from ..store.idle_connections import IdleConnections
+from ..store.attempts.checkpoint import Answer, Checkpoint, Settled
+from ..store.attempts.idle_connections import IdleConnections
 from .flag import Flag
 from .foreign import watch
 from .journal import Journal, Recorded
@@ -34,9 +34,9 @@ from .threads import ThreadPoolExecutor
 from .verdict import Verdict
 
 if TYPE_CHECKING:
-    from ..store.inline_committer import InlineCommitter
-    from ..store.loop_committer import LoopCommitter
-    from ..store.thread_committer import ThreadCommitter
+    from ..store.attempts.inline_committer import InlineCommitter
+    from ..store.attempts.loop_committer import LoopCommitter
+    from ..store.attempts.thread_committer import ThreadCommitter
     from .cancellation import Cancellation
     from .loop import BranchTask, RunLoop
     from .outcome import Outcome

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ControlSignal, HandedBack, RunCancelled
 from ..names import CANCEL_KEY
 from ..owned_thread import OwnedThread
-from ..store.checkpoints import Settled
+from ..store.attempts.checkpoint import Settled
 from .delivery import Delivery
 from .journal import strikes_in_a_wait
 from .outcome import Outcome, cancelled_error

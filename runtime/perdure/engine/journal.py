@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from ..errors import NondeterminismError
 from ..names import CANCEL_KEY, may_descend
-from ..store.checkpoints import Recorded
+from ..store.attempts.checkpoint import Recorded
 
 __all__ = ["Journal", "Recorded", "strikes_in_a_wait"]
 

@@ -6,10 +6,10 @@ import asyncio
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from ..store.transactions import AsyncStepConnection, StepConnection
+from ..store.attempts.step_connection import AsyncStepConnection, StepConnection
 
 if TYPE_CHECKING:
-    from ..store.idle_connections import Seat
+    from ..store.attempts.idle_connections import Seat
     from .attempt import Attempt
 
 __all__ = ["Opened", "open_async", "open_sync"]

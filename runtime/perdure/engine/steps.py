@@ -13,7 +13,7 @@ from ..errors import DefinitionError, NondeterminismError, StepCallError, ValueN
 from ..names import RESERVED_PREFIX
 from ..serialization.failures.failure import Failure
 from ..serialization.fingerprint import NOT_TAKEN, Taken, shown_call
-from ..store.checkpoints import Answer
+from ..store.attempts.checkpoint import Answer
 from .branch import Branch
 from .delivery import Delivery
 from .journal import Recorded

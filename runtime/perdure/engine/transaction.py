@@ -29,10 +29,8 @@ from ..errors import (
     ValueNotStorable,
 )
 from ..pauses import Pauses
-from ..store.checkpoints import Answer, Settled
-from ..store.connection import Fault
-from ..store.opener import Backoff
-from ..store.transactions import (
+from ..store.attempts.checkpoint import Answer, Settled
+from ..store.attempts.step_connection import (
     COMMIT,
     RENEW,
     ROLLBACK,
@@ -47,13 +45,15 @@ from ..store.transactions import (
     is_conflict,
     marked_checkpoint,
 )
-from ..store.wire import Parameters, WireError
+from ..store.postgres.connection import Fault
+from ..store.postgres.libpq import Parameters, WireError
+from ..store.postgres.opener import Backoff
 from .steadfast import SteadfastFuture
 from .step_connections import open_async, open_sync
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
-    from ..store.idle_connections import Seat
+    from ..store.attempts.idle_connections import Seat
     from .outcome import Outcome
     from .place import Place
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .steadfast import SteadfastFuture
 
 if TYPE_CHECKING:
-    from ..store.checkpoints import Settled
+    from ..store.attempts.checkpoint import Settled
     from .branch import Branch
     from .delivery import Delivery
 

@@ -21,7 +21,7 @@ from .outcome import Outcome, refused
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
-    from ..store.inline_committer import InlineCommit, InlineCommitter
+    from ..store.attempts.inline_committer import InlineCommit, InlineCommitter
     from .attempt import Attempt
 
 __all__ = ["Unstored"]

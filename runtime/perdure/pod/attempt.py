@@ -37,11 +37,11 @@ from perdure.errors import (
 from perdure.names import CANCEL_KEY
 from perdure.owned_thread import OwnedThread
 from perdure.serialization.failures.failure import Failure
-from perdure.store.attempts import AttemptStore, Begun, SecondStart
-from perdure.store.checkpoints import Answer, Recorded
-from perdure.store.opener import Opener
-from perdure.store.process_identity import ProcessIdentity
-from perdure.store.thread_committer import ThreadCommitter
+from perdure.store.attempts.attempts import AttemptStore, Begun, SecondStart
+from perdure.store.attempts.checkpoint import Answer, Recorded
+from perdure.store.attempts.thread_committer import ThreadCommitter
+from perdure.store.postgres.opener import Opener
+from perdure.store.postgres.process_identity import ProcessIdentity
 from perdure.worker.host import host_identity, process_started
 
 from .channel import ChildChannel, Request
@@ -53,7 +53,7 @@ from .source import SourceFolder, files_of_source
 if TYPE_CHECKING:
     from perdure.definitions import WorkflowDefinition
     from perdure.engine.loop import RunLoop
-    from perdure.store.loop_committer import LoopCommitter
+    from perdure.store.attempts.loop_committer import LoopCommitter
 
 __all__ = ["run_attempt"]
 
@@ -233,7 +233,7 @@ class _AttemptProcess:
     def _run_loop(self, definition: WorkflowDefinition, attempt: Callable[[RunLoop, LoopCommitter], Attempt]) -> Ending:
         # Sync workflows, which start no slower for these, have no use for them.
         from perdure.engine.loop import RunLoop
-        from perdure.store.loop_committer import LoopCommitter
+        from perdure.store.attempts.loop_committer import LoopCommitter
 
         loop = RunLoop()
         committer = LoopCommitter(self._opener, loop)

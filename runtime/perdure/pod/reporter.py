@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from perdure.names import RunId, Token
-from perdure.store.attempts import AttemptStore
-from perdure.store.opener import Opener
+from perdure.store.attempts.attempts import AttemptStore
+from perdure.store.postgres.opener import Opener
 
 from .channel import Progress
 from .reporting import Death, Verdict

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..names import RunId
-from ..store.claims import Delayed, Survey
+from ..store.workers.claims import Delayed, Survey
 
 __all__ = ["SUSPECT_CRASHES", "Backlog", "Kind"]
 

@@ -20,11 +20,11 @@ from ..names import CANCEL_KEY, Claim, RunId
 from ..owned_thread import OwnedThread
 from ..pauses import Pauses
 from ..serialization.failures.failure import Failure
-from ..store.checkpoints import Answer, Recorded
-from ..store.claims import ClaimedRun, Claims, Entrypoints
-from ..store.process_identity import ProcessIdentity
-from ..store.processes import Ended, ProcessStore
-from ..store.run_endings import RunEnding, RunEndingStore
+from ..store.attempts.checkpoint import Answer, Recorded
+from ..store.postgres.process_identity import ProcessIdentity
+from ..store.workers.claims import ClaimedRun, Claims, Entrypoints
+from ..store.workers.completions import RunEnding, RunEndingStore
+from ..store.workers.processes import Ended, ProcessStore
 from .backlog import Backlog, Kind
 from .ear import Ear
 from .endings import EndingWriter

@@ -11,7 +11,7 @@ from ..errors import StoreError
 from ..names import RunId
 from ..owned_thread import Died, OwnedThread
 from ..pauses import Pauses
-from ..store.claims import WorkListener
+from ..store.workers.claims import WorkListener
 
 __all__ = ["Ear"]
 

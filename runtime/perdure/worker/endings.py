@@ -17,10 +17,10 @@ from ..errors import StoreError, StoreUnavailable, ValueNotStorable
 from ..owned_thread import Died, OwnedThread
 from ..pauses import Pauses
 from ..serialization.failures.failure import Failure
-from ..store.checkpoints import Answer
-from ..store.opener import Backoff
-from ..store.portions import portion
-from ..store.run_endings import RowLocked, RunEnding, RunEndingStore
+from ..store.attempts.checkpoint import Answer
+from ..store.postgres.opener import Backoff
+from ..store.postgres.portions import portion
+from ..store.workers.completions import RowLocked, RunEnding, RunEndingStore
 from .lock_breaker import LockBreaker
 
 __all__ = ["EndingWriter", "Settled"]

@@ -17,14 +17,14 @@ from ..engine.execute import Ending, execute, execute_async
 from ..engine.loop import RunLoop
 from ..errors import Superseded
 from ..owned_thread import Died, OwnedThread
-from ..store.checkpoints import Recorded
-from ..store.claims import ClaimedRun
-from ..store.idle_connections import IdleConnections
-from ..store.inline_committer import InlineCommitter
-from ..store.loop_committer import LoopCommitter
-from ..store.opener import Opener
-from ..store.run_endings import RunEnding
-from ..store.thread_committer import ThreadCommitter
+from ..store.attempts.checkpoint import Recorded
+from ..store.attempts.idle_connections import IdleConnections
+from ..store.attempts.inline_committer import InlineCommitter
+from ..store.attempts.loop_committer import LoopCommitter
+from ..store.attempts.thread_committer import ThreadCommitter
+from ..store.postgres.opener import Opener
+from ..store.workers.claims import ClaimedRun
+from ..store.workers.completions import RunEnding
 from .timers import Timer
 
 __all__ = ["Execution", "Running", "ending_of"]

@@ -20,9 +20,9 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import StoreError, StoreUnavailable
-from ..store.process_identity import ProcessIdentity
-from ..store.processes import Ended, ProcessStore
-from ..store.release import Release
+from ..store.postgres.process_identity import ProcessIdentity
+from ..store.workers.processes import Ended, ProcessStore
+from ..store.workers.release import Release
 from .host import is_stopped, process_started
 
 __all__ = ["BEATS_PER_LEASE", "HeartbeatOrder", "main"]

@@ -10,7 +10,7 @@ import socket
 from functools import cache
 from uuid import uuid4
 
-from ..store.process_identity import ProcessIdentity
+from ..store.postgres.process_identity import ProcessIdentity
 
 __all__ = ["host_identity", "is_gone", "is_stopped", "process_started", "this_process"]
 

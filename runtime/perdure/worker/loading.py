@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from ..errors import StoreError, Superseded
 from ..names import RunId
-from ..store.attempts import AttemptStore
-from ..store.checkpoints import Recorded
-from ..store.claims import ClaimedRun
-from ..store.opener import Opener
-from ..store.portions import portion
+from ..store.attempts.attempts import AttemptStore
+from ..store.attempts.checkpoint import Recorded
+from ..store.postgres.opener import Opener
+from ..store.postgres.portions import portion
+from ..store.workers.claims import ClaimedRun
 
 __all__ = ["Loaded", "load_checkpoints"]
 

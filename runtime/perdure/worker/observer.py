@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from ..store.processes import Watched
+from ..store.workers.processes import Watched
 
 __all__ = ["CounterObserver", "Death", "ProcessObserver"]
 

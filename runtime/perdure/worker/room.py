@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 
 from ..definitions import WorkflowDefinition
 from ..names import Claim
-from ..store.claims import ClaimedRun, Places
+from ..store.workers.claims import ClaimedRun, Places
 from .backlog import SUSPECT_CRASHES, Kind
 from .execution import Running
 

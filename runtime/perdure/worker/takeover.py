@@ -10,8 +10,8 @@ from uuid import UUID
 from ..errors import StoreError
 from ..names import Claim, RunId
 from ..owned_thread import Died, OwnedThread
-from ..store.processes import Ended, ProcessStore
-from ..store.release import Release
+from ..store.workers.processes import Ended, ProcessStore
+from ..store.workers.release import Release
 from .lock_breaker import LockBreaker
 from .observer import Death
 

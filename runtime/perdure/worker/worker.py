@@ -16,8 +16,8 @@ from ..errors import PerdureError, UsageError, WorkerFailed
 from ..forks import renew_in_children
 from ..names import check_id
 from ..origin import origin_of
-from ..store.records import owner_of
-from ..store.which import store_of
+from ..store.runs.model import owner_of
+from ..store.target import store_of
 from .dispatch import Dispatcher
 from .host import this_process
 from .settings import OWN_CONNECTIONS, WorkerSettings

@@ -22,9 +22,9 @@ from perdure import step, step_context, workflow
 from perdure.engine.attempt import Attempt
 from perdure.engine.execute import Ending, execute, execute_async
 from perdure.engine.loop import RunLoop
-from perdure.store.loop_committer import LoopCommitter
-from perdure.store.opener import Opener
-from perdure.store.thread_committer import ThreadCommitter
+from perdure.store.attempts.loop_committer import LoopCommitter
+from perdure.store.attempts.thread_committer import ThreadCommitter
+from perdure.store.postgres.opener import Opener
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.lines import whole_lines

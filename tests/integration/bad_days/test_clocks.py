@@ -57,6 +57,6 @@ def test_clocks_stepped_back_and_forth(
 
 
 def _migrate(url: str) -> None:
-    from perdure.store.migrate import migrate
+    from perdure.store.schema.migrate import migrate
 
     migrate(url)

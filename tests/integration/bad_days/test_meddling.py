@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from perdure import run_step, workflow
-from perdure.store.migrate import grants_sql, migrate
+from perdure.store.schema.migrate import grants_sql, migrate
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.postgres import Server

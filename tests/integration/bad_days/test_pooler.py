@@ -8,7 +8,7 @@ from secrets import token_hex
 
 import psycopg
 
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from tests.harness.databases import Database
 from tests.harness.pgbouncer import PgBouncer
 from tests.harness.postgres import Server

@@ -75,6 +75,6 @@ def _answers(server: Server) -> bool:
 
 
 def _migrate(url: str) -> None:
-    from perdure.store.migrate import migrate
+    from perdure.store.schema.migrate import migrate
 
     migrate(url)

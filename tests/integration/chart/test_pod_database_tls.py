@@ -15,7 +15,7 @@ import pytest
 
 from perdure.names import Claim
 from perdure.pod.exit_codes import ExitCode
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.pod import build_pod
 from perdure_operator.controller.controller import pod_settings

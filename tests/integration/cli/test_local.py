@@ -12,7 +12,7 @@ import pytest
 
 from perdure import Client, Worker
 from perdure.errors import UsageError
-from perdure.store.embedded_folder import Folder
+from perdure.store.embedded.data_folder import Folder
 from tests.harness.eventually import eventually
 from tests.harness.processes import Child, Children, alive, descendants, signal_all
 from tests.integration.cli.conftest import Cli

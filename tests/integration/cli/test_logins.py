@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from perdure.cli.main import main
-from perdure.store.logins import login_name
+from perdure.store.schema.logins import login_name
 from tests.harness.databases import Database
 from tests.harness.postgres import Server
 from tests.integration.store.rows import Session, with_pods_role

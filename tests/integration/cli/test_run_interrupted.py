@@ -8,8 +8,8 @@ import subprocess
 from uuid import uuid4
 
 from perdure import Client
-from perdure.store.process_identity import ProcessIdentity
-from perdure.store.standing import StandingStore
+from perdure.store.postgres.process_identity import ProcessIdentity
+from perdure.store.runs.claim_one import StandingStore
 from perdure.worker.host import host_identity, process_started
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually

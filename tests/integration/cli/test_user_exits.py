@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perdure import Client
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from tests.harness.databases import Database
 from tests.harness.processes import Children
 from tests.harness.workspace import Workspace

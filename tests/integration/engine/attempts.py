@@ -16,13 +16,13 @@ from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.execute import Ending, execute, execute_async
 from perdure.engine.loop import RunLoop
 from perdure.names import Claim, RunId
-from perdure.store.attempts import AttemptStore
-from perdure.store.checkpoints import Recorded
-from perdure.store.loop_committer import LoopCommitter
-from perdure.store.opener import Opener
-from perdure.store.process_identity import ProcessIdentity
-from perdure.store.statements import statement
-from perdure.store.thread_committer import ThreadCommitter
+from perdure.store.attempts.attempts import AttemptStore
+from perdure.store.attempts.checkpoint import Recorded
+from perdure.store.attempts.loop_committer import LoopCommitter
+from perdure.store.attempts.thread_committer import ThreadCommitter
+from perdure.store.postgres.opener import Opener
+from perdure.store.postgres.process_identity import ProcessIdentity
+from perdure.store.postgres.statements import statement
 
 OWNER = "queue:default"
 

@@ -16,10 +16,10 @@ from perdure.engine.attempt import Attempt
 from perdure.engine.execute import Ending, execute, execute_async
 from perdure.engine.loop import RunLoop
 from perdure.errors import ValueNotStorable
-from perdure.store.checkpoints import Answer, Checkpoint, Settled
-from perdure.store.loop_committer import LoopCommitter
-from perdure.store.opener import Opener
-from perdure.store.thread_committer import ThreadCommitter
+from perdure.store.attempts.checkpoint import Answer, Checkpoint, Settled
+from perdure.store.attempts.loop_committer import LoopCommitter
+from perdure.store.attempts.thread_committer import ThreadCommitter
+from perdure.store.postgres.opener import Opener
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 

@@ -23,8 +23,8 @@ import pytest
 
 from perdure import ThreadPoolExecutor, step, step_context, workflow
 from perdure.engine.execute import Ending
-from perdure.store.opener import Opener
-from perdure.store.thread_committer import ThreadCommitter
+from perdure.store.attempts.thread_committer import ThreadCommitter
+from perdure.store.postgres.opener import Opener
 from tests.harness.databases import Database
 from tests.harness.proxy import Proxy
 from tests.harness.scale import SCALE

@@ -9,9 +9,9 @@ import pytest
 
 from perdure import step, workflow
 from perdure.client import Client
-from perdure.store.checkpoints import Answer, Checkpoint, Settled
-from perdure.store.opener import Opener
-from perdure.store.thread_committer import ThreadCommitter
+from perdure.store.attempts.checkpoint import Answer, Checkpoint, Settled
+from perdure.store.attempts.thread_committer import ThreadCommitter
+from perdure.store.postgres.opener import Opener
 from perdure.worker import Worker
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.store.statements import statement
+from perdure.store.postgres.statements import statement
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.processes import Child, Children, stopped

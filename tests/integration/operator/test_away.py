@@ -42,7 +42,7 @@ def test_an_api_server_that_is_away_is_waited_for(own_api_server, database, chil
 
 
 def test_a_postgres_that_is_away_is_waited_for(scene, children, api_server, namespace, own_server, tmp_path):
-    from perdure.store.migrate import migrate
+    from perdure.store.schema.migrate import migrate
 
     tmp_path.chmod(0o777)
     database = Databases(own_server, migrate).new()

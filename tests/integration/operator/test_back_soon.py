@@ -38,7 +38,7 @@ def shown(operator: Operator) -> Iterator[None]:
 
 
 def test_all_go_on_as_soon_as_postgres_answers_again(scene, children, api_server, namespace, own_server):
-    from perdure.store.migrate import migrate
+    from perdure.store.schema.migrate import migrate
 
     database = Databases(own_server, migrate).new()
     scene = Scene(api_server.api, namespace, children, database)

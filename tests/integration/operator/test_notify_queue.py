@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from tests.harness.databases import Databases
 from tests.harness.eventually import eventually
 from tests.harness.postgres import Servers

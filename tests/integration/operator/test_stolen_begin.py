@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from perdure.store.migrate import grants_sql
+from perdure.store.schema.migrate import grants_sql
 from tests.harness.eventually import eventually
 from tests.integration.store.rows import Attempt, Session
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from perdure.store.restored import mark_restored
+from perdure.store.runs.restored import mark_restored
 from tests.harness.databases import Databases
 from tests.harness.eventually import eventually
 from tests.harness.processes import signal_all

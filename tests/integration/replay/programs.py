@@ -22,7 +22,7 @@ from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
 from perdure.errors import HandedBack
 from perdure.names import RunId, Token
-from perdure.store.checkpoints import Answer, Checkpoint, Recorded
+from perdure.store.attempts.checkpoint import Answer, Checkpoint, Recorded
 
 from .virtual_time import VirtualLoop
 

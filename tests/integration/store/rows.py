@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 
-from perdure.store.migrate import grants_sql
-from perdure.store.statements import statement
-from perdure.store.versions import CLIENT_VERSION
+from perdure.store.postgres.statements import statement
+from perdure.store.schema.migrate import grants_sql
+from perdure.store.schema.versions import CLIENT_VERSION
 from tests.harness.databases import Database
 
 OWNER = "queue:default"

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from tests.harness.postgres import Server
 
 from .rows import Session

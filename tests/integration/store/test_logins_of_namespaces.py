@@ -15,10 +15,10 @@ import pytest
 
 from perdure.errors import StoreError
 from perdure.names import Claim, RunId
-from perdure.store.attempts import AttemptStore
-from perdure.store.opener import Opener
-from perdure.store.process_identity import ProcessIdentity
-from perdure.store.schema_functions import granted_to
+from perdure.store.attempts.attempts import AttemptStore
+from perdure.store.postgres.opener import Opener
+from perdure.store.postgres.process_identity import ProcessIdentity
+from perdure.store.schema.function_files import granted_to
 from tests.harness.databases import Database
 from tests.harness.postgres import Server
 

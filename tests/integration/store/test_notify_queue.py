@@ -11,7 +11,7 @@ import pytest
 
 import perdure
 import perdure_operator
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from tests.harness.databases import Database, Databases
 from tests.harness.postgres import Servers
 

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from perdure.client import Client
-from perdure.store.claims import Claims, Entrypoints, Places
-from perdure.store.process_identity import ProcessIdentity
-from perdure.store.statements import statement
+from perdure.store.postgres.process_identity import ProcessIdentity
+from perdure.store.postgres.statements import statement
+from perdure.store.workers.claims import Claims, Entrypoints, Places
 from perdure.worker.loading import load_checkpoints
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually

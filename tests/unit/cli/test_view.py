@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from perdure.cli.view import RunView, StepState
-from perdure.store.records import RecordedStep, StepOutcome
+from perdure.store.runs.model import RecordedStep, StepOutcome
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
 from perdure.errors import HandedBack
 from perdure.names import RunId, Token
-from perdure.store.idle_connections import IdleConnections
+from perdure.store.attempts.idle_connections import IdleConnections
 from perdure.testing import DurableRun
 
 HERE = str(Path(perdure.__file__).parent)

@@ -15,7 +15,7 @@ FILES = {
     ),
     "runtime/perdure/engine/__init__.py": "from .lane import Lane\n",
     "runtime/perdure/engine/lane.py": "",
-    "runtime/perdure/store/migrations/env.py": "import perdure.errors\n",
+    "runtime/perdure/store/schema/migrations/env.py": "import perdure.errors\n",
     "operator/perdure_operator/__init__.py": "",
     "operator/perdure_operator/term.py": "",
 }

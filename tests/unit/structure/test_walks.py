@@ -27,7 +27,10 @@ def test_a_walk_is_in_the_code(walk: Walk) -> None:
     [
         (Hop("perdure.engine.nowhere", "", ""), "there is no module perdure.engine.nowhere"),
         (Hop("perdure.engine.steps", "call call_twice", ""), "perdure.engine.steps has no call_twice"),
-        (Hop("store/functions/nothing.sql", "", ""), "there is no runtime/perdure/store/functions/nothing.sql"),
+        (
+            Hop("store/schema/functions/nothing.sql", "", ""),
+            "there is no runtime/perdure/store/schema/functions/nothing.sql",
+        ),
         (Hop("perdure.pod.cgroup", "", ""), "perdure.pod.cgroup imports none of the modules before it"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from perdure.names import RunId
-from perdure.store.claims import Delayed, Survey
+from perdure.store.workers.claims import Delayed, Survey
 from perdure.worker.backlog import Backlog, Kind
 
 RUN = RunId(UUID(int=1))

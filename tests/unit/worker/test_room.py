@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from perdure.definitions import WorkflowDefinition
 from perdure.names import Claim, RunId
-from perdure.store.claims import ClaimedRun, Places
+from perdure.store.workers.claims import ClaimedRun, Places
 from perdure.worker.backlog import Kind
 from perdure.worker.execution import Running
 from perdure.worker.room import Room

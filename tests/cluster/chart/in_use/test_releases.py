@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.store.versions import SCHEMA_VERSION
+from perdure.store.schema.versions import SCHEMA_VERSION
 from tests.cluster.api import Json
 from tests.cluster.cluster import Capability
 from tests.cluster.product.pod_faults import kill_user_process

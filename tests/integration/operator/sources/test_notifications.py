@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
 
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from perdure_operator.sources.notifications import NotificationListener
 from tests.harness.databases import Database, Databases
 from tests.harness.postgres import Server

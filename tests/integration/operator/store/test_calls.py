@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from perdure.errors import StoreError, UsageError
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import Limits
 from perdure_operator.store.store import OperatorStore
 from tests.harness.databases import Database

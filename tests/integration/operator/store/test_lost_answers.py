@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from perdure.errors import StoreUnavailable
 from perdure.names import Claim
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import Limits
 from perdure_operator.store.store import OperatorStore
 from tests.harness.databases import Database, Databases

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable
-from perdure.store.migrate import migrate
+from perdure.store.schema.migrate import migrate
 from tests.harness.databases import Database, Databases
 from tests.harness.postgres import Server
 from tests.harness.proxy import Proxy

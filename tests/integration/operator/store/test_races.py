@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from tests.harness.databases import Database
 from tests.integration.store.rows import Session
 

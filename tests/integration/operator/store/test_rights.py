@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 import psycopg
 import pytest
 
-from perdure.store.migrate import operator_grants_sql
+from perdure.store.schema.migrate import operator_grants_sql
 from perdure_operator.sources.liveness import Liveness
 from perdure_operator.sources.notifications import NotificationListener
 from tests.harness.databases import Database

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from perdure.names import Claim
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator import decide as deciding
 from perdure_operator.decide.actions import PostEvent, RequeueAfter, WriteStatus
 from perdure_operator.decide.observed import (

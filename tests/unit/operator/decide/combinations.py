@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import Condition, Limits, Observed, Pod, PodPhase, Run, Stage, Status, Workflow
 from tests.unit.operator.decide.builders import (
     LIMITS,

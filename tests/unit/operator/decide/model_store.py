@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from perdure.names import Claim
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import Ended, Limits, Run
 
 CRASHES = ("crashed", "lost", "never begun")

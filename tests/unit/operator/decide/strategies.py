@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import (
     Condition,
     ContainerEnd,

@@ -12,7 +12,7 @@ from itertools import product
 import pytest
 
 from perdure.names import Claim
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import ContainerEnd, Pod, PodPhase, Stage
 from perdure_operator.decide.plan import Reason
 from tests.unit.operator.decide.builders import NOW, STORE, ago, spec, started, token

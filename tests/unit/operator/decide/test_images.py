@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.actions import NoteImage, PostEvent, WriteStatus
 from perdure_operator.decide.observed import Ended
 from tests.unit.operator.decide.builders import (

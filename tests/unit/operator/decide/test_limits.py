@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.actions import (
     ClaimRun,
     CreatePod,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.actions import DeletePod
 from perdure_operator.decide.observed import ContainerEnd, PodPhase
 from tests.unit.operator.decide.builders import (

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.actions import ClaimRun, CreatePod, InsertRun, RequestCancel, RequeueAfter, WriteStatus
 from tests.unit.operator.decide.builders import (
     LIMITS,

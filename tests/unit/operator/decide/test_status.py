@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.api.status_document import read_status, status_document
 from perdure_operator.decide.actions import RequeueAfter, WriteStatus
 from perdure_operator.decide.observed import PodPhase

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from perdure.names import Claim
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.actions import (
     ClaimRun,
     CreatePod,

@@ -12,7 +12,7 @@ import pytest
 
 from perdure.errors import StoreUnavailable
 from perdure.names import Claim
-from perdure.store.records import RunState
+from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import Ended, Limits, Run
 from perdure_operator.store.store import AttemptRecord
 from perdure_operator.telemetry.run_metrics import RunMetrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perdure.store import versions
+from perdure.store.schema import versions
 
 BEFORE = versions.SCHEMA_VERSION
 AFTER = BEFORE + 1

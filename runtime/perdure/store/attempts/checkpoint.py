@@ -1,0 +1,154 @@
+"""Checkpoints as they go to the store, what it answers to them, and what comes back on replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from ...errors import StoreError, ValueNotStorable
+from ...pauses import Pauses
+from ..postgres.connection import Fault
+from ..postgres.libpq import Parameters, WireError
+
+__all__ = [
+    "LOCK_PAUSES",
+    "LOCK_TIMEOUT",
+    "MOST_TOGETHER",
+    "Answer",
+    "Checkpoint",
+    "Recorded",
+    "Settled",
+    "answers_of",
+    "batch_parameters",
+    "settled_by",
+]
+
+LOCK_TIMEOUT = 100
+"""Milliseconds that a checkpoint may wait for a lock where others wait behind it."""
+
+LOCK_PAUSES = Pauses(0.02, 0.5)
+"""Between questions whether a locked row is free: nobody else waits meanwhile."""
+
+MOST_TOGETHER = 512
+"""Checkpoints in one statement."""
+
+
+class Answer(IntEnum):
+    """What the store says to a write."""
+
+    DONE = 0
+    DONE_BEFORE = 1
+    KEY_TAKEN = 2
+    SUPERSEDED = 3
+    GONE = 4
+    SERVER_CHANGED = 5
+    LOCKED = 6
+    BEGUN_ELSEWHERE = 7
+    CLIENT_TOO_OLD = 8
+    LOGIN_OF_OTHERS = 9
+
+
+@dataclass(slots=True, eq=False)
+class Checkpoint:
+    """One step's outcome on its way to the store; ids and numbers as the wire takes them."""
+
+    run: bytes
+    token: bytes = field(repr=False)
+    key: str
+    ordinal: int
+    name: str
+    tries: int
+    clock: int
+    micros: int
+    result: str | None
+    error: str | None
+    fingerprint: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Characters of its values."""
+        return len(self.key) + len(self.name) + len(self.result or "") + len(self.error or "")
+
+    def parameters(self) -> Parameters:
+        """The parameters of the function `checkpoint`."""
+        result, error = self.result, self.error
+        return (
+            self.run,
+            self.token,
+            self.key.encode(),
+            b"%d" % self.ordinal,
+            self.name.encode(),
+            b"%d" % self.tries,
+            b"%d" % self.clock,
+            b"%d" % self.micros,
+            None if result is None else result.encode(),
+            None if error is None else error.encode(),
+            None if self.fingerprint is None else self.fingerprint.encode(),
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Recorded:
+    """One checkpoint: a result, an error, or neither (a step that workflow code cancelled). `clock` in microseconds.
+
+    `fingerprint`: of the call's arguments, 32 hexadecimal digits; None where the step does without.
+    """
+
+    key: str
+    ordinal: int
+    attempt: int
+    tries: int
+    clock: int
+    result: str | None
+    error: str | None
+    consumed: bool = False
+    fingerprint: str | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        return self.result is None and self.error is None
+
+
+Settled = Answer | StoreError | ValueNotStorable
+
+
+def _quoted(values: list[str | None]) -> bytes:
+    parts = []
+    for value in values:
+        if value is None:
+            parts.append("NULL")
+        else:
+            parts.append('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"')
+    return ("{" + ",".join(parts) + "}").encode()
+
+
+def batch_parameters(checkpoints: Sequence[Checkpoint]) -> Parameters:
+    """The parameters of the function `checkpoints`, as Postgres array literals."""
+    return (
+        b"{" + b",".join([c.run for c in checkpoints]) + b"}",
+        b"{" + b",".join([c.token for c in checkpoints]) + b"}",
+        _quoted([c.key for c in checkpoints]),
+        b"{" + b",".join([b"%d" % c.ordinal for c in checkpoints]) + b"}",
+        _quoted([c.name for c in checkpoints]),
+        b"{" + b",".join([b"%d" % c.tries for c in checkpoints]) + b"}",
+        b"{" + b",".join([b"%d" % c.clock for c in checkpoints]) + b"}",
+        b"{" + b",".join([b"%d" % c.micros for c in checkpoints]) + b"}",
+        _quoted([c.result for c in checkpoints]),
+        _quoted([c.error for c in checkpoints]),
+        _quoted([c.fingerprint for c in checkpoints]),
+    )
+
+
+def answers_of(value: bytes | None) -> list[Answer]:
+    """The answers of the function `checkpoints`."""
+    return [Answer(int(part)) for part in (value or b"{}")[1:-1].split(b",")]
+
+
+def settled_by(error: WireError) -> Settled | None:
+    """What an error settles, if asking again cannot help."""
+    if error.fault is Fault.REFUSED:
+        return ValueNotStorable(f"Postgres refuses the value: {error}")
+    if error.fault is Fault.UNUSABLE:
+        return StoreError(f"the store refuses a checkpoint ({error}); is its schema there, and may this role use it?")
+    return None

@@ -1,0 +1,1 @@
+"""Runs as their users see them: start, list, wait, cancel, delete."""

@@ -1,0 +1,1 @@
+"""The schema `perdure`: its tables, functions and migrations, and which versions work together."""

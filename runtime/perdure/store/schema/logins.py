@@ -1,0 +1,298 @@
+"""Logins of Postgres that are bound to a namespace: making them, telling of them, and locking them.
+
+A password is hashed here, so that no statement, and so no log of the server, holds one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from ...errors import StoreError, UsageError
+from ..postgres.connection import translated
+from ..postgres.statements import statement
+from .checked_connection import open_checked
+
+__all__ = [
+    "Binding",
+    "Login",
+    "Purpose",
+    "add_login",
+    "keep_login",
+    "list_logins",
+    "lock_login",
+    "lock_others",
+    "login_name",
+    "login_url",
+]
+
+_LONGEST = 63
+"""Bytes that Postgres keeps of a name."""
+
+_KEPT = ("sslmode", "sslnegotiation", "channel_binding", "target_session_attrs", "load_balance_hosts")
+"""What of a URL holds for pods, too: files of certificates and keys are elsewhere there."""
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+class Purpose(StrEnum):
+    """What a login is bound to a namespace for."""
+
+    PODS = "pods"
+    """Its pods log in by it: it begins the namespace's runs."""
+
+    READER = "reader"
+    """It reads the namespace's runs."""
+
+    LOCKED = "locked"
+    """Nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What binds a login.
+
+    Attributes:
+        owner: of the namespace's runs: `cluster:` and the UID of kube-system, or the operator's `clusterId`.
+    """
+
+    login: str
+    owner: str
+    namespace: str
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A bound login as it is found; `may_log_in`: whether the server lets it."""
+
+    binding: Binding
+    may_log_in: bool
+
+
+def login_name(namespace: str, pattern: str) -> str:
+    """A login's name, by a pattern such as `{}_pods`, that no other namespace has: in a namespace is no underscore."""
+    name = pattern.format(namespace.replace("-", "_"))
+    if len(name) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(namespace.encode()).hexdigest()[:12]
+    return f"{name[: _LONGEST - 1 - len(digest)]}_{digest}"
+
+
+def login_url(url: str, login: str, password: str, host: str | None = None) -> str:
+    """The URL of the same database for a login of pods, `host` being where these find the server.
+
+    Raises:
+        UsageError: `url` is no Postgres URL.
+    """
+    try:
+        given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.Error as error:
+        raise UsageError(f"the database URL cannot be read: {str(error).strip()}") from error
+    kept = {name: given[name] for name in _KEPT if name in given}
+    if host is None and "/" in given.get("host", ""):
+        # The folder of a Unix socket.
+        kept["host"], host = given["host"], ""
+        kept |= {"port": given["port"]} if "port" in given else {}
+    at = _addresses(given.get("host", "localhost"), given.get("port", "")) if host is None else host
+    query = f"?{urlencode(kept)}" if kept else ""
+    return f"postgresql://{quote(login, '')}:{quote(password, '')}@{at}/{quote(given.get('dbname', ''), '')}{query}"
+
+
+def add_login(
+    url: str,
+    binding: Binding,
+    *,
+    pod_role: str,
+    password: str | None,
+    again: bool = False,
+    connection_limit: int | None = None,
+) -> bool:
+    """Make a login and bind it to a namespace, all or nothing; whether it is new.
+
+    Args:
+        url: of the database, with a login that owns the schema and may create roles.
+        binding: the login, its namespace, and what for.
+        pod_role: the role with the rights of pods, of which it becomes a member.
+        password: None binds a login that exists, and leaves its password alone.
+        again: it may exist, bound to this namespace, and gets this password.
+        connection_limit: the most sessions that it may have at a time.
+
+    Raises:
+        UsageError: it exists and is not to be changed, or is bound to another namespace, or does not exist.
+        StoreUnavailable, SchemaMismatch
+        StoreError: the login of `url` may not do this.
+    """
+    with _changing(url, f"make the login {binding.login!r}") as connection:
+        new = not _exists(connection, binding.login)
+        bound = _bindings(connection, binding.login)
+        if password is None and new:
+            raise UsageError(f"there is no login {binding.login!r}: an administrator makes it, or leave out --existing")
+        if elsewhere := [one for one in bound if not _same_place(one, binding)]:
+            raise UsageError(f"the login {binding.login!r} is bound to the namespace {elsewhere[0].namespace} already")
+        if password is not None and not new and not (again and bound):
+            raise UsageError(
+                f"there is a login {binding.login!r} already: --new-password gives it another password if it is bound"
+                f" to {binding.namespace}, --existing binds it as it is, --login names another one"
+            )
+        _make(connection, binding, new=new, pod_role=pod_role, password=password)
+        if connection_limit is not None:
+            limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}")
+            connection.execute(limit.format(sql.Identifier(binding.login), sql.Literal(connection_limit)))
+    return new
+
+
+def keep_login(url: str, binding: Binding, *, pod_role: str, password: str) -> None:
+    """Have a login be there, bound so and with this password, whatever was there: for a server that is ours alone.
+
+    Raises:
+        As `add_login`, but for UsageError.
+    """
+    with _changing(url, f"make the login {binding.login!r}") as connection:
+        new = not _exists(connection, binding.login)
+        _make(connection, binding, new=new, pod_role=pod_role, password=password)
+
+
+def lock_login(url: str, login: str) -> int:
+    """Have a bound login begin and read nothing any more, log in no more, and end its sessions; how many these were.
+
+    Raises:
+        UsageError: no login of this name is bound.
+        StoreUnavailable, SchemaMismatch
+        StoreError: the login of `url` may not do this.
+    """
+    with _changing(url, f"lock the login {login!r}") as connection:
+        if not _bindings(connection, login):
+            raise UsageError(f"no login {login!r} is bound to a namespace; 'perdure logins list' shows those that are")
+        _lock(connection, login)
+    return _end_sessions(url, [login])
+
+
+def lock_others(url: str, owner: str, pattern: str, kept: Collection[str]) -> list[str]:
+    """Lock the logins for pods that `login_name` has named by this pattern, but for those of the namespaces kept."""
+    with _changing(url, "lock logins") as connection:
+        locked = [
+            one.login
+            for one in _bindings(connection)
+            if one.owner == owner
+            and one.purpose is Purpose.PODS
+            and one.login == login_name(one.namespace, pattern)
+            and one.namespace not in kept
+        ]
+        for login in locked:
+            _lock(connection, login)
+    if locked:
+        _end_sessions(url, locked)
+    return locked
+
+
+def list_logins(url: str) -> list[Login]:
+    """The logins that are bound to a namespace, by name.
+
+    Raises:
+        StoreUnavailable, SchemaMismatch
+        StoreError: the login of `url` may not read them.
+    """
+    try:
+        with open_checked(url) as connection:
+            return [Login(one, _may_log_in(connection, one.login)) for one in _bindings(connection)]
+    except psycopg.Error as error:
+        raise _told(error, "list the logins") from error
+
+
+@contextmanager
+def _changing(url: str, doing: str) -> Iterator[Connection]:
+    """One transaction, which others that change logins wait for: roles of a server take no two changes at a time."""
+    try:
+        with open_checked(url) as connection, connection.transaction():
+            connection.execute("LOCK TABLE perdure.logins IN SHARE ROW EXCLUSIVE MODE")
+            yield connection
+    except psycopg.Error as error:
+        raise _told(error, doing) from error
+
+
+def _told(error: psycopg.Error, doing: str) -> StoreError:
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return StoreError(
+            f"{doing}: the login of this URL may not ({error.diag.message_primary}): it takes the owner of the schema,"
+            " with CREATEROLE and the right to grant the pods' role"
+        )
+    return translated(error, doing)
+
+
+def _bindings(connection: Connection, login: str | None = None) -> list[Binding]:
+    rows = connection.execute(statement("bound_logins"), {"login": login}).fetchall()
+    return [Binding(str(row[0]), str(row[1]), str(row[2]), Purpose(str(row[3]))) for row in rows]
+
+
+def _row(binding: Binding) -> dict[str, str]:
+    return {
+        "login": binding.login,
+        "owner": binding.owner,
+        "namespace": binding.namespace,
+        "purpose": str(binding.purpose),
+    }
+
+
+def _same_place(one: Binding, other: Binding) -> bool:
+    return (one.owner, one.namespace) == (other.owner, other.namespace)
+
+
+def _exists(connection: Connection, login: str) -> bool:
+    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [login]).fetchone() is not None
+
+
+def _may_log_in(connection: Connection, login: str) -> bool:
+    asked = "SELECT FROM pg_roles WHERE rolname = %s AND rolcanlogin"
+    return connection.execute(asked, [login]).fetchone() is not None
+
+
+def _set_password(connection: Connection, login: str, password: str) -> None:
+    hashed = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
+    change = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
+    connection.execute(change.format(sql.Identifier(login), sql.Literal(hashed)))
+
+
+def _make(connection: Connection, binding: Binding, *, new: bool, pod_role: str, password: str | None) -> None:
+    if new:
+        connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(binding.login)))
+    if password is not None:
+        _set_password(connection, binding.login, password)
+    member = "SELECT pg_has_role(%s, %s, 'MEMBER')"
+    if connection.execute(member, [binding.login, pod_role]).fetchone() != (True,):
+        grant = sql.SQL("GRANT {} TO {}")
+        connection.execute(grant.format(sql.Identifier(pod_role), sql.Identifier(binding.login)))
+    connection.execute(statement("bind_login"), _row(binding))
+
+
+def _lock(connection: Connection, login: str) -> None:
+    if _exists(connection, login):
+        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login)))
+    connection.execute("UPDATE perdure.logins SET purpose = 'locked' WHERE login = %s", [login])
+
+
+def _end_sessions(url: str, logins: list[str]) -> int:
+    """Once nothing lets them in any more."""
+    try:
+        with open_checked(url) as connection:
+            return connection.execute(statement("end_sessions"), {"logins": logins}).rowcount
+    except psycopg.Error as error:
+        raise _told(error, f"end the sessions of {', '.join(logins)}") from error
+
+
+def _addresses(hosts: str, ports: str) -> str:
+    named, numbers = hosts.split(","), ports.split(",")
+    if len(numbers) == 1:
+        numbers *= len(named)
+    return ",".join(
+        f"{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+        for host, port in zip(named, numbers, strict=True)
+    )
