@@ -132,17 +132,9 @@ _EVENT: Final = Walk(
     " the run, claim it, create the pod.",
     aim=20,
     hops=(
-        Hop("perdure_operator.sources.kopf_watch", "EventSource", "kopf's thread hears of it and has the object read."),
-        Hop(
-            "perdure_operator.controller.controller",
-            "Controller.read Controller.heard",
-            "Remembers and enqueues it.",
-        ),
-        Hop(
-            "perdure_operator.controller.cache",
-            "Cache.read Cache.saw_workflow",
-            "The informer cache.",
-        ),
+        Hop("perdure_operator.sources.kopf_watch", "EventSource Watched", "kopf's thread reads the object."),
+        Hop("perdure_operator.controller.controller", "Controller", "Connects the source with cache and work queue."),
+        Hop("perdure_operator.controller.cache", "Cache.read Cache.saw_workflow", "The informer cache."),
         Hop("perdure_operator.api.parse", "parse_workflow", "Makes a Workflow of the object, or says what is wrong."),
         Hop("perdure_operator.api.models", "WorkflowSpec", "The spec's schema."),
         Hop("perdure_operator.api.untyped", "mapping", "Reads what the schema does not vouch for."),
@@ -166,7 +158,6 @@ _EVENT: Final = Walk(
         ),
         Hop("perdure_operator.store.store", "OperatorStore.observe", "Asks for the run."),
         Hop("perdure_operator.store.batching", "BatchLoader.answer", "Lookups of one moment become one query."),
-        Hop("perdure_operator.store.all_runs", "AllRuns", "Calls about all runs; the store's class is made of it."),
         Hop("perdure_operator.store.calls", "StoreCalls", "Each call has a time limit and may be repeated."),
         Hop("perdure_operator.store.pool", "ConnectionPool.rows", "A few connections to the store."),
         Hop("perdure_operator.store.rows", "new_run run_of_row", "A run as a row, and a row as a run."),

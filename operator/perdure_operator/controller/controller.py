@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from perdure.errors import StoreError, StoreUnavailable
@@ -19,7 +18,7 @@ from ..errors import Unavailable
 from ..kube import WORKFLOWS, Kube
 from ..settings import Settings
 from ..sources.connectivity import ConnectivityProbe
-from ..sources.kopf_watch import EventSource
+from ..sources.kopf_watch import EventSource, Watched
 from ..sources.liveness import Liveness
 from ..sources.notifications import NotificationListener
 from ..store.store import OperatorStore
@@ -55,7 +54,7 @@ _LAST_WORK = 1.2
 
 
 class Controller:
-    """What works while this operator leads. It is the sink of events."""
+    """The tasks that run while this replica leads, and what connects them."""
 
     def __init__(self, settings: Settings, kube: Kube, owner: str, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -101,7 +100,14 @@ class Controller:
         )
         self._history = History(keeping, kube, settings.namespaces, instance)
         self._listener = NotificationListener(direct, owner, self._heard_of, self.resync.soon)
-        self._source = EventSource(self, kube.credentials, settings.namespaces, instance)
+        self._source = EventSource(
+            workflows=Watched(self.cache.read, self._saw_workflow),
+            pods=Watched(read_pod, self._saw_pod),
+            listed=self.resync.soon,
+            credentials=kube.credentials,
+            namespaces=settings.namespaces,
+            selects=instance,
+        )
         executor = Executor(
             kube=kube,
             store=self._store,
@@ -169,33 +175,21 @@ class Controller:
         suspicion = [] if self.liveness.suspicion is None else [self.liveness.suspicion]
         return [*unreadable, *suspicion, *queue]
 
-    # The sink of events.
+    def _saw_workflow(self, seen: CachedWorkflow, gone: bool) -> None:  # noqa: FBT001 as `Watched` calls it
+        if gone:
+            self.cache.saw_workflow_gone(seen.key, seen.uid)
+            self.queue.add(seen.key)
+        elif self.cache.saw_workflow(seen):
+            self.queue.add(seen.key)
 
-    def read(self, plural: str, body: Mapping[str, Any]) -> object:
-        """Take from an object what is needed of it; in the source's thread."""
-        return self.cache.read(body) if plural == "workflows" else read_pod(body)
-
-    def heard(self, plural: str, seen: object, *, gone: bool) -> None:
-        """A Workflow or a pod is there, or gone."""
-        match seen:
-            case CachedWorkflow():
-                if gone:
-                    self.cache.saw_workflow_gone(seen.key, seen.uid)
-                    self.queue.add(seen.key)
-                elif self.cache.saw_workflow(seen):
-                    self.queue.add(seen.key)
-            case CachedPod():
-                if gone:
-                    self.cache.saw_pod_gone(seen.owner, seen.pod.uid)
-                    self.queue.add(seen.owner.key)
-                elif self.cache.saw_pod(seen):
-                    self.queue.add(seen.owner.key)
-            case _:
-                _log.debug("an object of no Workflow: %s", plural)
-
-    def listed(self) -> None:
-        """Objects were listed anew: what went since the list before was not announced."""
-        self.resync.soon()
+    def _saw_pod(self, seen: CachedPod | None, gone: bool) -> None:  # noqa: FBT001 as `Watched` calls it
+        if seen is None:
+            return  # no Workflow controls the pod
+        if gone:
+            self.cache.saw_pod_gone(seen.owner, seen.pod.uid)
+            self.queue.add(seen.owner.key)
+        elif self.cache.saw_pod(seen):
+            self.queue.add(seen.owner.key)
 
     def _watch(self, namespaces: Sequence[str]) -> None:
         self._source.watch(namespaces)

@@ -20,7 +20,7 @@ from perdure.pauses import Pauses, about
 from ..decide.observed import Key
 from ..errors import ApiError, NotFound, Refused
 from ..kube import PODS, WORKFLOWS, Kube
-from ..store.all_runs import RunListing
+from ..store.rows import RunListing
 from ..store.store import OperatorStore
 from ..telemetry.metrics import Metrics
 from .cache import Cache, CachedPod, CachedWorkflow, read_pod, read_unsettled_workflow, read_workflow

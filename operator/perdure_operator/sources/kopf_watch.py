@@ -1,4 +1,4 @@
-"""kopf as a source of events, and nothing else of it: it watches and reconnects; what it sees goes to a sink.
+"""Watches Workflows and pods with kopf, which reconnects by itself; no other part of kopf is used.
 
 It runs in a thread with a loop of its own, for it takes every task of its loop along when it ends, and it ends on some
 errors of a watch; then it is started again. What it misses meanwhile is found by the resync, which is asked for each
@@ -14,7 +14,9 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 import kopf
 
@@ -23,7 +25,9 @@ from perdure.pauses import Pauses
 from ..kube import Credentials
 from .kopf_connection import WatchConnections
 
-__all__ = ["EventSource", "Selects", "Sink"]
+__all__ = ["EventSource", "Selects", "Watched"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("perdure.operator.events")
 
@@ -34,17 +38,17 @@ _IDENTITY = "perdure"
 _JOIN = 1.0  # seconds
 
 
-class Sink(Protocol):
-    """Who hears of events, in the loop that runs the source. `body` is what `read` made of it."""
+@dataclass(frozen=True, slots=True)
+class Watched(Generic[T]):
+    """How the objects of one kind are read, and where they are delivered.
 
-    def read(self, plural: str, body: Mapping[str, Any]) -> object:
-        """Take from an object what is needed of it; in the source's thread."""
+    Attributes:
+        read: parses an object. Called in kopf's thread.
+        deliver: takes the parsed object, and whether it was deleted. Called in the loop that runs the source.
+    """
 
-    def heard(self, plural: str, seen: object, *, gone: bool) -> None:
-        """An object is there, or gone."""
-
-    def listed(self) -> None:
-        """Objects were listed anew: what went since the list before was not announced."""
+    read: Callable[[Mapping[str, Any]], T]
+    deliver: Callable[[T, bool], None]
 
 
 class Selects(Protocol):
@@ -60,21 +64,34 @@ class Selects(Protocol):
 
 
 class EventSource:
-    """Watches Workflows and their pods, in these namespaces, or in all if there are none."""
+    """Watches Workflows and their pods.
+
+    Args:
+        workflows, pods: what is done with the objects of each kind.
+        listed: called after a new list. Objects that were deleted since the list before were not announced.
+        credentials: for the API server; awaited in the loop that runs the source.
+        namespaces: which are watched; all, if there are none.
+        selects: which objects are watched.
+    """
 
     def __init__(
         self,
-        sink: Sink,
+        *,
+        workflows: Watched[Any],
+        pods: Watched[Any],
+        listed: Callable[[], None],
         credentials: Callable[[], Awaitable[Credentials]],
         namespaces: Sequence[str],
         selects: Selects,
     ) -> None:
-        self._sink = sink
+        self._workflows = workflows
+        self._pods = pods
+        self._on_list = listed
         self._credentials = credentials
         self._namespaces = namespaces
         self._selects = selects
-        self._heard: deque[tuple[str, object, bool]] = deque()
-        self._told = False
+        self._deliveries: deque[Callable[[], None]] = deque()
+        self._scheduled = False
         self._listed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end_of_life: Callable[[], object] | None = None
@@ -102,7 +119,7 @@ class EventSource:
             if self._loop.time() - began > _RESTARTS.longest:
                 failures = 0
             failures += 1
-            self._sink.listed()
+            self._on_list()
             await asyncio.sleep(_RESTARTS.after(failures))
 
     async def _one_life(self) -> None:
@@ -174,38 +191,40 @@ class EventSource:
 
         @kopf.on.event("perdure.io", "v1alpha1", "workflows", registry=registry)
         async def workflow(event: kopf.RawEvent, **_: Any) -> None:
-            self._hear("workflows", event)
+            self._hear(self._workflows, event)
 
         @kopf.on.event("", "v1", "pods", registry=registry)
         async def pod(event: kopf.RawEvent, **_: Any) -> None:
-            self._hear("pods", event)
+            self._hear(self._pods, event)
 
         return registry
 
-    def _hear(self, plural: str, event: kopf.RawEvent) -> None:
-        self._heard.append((plural, self._sink.read(plural, event["object"]), event["type"] == "DELETED"))
-        self._tell()
+    def _hear(self, kind: Watched[Any], event: kopf.RawEvent) -> None:
+        # Read here, in kopf's thread: parsing large objects would hold up the loop that reconciles.
+        seen = kind.read(event["object"])
+        self._deliveries.append(partial(kind.deliver, seen, event["type"] == "DELETED"))
+        self._schedule_delivery()
 
     def _listed_anew(self) -> None:
         self._listed = True
-        self._tell()
+        self._schedule_delivery()
 
-    def _tell(self) -> None:
-        if not self._told:  # else the loop has not begun to deliver, and will come to this, too
-            self._told = True
+    def _schedule_delivery(self) -> None:
+        if not self._scheduled:  # else `_deliver` has not begun, and will deliver this, too
+            self._scheduled = True
             assert self._loop is not None
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        # Before the first is taken: whoever appends after that tells the loop again.
-        self._told = False
-        while self._heard:
-            plural, seen, gone = self._heard.popleft()
-            self._sink.heard(plural, seen, gone=gone)
+        # Reset before the first delivery is taken: kopf's thread may append while this runs, after the last one was
+        # taken, and must then schedule another call.
+        self._scheduled = False
+        while self._deliveries:
+            self._deliveries.popleft()()
         if self._listed:
             self._listed = False
-            self._sink.listed()
+            self._on_list()
 
 
 async def _coroutine(asked: Callable[[], Awaitable[Credentials]]) -> Credentials:

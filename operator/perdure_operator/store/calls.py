@@ -17,7 +17,7 @@ from perdure.errors import StoreUnavailable, UsageError
 from perdure.store.attempts.checkpoint import LOCK_TIMEOUT
 from perdure.store.postgres.lock_waits import execute_patiently
 
-from .pool import ConnectionPool, Identity, Row, RowLocked, query
+from .pool import ConnectionPool, Row, RowLocked, query
 
 __all__ = ["OWNER_PREFIX", "StoreCalls", "answering_store"]
 
@@ -26,7 +26,7 @@ OWNER_PREFIX: Final = "cluster:"
 
 
 class StoreCalls:
-    """Calls for one owner's runs. What its arguments are, `OperatorStore` says."""
+    """Executes named statements for one owner; `OperatorStore` describes the arguments."""
 
     def __init__(self, url: str, owner: str, *, lease: float, connections: int, limit: float) -> None:
         if not owner.startswith(OWNER_PREFIX):
@@ -43,24 +43,16 @@ class StoreCalls:
         self._aside.shutdown(wait=False, cancel_futures=True)
         await self._connections.close()
 
-    async def identity(self) -> Identity:
-        """Which store this is.
-
-        Raises:
-            StoreUnavailable, SchemaMismatch, StoreError
-        """
-        [row] = await self._read("identity", {}, "ask the store who it is")
-        return Identity(row["store_id"], row["system"])
-
-    async def _read(
+    async def read(
         self, name: str, parameters: Mapping[str, object], doing: str, limit: float | None = None
     ) -> Sequence[Row]:
+        """Execute a statement, within `limit` seconds if they are given. Returns its rows."""
         return await self._connections.rows(name, {"owner": self._owner, **parameters}, doing, limit or self._limit)
 
-    async def _write(self, name: str, parameters: Mapping[str, object], doing: str) -> Any:
+    async def write(self, name: str, parameters: Mapping[str, object], doing: str) -> Any:
         """Change one run's row. Returns the first column of the first row that the statement returns."""
         try:
-            rows = await self._read(name, {**parameters, "lock_timeout": f"{LOCK_TIMEOUT}ms"}, doing)
+            rows = await self.read(name, {**parameters, "lock_timeout": f"{LOCK_TIMEOUT}ms"}, doing)
         except RowLocked:
             return await self._write_patiently(name, parameters, doing)
         return next(iter(rows[0].values())) if rows else None

@@ -1,10 +1,11 @@
-"""The row of a run: made of its Workflow for the statement `insert_run`, and read as a `Run` from `observe`."""
+"""The store's rows as dataclasses, and a Workflow as the row of its run."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -18,10 +19,17 @@ from ..decide.observed import Ended, Limits, Run, Workflow
 from .clock import EventAges
 from .pool import Row
 
-__all__ = ["LONGEST_ERROR", "LONGEST_RESULT", "brief_error", "new_run", "run_of_row"]
-
-LONGEST_RESULT: Final = 4096
-"""Bytes of a result's JSON text that a status shows."""
+__all__ = [
+    "LONGEST_ERROR",
+    "AttemptRecord",
+    "RunCount",
+    "RunListing",
+    "RunLookup",
+    "brief_error",
+    "listing_of_row",
+    "new_run",
+    "run_of_row",
+]
 
 LONGEST_ERROR: Final = 16384
 """Characters of an error's JSON text that are read: type and message come first in it."""
@@ -30,6 +38,55 @@ _LONGEST_MESSAGE: Final = 4096
 _TEXT = r'"((?:[^"\\]|\\.)*)'
 _TYPE = re.compile(rf'"type"\s*:\s*{_TEXT}"', re.DOTALL)
 _MESSAGE = re.compile(rf'"message"\s*:\s*{_TEXT}', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLookup:
+    """A run as the store has it, None where it has none of this owner with that id; and the store that says so."""
+
+    store_id: UUID
+    run: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """How an attempt went, as far as it has.
+
+    Attributes:
+        ending: in the words of the table `attempts`; None before its end.
+        image: the id of its image, once that is noted.
+        began_after: seconds from its claim to the begin of its process.
+        stepped_after: seconds from its claim to the start of the first of its steps; None until one is finished.
+    """
+
+    attempt: int
+    ending: str | None
+    image: str | None
+    began_after: float | None
+    stepped_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunListing:
+    """What a resync looks at of each run; `held`: it is claimed."""
+
+    uid: UUID
+    namespace: str
+    name: str
+    state: RunState
+    attempt: int
+    held: bool
+    cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunCount:
+    """How many runs of a namespace are in a state; `held`: claimed, so that there is a pod of each, or will be."""
+
+    namespace: str
+    state: RunState
+    held: bool
+    runs: int
 
 
 def new_run(workflow: Workflow, owner: str, files: Mapping[str, str] | None) -> NewRun:
@@ -139,3 +196,10 @@ def _cut_text(found: re.Match[str] | None) -> str:
         except ValueError:
             continue
     return inside
+
+
+def listing_of_row(row: Row) -> RunListing:
+    """What a resync looks at of a run."""
+    return RunListing(
+        row["id"], row["namespace"], row["name"], RunState(row["state"]), row["attempt"], row["held"], row["cancel"]
+    )

@@ -1,13 +1,13 @@
 """The operator's calls of the store; `sources` has those that watch counters and listen to notifications.
 
-Every call is idempotent. Those about one run are here; those about all runs are in `all_runs`.
+Every call is idempotent: it may be made again after its answer was lost.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -18,50 +18,34 @@ from perdure.store.attempts.checkpoint import Answer
 from perdure.store.postgres.connection import storable
 from perdure.store.runs.model import RunState
 
-from ..decide.observed import Limits, Run, Workflow
-from .all_runs import AllRuns
+from ..decide.observed import Limits, Workflow
+from ..decide.truncate import MAX_RESULT_BYTES
 from .batching import BatchLoader
-from .calls import answering_store
+from .calls import StoreCalls, answering_store
 from .clock import EventAges
-from .rows import LONGEST_ERROR, LONGEST_RESULT, new_run, run_of_row
+from .pool import Identity
+from .rows import LONGEST_ERROR, AttemptRecord, RunCount, RunListing, RunLookup, listing_of_row, new_run, run_of_row
 from .step_counts import StepCounts
 
-__all__ = ["AttemptRecord", "OperatorStore", "RunLookup"]
+__all__ = ["OperatorStore"]
 
 GONE_PATIENCE: Final = 60.0
 """Seconds that the process of a run has to end once its Workflow is gone; most pods have a shorter grace period."""
 
+RETENTION: Final = timedelta(days=7)
+"""How long what is stored of a run is kept after its Workflow is gone."""
+
 _LIMIT: Final = 10.0
-"""Seconds that one call may take."""
+"""Seconds that a call about one run may take."""
+
+_LIMIT_OF_MANY: Final = 30.0
+"""Seconds that a call about many runs may take."""
+
+_MARKS: Final = 10_000
+"""How many runs one statement marks at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunLookup:
-    """A run as the store has it, None where it has none of this owner with that id; and the store that says so."""
-
-    store_id: UUID
-    run: Run | None
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
-    """How an attempt went, as far as it has.
-
-    Attributes:
-        ending: in the words of the table `attempts`; None before its end.
-        image: the id of its image, once that is noted.
-        began_after: seconds from its claim to the begin of its process.
-        stepped_after: seconds from its claim to the start of the first of its steps; None until one is finished.
-    """
-
-    attempt: int
-    ending: str | None
-    image: str | None
-    began_after: float | None
-    stepped_after: float | None
-
-
-class OperatorStore(AllRuns):
+class OperatorStore:
     """The runs of one owner.
 
     Args:
@@ -86,14 +70,25 @@ class OperatorStore(AllRuns):
         limit: float = _LIMIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(url, owner, lease=lease, connections=connections, limit=limit)
+        self._owner = owner
+        self._calls = StoreCalls(url, owner, lease=lease, connections=connections, limit=limit)
         self._ages = EventAges(clock)
         self._steps = StepCounts(clock)
         self._observations = BatchLoader(self._observe_together)
 
     async def close(self) -> None:
+        """End all connections."""
         await self._observations.close()
-        await super().close()
+        await self._calls.close()
+
+    async def identity(self) -> Identity:
+        """Which store this is.
+
+        Raises:
+            StoreUnavailable, SchemaMismatch, StoreError
+        """
+        [row] = await self._calls.read("identity", {}, "ask the store who it is")
+        return Identity(row["store_id"], row["system"])
 
     async def insert(self, workflow: Workflow, source: Mapping[str, str] | None = None) -> bool:
         """Insert the run of a Workflow, with the files of its source; whether it was not there before.
@@ -107,7 +102,7 @@ class OperatorStore(AllRuns):
         doing = f"insert run {workflow.uid}"
         # No row at all: another insert came in between, which this one's snapshot does not show.
         for _ in range(3):
-            if rows := await self._read("insert_run", parameters, doing):
+            if rows := await self._calls.read("insert_run", parameters, doing):
                 if rows[0]["owner"] != self._owner:
                     raise StoreError(f"{doing}: there is one of {rows[0]['owner']!r} under this id")
                 return bool(rows[0]["inserted"])
@@ -130,10 +125,10 @@ class OperatorStore(AllRuns):
             "counted": [uid for uid, _, _ in good],
             "claims": [claim for _, claim, _ in good],
             "steps": [steps for _, _, steps in good],
-            "longest_result": LONGEST_RESULT,
+            "longest_result": MAX_RESULT_BYTES,
             "longest_error": LONGEST_ERROR,
         }
-        rows = await self._read("observe", parameters, doing)
+        rows = await self._calls.read("observe", parameters, doing)
         store_id = answering_store(rows, doing)
         runs = {row["id"]: run_of_row(row, self._ages) for row in rows if row["id"] is not None}
         for uid in uids:
@@ -152,10 +147,11 @@ class OperatorStore(AllRuns):
         """
         token = Claim(uuid4())
         doing = f"claim run {uid}"
-        claimed = await self._write("claim_run", {"run": uid, "token": token, "observed": observed_attempt}, doing)
+        parameters = {"run": uid, "token": token, "observed": observed_attempt}
+        claimed = await self._calls.write("claim_run", parameters, doing)
         if not claimed:
             # An earlier try of this call, whose answer was lost, may have been the one that did.
-            claimed = await self._read("claimed_attempt", {"run": uid, "token": token}, doing)
+            claimed = await self._calls.read("claimed_attempt", {"run": uid, "token": token}, doing)
         return token if claimed else None
 
     async def hand_back(
@@ -176,7 +172,7 @@ class OperatorStore(AllRuns):
         """
         parameters = {"run": uid, "claim": claim, "ending": ending, "code": code, "signal": signal}
         doing = f"end the attempt at run {uid}"
-        answer = await self._write("hand_back", {**parameters, "detail": storable(detail)}, doing)
+        answer = await self._calls.write("hand_back", {**parameters, "detail": storable(detail)}, doing)
         return Answer(answer) in (Answer.DONE, Answer.DONE_BEFORE)
 
     async def note_image(self, uid: UUID, claim: Claim, image: str) -> bool:
@@ -186,7 +182,8 @@ class OperatorStore(AllRuns):
             StoreUnavailable: no answer in time.
         """
         parameters = {"run": uid, "claim": claim, "image": storable(image)}
-        return await self._write("note_image", parameters, f"note the image of an attempt at run {uid}") is not None
+        doing = f"note the image of an attempt at run {uid}"
+        return await self._calls.write("note_image", parameters, doing) is not None
 
     async def set_limits(self, uid: UUID, limits: Limits) -> bool:
         """Have a run that has not ended follow these limits, but for `cancel`; whether that changed anything.
@@ -201,7 +198,7 @@ class OperatorStore(AllRuns):
             "suspend": limits.suspend,
             "disruption_limit": limits.disruption_limit,
         }
-        return await self._write("set_limits", parameters, f"change the limits of run {uid}") is not None
+        return await self._calls.write("set_limits", parameters, f"change the limits of run {uid}") is not None
 
     async def request_cancel(self, uid: UUID, *, at_once: bool = False) -> RunState | None:
         """Cancel a run that nobody holds, ask a held one to end; its state then, None if there was nothing to cancel.
@@ -211,7 +208,7 @@ class OperatorStore(AllRuns):
         Raises:
             StoreUnavailable: no answer in time.
         """
-        state = await self._write("request_cancel", {"run": uid, "at_once": at_once}, f"cancel run {uid}")
+        state = await self._calls.write("request_cancel", {"run": uid, "at_once": at_once}, f"cancel run {uid}")
         return None if state is None else RunState(state)
 
     async def cancel_gone(self, uid: UUID, patience: float = GONE_PATIENCE) -> RunState | None:
@@ -222,7 +219,7 @@ class OperatorStore(AllRuns):
         Raises:
             StoreUnavailable: no answer in time.
         """
-        state = await self._write("cancel_gone", {"run": uid, "patience": patience}, f"cancel run {uid}")
+        state = await self._calls.write("cancel_gone", {"run": uid, "patience": patience}, f"cancel run {uid}")
         return None if state is None else RunState(state)
 
     async def end_run(self, uid: UUID, error_type: str, message: str) -> bool:
@@ -232,7 +229,7 @@ class OperatorStore(AllRuns):
             StoreUnavailable: no answer in time.
         """
         parameters = {"run": uid, "type": error_type, "message": storable(message)}
-        return await self._write("end_run", parameters, f"end run {uid}") is not None
+        return await self._calls.write("end_run", parameters, f"end run {uid}") is not None
 
     async def attempts(self, uid: UUID, *, after: int = 0) -> list[AttemptRecord]:
         """The attempts at a run after the one of this number, oldest first.
@@ -240,5 +237,97 @@ class OperatorStore(AllRuns):
         Raises:
             StoreUnavailable: no answer in time.
         """
-        rows = await self._read("run_attempts", {"run": uid, "after": after}, f"read the attempts at run {uid}")
+        rows = await self._calls.read("run_attempts", {"run": uid, "after": after}, f"read the attempts at run {uid}")
         return [AttemptRecord(**row) for row in rows]
+
+    # Calls about all runs of the owner.
+
+    async def active_runs(self) -> tuple[UUID, list[RunListing]]:
+        """All runs that have not ended, and the store that has them. Read these before the Workflows are listed.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        doing = "list active runs"
+        rows = await self._calls.read("active_runs", {}, doing, _LIMIT_OF_MANY)
+        return answering_store(rows, doing), [listing_of_row(row) for row in rows if row["id"] is not None]
+
+    async def ended_runs(self) -> list[RunListing]:
+        """All runs that have ended and whose Workflow is there, as far as is known: one is found gone by comparing.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        rows = await self._calls.read("ended_runs", {}, "list ended runs", _LIMIT_OF_MANY)
+        return [listing_of_row(row) for row in rows]
+
+    async def count(self) -> list[RunCount]:
+        """How many runs there are, without those whose Workflow is gone.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        rows = await self._calls.read("count_runs", {}, "count runs", _LIMIT_OF_MANY)
+        return [RunCount(r["namespace"], RunState(r["state"]), r["held"], r["runs"]) for r in rows]
+
+    async def notify_queue(self) -> float:
+        """How much of the server's queue of notifications is taken, of 1.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        [row] = await self._calls.read("notify_queue", {}, "look at the queue of notifications")
+        return float(row["usage"])
+
+    async def mark_gone(self, uids: Collection[UUID]) -> int:
+        """Note that the Workflows of these runs are known to be gone: from now on, where it was not known before.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        return await self._mark("mark_gone", uids, "note which Workflows are gone")
+
+    async def mark_back(self, uids: Collection[UUID]) -> int:
+        """Note that the Workflows of these runs are there, of whichever it was noted that they are gone.
+
+        A Workflow comes back with its UID where the cluster was restored from a backup. What became of its run stays.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        return await self._mark("mark_back", uids, "note which Workflows are back")
+
+    async def delete_gone_steps(self, older_than: timedelta, batch: int) -> int:
+        """Delete up to `batch` steps of runs that ended, and whose Workflow was known to be gone, longer ago than that.
+
+        Raises:
+            StoreUnavailable: no answer in time; nothing was deleted.
+        """
+        parameters = {"seconds": older_than.total_seconds(), "batch": batch}
+        doing = "delete steps of Workflows that are gone"
+        [row] = await self._calls.read("delete_gone_steps", parameters, doing, _LIMIT_OF_MANY)
+        return int(row["deleted"])
+
+    async def delete_gone_runs(self, older_than: timedelta, batch: int) -> int:
+        """Delete up to `batch` of those runs of which no step is left.
+
+        Raises:
+            StoreUnavailable: no answer in time; nothing was deleted.
+        """
+        parameters = {"seconds": older_than.total_seconds(), "batch": batch}
+        doing = "delete runs of Workflows that are gone"
+        return len(await self._calls.read("delete_gone_runs", parameters, doing, _LIMIT_OF_MANY))
+
+    async def sweep_processes(self) -> None:
+        """Delete rows of processes whose claim is over.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        await self._calls.read("sweep_processes", {}, "delete rows of processes that are over", _LIMIT_OF_MANY)
+
+    async def _mark(self, name: str, uids: Collection[UUID], doing: str) -> int:
+        wanted, marked = list(uids), 0
+        for start in range(0, len(wanted), _MARKS):
+            marked += len(await self._calls.read(name, {"runs": wanted[start : start + _MARKS]}, doing, _LIMIT_OF_MANY))
+        return marked

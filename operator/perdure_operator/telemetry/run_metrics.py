@@ -12,7 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from ..decide.observed import Run
-from ..store.store import AttemptRecord
+from ..store.rows import AttemptRecord
 
 __all__ = ["RunMeter", "RunMetrics"]
 

@@ -11,9 +11,10 @@ from uuid import UUID
 
 import pytest
 
+from perdure_operator.decide.truncate import MAX_RESULT_BYTES
 from perdure_operator.sources.liveness import Liveness
 from perdure_operator.store.pool import query
-from perdure_operator.store.rows import LONGEST_ERROR, LONGEST_RESULT
+from perdure_operator.store.rows import LONGEST_ERROR
 from tests.harness.databases import Database, Databases
 
 from .stores import OWNER, asynchronous, opened
@@ -103,7 +104,7 @@ def test_what_is_asked_often_reads_few_pages_and_no_table_from_end_to_end(
     [(claim, attempt)] = many.query("SELECT claim, attempt FROM perdure.runs WHERE id = %s", uid)
     given: dict[str, object] = {
         "runs": [uid], "run": uid, "claim": claim, "observed": attempt, "token": claim, "lock_timeout": "1s",
-        "longest_result": LONGEST_RESULT, "longest_error": LONGEST_ERROR, "ending": "evicted", "detail": "",
+        "longest_result": MAX_RESULT_BYTES, "longest_error": LONGEST_ERROR, "ending": "evicted", "detail": "",
         "code": None, "signal": None, "backoff_limit": 1, "deadline_seconds": 5.0, "suspend": True, "type": "a:B",
         "patience": 60.0, "message": "c", "namespace": "shop", "name": "new", "entrypoint": "a:b", "input": "{}",
         "source": None, "at_once": False, "counted": [], "claims": [], "steps": [], "disruption_limit": 20,

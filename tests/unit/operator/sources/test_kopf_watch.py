@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from perdure_operator.controller.instances import Instance
 from perdure_operator.sources.kopf_connection import _Readable
-from perdure_operator.sources.kopf_watch import EventSource
+from perdure_operator.sources.kopf_watch import EventSource, Watched
 
 
 class Sink:
@@ -21,20 +21,17 @@ class Sink:
         self.first_heard = threading.Event()
         self.all_heard = asyncio.Event()
 
-    def read(self, plural, body):
+    def read(self, body):
         if body == {"number": 2}:
             self.reading.set()
             self.first_heard.wait(10)
         return body["number"]
 
-    def heard(self, plural, seen, *, gone):
+    def heard(self, seen, gone):
         self.heard_of.append(seen)
         self.first_heard.set()
         if seen == 2:
             self.all_heard.set()
-
-    def listed(self):
-        pass
 
 
 def test_what_is_read_while_others_are_delivered_is_delivered_too():
@@ -47,12 +44,19 @@ async def _nobody():
 
 async def _hear_two():
     sink = Sink()
-    source: Any = EventSource(sink, _nobody, (), Instance())
+    source: Any = EventSource(
+        workflows=Watched(dict, print),
+        pods=Watched(sink.read, sink.heard),
+        listed=lambda: None,
+        credentials=_nobody,
+        namespaces=(),
+        selects=Instance(),
+    )
     source._loop = asyncio.get_running_loop()
 
     def hear():
         for number in (1, 2):
-            source._hear("pods", {"type": "MODIFIED", "object": {"number": number}})
+            source._hear(source._pods, {"type": "MODIFIED", "object": {"number": number}})
 
     thread = threading.Thread(target=hear)
     thread.start()

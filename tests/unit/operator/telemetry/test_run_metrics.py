@@ -14,7 +14,7 @@ from perdure.errors import StoreUnavailable
 from perdure.names import Claim
 from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import Ended, Limits, Run
-from perdure_operator.store.store import AttemptRecord
+from perdure_operator.store.rows import AttemptRecord
 from perdure_operator.telemetry.run_metrics import RunMetrics
 
 UID = UUID(int=1)
