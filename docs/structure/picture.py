@@ -98,7 +98,7 @@ ROOMS: Final = (
     Room(
         "decide",
         ("what to do, as a pure function", "of what was observed"),
-        ("perdure_operator.decide",),
+        _of("perdure_operator", "decide", "truncate"),
         2.5,
     ),
     Room(

@@ -18,7 +18,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from pydantic import ValidationError
 
 from ..decide.observed import Key, Spec, Workflow
-from ..decide.truncate import cut
+from ..truncate import cut
 from .models import MAX_BYTES, WorkflowSpec
 from .names import RESTART_ANNOTATION
 from .status_document import read_status, read_time

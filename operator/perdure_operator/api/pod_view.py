@@ -11,7 +11,7 @@ from uuid import UUID
 from perdure.names import Claim
 
 from ..decide.observed import ContainerEnd, Pod, PodPhase, Stage
-from ..decide.truncate import cut
+from ..truncate import cut
 from .names import CONTAINER, GENERATION_ANNOTATION, LABEL_ATTEMPT
 from .status_document import read_time
 from .untyped import items, mapping, text

@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from ..decide.observed import Condition, Status
-from ..decide.truncate import MAX_ERROR_BYTES, MAX_RESULT_BYTES, cut
+from ..truncate import MAX_ERROR_BYTES, MAX_RESULT_BYTES, cut
 from .untyped import integer, items, mapping, text
 
 __all__ = ["canonical", "read_status", "read_time", "same", "status_document"]

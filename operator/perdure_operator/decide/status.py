@@ -7,12 +7,12 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
+from ..truncate import cut
 from .images import moved_tag
 from .observed import FINISHED, STALLED, Condition, Observed, Run, Status
 from .plan import Kind, Reason, Situation
 from .pod_exit import lost_forged_steps
 from .run_result import error_of, result_of
-from .truncate import cut
 
 __all__ = [
     "IMAGE_CHANGED",

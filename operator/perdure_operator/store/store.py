@@ -19,7 +19,7 @@ from perdure.store.postgres.connection import storable
 from perdure.store.runs.model import RunState
 
 from ..decide.observed import Limits, Workflow
-from ..decide.truncate import MAX_RESULT_BYTES
+from ..truncate import MAX_RESULT_BYTES
 from .batching import BatchLoader
 from .calls import StoreCalls, answering_store
 from .clock import EventAges

@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from perdure_operator.decide.truncate import MAX_RESULT_BYTES
 from perdure_operator.sources.liveness import Liveness
 from perdure_operator.store.pool import query
 from perdure_operator.store.rows import LONGEST_ERROR
+from perdure_operator.truncate import MAX_RESULT_BYTES
 from tests.harness.databases import Database, Databases
 
 from .stores import OWNER, asynchronous, opened

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure_operator.decide.truncate import cut
+from perdure_operator.truncate import cut
 
 
 @pytest.mark.parametrize("text", ["", "12345", "äö", "🎈"])
