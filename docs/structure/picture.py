@@ -42,12 +42,12 @@ ROOMS: Final = (
     Room("perdure.cli", ("the command `perdure`",), ("perdure.cli",), 1),
     Room("import perdure", ("the public names",), ("perdure",), 0),
     Room("perdure.pod", ("a pod's two processes:", "supervisor and attempt"), ("perdure.pod",), 1),
-    Room("perdure.worker", ("many runs in one process,", "without Kubernetes"), ("perdure.worker",), 0.5),
+    Room("perdure.worker", ("many runs in one process,", "without Kubernetes"), ("perdure.worker",), 0),
     Room(
         "programs",
         ("client, testing, entrypoints,", "recorded time and chance"),
         _of("perdure", "client", "entrypoints", "logs", "origin", "recorded", "sqlalchemy", "start", "testing"),
-        0.5,
+        0,
     ),
     Room(
         "perdure.engine",
@@ -55,6 +55,7 @@ ROOMS: Final = (
         _of("perdure", "context", "definitions", "engine"),
         0.5,
     ),
+    Room("perdure.process", ("processes: identity,", "liveness, tree"), ("perdure.process",), 1),
     Room("perdure.store", ("runs, attempts and steps", "in Postgres; its SQL"), ("perdure.store",), 0.5),
     Room(
         "perdure.serialization",

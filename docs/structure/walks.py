@@ -99,7 +99,11 @@ _STEP_CALL: Final = Walk(
         Hop("store/schema/functions/checkpoint.sql", "", "Inserts the row, if the attempt still holds the run."),
         Hop("perdure.pod.attempt", "_Progress.started _Progress.finished", "Hears of the step's begin and end."),
         Hop("perdure.pod.channel", "ChildChannel.progress", "Shows the supervisor how far the attempt is."),
-        Hop("perdure.pod.events", "Events.started Events.finished", "Writes it for `perdure run`, if that reads."),
+        Hop(
+            "perdure.process.progress_events",
+            "Events.started Events.finished",
+            "Writes it for `perdure run`, if that reads.",
+        ),
     ),
 )
 
@@ -195,7 +199,7 @@ _DEATH: Final = Walk(
     begins="The workflow's process dies under a supervisor that lives.",
     aim=12,
     hops=(
-        Hop("perdure.pod.descendants", "reap kill_descendants", "The supervisor learns of it, and ends what is left."),
+        Hop("perdure.process.tree", "reap kill_descendants", "The supervisor learns of it, and ends what is left."),
         Hop("perdure.pod.supervisor", "supervise", "Judges why the process ended."),
         Hop("perdure.pod.reporting", "Death ReportingThread.submit", "Reports it from a thread of its own."),
         Hop("perdure.pod.reporter", "StoreReporter.report_death", "Says to the store that the attempt crashed."),

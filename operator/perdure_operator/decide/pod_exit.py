@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from perdure.names import Claim
-from perdure.pod.exit_codes import ExitCode
+from perdure.process.exit_codes import ExitCode
 
 from .actions import HandBack
 from .observed import ContainerEnd, Observed, Pod, Run

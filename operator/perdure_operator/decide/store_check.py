@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perdure.pod.exit_codes import ExitCode
+from perdure.process.exit_codes import ExitCode
 
 from .limits import not_before
 from .observed import Observed, Pod, PodPhase, Run

@@ -17,11 +17,11 @@ from perdure.cli.display import Display
 from perdure.cli.documents import print_document
 from perdure.cli.foreground import Interrupted, interrupted, show_ending, shown
 from perdure.cli.place import Place, open_place
-from perdure.cli.process import StopRequests
 from perdure.cli.run import report
 from perdure.errors import RunConflict, UsageError
-from perdure.pod.exit_codes import ExitCode
 from perdure.pod.source import files_of_source, problem_with_files
+from perdure.process.attempt_process import StopRequests
+from perdure.process.exit_codes import ExitCode
 from perdure.store.runs.manifests import ManifestRunStore, StoredManifest
 from perdure.store.runs.model import RunDetail
 

@@ -7,12 +7,12 @@ from typing import Any, Protocol, TypeVar
 
 from perdure.cli.display import Display
 from perdure.cli.foreground import Interrupted
-from perdure.cli.process import StopRequests
 from perdure.errors import StoreError
 from perdure.names import Claim
+from perdure.process.attempt_process import StopRequests
+from perdure.process.identity import this_process
 from perdure.store.runs.manifests import ManifestRunStore
 from perdure.store.runs.model import MANIFEST_OWNER
-from perdure.worker.host import this_process
 
 from ..api.names import pod_name
 from ..decide.actions import ClaimRun, CreatePod, EndRun, HandBack, InsertRun, RequestCancel, SetLimits

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from perdure.names import Claim
+from perdure.process.identity import host_identity, is_gone
+from perdure.process.liveness import ProcessObserver
 from perdure.store.runs.claim_one import Standing
 from perdure.store.workers.processes import Watched
-from perdure.worker.host import host_identity, is_gone
-from perdure.worker.observer import ProcessObserver
 
 from ..decide.observed import Pod, PodPhase, Run
 

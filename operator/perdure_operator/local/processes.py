@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from perdure.cli.display import Display
-from perdure.cli.process import AttemptProcess, StopRequests
 from perdure.names import Claim
-from perdure.pod.exit_codes import ExitCode
+from perdure.process.attempt_process import AttemptProcess, StopRequests
+from perdure.process.exit_codes import ExitCode
 
 from ..decide.observed import ContainerEnd, Pod, PodPhase
 

@@ -18,10 +18,10 @@ from typing import Any, Final, TypeVar
 from perdure.cli.display import Display
 from perdure.cli.foreground import ASK, LOOK, PATIENCE, Interrupted, wait
 from perdure.cli.place import Place
-from perdure.cli.process import StopRequests
 from perdure.cli.recorded import RecordedSteps
 from perdure.errors import RunNotFound, StoreUnavailable
 from perdure.pod.environment import lease_seconds
+from perdure.process.attempt_process import StopRequests
 from perdure.store.runs.manifests import ManifestRunStore
 from perdure.store.runs.model import MANIFEST_OWNER, RunDetail
 

@@ -18,7 +18,7 @@ from uuid import UUID
 from perdure.errors import StoreError
 from perdure.names import Claim
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
-from perdure.worker.observer import CounterObserver
+from perdure.process.liveness import CounterObserver
 
 from ..decide.observed import Run
 from ..store.pool import ConnectionPool

@@ -18,7 +18,7 @@ from ..errors import (
     UsageError,
     ValueProblem,
 )
-from ..pod.exit_codes import ExitCode
+from ..process.exit_codes import ExitCode
 from .documents import FORMATS
 from .streams import prepare_streams
 

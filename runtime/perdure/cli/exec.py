@@ -10,8 +10,8 @@ from functools import partial
 
 from ..errors import UsageError
 from ..pod.environment import PodEnvironment
-from ..pod.exit_codes import ExitCode
 from ..pod.signals import hold_signals
+from ..process.exit_codes import ExitCode
 
 __all__ = ["execute_attempt"]
 
@@ -25,7 +25,7 @@ def execute_attempt() -> int:
     try:
         environment = PodEnvironment.parse(os.environ)
         if environment.parent is not None:
-            from ..pod.descendants import die_with_parent
+            from ..process.tree import die_with_parent
 
             die_with_parent(environment.parent)
         # All is imported before the fork, so that both sides share it.

@@ -16,19 +16,19 @@ from uuid import UUID
 from ..errors import RunNotFound, StoreError, StoreUnavailable
 from ..names import Claim, RunId
 from ..pod.environment import lease_seconds
-from ..pod.exit_codes import ExitCode
+from ..process.attempt_process import AttemptProcess, StopRequests
+from ..process.exit_codes import ExitCode
+from ..process.identity import is_gone, this_process
+from ..process.liveness import ProcessObserver
 from ..store.attempts.attempts import AttemptStore
 from ..store.postgres.opener import Opener
 from ..store.runs.claim_one import Standing, StandingStore
 from ..store.runs.model import RunDetail
 from ..store.workers.processes import Ended, ProcessStore
 from ..store.workers.release import Release
-from ..worker.host import is_gone, this_process
-from ..worker.observer import ProcessObserver
 from .display import Display
 from .foreground import ASK, LOOK, PATIENCE, Interrupted, wait
 from .place import Place
-from .process import AttemptProcess, StopRequests
 from .recorded import RecordedSteps
 
 __all__ = ["LocalRun"]

@@ -15,7 +15,8 @@ from .. import logs
 from ..entrypoints import load, locate
 from ..errors import UsageError
 from ..origin import origin_of
-from ..pod.exit_codes import ExitCode
+from ..process.attempt_process import StopRequests
+from ..process.exit_codes import ExitCode
 from ..start import Start
 from ..store.runs.model import RunDetail, RunState
 from ..store.runs.runs import RunStore
@@ -25,7 +26,6 @@ from .foreground import Interrupted, interrupted, show_ending, shown
 from .local_run import LocalRun
 from .manifest import MANIFESTS, run_manifest
 from .place import open_place
-from .process import StopRequests
 from .streams import json_text
 
 __all__ = ["report", "run"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..process.exit_codes import ExitCode
 from .channel import ChildChannel, Progress, Request
 from .environment import PodEnvironment
-from .exit_codes import ExitCode
 from .reporting import Death, Reporter, Verdict
 from .signals import hold_signals
 from .supervisor import SupervisorSettings, supervise

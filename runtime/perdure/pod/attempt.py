@@ -36,18 +36,18 @@ from perdure.errors import (
 )
 from perdure.names import CANCEL_KEY
 from perdure.owned_thread import OwnedThread
+from perdure.process.identity import host_identity, process_started
 from perdure.serialization.failures.failure import Failure
 from perdure.store.attempts.attempts import AttemptStore, Begun, SecondStart
 from perdure.store.attempts.checkpoint import Answer, Recorded
 from perdure.store.attempts.thread_committer import ThreadCommitter
 from perdure.store.postgres.opener import Opener
 from perdure.store.postgres.process_identity import ProcessIdentity
-from perdure.worker.host import host_identity, process_started
 
+from ..process.exit_codes import ExitCode
+from ..process.progress_events import Events
 from .channel import ChildChannel, Request
 from .environment import PodEnvironment
-from .events import Events
-from .exit_codes import ExitCode
 from .source import SourceFolder, files_of_source
 
 if TYPE_CHECKING:

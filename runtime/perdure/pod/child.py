@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import NoReturn
 
 from ..engine import ctrl_c
+from ..process.tree import die_with_parent
 from .channel import ChildChannel
-from .descendants import die_with_parent
 from .signals import HANDLED
 
 __all__ = ["Gate", "run_child"]

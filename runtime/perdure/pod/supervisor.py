@@ -23,12 +23,12 @@ from enum import Enum, auto
 from perdure.errors import StoreUnavailable
 from perdure.names import Token
 
+from ..process.exit_codes import ExitCode
+from ..process.tree import adopt_orphans, kill_descendants, kill_group_on_exit, reap
 from .cgroup import out_of_memory_kills
 from .channel import Channel, ChildChannel, Request, SupervisorChannel, WakePipe
 from .child import Gate, run_child
-from .descendants import adopt_orphans, kill_descendants, kill_group_on_exit, reap
 from .environment import DEFAULT_GRACE_SECONDS, DEFAULT_LEASE_SECONDS
-from .exit_codes import ExitCode
 from .heartbeat import PAUSES, Heartbeat
 from .reporting import Death, Reporter, ReportingThread, Verdict
 from .signals import StopSignals, hold_signals

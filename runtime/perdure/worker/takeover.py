@@ -10,10 +10,10 @@ from uuid import UUID
 from ..errors import StoreError
 from ..names import Claim, RunId
 from ..owned_thread import Died, OwnedThread
+from ..process.liveness import Death
 from ..store.workers.processes import Ended, ProcessStore
 from ..store.workers.release import Release
 from .lock_breaker import LockBreaker
-from .observer import Death
 
 __all__ = ["Takeover"]
 

@@ -16,10 +16,10 @@ from ..errors import PerdureError, UsageError, WorkerFailed
 from ..forks import renew_in_children
 from ..names import check_id
 from ..origin import origin_of
+from ..process.identity import this_process
 from ..store.runs.model import owner_of
 from ..store.target import store_of
-from .dispatch import Dispatcher
-from .host import this_process
+from .dispatcher import Dispatcher
 from .settings import OWN_CONNECTIONS, WorkerSettings
 
 __all__ = ["Worker"]

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from perdure.names import Claim
-from perdure.pod.exit_codes import ExitCode
+from perdure.process.exit_codes import ExitCode
 from perdure.store.schema.migrate import migrate
 from perdure_operator.api.parse import parse_workflow
 from perdure_operator.api.pod import build_pod

@@ -8,9 +8,9 @@ import subprocess
 from uuid import uuid4
 
 from perdure import Client
+from perdure.process.identity import host_identity, process_started
 from perdure.store.postgres.process_identity import ProcessIdentity
 from perdure.store.runs.claim_one import StandingStore
-from perdure.worker.host import host_identity, process_started
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.processes import alive, signal_all

@@ -10,13 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from perdure.names import Claim, RunId
+from perdure.process.identity import host_identity, process_started, this_process
 from perdure.store.attempts.attempts import AttemptStore
 from perdure.store.postgres.opener import Opener
 from perdure.store.postgres.process_identity import ProcessIdentity
 from perdure.store.runs.manifests import ManifestRunStore
 from perdure.store.runs.model import MANIFEST_OWNER
 from perdure.store.runs.runs import NewRun
-from perdure.worker.host import host_identity, process_started, this_process
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.processes import Child, alive, signal_all

@@ -22,7 +22,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from perdure.errors import StoreUnavailable
 from perdure.names import Token
 from perdure.pod import ChildChannel, Death, Progress, Request, SupervisorSettings, Verdict, hold_signals, supervise
-from perdure.pod.descendants import below, processes
+from perdure.process.tree import below, processes
 
 FOLDER = Path(sys.argv[1])
 TOKEN = Token(uuid5(NAMESPACE_URL, str(FOLDER)))

@@ -60,7 +60,9 @@ def test_a_step_call_runs_through_the_modules_of_its_walk() -> None:
     assert "perdure.engine.steps" in met
     # In memory there is no store, and nobody who watches the process.
     assert met - {"perdure.testing"} <= set(STEP_CALL.modules)
-    absent = {name for name in STEP_CALL.modules if name.startswith(("perdure.pod.", "perdure.store."))}
+    absent = {
+        name for name in STEP_CALL.modules if name.startswith(("perdure.pod.", "perdure.process.", "perdure.store."))
+    }
     assert set(STEP_CALL.modules) - met <= absent
 
 

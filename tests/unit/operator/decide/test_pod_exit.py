@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perdure.pod.exit_codes import ExitCode
+from perdure.process.exit_codes import ExitCode
 from perdure_operator.decide.pod_exit import disruption, ending_of_pod, ending_of_silence
 from tests.unit.operator.decide.builders import begun, observed, over, pod, token
 

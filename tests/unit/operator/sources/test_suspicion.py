@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.worker.observer import CounterObserver
+from perdure.process.liveness import CounterObserver
 from perdure_operator.sources.suspicion import LONGEST, TURN, Suspicion, suspicious, uid_of
 
 LEASE = 6.0

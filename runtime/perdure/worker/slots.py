@@ -14,8 +14,8 @@ from collections.abc import Set as AbstractSet
 from ..definitions import WorkflowDefinition
 from ..names import Claim
 from ..store.workers.claims import ClaimedRun, Places
-from .backlog import SUSPECT_CRASHES, Kind
-from .execution import Running
+from .executor import Running
+from .pending import SUSPECT_CRASHES, Kind
 
 __all__ = ["Room", "is_suspect"]
 

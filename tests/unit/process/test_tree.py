@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from perdure.pod import descendants as module
-from perdure.pod.descendants import Process, below, processes
+from perdure.process import tree as module
+from perdure.process.tree import Process, below, processes
 
 
 def _table(folder: Path, *rows: tuple[int, str, int, int]) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from perdure.names import RunId
 from perdure.store.workers.claims import Delayed, Survey
-from perdure.worker.backlog import Backlog, Kind
+from perdure.worker.pending import Backlog, Kind
 
 RUN = RunId(UUID(int=1))
 ORDINARY = {Kind.ASYNC, Kind.SYNC}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from perdure.worker.heartbeat import HeartbeatOrder
-from perdure.worker.host import this_process
+from perdure.process.identity import this_process
+from perdure.worker.heartbeat_process import HeartbeatOrder
 
 
 def test_order_survives_its_line() -> None:

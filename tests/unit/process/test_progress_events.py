@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from perdure.pod.events import VARIABLE, Events
+from perdure.process.progress_events import VARIABLE, Events
 
 
 def test_events_are_lines_of_json_and_user_code_does_not_see_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:

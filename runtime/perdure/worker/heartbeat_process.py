@@ -20,10 +20,10 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import StoreError, StoreUnavailable
+from ..process.identity import is_stopped, process_started
 from ..store.postgres.process_identity import ProcessIdentity
 from ..store.workers.processes import Ended, ProcessStore
 from ..store.workers.release import Release
-from .host import is_stopped, process_started
 
 __all__ = ["BEATS_PER_LEASE", "HeartbeatOrder", "main"]
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ..names import RunId
 from ..owned_thread import Died, OwnedThread
-from .heartbeat import HeartbeatOrder
+from .heartbeat_process import HeartbeatOrder
 
 __all__ = ["Heart"]
 
@@ -71,7 +71,7 @@ class Heart:
         package = str(Path(__file__).parents[2])
         path = os.environ.get("PYTHONPATH")
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "perdure.worker.heartbeat"],
+            [sys.executable, "-P", "-m", "perdure.worker.heartbeat_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -15,7 +15,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from ..names import hash_seed
-from ..pod.events import VARIABLE as EVENTS_VARIABLE
+from .progress_events import VARIABLE as EVENTS_VARIABLE
 
 __all__ = ["AttemptProcess", "StopRequests"]
 

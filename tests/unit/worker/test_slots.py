@@ -7,9 +7,9 @@ from uuid import uuid4
 from perdure.definitions import WorkflowDefinition
 from perdure.names import Claim, RunId
 from perdure.store.workers.claims import ClaimedRun, Places
-from perdure.worker.backlog import Kind
-from perdure.worker.execution import Running
-from perdure.worker.room import Room
+from perdure.worker.executor import Running
+from perdure.worker.pending import Kind
+from perdure.worker.slots import Room
 
 ORDINARY = {Kind.ASYNC, Kind.SYNC}
 

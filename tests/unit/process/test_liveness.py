@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perdure.process.liveness import ProcessObserver
 from perdure.store.workers.processes import Watched
-from perdure.worker.observer import ProcessObserver
 
 LEASE, PATIENCE = 6.0, 3.0
 OTHER = UUID(int=1)

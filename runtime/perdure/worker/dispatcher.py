@@ -19,24 +19,24 @@ from ..errors import CleanupCut, DeadlineExceeded, HandedBack, StoreError, Store
 from ..names import CANCEL_KEY, Claim, RunId
 from ..owned_thread import OwnedThread
 from ..pauses import Pauses
+from ..process.identity import is_gone
+from ..process.liveness import ProcessObserver
 from ..serialization.failures.failure import Failure
 from ..store.attempts.checkpoint import Answer, Recorded
 from ..store.postgres.process_identity import ProcessIdentity
 from ..store.workers.claims import ClaimedRun, Claims, Entrypoints
 from ..store.workers.completions import RunEnding, RunEndingStore
 from ..store.workers.processes import Ended, ProcessStore
-from .backlog import Backlog, Kind
-from .ear import Ear
-from .endings import EndingWriter
-from .execution import Execution, Running
-from .heart import Heart
-from .heartbeat import HeartbeatOrder
-from .host import is_gone
+from .completions import EndingWriter
+from .executor import Execution, Running
+from .heartbeat_client import Heart
+from .heartbeat_process import HeartbeatOrder
 from .loading import load_checkpoints
 from .lock_breaker import LockBreaker
-from .observer import ProcessObserver
-from .room import Room, is_suspect
+from .notifications import Ear
+from .pending import Backlog, Kind
 from .settings import OWN_CONNECTIONS, WorkerSettings
+from .slots import Room, is_suspect
 from .takeover import Takeover
 from .timers import Timer, Timers
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from perdure.worker.host import host_identity, is_gone, is_stopped, process_started, this_process
+from perdure.process.identity import host_identity, is_gone, is_stopped, process_started, this_process
 from tests.harness.eventually import eventually
 
 
