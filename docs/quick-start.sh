@@ -23,20 +23,21 @@ else
 fi
 
 say 'Install'
-helm install perdure charts/perdure --namespace perdure --create-namespace --wait
+kubectl create namespace team-a
+helm install perdure charts/perdure --namespace perdure --create-namespace --wait --set 'workflows.databaseSecret.namespaces={team-a}'
 helm test perdure --namespace perdure
 
 say 'A countdown whose pod is deleted after three numbers'
 countdown=$(mktemp)
 trap 'rm -f "$countdown"' EXIT
 sed -n '/^```yaml$/,/^```$/p' docs/quick-start.md | sed '1d;$d' >"$countdown"
-kubectl apply --namespace perdure --filename "$countdown"
-kubectl wait --namespace perdure --for=jsonpath='{.status.phase}'=Running dwf/countdown --timeout=1m
-kubectl logs --namespace perdure --selector perdure.io/workflow=countdown --follow | head -n 3
-kubectl delete pod --namespace perdure --selector perdure.io/workflow=countdown --now
+kubectl apply --namespace team-a --filename "$countdown"
+kubectl wait --namespace team-a --for=jsonpath='{.status.phase}'=Running dwf/countdown --timeout=1m
+kubectl logs --namespace team-a --selector perdure.io/workflow=countdown --follow | head -n 3
+kubectl delete pod --namespace team-a --selector perdure.io/workflow=countdown --now
 
 say 'Another pod goes on'
-kubectl wait --namespace perdure --for=condition=Finished dwf/countdown --timeout=2m
-kubectl get dwf countdown --namespace perdure --output jsonpath='{.status.result}'
+kubectl wait --namespace team-a --for=condition=Finished dwf/countdown --timeout=2m
+kubectl get dwf countdown --namespace team-a --output jsonpath='{.status.result}'
 echo
-kubectl describe dwf countdown --namespace perdure
+kubectl describe dwf countdown --namespace team-a

@@ -32,11 +32,11 @@ _Names = Annotated[tuple[str, ...], Field(default=())]
 _SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
-def _own_namespace() -> str:
+def _own_namespace() -> str | None:
     try:
-        return _OWN_NAMESPACE.read_text().strip()
+        return _OWN_NAMESPACE.read_text().strip() or None
     except OSError:
-        return "default"
+        return None
 
 
 def _identity() -> str:
@@ -130,6 +130,12 @@ class Settings(BaseModel):
     namespaces: _Names
     """Those that are watched; none: all."""
 
+    own_namespace: str | None = Field(default_factory=_own_namespace)
+    """The namespace that the operator's pod is in; without, what its account says."""
+
+    workflows_in_own_namespace: bool = False
+    """Run Workflows there, too: their pods can have the operator's account and read its Secrets."""
+
     cluster_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
     """Tells this cluster's runs from those of others in the same store, for ever; none: the UID of kube-system."""
 
@@ -154,7 +160,7 @@ class Settings(BaseModel):
     leader_election: bool = True
     """Hold a Lease while working, so that several operators can stand by."""
 
-    leader_election_namespace: str = Field(default_factory=_own_namespace)
+    leader_election_namespace: str = Field(default_factory=lambda: _own_namespace() or "default")
     """Where the Lease is."""
 
     leader_election_name: str = "perdure-operator"

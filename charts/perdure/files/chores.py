@@ -232,6 +232,11 @@ def check(environ: Mapping[str, str]) -> None:
     Raises:
         SystemExit: it did not; the Workflow is left to look at.
     """
+    if not environ["NAMESPACE"]:
+        raise SystemExit(
+            "No namespace is known that may have Workflows: name one in workflows.databaseSecret.namespaces, which"
+            " gives it the Secret by which its pods reach the store, or in test.namespace, if that Secret is there."
+        )
     workflow = environ["WORKFLOW"]
     every = f"/apis/perdure.io/v1alpha1/namespaces/{environ['NAMESPACE']}/workflows"
     one = f"{every}/{workflow}"

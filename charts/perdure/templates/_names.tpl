@@ -87,11 +87,23 @@ perdure.io/instance: {{ . | quote }}
 {{ .Values.metrics.access | default (ternary "none" "authorized" (ne (include "perdure.namespaced" .) "")) }}
 {{- end -}}
 
-{{/* Where `helm test` has its Workflow. */}}
+{{/* Where `helm test` has its Workflow; nothing, if no namespace is known that may have Workflows. */}}
 {{- define "perdure.testNamespace" -}}
 {{- $watched := .Values.operator.namespaces -}}
-{{- $here := or (not $watched) (has .Release.Namespace $watched) -}}
-{{ .Values.test.namespace | default (ternary .Release.Namespace (first $watched) $here) }}
+{{- $allowed := .Values.workflows.inReleaseNamespace -}}
+{{- $may := ternary (list .Release.Namespace) list $allowed -}}
+{{- range concat .Values.workflows.databaseSecret.namespaces $watched -}}
+{{- if or $allowed (ne . $.Release.Namespace) -}}
+{{- $may = append $may . -}}
+{{- end -}}
+{{- end -}}
+{{- $found := .Values.test.namespace -}}
+{{- range $may -}}
+{{- if and (not $found) (or (not $watched) (has . $watched)) -}}
+{{- $found = . -}}
+{{- end -}}
+{{- end -}}
+{{ $found }}
 {{- end -}}
 
 {{- define "perdure.image" -}}

@@ -131,6 +131,7 @@ class Controller:
                 disruption_limit=settings.disruption_limit,
                 succeeded_pods=settings.succeeded_pods_ttl_seconds,
                 failed_pods=settings.failed_pods_history_limit,
+                barred_namespace=None if settings.workflows_in_own_namespace else settings.own_namespace,
             ),
             start_patience=settings.start_patience_seconds,
         )

@@ -232,7 +232,8 @@ class Reconciler:
         spec = workflow.spec
         if run is None or (run.claim is None and not run.state.ended):
             due = run is None or run.until_due <= 0
-            if spec is None or spec.suspend or capacity is not None or not due or workflow.status.finished:
+            stays = spec is None or spec.suspend or workflow.status.finished or self.policy.bars(workflow.key)
+            if stays or capacity is not None or not due:
                 return None
         return self.failure_detector.left_alone(workflow.uid, run)
 
@@ -252,7 +253,7 @@ class Reconciler:
     async def _source(self, workflow: Workflow, run: Run | None) -> tuple[Mapping[str, str] | None, str | None]:
         """The code that is to go with a run that is not there yet, or why it cannot be read."""
         spec = workflow.spec
-        if run is not None or spec is None:
+        if run is not None or spec is None or self.policy.bars(workflow.key):
             return None, None
         if spec.source_config_map is None:
             return None, None
@@ -322,7 +323,7 @@ class Reconciler:
         # Who stands in line has others give way to him, so he must be able to use what he gets.
         wants = wants and run is not None and run.until_due <= 0
         spec = workflow.spec
-        if wants and spec is not None and not spec.suspend:
+        if wants and spec is not None and not spec.suspend and not self.policy.bars(workflow.key):
             self._stand_in_line(workflow)
         else:
             self.executor.capacity.settle(workflow.key, workflow.uid, held=held)

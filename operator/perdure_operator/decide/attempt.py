@@ -7,6 +7,7 @@ from typing import Final
 from perdure.names import Claim
 
 from .actions import ClaimRun, CreatePod, HandBack
+from .barred import barred
 from .limits import seconds_since
 from .observed import Ended, Observed, Pod, PodPhase, Run, Spec, Stage
 from .places import NO_CONTAINER, NO_IMAGE, UNSCHEDULABLE, give_way
@@ -46,6 +47,8 @@ def attempt_plan(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
         return Plan(then=[HandBack(claim, "handed back", "cancelled before it began")])
     if spec is not None and spec.suspend and not run.may_clean_up:
         return Plan(then=[HandBack(claim, "handed back", "suspended before it began")])
+    if barred(observed):
+        return Plan(then=[HandBack(claim, "handed back", "no attempt begins in the operator's own namespace")])
     if pod is None:
         return give_way(observed, claim, _without_pod(observed, run, claim, spec))
     return give_way(observed, claim, _on_its_way(observed, run, claim, pod))

@@ -21,6 +21,7 @@ from .actions import (
     WriteStatus,
 )
 from .attempt import attempt_plan, invalid_spec, pod_of
+from .barred import barred, namespace_refused
 from .events import events, warnings
 from .images import images_to_note
 from .limits import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
@@ -114,6 +115,8 @@ def _ends_at_once(run: Run | None, *, deleting: bool) -> bool:
 
 def _start(observed: Observed, spec: Spec | None) -> Plan:
     """A run that is not in the store, and may be."""
+    if barred(observed):
+        return namespace_refused(observed)
     if spec is None:
         return invalid_spec(observed)
     if spec.source_config_map is not None and observed.source is None:
@@ -155,6 +158,8 @@ def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = No
     """A run that nobody holds: claim it, or say what it waits for."""
     if spec.suspend and not (run is not None and run.may_clean_up):
         return resting(Reason.SUSPENDED, "suspended; set spec.suspend to false to go on", LOOK_RESTING)
+    if barred(observed):
+        return namespace_refused(observed)
     if run is not None and (due := run.until_due) > 0:
         if run.last is not None and run.last.ending == COULD_NOT_START:
             return queued_again(run, due)

@@ -22,7 +22,7 @@ _ENDED_THE_RUN: Final = "completed"
 _WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING, Reason.STORE_SUSPECTED})
 _BETWEEN_ATTEMPTS: Final = frozenset(
     {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
-    | {Reason.STORE_UNREACHABLE, Reason.CANNOT_START, Reason.BEGUN_ELSEWHERE}
+    | {Reason.STORE_UNREACHABLE, Reason.CANNOT_START, Reason.BEGUN_ELSEWHERE, Reason.NAMESPACE_REFUSED}
 )
 
 

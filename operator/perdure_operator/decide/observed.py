@@ -171,12 +171,19 @@ class Policy:
         disruption_limit: disruptions in a row without a new checkpoint between them that a run survives.
         succeeded_pods: seconds for which the pods of a run stay that succeeded.
         failed_pods: how many pods of another run stay for their logs, the newest.
+        barred_namespace: where nothing starts: the operator's own, unless that is allowed. A pod there can have the
+            operator's service account and read its Secrets.
     """
 
     active_deadline_seconds: int | None = None
     disruption_limit: int = 20
     succeeded_pods: float = 600.0
     failed_pods: int = 3
+    barred_namespace: str | None = None
+
+    def bars(self, key: Key) -> bool:
+        """Whether no run and no attempt of this Workflow may start, because of where it is."""
+        return key.namespace == self.barred_namespace
 
     def applied(self, workflow: Workflow) -> Workflow:
         """The Workflow with what it does not say itself."""

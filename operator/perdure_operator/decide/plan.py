@@ -45,6 +45,7 @@ class Reason(StrEnum):
     WAITING = "Waiting"
 
     INVALID_SPEC = "InvalidSpec"
+    NAMESPACE_REFUSED = "NamespaceRefused"
     SOURCE_MISSING = "SourceMissing"
     CHECKPOINTS_MISSING = "CheckpointsMissing"
     IMAGE_PULL_FAILED = "ImagePullFailed"

@@ -13,7 +13,7 @@ from tests.cluster.api import Json
 from tests.cluster.cluster import Cluster
 from tests.cluster.helm import CHART, Helm
 
-__all__ = ["RESTRICTED", "VERSION", "Release"]
+__all__ = ["RESTRICTED", "VERSION", "Release", "team_namespace"]
 
 VERSION = str(yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"])
 """That of the chart, and of the image that it names."""
@@ -32,6 +32,13 @@ except urllib.error.HTTPError as error:
     answer = error
 print(answer.status, answer.read().decode(), sep="\\n")
 """
+
+
+def team_namespace(cluster: Cluster, kind: str = "team") -> str:
+    """A new namespace for Workflows, which lets only restricted pods in."""
+    name = f"{kind}-{token_hex(3)}"
+    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": RESTRICTED}})
+    return name
 
 
 class Release:
@@ -77,13 +84,14 @@ class Release:
         """Uninstall it."""
         return self.run("uninstall", "--wait", _PATIENCE)
 
-    def manifests(self) -> str:
+    def manifests(self, *arguments: str) -> str:
         """What it consists of, without the cluster being asked."""
-        return self.run("template", str(self.package), "--skip-tests")
+        return self.run("template", str(self.package), "--skip-tests", *arguments)
 
-    def kubectl(self, *arguments: str, given: str = "") -> str:
-        """Run kubectl in its namespace."""
-        command = [self.cluster.kubectl, f"--kubeconfig={self.cluster.kubeconfig}", f"--namespace={self.namespace}"]
+    def kubectl(self, *arguments: str, given: str = "", namespace: str = "") -> str:
+        """Run kubectl, in its namespace if none is named."""
+        where = f"--namespace={namespace or self.namespace}"
+        command = [self.cluster.kubectl, f"--kubeconfig={self.cluster.kubeconfig}", where]
         done = subprocess.run([*command, *arguments], input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout

@@ -58,6 +58,7 @@ def installed(
         f"operator.namespaces={{{release.namespace}}}",
         "operator.clusterId=tests-1",
         "workflows.user=null",
+        "workflows.inReleaseNamespace=true",
         "workflows.databaseSecret.key=uri",
         "crds.enabled=false",
         *users,

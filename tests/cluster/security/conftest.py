@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from secrets import token_hex
-
 import pytest
 
+from tests.cluster.api import Json
 from tests.cluster.chart.conftest import chart_images, cluster, release
-from tests.cluster.chart.release import RESTRICTED, Release
+from tests.cluster.chart.release import Release, team_namespace
 from tests.cluster.cluster import Cluster
 
 __all__ = ["chart_images", "cluster", "release"]
@@ -15,19 +14,24 @@ __all__ = ["chart_images", "cluster", "release"]
 
 @pytest.fixture(scope="package")
 def team(cluster: Cluster) -> str:
-    """A namespace for Workflows, which lets only restricted pods in."""
-    return restricted_namespace(cluster, "team")
+    """A namespace for Workflows."""
+    return team_namespace(cluster)
 
 
 @pytest.fixture(scope="package")
-def installed(release: Release, team: str) -> Release:
-    """Installed for all namespaces, with the pods' Secret in one more than its own."""
-    release.install(release.helm.values({"workflows": {"databaseSecret": {"namespaces": [team]}}}))
+def others(cluster: Cluster) -> str:
+    """The namespace of another team."""
+    return team_namespace(cluster, "others")
+
+
+@pytest.fixture(scope="package")
+def values(team: str, others: str) -> Json:
+    """With the pods' Secret in both."""
+    return {"workflows": {"databaseSecret": {"namespaces": [team, others]}}}
+
+
+@pytest.fixture(scope="package")
+def installed(release: Release, values: Json) -> Release:
+    """Installed for all namespaces."""
+    release.install(release.helm.values(values))
     return release
-
-
-def restricted_namespace(cluster: Cluster, kind: str) -> str:
-    """A namespace that lets only restricted pods in, and stays as long as the cluster."""
-    name = f"{kind}-{token_hex(3)}"
-    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": RESTRICTED}})
-    return name

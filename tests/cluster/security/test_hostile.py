@@ -68,16 +68,16 @@ def store(installed: Release) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def scene(installed: Release, store: Store, team: str) -> Scene:
+def scene(installed: Release, store: Store, team: str, others: str) -> Scene:
     """The attack is over, and its victim has gone on to its end as if nothing had happened."""
-    cluster, namespace = installed.cluster, installed.namespace
+    cluster, namespace = installed.cluster, others
     body = workflows.workflow("victim", VICTIM, input={"secret": SECRET})
     victim = workflows.create(cluster, namespace, body)["metadata"]["uid"]
     eventually(lambda: [row["step_key"] for row in store.steps(victim)] == ["learn"], deadline=60, every=0.2)
     eventually(lambda: store.attempts(victim)[0]["image"], deadline=30, every=0.2)  # the operator's last word for now
     before = rows_of(store, victim)
 
-    run = attack(installed, store, team, victim)
+    run = attack(installed, store, (team, others), victim)
     eventually(lambda: (store.run(run) or {}).get("finished"), deadline=150, every=0.5)
     done = store.run(run)
     assert done is not None
@@ -92,9 +92,9 @@ def scene(installed: Release, store: Store, team: str) -> Scene:
     return Scene(installed, store, team, run, done["result"])
 
 
-def attack(release: Release, store: Store, team: str, victim: str) -> str:
-    """Begin it; its run."""
-    cluster = release.cluster
+def attack(release: Release, store: Store, teams: tuple[str, str], victim: str) -> str:
+    """Begin it in the first team's namespace, at a run in the second one's; its run."""
+    cluster, (team, others) = release.cluster, teams
     [row] = store.rows(
         "SELECT perdure.channel('work', owner) AS work, perdure.channel('done', owner) AS done FROM perdure.runs"
         " WHERE id = %s",
@@ -106,7 +106,7 @@ def attack(release: Release, store: Store, team: str, victim: str) -> str:
         for address in node["status"]["addresses"]
         if address["type"] == "InternalIP"
     ]
-    pod = workflows.until_pod(cluster, release.namespace, "victim", 1, deadline=5)
+    pod = workflows.until_pod(cluster, others, "victim", 1, deadline=5)
     [container] = pod["spec"]["containers"]
     given = {
         "victim": victim,
@@ -293,6 +293,30 @@ def test_a_program_that_a_step_starts_finds_none_of_its_secrets(scene: Scene) ->
     # Of a process that may not be looked into the kernel shows no environment, either.
     assert {told.pop("environ of the child"), told.pop("environ of the supervisor")} <= {"refused", "[]"}
     assert told == {"inherited": "[]", "cmdline of the child": "[]", "cmdline of the supervisor": "[]"}
+
+
+def test_beside_the_operator_it_gets_neither_pod_nor_run(installed: Release, store: Store) -> None:
+    """From there it would have the operator's account, and the login that owns the store."""
+    cluster, namespace = installed.cluster, installed.namespace
+    url = {"name": "OWNER", "valueFrom": {"secretKeyRef": {"name": "perdure-database", "key": "url"}}}
+    jewels = {
+        "serviceAccountName": "perdure-operator",
+        "automountServiceAccountToken": True,
+        "containers": [{"name": "workflow", "env": [url]}],
+    }
+    run = workflows.create(cluster, namespace, workflows.workflow("jewels", VICTIM, podTemplate={"spec": jewels}))
+    workflows.until_reason(cluster, namespace, "jewels", "NamespaceRefused", deadline=60)
+    before = {pod["metadata"]["uid"] for pod in installed.pods("operator")}
+    # A new leader finds it again, and has no memory of it.
+    installed.kubectl("rollout", "restart", "deployment/perdure-operator")
+    installed.kubectl("rollout", "status", "deployment/perdure-operator", "--timeout=120s")
+    eventually(lambda: not before & {pod["metadata"]["uid"] for pod in installed.pods("operator")}, deadline=60)
+    cluster.api.patch(workflows.path(namespace, "jewels"), {"spec": {"backoffLimit": 7}})
+    workflows.until(cluster, namespace, "jewels", lambda body: body["status"]["observedGeneration"] == 2, deadline=60)
+    workflows.until_reason(cluster, namespace, "jewels", "NamespaceRefused", deadline=10)
+    assert workflows.pods(cluster, namespace, "jewels") == []
+    assert store.run(run["metadata"]["uid"]) is None
+    cluster.api.delete(workflows.path(namespace, "jewels"))
 
 
 def test_it_keeps_no_migration_from_going_on(scene: Scene) -> None:

@@ -12,13 +12,11 @@ import pytest
 
 from tests.cluster.api import Json
 from tests.cluster.audit import AuditLog
-from tests.cluster.chart.release import Release
+from tests.cluster.chart.release import Release, team_namespace
 from tests.cluster.cluster import Capability
 from tests.cluster.product import workflows
 from tests.cluster.rights import Right, rights_of
 from tests.harness.eventually import eventually
-
-from .conftest import restricted_namespace
 
 pytestmark = [
     pytest.mark.capability(Capability.NODE_COMMANDS),
@@ -53,12 +51,12 @@ def flow() -> None:
 """
 
 
-def test_every_right_is_used_and_nothing_else_was_done(installed: Release, team: str) -> None:
+def test_every_right_is_used_and_nothing_else_was_done(installed: Release, team: str, values: Json) -> None:
     use(installed, team)
     # Whose token it is, and what that account may do, the operator asks on its behalf.
     assert installed.scrape(may_read=False)[0] == 403
     installed.run("test")
-    compare(installed, {"workflows": {"databaseSecret": {"namespaces": [team]}}})
+    compare(installed, values)
 
 
 def test_for_some_namespaces_roles_are_enough(
@@ -68,7 +66,7 @@ def test_for_some_namespaces_roles_are_enough(
     installed.uninstall()
     eventually(lambda: not installed.pods("operator"), deadline=60, every=0.5)
     release = Release(cluster, tmp_path_factory.mktemp("helm"))
-    watched = restricted_namespace(cluster, "watched")
+    watched = team_namespace(cluster, "watched")
     values: Json = {
         "crds": {"enabled": False},
         "operator": {"namespaces": [watched], "clusterId": "tests"},

@@ -71,6 +71,7 @@ SWITCHES: Mapping[str, Sequence[Any]] = {
     "workflows.image.digest": ("", f"sha256:{'1' * 64}"),
     "workflows.image.repository": ("", "registry.example/durable"),
     "workflows.image.tag": ("", "4.5.6"),
+    "workflows.inReleaseNamespace": (False, True),
     "workflows.imagePullPolicy": ("", "Always"),
     "workflows.imagePullSecrets": ([], ["pull", "more"]),
     "workflows.user": (10001, None),

@@ -131,6 +131,16 @@ def test_an_api_server_that_does_not_answer_is_told_in_a_line(helm: Helm, api_se
     assert done.stderr.count("\n") == 1
 
 
+def test_helm_test_without_a_namespace_for_workflows_says_what_to_set(
+    chore, helm: Helm, api_server: ApiServer, own: str
+):
+    give_rights(helm, api_server.api, own, {})
+    done = chore("check", "perdure-operator", WORKFLOW="perdure-test", NAMESPACE="")
+    assert done.returncode == 1
+    assert "workflows.databaseSecret.namespaces" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_operator_waits_for_a_postgres_that_is_not_there_yet():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -286,6 +286,63 @@ def test_the_key_of_the_pods_secret_is_one_for_all(helm: Helm):
     assert told["share", "DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"] == "uri"
 
 
+@pytest.mark.parametrize(
+    ("values", "namespace"),
+    [
+        ({}, ""),
+        ({"workflows": {"databaseSecret": {"namespaces": ["here"]}}}, ""),
+        ({"workflows": {"databaseSecret": {"namespaces": ["here", "team-a", "team-b"]}}}, "team-a"),
+        ({"operator": {"namespaces": ["here", "team-b"]}}, "team-b"),
+        (
+            {
+                "operator": {"namespaces": ["team-b", "team-c"]},
+                "workflows": {"databaseSecret": {"namespaces": ["team-a", "team-c"]}},
+            },
+            "team-c",
+        ),
+        ({"test": {"namespace": "team-d"}, "workflows": {"databaseSecret": {"namespaces": ["team-a"]}}}, "team-d"),
+        ({"workflows": {"inReleaseNamespace": True}}, "here"),
+        ({"workflows": {"inReleaseNamespace": True}, "operator": {"namespaces": ["here"]}}, "here"),
+        ({"workflows": {"inReleaseNamespace": True}, "operator": {"namespaces": ["team-a"]}}, "team-a"),
+    ],
+)
+def test_helm_test_is_where_workflows_may_be(helm: Helm, values, namespace):
+    tests = [one for one in helm.objects(values) if "helm.sh/hook" in one["metadata"].get("annotations", {})]
+    (pod,) = [one for one in tests if one["kind"] == "Pod"]
+    told = {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
+    assert told["NAMESPACE"] == namespace
+    assert pod["metadata"]["namespace"] == "here"
+    roles = {one["metadata"]["namespace"] for one in tests if one["kind"] in ("Role", "RoleBinding")}
+    assert roles == ({namespace} if namespace else set())
+
+
+def test_the_notes_give_workflows_a_namespace_where_none_is_known(helm: Helm):
+    def notes(*values: str) -> str:
+        told = helm.run("install", "perdure", str(CHART), "--dry-run=client", "--namespace=here", *values)
+        return told.partition("NOTES:\n")[2]
+
+    first = "kubectl create namespace team-a\nhelm upgrade perdure ... --namespace here"
+    assert first in notes()
+    assert "kubectl apply --namespace team-a " in notes()
+    for values in ("workflows.databaseSecret.namespaces={team-b}", "operator.namespaces={here,team-b}"):
+        assert first not in notes(f"--set={values}")
+        assert "kubectl apply --namespace team-b " in notes(f"--set={values}")
+    allowed = notes("--set=workflows.inReleaseNamespace=true")
+    assert first not in allowed
+    assert "kubectl apply --namespace here " in allowed
+
+
+def test_workflows_are_in_the_releases_namespace_only_where_that_is_said(helm: Helm):
+    def told(values: Any) -> Settings:
+        (deployment,) = [one for one in helm.objects(values) if one["kind"] == "Deployment"]
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return Settings.parse([], {one["name"]: one.get("value", "postgresql://x") for one in container["env"]})
+
+    assert (told({}).own_namespace, told({}).workflows_in_own_namespace) == ("here", False)
+    allowed = told({"workflows": {"inReleaseNamespace": True}, "operator": {"namespaces": ["here"]}})
+    assert (allowed.own_namespace, allowed.workflows_in_own_namespace) == ("here", True)
+
+
 def test_the_operator_can_be_told_each_setting_that_has_a_value(helm: Helm):
     told: set[str] = set()
     for values in VARIANTS.values():
@@ -295,7 +352,7 @@ def test_the_operator_can_be_told_each_setting_that_has_a_value(helm: Helm):
     settings = {name.removeprefix("PERDURE_OPERATOR_").removeprefix("PERDURE_").lower() for name in told}
     assert set(ELSEWHERE) <= settings
     # What these are is in the pod, or the chart's alone to say.
-    assert settings & set(WITHOUT) == {"leader_election_namespace", "leader_election_name"}
+    assert settings & set(WITHOUT) == {"leader_election_namespace", "leader_election_name", "own_namespace"}
 
 
 def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
@@ -305,6 +362,7 @@ def test_what_the_operator_is_told_is_what_it_reads(helm: Helm):
     told = {one["name"]: one.get("value", "postgresql://from/secret") for one in container["env"]}
     settings = Settings.parse([], told)
     assert settings.max_active_runs == 2_000_000
+    assert (settings.own_namespace, settings.workflows_in_own_namespace) == ("here", False)
     assert settings.lease_seconds == 7.5
     assert (settings.log_level, settings.log_format) == ("DEBUG", "text")
     assert settings.namespaces == ("a", "b")
@@ -422,6 +480,8 @@ def test_variants_name_every_value():
         ({"workflows": {"user": "platform"}}, "got string, want"),
         ({"operator": {"clusterId": "my cluster"}}, "does not match pattern"),
         ({"operator": {"clusterId": 1}}, "got number, want string"),
+        ({"workflows": {"inReleaseNamespace": "yes"}}, "got string, want boolean"),
+        ({"operator": {"namespaces": ["here"]}}, "Workflows in the release's namespace are refused"),
         (
             {"workflows": {"databaseTls": {"ca": {"secret": "a", "configMap": "b"}}}},
             "workflows.databaseTls.ca: give a secret or a configMap, not both",

@@ -97,7 +97,7 @@ _PEOPLES: dict[str, dict[str, Any]] = {
             "priorityClassName": "platform",
         },
         "nameOverride": "store-of-runs",
-        "workflows": {"user": None},
+        "workflows": {"user": None, "inReleaseNamespace": True},
         "test": {"namespace": "team-a"},
     },
 }

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "namespaces": "operator.namespaces",
     "cluster_id": "operator.clusterId",
     "instance": "operator.instance",
+    "workflows_in_own_namespace": "workflows.inReleaseNamespace",
     "metrics": "metrics.access",
     "metrics_certificate": "metrics.certificateSecret",
 }
@@ -29,6 +30,7 @@ WITHOUT = {
     "kubeconfig": "a pod has an account",
     "leader_election": "there may always be two for a moment, in an upgrade at the least",
     "leader_election_namespace": "it is the release's",
+    "own_namespace": "it is the release's",
     "leader_election_name": "it is that of the chart's own Lease, which the operator's Role names",
     "identity": "it is the pod's name",
     "http_port": "nobody else is in the pod",

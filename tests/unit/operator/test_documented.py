@@ -18,6 +18,7 @@ PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 SYMPTOMS = (ROOT / "docs" / "troubleshooting.md").read_text()
 STALLED = {
     Reason.INVALID_SPEC,
+    Reason.NAMESPACE_REFUSED,
     Reason.SOURCE_MISSING,
     Reason.CHECKPOINTS_MISSING,
     Reason.IMAGE_PULL_FAILED,

@@ -32,6 +32,18 @@ def test_a_cluster_can_have_a_name_or_the_uid_that_it_would_have_anyway(name):
     assert Settings.parse(["--cluster-id", name], ENOUGH).cluster_id == name
 
 
+def test_in_its_own_namespace_it_runs_no_workflows_unless_it_is_told_to(tmp_path, monkeypatch):
+    assert Settings.parse([], ENOUGH).own_namespace is None  # it is in no pod
+    assert Settings.parse([], ENOUGH).leader_election_namespace == "default"
+    (tmp_path / "namespace").write_text("perdure\n")
+    monkeypatch.setattr("perdure_operator.settings._OWN_NAMESPACE", tmp_path / "namespace")
+    settings = Settings.parse([], ENOUGH)
+    assert (settings.own_namespace, settings.leader_election_namespace) == ("perdure", "perdure")
+    assert settings.workflows_in_own_namespace is False
+    told = Settings.parse(["--own-namespace=here"], {**ENOUGH, "PERDURE_OPERATOR_WORKFLOWS_IN_OWN_NAMESPACE": "true"})
+    assert (told.own_namespace, told.workflows_in_own_namespace) == ("here", True)
+
+
 def test_two_processes_of_one_pod_are_two():
     assert Settings.parse([], ENOUGH).identity != Settings.parse([], ENOUGH).identity
 

@@ -12,6 +12,12 @@
 {{- end -}}
 {{- $_ := set $settings "leaderElectionNamespace" .Release.Namespace -}}
 {{- $_ := set $settings "leaderElectionName" (include "perdure.operator" .) -}}
+{{- $_ := set $settings "ownNamespace" .Release.Namespace -}}
+{{- if .Values.workflows.inReleaseNamespace -}}
+{{- $_ := set $settings "workflowsInOwnNamespace" true -}}
+{{- else if eq (join "," .Values.operator.namespaces) .Release.Namespace -}}
+{{- fail "operator.namespaces: Workflows in the release's namespace are refused; name others, or set workflows.inReleaseNamespace=true" -}}
+{{- end -}}
 {{- $_ := set $settings "podDatabaseSecret" (include "perdure.podSecret" .) -}}
 {{- $_ := set $settings "podDatabaseSecretKey" .Values.workflows.databaseSecret.key -}}
 {{- include "perdure.onlyOneAuthority" (dict "of" "workflows.databaseTls.ca" "ca" .Values.workflows.databaseTls.ca) -}}

@@ -33,9 +33,9 @@ def until_gone(cluster: Cluster, path: str) -> None:
 def test_without_an_operator_namespaces_and_the_kind_can_be_deleted(used: Used) -> None:
     cluster, release, team = used.stage.cluster, used.release, used.stage.namespace
     uid = used.start("left")
-    made = workflows.create(cluster, release.namespace, held("here"))
+    made = workflows.create(cluster, used.other, held("here"))
     here = made["metadata"]["uid"]
-    workflows.until_reason(cluster, release.namespace, "here", "Running", PATIENCE)
+    workflows.until_reason(cluster, used.other, "here", "Running", PATIENCE)
     used.until_steps(uid, 1)
 
     release.uninstall()
@@ -46,7 +46,7 @@ def test_without_an_operator_namespaces_and_the_kind_can_be_deleted(used: Used) 
     until_gone(cluster, crd_path(workflow_crd()))
     selector = {"labelSelector": f"perdure.io/workflow-uid={here}"}
     eventually(
-        lambda: not cluster.api.get(f"/api/v1/namespaces/{release.namespace}/pods", **selector)["items"],
+        lambda: not cluster.api.get(f"/api/v1/namespaces/{used.other}/pods", **selector)["items"],
         PATIENCE,
         every=0.3,
     )
@@ -55,11 +55,11 @@ def test_without_an_operator_namespaces_and_the_kind_can_be_deleted(used: Used) 
 def test_installed_again_it_goes_on_with_its_volume_and_brings_the_kind(used: Used) -> None:
     cluster, release = used.stage.cluster, used.release
     before = release.secrets()
-    notes = release.install()
+    notes = release.install(f"--set=workflows.databaseSecret.namespaces={{{used.other}}}")
     assert "the kind Workflow with all Workflows" in notes  # among what an uninstall leaves
     assert release.secrets() == before
-    workflows.create(cluster, release.namespace, held("again"))
-    workflows.until_reason(cluster, release.namespace, "again", "Running", PATIENCE)
+    workflows.create(cluster, used.other, held("again"))
+    workflows.until_reason(cluster, used.other, "again", "Running", PATIENCE)
     # The runs whose Workflows went while nobody was there.
     active = "SELECT name FROM perdure.runs WHERE state IN ('pending', 'running', 'waiting') AND NOT cancel"
     eventually(lambda: [row["name"] for row in used.store.rows(active)] == ["again"], PATIENCE, every=0.5)

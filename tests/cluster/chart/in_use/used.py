@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from tests.cluster import pods
@@ -19,7 +18,7 @@ from tests.cluster.product.installation import Installation
 from tests.cluster.product.stage import Stage
 from tests.harness.eventually import eventually
 
-from ..release import RESTRICTED, Release
+from ..release import Release, team_namespace
 
 __all__ = ["HELD_TWICE", "SOON", "Used"]
 
@@ -70,26 +69,29 @@ SOON = {"spec": {"terminationGracePeriodSeconds": 4}}
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The release, and a stage for Workflows in a team's namespace, with which the release has to share its Secret."""
+    """The release, and a stage for Workflows in a team's namespace, with which the release has to share its Secret.
+
+    `other`: the namespace of another team, which stays when that of the first one is deleted.
+    """
 
     release: Release
     stage: Stage
+    other: str
 
     @classmethod
     @contextmanager
     def on(cls, cluster: Cluster, image: Image, folder: Path) -> Iterator[Used]:
         """Install it; whatever is left of it goes with the block."""
-        release, team = Release(cluster, folder), f"team-{token_hex(3)}"
-        cluster.api.create("/api/v1/namespaces", {"metadata": {"name": team, "labels": RESTRICTED}})
+        release, team, other = Release(cluster, folder), team_namespace(cluster), team_namespace(cluster, "other")
         try:
-            release.install(f"--set=workflows.databaseSecret.namespaces={{{team}}}")
+            release.install(f"--set=workflows.databaseSecret.namespaces={{{team},{other}}}")
             installation = cls._installation(release, image)
             try:
-                yield cls(release, Stage(installation, team))
+                yield cls(release, Stage(installation, team), other)
             finally:
                 installation.store.close()
         finally:
-            _remove(cluster, release.namespace, team)
+            _remove(cluster, release.namespace, team, other)
 
     @staticmethod
     def _installation(release: Release, image: Image) -> Installation:

@@ -7,7 +7,18 @@ from dataclasses import replace
 from itertools import product
 
 from perdure.store.runs.model import RunState
-from perdure_operator.decide.observed import Condition, Limits, Observed, Pod, PodPhase, Run, Stage, Status, Workflow
+from perdure_operator.decide.observed import (
+    Condition,
+    Limits,
+    Observed,
+    Pod,
+    PodPhase,
+    Policy,
+    Run,
+    Stage,
+    Status,
+    Workflow,
+)
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,
@@ -142,6 +153,7 @@ SITUATIONS: Mapping[str, Mapping[str, object]] = {
     "refused long ago": {"refused": "Invalid value", "refused_for": 5000.0, "refused_generation": 1},
     "over its quota": {"refused": "exceeded quota: small", "refused_for": 5.0},
     "in a namespace that goes": {"refused": "is being terminated", "refused_for": 5.0},
+    "in the operator's namespace": {"policy": Policy(barred_namespace="shop")},
 }
 
 

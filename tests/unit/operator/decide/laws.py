@@ -58,6 +58,7 @@ def nothing_starts_that_must_not(seen: Observed, actions: list[Any]) -> None:
         return
     assert not finished(seen)
     assert not workflow.deleting
+    assert not seen.policy.bars(workflow.key)
     assert workflow.spec is not None
     assert workflow.problem is None
     assert not workflow.spec.cancel or (seen.run is not None and seen.run.may_clean_up)
@@ -163,7 +164,7 @@ GOING = frozenset(
 RESTING = frozenset({Reason.SUSPENDED, Reason.WAITING})
 STALLED = frozenset(
     {Reason.INVALID_SPEC, Reason.SOURCE_MISSING, Reason.CHECKPOINTS_MISSING, Reason.IMAGE_PULL_FAILED}
-    | {Reason.POD_REFUSED, Reason.STORE_UNREACHABLE, Reason.BEGUN_ELSEWHERE}
+    | {Reason.POD_REFUSED, Reason.STORE_UNREACHABLE, Reason.BEGUN_ELSEWHERE, Reason.NAMESPACE_REFUSED}
 )
 FAILED = frozenset(Reason) - GOING - RESTING - STALLED - {Reason.SUCCEEDED}
 

@@ -46,7 +46,7 @@ def test_a_run_in_every_situation(name: str) -> None:
 
 
 def test_there_is_every_state_phase_and_switch() -> None:
-    assert (len(RUNS), len(PODS), len(SWITCHES), len(STATUSES), len(SITUATIONS)) == (53, 45, 10, 6, 9)
+    assert (len(RUNS), len(PODS), len(SWITCHES), len(STATUSES), len(SITUATIONS)) == (53, 45, 10, 6, 10)
     runs = [run for run in RUNS.values() if run is not None]
     assert len({run.state for run in runs}) == 6
     assert {(run.claim is not None, run.begun, run.silent is not None) for run in runs} == {
@@ -81,6 +81,7 @@ def test_among_them_is_everything_that_can_be_done_or_told() -> None:
         Reason.SUSPENDED,
         Reason.WAITING,
         Reason.INVALID_SPEC,
+        Reason.NAMESPACE_REFUSED,
         Reason.CHECKPOINTS_MISSING,
         Reason.POD_REFUSED,
         Reason.SUCCEEDED,

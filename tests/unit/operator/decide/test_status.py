@@ -11,7 +11,7 @@ import pytest
 from perdure.store.runs.model import RunState
 from perdure_operator.api.status_document import read_status, status_document
 from perdure_operator.decide.actions import RequeueAfter, WriteStatus
-from perdure_operator.decide.observed import PodPhase
+from perdure_operator.decide.observed import PodPhase, Policy
 from perdure_operator.decide.places import COULD_NOT_START
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -68,6 +68,7 @@ STALLS = {
     "ImagePullFailed": observed(claimed(), [pod(phase=PodPhase.PENDING, waiting=("ErrImagePull", "not found"))]),
     "PodRefused": observed(claimed(), refused="spec.containers: Invalid value"),
     "InvalidSpec": observed(workflow=workflow(spec=None, problem="odd")),
+    "NamespaceRefused": observed(workflow=workflow(), policy=Policy(barred_namespace="shop")),
     "CheckpointsMissing": observed(store_id=OTHER_STORE),
     "StoreUnreachable": observed(
         run(attempt=3, delay=4.0, due_in=4.0, last=ended_attempt(3, "store unreachable")),
