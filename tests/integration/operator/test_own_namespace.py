@@ -61,12 +61,12 @@ def test_a_new_workflow_gets_no_run_and_no_pod_and_its_config_map_is_not_read(
 ) -> None:
     code = {"metadata": {"name": "code"}, "data": {"greeting.py": GREETING}}
     scene.api.create(f"/api/v1/namespaces/{namespace}/configmaps", code)
-    operator = start_operator(own_namespace=namespace)
+    operator = start_operator(own_namespace=namespace, resync_seconds="1")
     scene.apply(source={"configMap": {"name": "code"}}, podTemplate=JEWELS)
     said = until_refused(scene)
     assert f"no Workflow starts in {namespace}, the operator's own namespace" in said
     assert "workflows.inReleaseNamespace" in said
-    assert scene.events() == ["NamespaceRefused"]
+    eventually(lambda: scene.events() == ["NamespaceRefused"])
     for changed in ({"spec": {"serviceAccountName": "perdure-operator", "hostname": "a"}}, JEWELS):
         scene.change(podTemplate=changed)
         eventually(lambda: scene.status()["observedGeneration"] == scene.get()["metadata"]["generation"])
