@@ -66,7 +66,7 @@ ROOMS: Final = (
     Room(
         "ground",
         ("errors, names, retry,", "threads and forks"),
-        _of("perdure", "errors", "forks", "module_names", "names", "owned_thread", "pauses", "retry"),
+        _of("perdure", "attempt_ends", "errors", "forks", "module_names", "names", "owned_thread", "pauses", "retry"),
         1,
     ),
     Room(

@@ -205,11 +205,11 @@ _DEATH: Final = Walk(
         Hop("perdure.pod.reporter", "StoreReporter.report_death", "Says to the store that the attempt crashed."),
         Hop(
             "perdure.store.attempts.attempts",
-            "AttemptStore.hand_back",
+            "AttemptStore.release_run",
             "Ends the attempt and leaves the run to another.",
         ),
         Hop("perdure.store.postgres.libpq", "Wire.rows", "Calls the function of the schema through libpq."),
-        Hop("store/schema/functions/hand_back.sql", "", "Compares the token, and passes on the claim."),
+        Hop("store/schema/functions/release_run.sql", "", "Compares the token, and passes on the claim."),
         Hop(
             "store/schema/functions/end_attempt.sql",
             "",

@@ -33,7 +33,7 @@
     ControlSignal(BaseException)  ends an attempt; `except Exception` does not see it
     ├── Superseded                another attempt owns the run
     ├── RunCancelled              somebody asked for the run to be cancelled
-    ├── HandedBack                this process gives the run back, to be continued elsewhere
+    ├── Released                this process releases the run, to be continued elsewhere
     └── RunStopped                an error that workflow code must not handle ends the run
 """
 
@@ -47,11 +47,11 @@ __all__ = [
     "DefinitionError",
     "DisruptionLimitExceeded",
     "EntrypointError",
-    "HandedBack",
     "InputError",
     "MutationError",
     "NondeterminismError",
     "PerdureError",
+    "Released",
     "ResultTimeout",
     "RunCancelled",
     "RunConflict",
@@ -227,8 +227,8 @@ class RunCancelled(ControlSignal):
     """Somebody asked for the run to be cancelled."""
 
 
-class HandedBack(ControlSignal):
-    """This process gives the run back, to be continued elsewhere."""
+class Released(ControlSignal):
+    """This process releases the run, to be continued elsewhere."""
 
 
 class RunStopped(ControlSignal):

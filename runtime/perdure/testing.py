@@ -25,7 +25,7 @@ from .engine.ctrl_c import noted
 from .engine.execute import CtrlC, Ending, execute, execute_async
 from .engine.journal import Recorded
 from .engine.loop import RunLoop
-from .errors import HandedBack, RunWasCancelled, UsageError
+from .errors import Released, RunWasCancelled, UsageError
 from .names import RunId, Token
 from .serialization.failures.failure import Failure
 from .store.attempts.checkpoint import Answer, Checkpoint, Settled
@@ -292,14 +292,14 @@ def _run(
     if not definition.is_async:
         attempt = Attempt(facts, recorded, _as_committer(memory), observer=observer)
         note_live(attempt)
-        memory.die = lambda: attempt.interrupt(HandedBack("killed by the test"))
+        memory.die = lambda: attempt.interrupt(Released("killed by the test"))
         return execute(definition, attempt)
     loop = RunLoop()
     try:
         committer = _as_committer(memory)
         attempt = Attempt(facts, recorded, committer, loop=loop, loop_committer=committer, observer=observer)
         note_live(attempt)
-        memory.die = lambda: attempt.interrupt(HandedBack("killed by the test"))
+        memory.die = lambda: attempt.interrupt(Released("killed by the test"))
         memory.call = loop.call_in_loop
         return loop.run_until_complete(execute_async(definition, attempt))
     finally:

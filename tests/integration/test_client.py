@@ -219,7 +219,7 @@ def test_an_exception_that_is_not_known_here_is_a_step_error(client: Client, sto
 
 def test_a_run_past_its_backoff_limit_failed_by_it(client: Client, store: Session) -> None:
     run = client.start(transfer, "a", 1, backoff_limit=0)
-    assert store.hand_back(store.begun(run.run_id), "crashed", "killed by signal 11") == 0
+    assert store.release_run(store.begun(run.run_id), "crashed", "killed by signal 11") == 0
     with pytest.raises(RunFailed, match="killed by signal 11") as caught:
         run.result(10)
     assert isinstance(caught.value.__cause__, BackoffLimitExceeded)
@@ -351,7 +351,7 @@ def test_show_has_attempts_and_steps_with_their_outcomes(client: Client, store: 
     run = client.start(transfer, "a", 1)
     first = store.begun(run.run_id)
     store.checkpoint(first, "charge", 1, {"paid": 1})
-    store.hand_back(first, "crashed", "killed by signal 9")
+    store.release_run(first, "crashed", "killed by signal 9")
     second = store.begun(run.run_id)
     store.execute("SELECT perdure.checkpoint(%s, %s, 'late', 2, 'late', 3, 0, 0, NULL, '{}')", run.run_id, second.token)
     store.execute("SELECT perdure.checkpoint(%s, %s, 'cut', 3, 'cut', 1, 0, 0, NULL, NULL)", run.run_id, second.token)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 
 from ..api.names import API_VERSION, KIND, pod_name
@@ -21,10 +22,10 @@ from ..decide.actions import (
     DeletePod,
     DeleteWorkflow,
     EndRun,
-    HandBack,
     InsertRun,
     NoteImage,
     PostEvent,
+    ReleaseRun,
     RequestCancel,
     RequeueAfter,
     SetLimits,
@@ -68,7 +69,7 @@ class Execution:
         look_after: seconds until it is to be looked at again.
         claimed: the token of a claim that was made, whose pod is not there yet.
         made: the claim whose pod is there now; it may be gone again before anybody has seen it.
-        gave_way: an attempt that could not start was handed back, so that another run has its place.
+        gave_way: an attempt that could not start was released, so that another run has its place.
     """
 
     again: bool = False
@@ -145,19 +146,19 @@ class Executor:
     async def _to_store(
         self,
         observed: Observed,
-        action: ClaimRun | HandBack | SetLimits | RequestCancel | EndRun,
+        action: ClaimRun | ReleaseRun | SetLimits | RequestCancel | EndRun,
         done: Execution,
     ) -> bool:
-        uid = observed.workflow.uid
+        key, uid = observed.workflow.key, observed.workflow.uid
         match action:
             case ClaimRun(attempt):
                 return await self._claim(observed.workflow, attempt, done)
-            case HandBack(ending=places.COULD_NOT_START) if not self.capacity.give_way(observed.workflow.key, uid):
+            case ReleaseRun(ending=AttemptEnd.COULD_NOT_START) if not self.capacity.give_way(key, uid):
                 return False  # somebody else has given way meanwhile
-            case HandBack(claim, ending, detail, code, signal):
+            case ReleaseRun(claim, ending, detail, code, signal):
                 _log.info("an attempt ended: %s", ending, extra={"ending": ending, "detail": detail})
-                handed = await self.store.hand_back(uid, claim, ending, detail=detail, code=code, signal=signal)
-                if handed and ending == places.COULD_NOT_START and (what := places.hindrance(observed)) is not None:
+                handed = await self.store.release_run(uid, claim, ending, detail=detail, code=code, signal=signal)
+                if handed and ending == AttemptEnd.COULD_NOT_START and (what := places.hindrance(observed)) is not None:
                     done.gave_way = True
                     self.gave_way(observed.workflow.key.namespace, what)
                 return handed

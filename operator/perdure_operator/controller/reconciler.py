@@ -25,8 +25,8 @@ from ..decide.actions import (
     CreatePod,
     DeleteWorkflow,
     EndRun,
-    HandBack,
     InsertRun,
+    ReleaseRun,
     RequestCancel,
     WriteStatus,
 )
@@ -50,7 +50,7 @@ _PAUSE = 1.0
 _MOST_FILES = 1000
 """Of a ConfigMap, whose 1 MiB would hold a hundred thousand."""
 
-_WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, HandBack, RequestCancel)
+_WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, ReleaseRun, RequestCancel)
 """Not done on the word of a view."""
 
 _STARTING = (CreatePod, InsertRun)

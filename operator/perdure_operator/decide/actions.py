@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 
 from .observed import Limits, Pod, Status
@@ -19,10 +20,10 @@ __all__ = [
     "DeletePod",
     "DeleteWorkflow",
     "EndRun",
-    "HandBack",
     "InsertRun",
     "NoteImage",
     "PostEvent",
+    "ReleaseRun",
     "RequestCancel",
     "RequeueAfter",
     "SetLimits",
@@ -77,11 +78,11 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
-class HandBack:
-    """End a claimed attempt: `ending` in the words of the table `attempts`."""
+class ReleaseRun:
+    """End a claimed attempt, and leave its run to the next one."""
 
     claim: Claim
-    ending: str
+    ending: AttemptEnd
     detail: str
     code: int | None = None
     signal: int | None = None
@@ -149,7 +150,7 @@ Action = (
     | ClaimRun
     | CreatePod
     | DeletePod
-    | HandBack
+    | ReleaseRun
     | NoteImage
     | SetLimits
     | RequestCancel

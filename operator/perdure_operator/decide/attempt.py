@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 
-from .actions import ClaimRun, CreatePod, HandBack
+from .actions import ClaimRun, CreatePod, ReleaseRun
 from .barred import barred
 from .limits import seconds_since
 from .observed import Ended, Observed, Pod, PodPhase, Run, Spec, Stage
@@ -44,11 +45,11 @@ def attempt_plan(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
     if run.begun:
         return _begun(observed, run, claim, pod, spec)
     if run.limits.cancel and not run.may_clean_up:
-        return Plan(then=[HandBack(claim, "handed back", "cancelled before it began")])
+        return Plan(then=[ReleaseRun(claim, AttemptEnd.RELEASED, "cancelled before it began")])
     if spec is not None and spec.suspend and not run.may_clean_up:
-        return Plan(then=[HandBack(claim, "handed back", "suspended before it began")])
+        return Plan(then=[ReleaseRun(claim, AttemptEnd.RELEASED, "suspended before it began")])
     if barred(observed):
-        return Plan(then=[HandBack(claim, "handed back", "no attempt begins in the operator's own namespace")])
+        return Plan(then=[ReleaseRun(claim, AttemptEnd.RELEASED, "no attempt begins in the operator's own namespace")])
     if pod is None:
         return give_way(observed, claim, _without_pod(observed, run, claim, spec))
     return give_way(observed, claim, _on_its_way(observed, run, claim, pod))
@@ -94,7 +95,7 @@ def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
     if spec is None:
         return invalid_spec(observed)
     if observed.pod_gone and observed.pod_met:
-        return Plan(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
+        return Plan(then=[ReleaseRun(claim, AttemptEnd.EVICTED, "its pod was deleted before it began")])
     if any(pod.attempt == run.attempt for pod in observed.pods):
         # Its name is taken by the pod of another claim, of a store that was restored since.
         return Plan(then=[ClaimRun(run.attempt)])
@@ -130,14 +131,14 @@ def _silent_nodes(observed: Observed, run: Run) -> tuple[str, ...]:
 
 
 def _blames_node(last: Ended, pod: Pod) -> bool:
-    return last.ending == "node lost" or (last.ending == "evicted" and pod.stage is Stage.TAKEN)
+    return last.ending == AttemptEnd.NODE_LOST or (last.ending == AttemptEnd.EVICTED and pod.stage is Stage.TAKEN)
 
 
 def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Plan:
     if pod.disrupted is not None:
-        return Plan(then=[HandBack(claim, disruption(pod.disrupted), pod.disrupted)])
+        return Plan(then=[ReleaseRun(claim, disruption(pod.disrupted), pod.disrupted)])
     if pod.deleting:
-        return Plan(then=[HandBack(claim, "evicted", "its pod was deleted before it began")])
+        return Plan(then=[ReleaseRun(claim, AttemptEnd.EVICTED, "its pod was deleted before it began")])
     reason, words = pod.waiting or ("", "")
     if reason in UNSCHEDULABLE | NO_IMAGE | NO_CONTAINER:
         if pod.generation is not None and pod.generation < observed.workflow.generation and not run.begun:
@@ -155,9 +156,9 @@ def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) 
     waited = _waited(observed, run, pod)
     message = f"attempt {run.attempt} starts in pod {pod.name}"
 
-    def patiently(most: float, message: str, requeue_after: float, ending: str, detail: str) -> Plan:
+    def patiently(most: float, message: str, requeue_after: float, ending: AttemptEnd, detail: str) -> Plan:
         if waited >= most:
-            return Plan(then=[HandBack(claim, ending, detail)])
+            return Plan(then=[ReleaseRun(claim, ending, detail)])
         return going(Reason.STARTING, message, min(requeue_after, most - waited))
 
     match pod.stage:
@@ -166,16 +167,16 @@ def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) 
         case Stage.BOUND:
             # Nothing has begun, so no heartbeat can tell, and the node controller waits for more than five minutes.
             detail = f"node {pod.node} has said nothing of its pod for {TAKE_UP_DEADLINE:.0f} s"
-            return patiently(TAKE_UP_DEADLINE, message, LOOK_START, "node lost", detail)
+            return patiently(TAKE_UP_DEADLINE, message, LOOK_START, AttemptEnd.NODE_LOST, detail)
         case Stage.TAKEN:
             # Perhaps the program is large, or the node is sick: it is not the program that has crashed.
             most, message = observed.preparation, f"{message}: node {pod.node} pulls its image or mounts its volumes"
             detail = f"node {pod.node} had not made the container {most:g} s after it took the pod{shown}"
-            return patiently(most, message, LOOK_START, "evicted", detail)
+            return patiently(most, message, LOOK_START, AttemptEnd.EVICTED, detail)
         case Stage.STARTED:
             requeue_after = LOOK_BEGIN if pod.phase is PodPhase.RUNNING else LOOK_START
             detail = f"it had not begun {START_DEADLINE:.0f} s after its container had started{shown}"
-            return patiently(START_DEADLINE, message, requeue_after, "never begun", detail)
+            return patiently(START_DEADLINE, message, requeue_after, AttemptEnd.NEVER_BEGUN, detail)
 
 
 def _stuck(pod: Pod, reason: str, words: str) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.store.runs.model import RunState
 
 from .actions import (
@@ -13,8 +14,8 @@ from .actions import (
     CreatePod,
     DeletePod,
     DeleteWorkflow,
-    HandBack,
     InsertRun,
+    ReleaseRun,
     RequestCancel,
     RequeueAfter,
     SetLimits,
@@ -26,9 +27,9 @@ from .events import events, warnings
 from .images import images_to_note
 from .limits import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
 from .observed import FINISHED, Observed, Run, Spec, Status
-from .places import COULD_NOT_START, queued_again
+from .places import queued_again
 from .plan import Kind, Plan, Reason, Situation, going, resting, stalled
-from .pod_exit import BEGUN_ELSEWHERE, STORE_UNREACHABLE, ending_of_pod
+from .pod_exit import ending_of_pod
 from .pods import pods_to_delete
 from .run_result import ending
 from .status import Writing, bound, seen_again, status_of, succeeded, writing
@@ -141,7 +142,7 @@ def _run_plan(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, 
     if run.claim is not None:
         if anew and end_is_missing(observed.pods, run):
             detail = "its end is missing from the store, and a person asked to go on"
-            return Plan(then=[HandBack(run.claim, "lost", detail)])
+            return Plan(then=[ReleaseRun(run.claim, AttemptEnd.LOST, detail)])
         return attempt_plan(observed, run, run.claim, spec)
     if run.limits.cancel and not run.may_clean_up:
         return Plan(then=[RequestCancel()])
@@ -161,14 +162,14 @@ def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = No
     if barred(observed):
         return namespace_refused(observed)
     if run is not None and (due := run.until_due) > 0:
-        if run.last is not None and run.last.ending == COULD_NOT_START:
+        if run.last is not None and run.last.ending is AttemptEnd.COULD_NOT_START:
             return queued_again(run, due)
         last = "" if run.last is None else f" ended: {run.last.detail or run.last.ending}"
         message = f"attempt {run.attempt}{last}; the next one starts {run.delay:g} s after that"
-        if run.last is not None and run.last.ending == STORE_UNREACHABLE:
+        if run.last is not None and run.last.ending is AttemptEnd.STORE_UNREACHABLE:
             message += ". Pods do not reach the store, and the operator does: see to their Secret and NetworkPolicies"
             return stalled(Reason.STORE_UNREACHABLE, message, due)
-        if run.last is not None and run.last.ending == BEGUN_ELSEWHERE:
+        if run.last is not None and run.last.ending is AttemptEnd.BEGUN_ELSEWHERE:
             message += ". See who else may read pods here, and has the login of their Secret for the store"
             return stalled(Reason.BEGUN_ELSEWHERE, message, due)
         return going(Reason.BACKING_OFF, message, due)
@@ -222,7 +223,7 @@ def _leftover(observed: Observed, run: Run) -> Action | None:
     if pod is not None and (pod.over or pod.end is not None):
         return ending_of_pod(pod, run.claim, begun=run.begun)
     if not run.begun or run.silent is not None or (pod is None and observed.pod_gone):
-        return HandBack(run.claim, "handed back", "the Workflow has finished")
+        return ReleaseRun(run.claim, AttemptEnd.RELEASED, "the Workflow has finished")
     return None
 
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from perdure.attempt_ends import AttemptEnd, EndClass
+
 from .actions import PostEvent
 from .observed import Ended, Observed, Status
-from .places import COULD_NOT_START
 from .plan import Kind, Reason, Situation
-from .pod_exit import BEGUN, BEGUN_ELSEWHERE, STORE_UNREACHABLE
 from .status import IMAGE_CHANGED, is_stalled, reason_of
 
 __all__ = ["events", "warnings"]
 
-_CRASHES: Final = frozenset({"crashed", "lost", "never begun"})
-_DISRUPTIONS: Final = frozenset({"evicted", "node lost", "handed back"})
-_ENDED_THE_RUN: Final = "completed"
+_CRASHED: Final = {AttemptEnd.NEVER_BEGUN: "never began", AttemptEnd.LOST: "was lost", AttemptEnd.CRASHED: "crashed"}
 _WHILE_RUNNING: Final = frozenset({Reason.RUNNING, Reason.SUSPENDING, Reason.CANCELLING, Reason.STORE_SUSPECTED})
 _BETWEEN_ATTEMPTS: Final = frozenset(
     {Reason.BACKING_OFF, Reason.SUSPENDED, Reason.AT_CAPACITY, Reason.PENDING, Reason.INVALID_SPEC, Reason.WAITING}
@@ -76,28 +74,27 @@ def _news(last: Ended, old: Status, new: Status) -> bool:
 
 def _ended(last: Ended) -> list[PostEvent]:
     how = last.detail or last.ending
-    if last.ending in _CRASHES:
-        said = "never began" if last.ending == "never begun" else "was lost" if last.ending == "lost" else "crashed"
-        return [PostEvent("Crashed", f"attempt {last.attempt} {said}: {how}", warning=True)]
-    if last.ending in _DISRUPTIONS:
+    if last.ending in _CRASHED:
+        return [PostEvent("Crashed", f"attempt {last.attempt} {_CRASHED[last.ending]}: {how}", warning=True)]
+    if last.ending.counts_as is EndClass.DISRUPTION:
         return [PostEvent("Disrupted", f"attempt {last.attempt} was disrupted ({last.ending}): {how}")]
-    if last.ending == COULD_NOT_START:
+    if last.ending is AttemptEnd.COULD_NOT_START:
         return [PostEvent("GaveWay", f"attempt {last.attempt} could not start, and others wait: {how}", warning=True)]
-    if last.ending == STORE_UNREACHABLE:
+    if last.ending is AttemptEnd.STORE_UNREACHABLE:
         return [PostEvent("StoreUnreachable", f"attempt {last.attempt} did not reach the store: {how}", warning=True)]
-    if last.ending == BEGUN_ELSEWHERE:
+    if last.ending is AttemptEnd.BEGUN_ELSEWHERE:
         return [PostEvent("BegunElsewhere", f"attempt {last.attempt} was not its pod's: {how}", warning=True)]
     return []
 
 
 def _ending_unseen(last: Ended | None, old: Status, new: Status) -> list[PostEvent]:
     """The attempt that ended the run, where no status has told that it ran."""
-    return _unseen(last, old, new.pod_name) if last is not None and last.ending == _ENDED_THE_RUN else []
+    return _unseen(last, old, new.pod_name) if last is not None and last.ending is AttemptEnd.COMPLETED else []
 
 
 def _unseen(last: Ended, old: Status, pod: str | None) -> list[PostEvent]:
     """The begin of an attempt that ended between two looks: no status has told that it ran."""
-    if last.ending not in BEGUN or (old.attempts == last.attempt and reason_of(old) in _WHILE_RUNNING):
+    if not last.ending.begun or (old.attempts == last.attempt and reason_of(old) in _WHILE_RUNNING):
         return []
     where = "" if pod is None else f" in pod {pod}"
     return [PostEvent("Started" if last.attempt <= 1 else "Resumed", f"attempt {last.attempt} ran{where}")]

@@ -9,6 +9,7 @@ from enum import Enum, StrEnum, auto
 from typing import Any, Final
 from uuid import UUID
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 from perdure.store.runs.model import RunState
 
@@ -139,10 +140,10 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the newest ended attempt of a run ended; the words are those of the table `attempts`."""
+    """How the newest ended attempt of a run ended."""
 
     attempt: int
-    ending: str
+    ending: AttemptEnd
     code: int | None
     signal: int | None
     detail: str | None

@@ -12,14 +12,14 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 
-from .actions import HandBack
+from .actions import ReleaseRun
 from .observed import Observed, Run, Stage
 from .plan import Plan, Reason, going, stalled
 
 __all__ = [
-    "COULD_NOT_START",
     "NO_CONTAINER",
     "NO_IMAGE",
     "UNSCHEDULABLE",
@@ -28,9 +28,6 @@ __all__ = [
     "hindrance",
     "queued_again",
 ]
-
-COULD_NOT_START: Final = "could not start"
-"""The ending of an attempt that gave its place back. It says nothing of the workflow, and never counts."""
 
 UNSCHEDULABLE: Final = frozenset({"Unschedulable", "SchedulingGated"})
 NO_IMAGE: Final = frozenset(
@@ -90,7 +87,7 @@ def give_way(observed: Observed, claim: Claim, plan: Plan) -> Plan:
     if left > 0:
         return replace(plan, requeue_after=left if plan.requeue_after is None else min(plan.requeue_after, left))
     situation = plan.situation
-    return Plan(then=[HandBack(claim, COULD_NOT_START, f"{situation.reason}: {situation.message}")])
+    return Plan(then=[ReleaseRun(claim, AttemptEnd.COULD_NOT_START, f"{situation.reason}: {situation.message}")])
 
 
 def queued_again(run: Run, due: float) -> Plan:

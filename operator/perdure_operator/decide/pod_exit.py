@@ -6,91 +6,82 @@ import signal
 from contextlib import suppress
 from typing import Final
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 from perdure.process.exit_codes import ExitCode
 
-from .actions import HandBack
+from .actions import ReleaseRun
 from .observed import ContainerEnd, Observed, Pod, Run
 
 __all__ = [
-    "BEGUN",
-    "BEGUN_ELSEWHERE",
-    "STORE_UNREACHABLE",
     "disruption",
     "ending_of_pod",
     "ending_of_silence",
     "lost_forged_steps",
 ]
 
-BEGUN: Final = frozenset({"completed", "crashed", "lost"})
-"""Endings that only an attempt has that has begun."""
-
-STORE_UNREACHABLE: Final = "store unreachable"
-"""The ending of an attempt whose process did not reach its store. It says nothing of the workflow, and never counts."""
-
-BEGUN_ELSEWHERE: Final = "begun elsewhere"
-"""The ending of an attempt whose begin somebody took from its pod. What he stored goes with it, and it never counts."""
-
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _NODE: Final = "node"
 _LOST: Final = ("lost", "gone", "unreachable", "not ready", "notready", "no longer exists")
 
 
-def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> HandBack:
+def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> ReleaseRun:
     """The end of an attempt whose container `workflow` is over."""
     end = pod.end
     code = None if end is None else end.exit_code
     number = None if code is None or not 128 < code < 160 else code - 128
 
-    def handed_back(ending: str, detail: str) -> HandBack:
-        return HandBack(claim, ending, detail, code=None if number else code, signal=number)
+    def released(ending: AttemptEnd, detail: str) -> ReleaseRun:
+        return ReleaseRun(claim, ending, detail, code=None if number else code, signal=number)
 
     if end is not None and end.reason == _OUT_OF_MEMORY:
         detail = "its container was killed: out of memory (OOMKilled); give it more in podTemplate"
-        return HandBack(claim, "crashed" if begun else "never begun", detail, signal=number)
+        return ReleaseRun(claim, AttemptEnd.CRASHED if begun else AttemptEnd.NEVER_BEGUN, detail, signal=number)
     if code == ExitCode.SECOND_START and begun:
         # By the kubelet's word. Nobody's container `workflow` starts twice, so whoever has begun is not of this pod.
-        return handed_back(BEGUN_ELSEWHERE, "somebody else had begun the attempt when its pod did")
+        return released(AttemptEnd.BEGUN_ELSEWHERE, "somebody else had begun the attempt when its pod did")
     if pod.disrupted is not None:
-        return handed_back(disruption(pod.disrupted), pod.disrupted)
-    if code == ExitCode.HANDED_BACK:
-        return handed_back("handed back", _words(end) or "its process was told to stop")
+        return released(disruption(pod.disrupted), pod.disrupted)
+    if code == ExitCode.RELEASED:
+        return released(AttemptEnd.RELEASED, _words(end) or "its process was told to stop")
     if pod.deleting:
-        return handed_back("evicted", "its pod was deleted")
+        return released(AttemptEnd.EVICTED, "its pod was deleted")
     if code == ExitCode.NOT_STARTED or (code == ExitCode.SUPERSEDED and not begun):
-        return handed_back(STORE_UNREACHABLE, _without_store(code, end))
+        return released(AttemptEnd.STORE_UNREACHABLE, _without_store(code, end))
     if not begun:
-        return handed_back("never begun", _without_begin(end))
+        return released(AttemptEnd.NEVER_BEGUN, _without_begin(end))
     if end is None:
-        return handed_back("lost", f"its pod is {pod.phase}, and nothing is known of its container's end")
-    return handed_back("crashed", _crash(end, number))
+        return released(AttemptEnd.LOST, f"its pod is {pod.phase}, and nothing is known of its container's end")
+    return released(AttemptEnd.CRASHED, _crash(end, number))
 
 
-def ending_of_silence(observed: Observed, run: Run, claim: Claim, pod: Pod | None) -> HandBack:
+def ending_of_silence(observed: Observed, run: Run, claim: Claim, pod: Pod | None) -> ReleaseRun:
     """The end of an attempt that has begun and was seen dead, while no end of its container is known."""
     why = run.silent or "its process is silent"
     if pod is None:
         gone = "its pod was deleted" if observed.pod_gone else "its pod is out of sight"
-        return HandBack(claim, "evicted", f"{gone}; {why}")
+        return ReleaseRun(claim, AttemptEnd.EVICTED, f"{gone}; {why}")
     if pod.disrupted is not None:
-        return HandBack(claim, disruption(pod.disrupted), f"{pod.disrupted}; {why}")
+        return ReleaseRun(claim, disruption(pod.disrupted), f"{pod.disrupted}; {why}")
     if pod.deleting:
-        return HandBack(claim, "evicted", f"its pod was deleted; {why}")
+        return ReleaseRun(claim, AttemptEnd.EVICTED, f"its pod was deleted; {why}")
     if pod.node is None:
-        return HandBack(claim, "lost", why)
-    return HandBack(claim, "node lost", f"{why}; nothing is heard of the process or its end on node {pod.node}")
+        return ReleaseRun(claim, AttemptEnd.LOST, why)
+    return ReleaseRun(
+        claim, AttemptEnd.NODE_LOST, f"{why}; nothing is heard of the process or its end on node {pod.node}"
+    )
 
 
 def lost_forged_steps(run: Run) -> bool:
     """Whether the store has deleted steps of the run, as they were not its own: a status may have counted them."""
-    return run.last is not None and run.last.ending == BEGUN_ELSEWHERE
+    return run.last is not None and run.last.ending == AttemptEnd.BEGUN_ELSEWHERE
 
 
-def disruption(why: str) -> str:
+def disruption(why: str) -> AttemptEnd:
     """The ending of an attempt whose pod something other than its own process ends."""
     lowered = why.lower()
     lost = _NODE in lowered and any(word in lowered for word in _LOST)
-    return "node lost" if lost else "evicted"
+    return AttemptEnd.NODE_LOST if lost else AttemptEnd.EVICTED
 
 
 def _without_begin(end: ContainerEnd | None) -> str:

@@ -8,7 +8,6 @@ from datetime import datetime
 from .actions import DeletePod
 from .limits import seconds_since
 from .observed import Observed, Pod, PodPhase, Run
-from .pod_exit import BEGUN
 from .timeouts import LINGER
 
 __all__ = ["pods_to_delete"]
@@ -53,7 +52,7 @@ def _of_ended_attempt(pod: Pod, run: Run | None) -> bool:
 def _never_began(pod: Pod, run: Run | None) -> bool:
     """Whether it has no logs to wait for. The store hears of a short attempt before the kubelet tells of its begin."""
     last = None if run is None else run.last
-    began = last is not None and last.attempt == pod.attempt and last.ending in BEGUN
+    began = last is not None and last.attempt == pod.attempt and last.ending.begun
     return pod.phase is PodPhase.PENDING and pod.end is None and not began
 
 

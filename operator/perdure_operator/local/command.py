@@ -164,7 +164,7 @@ def _report(workflow: Workflow, detail: RunDetail | None, arguments: Namespace) 
     sys.stderr.write(f"perdure: {finished.message}\n")
     if finished.status == "True":
         return ExitCode.CANCELLED
-    return ExitCode.NOT_STARTED if "Stalled" in status.conditions else ExitCode.HANDED_BACK
+    return ExitCode.NOT_STARTED if "Stalled" in status.conditions else ExitCode.RELEASED
 
 
 def _document(workflow: Workflow) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from perdure.store.runs.manifests import ManifestRunStore
 from perdure.store.runs.model import MANIFEST_OWNER
 
 from ..api.names import pod_name
-from ..decide.actions import ClaimRun, CreatePod, EndRun, HandBack, InsertRun, RequestCancel, SetLimits
+from ..decide.actions import ClaimRun, CreatePod, EndRun, InsertRun, ReleaseRun, RequestCancel, SetLimits
 from ..decide.observed import Observed, Workflow
 from ..store.rows import new_run
 from ..store.store import OperatorStore
@@ -25,7 +25,7 @@ __all__ = ["AnotherRun", "Change", "LocalExecutor"]
 
 T = TypeVar("T")
 
-Change = InsertRun | ClaimRun | CreatePod | HandBack | SetLimits | RequestCancel | EndRun
+Change = InsertRun | ClaimRun | CreatePod | ReleaseRun | SetLimits | RequestCancel | EndRun
 """An action after which everything is to be looked at anew."""
 
 
@@ -99,10 +99,10 @@ class LocalExecutor:
             case CreatePod(attempt, claim):
                 self._start(workflow, attempt, claim)
                 return True
-            case HandBack(claim, ending, detail, code, signal):
+            case ReleaseRun(claim, ending, detail, code, signal):
                 attempt = observed.run.attempt if observed.run is not None else 0
                 self._display.note(f"attempt {attempt} ended ({ending}): {detail}")
-                return self._ask(self._store.hand_back(uid, claim, ending, detail=detail, code=code, signal=signal))
+                return self._ask(self._store.release_run(uid, claim, ending, detail=detail, code=code, signal=signal))
             case SetLimits(limits):
                 self._ask(self._store.set_limits(uid, limits))
                 return True

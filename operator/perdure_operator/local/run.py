@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.cli.display import Display
 from perdure.cli.foreground import ASK, LOOK, PATIENCE, Interrupted, wait
 from perdure.cli.place import Place
@@ -116,7 +117,7 @@ class LocalWorkflow:
         Where it then stands is in `workflow.status`.
 
         Raises:
-            Interrupted: somebody wants this command to stop; its process has handed the run back.
+            Interrupted: somebody wants this command to stop; its process has released the run.
             AnotherRun: there is a run of this name under another UID.
             RunNotFound: the run was deleted.
             StoreError: the store cannot be used, or was away for too long.
@@ -177,7 +178,7 @@ class LocalWorkflow:
             if self._applied:
                 self._follow(run)
             run, pods = self._with_pod_elsewhere(run, pods)
-            if not self._applier.started and run.last is not None and run.last.ending == "handed back":
+            if not self._applier.started and run.last is not None and run.last.ending == AttemptEnd.RELEASED:
                 # A person stopped it, and a person asks for it now: that is no disruption to recover from.
                 run = replace(run, due_in=0.0)
         return Observed(

@@ -52,7 +52,7 @@ FROM perdure.meta m LEFT JOIN LATERAL (
     WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s
 ) o ON true
 
--- name: hand_back
+-- name: release_run
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.errors import UsageError
 from perdure.names import Claim
 from perdure.pod.source import source_of_files
@@ -25,6 +26,7 @@ __all__ = [
     "RunCount",
     "RunListing",
     "RunLookup",
+    "attempt_of_row",
     "brief_error",
     "listing_of_row",
     "new_run",
@@ -53,14 +55,14 @@ class AttemptRecord:
     """How an attempt went, as far as it has.
 
     Attributes:
-        ending: in the words of the table `attempts`; None before its end.
+        ending: None before its end.
         image: the id of its image, once that is noted.
         began_after: seconds from its claim to the begin of its process.
         stepped_after: seconds from its claim to the start of the first of its steps; None until one is finished.
     """
 
     attempt: int
-    ending: str | None
+    ending: AttemptEnd | None
     image: str | None
     began_after: float | None
     stepped_after: float | None
@@ -164,7 +166,7 @@ def _last(row: Row) -> Ended | None:
         return None
     return Ended(
         attempt=row["last_attempt"],
-        ending=row["ending"] or "",
+        ending=AttemptEnd(row["ending"]),
         code=row["code"],
         signal=row["signal"],
         detail=row["detail"],
@@ -196,6 +198,12 @@ def _cut_text(found: re.Match[str] | None) -> str:
         except ValueError:
             continue
     return inside
+
+
+def attempt_of_row(row: Row) -> AttemptRecord:
+    """An attempt that the store has."""
+    ending = row["ending"]
+    return AttemptRecord(**{**row, "ending": None if ending is None else AttemptEnd(ending)})
 
 
 def listing_of_row(row: Row) -> RunListing:

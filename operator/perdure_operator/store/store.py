@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.errors import StoreError, StoreUnavailable
 from perdure.names import Claim
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
@@ -24,7 +25,17 @@ from .batching import BatchLoader
 from .calls import StoreCalls, answering_store
 from .clock import EventAges
 from .pool import Identity
-from .rows import LONGEST_ERROR, AttemptRecord, RunCount, RunListing, RunLookup, listing_of_row, new_run, run_of_row
+from .rows import (
+    LONGEST_ERROR,
+    AttemptRecord,
+    RunCount,
+    RunListing,
+    RunLookup,
+    attempt_of_row,
+    listing_of_row,
+    new_run,
+    run_of_row,
+)
 from .step_counts import StepCounts
 
 __all__ = ["OperatorStore"]
@@ -154,17 +165,17 @@ class OperatorStore:
             claimed = await self._calls.read("claimed_attempt", {"run": uid, "token": token}, doing)
         return token if claimed else None
 
-    async def hand_back(
+    async def release_run(
         self,
         uid: UUID,
         claim: Claim,
-        ending: str,
+        ending: AttemptEnd,
         *,
         detail: str,
         code: int | None = None,
         signal: int | None = None,
     ) -> bool:
-        """End a claimed attempt, in the words of the table `attempts`; False if the claim does not own the run anymore.
+        """End a claimed attempt; False if the claim does not own the run anymore.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -172,7 +183,7 @@ class OperatorStore:
         """
         parameters = {"run": uid, "claim": claim, "ending": ending, "code": code, "signal": signal}
         doing = f"end the attempt at run {uid}"
-        answer = await self._calls.write("hand_back", {**parameters, "detail": storable(detail)}, doing)
+        answer = await self._calls.write("release_run", {**parameters, "detail": storable(detail)}, doing)
         return Answer(answer) in (Answer.DONE, Answer.DONE_BEFORE)
 
     async def note_image(self, uid: UUID, claim: Claim, image: str) -> bool:
@@ -238,7 +249,7 @@ class OperatorStore:
             StoreUnavailable: no answer in time.
         """
         rows = await self._calls.read("run_attempts", {"run": uid, "after": after}, f"read the attempts at run {uid}")
-        return [AttemptRecord(**row) for row in rows]
+        return [attempt_of_row(row) for row in rows]
 
     # Calls about all runs of the owner.
 

@@ -10,6 +10,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from perdure.attempt_ends import AttemptEnd
+
 __all__ = ["Metrics"]
 
 _PREFIX = "perdure_operator"
@@ -118,7 +120,7 @@ class Metrics:
 
     # Runs.
 
-    def attempt_ended(self, ending: str) -> None:
+    def attempt_ended(self, ending: AttemptEnd) -> None:
         """An attempt was seen to have ended."""
         self._attempts.labels(ending).inc()
 

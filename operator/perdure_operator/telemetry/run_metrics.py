@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from perdure.attempt_ends import AttemptEnd
+
 from ..decide.observed import Run
 from ..store.rows import AttemptRecord
 
@@ -26,7 +28,7 @@ class RunMeter(Protocol):
     def attempt_stepped(self, after: float) -> None:
         """An attempt's first step was begun so many seconds after its claim."""
 
-    def attempt_ended(self, ending: str) -> None:
+    def attempt_ended(self, ending: AttemptEnd) -> None:
         """An attempt was seen to have ended."""
 
     def run_ended(self, state: str) -> None:

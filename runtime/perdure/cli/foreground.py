@@ -42,7 +42,7 @@ class Interrupted(Exception):
 def interrupted(stops: StopRequests, again: Sequence[str]) -> int:
     """Say with which words to go on after `Interrupted`. Returns the command's exit code."""
     sys.stderr.write(f"perdure: interrupted; go on with: {shlex.join(again)}\n")
-    return _CTRL_C if stops.first in (None, signal.SIGINT) else ExitCode.HANDED_BACK
+    return _CTRL_C if stops.first in (None, signal.SIGINT) else ExitCode.RELEASED
 
 
 def wait(stops: StopRequests, display: Display, until: float) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
+from ..attempt_ends import AttemptEnd
 from ..errors import RunNotFound, StoreError, StoreUnavailable
 from ..names import Claim, RunId
 from ..pod.environment import lease_seconds
@@ -70,7 +71,7 @@ class LocalRun:
         """Bring the run to its end, or see it come there.
 
         Raises:
-            Interrupted: somebody wants this command to stop; it has handed the run back.
+            Interrupted: somebody wants this command to stop; it has released the run.
             StoreError: the store cannot be used, or was away for too long.
             RunNotFound: the run was deleted.
         """
@@ -138,14 +139,14 @@ class LocalRun:
         match code:
             case ExitCode.NOT_STARTED | ExitCode.USAGE:
                 if self._never_began(claim):
-                    self._hand_back(claim, "handed back", "the attempt could not start")
+                    self._release_run(claim, AttemptEnd.RELEASED, "the attempt could not start")
                     raise StoreError("the attempt could not start; what its process said stands above")
-            case ExitCode.HANDED_BACK if self._never_began(claim):
-                self._hand_back(claim, "handed back", "terminated")
+            case ExitCode.RELEASED if self._never_began(claim):
+                self._release_run(claim, AttemptEnd.RELEASED, "terminated")
             case ExitCode.CRASHED if self._never_began(claim):
-                self._hand_back(claim, "never begun", "its process died before the attempt began")
-            case ExitCode.HANDED_BACK if not self._stops.count:
-                self._wait("the run was handed back; next attempt", time.monotonic() + _PAUSE, whole=True)
+                self._release_run(claim, AttemptEnd.NEVER_BEGUN, "its process died before the attempt began")
+            case ExitCode.RELEASED if not self._stops.count:
+                self._wait("the run was released; next attempt", time.monotonic() + _PAUSE, whole=True)
             case _ if code < 0:
                 self._display.note(f"the attempt's supervisor was killed by signal {-code}")
             case _:
@@ -175,17 +176,17 @@ class LocalRun:
         """Somebody claimed the run and is about to begin, or died before that."""
         claimer = standing.claimer
         if claimer is not None and is_gone(claimer.host, claimer.pid, claimer.pid_started):
-            self._hand_back(claim, "handed back", "the command that claimed it died before its process began")
+            self._release_run(claim, AttemptEnd.RELEASED, "the command that claimed it died before its process began")
             return
         now = time.monotonic()
         if self._unbegun is None or self._unbegun[0] != standing.attempt:
             self._unbegun = (standing.attempt, now)
         elif now - self._unbegun[1] >= self._lease:
-            self._hand_back(claim, "never begun", "claimed, but its process never began")
+            self._release_run(claim, AttemptEnd.NEVER_BEGUN, "claimed, but its process never began")
             return
         self._wait(f"attempt {standing.attempt} is about to begin in another process", None)
 
-    def _hand_back(self, claim: Claim, ending: str, detail: str) -> None:
+    def _release_run(self, claim: Claim, ending: AttemptEnd, detail: str) -> None:
         store = AttemptStore(Opener(self._place.url, patience=ASK))
         try:
             self._ask(lambda: store.end_attempt(self._run, claim, ending, detail=detail))

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from ..errors import (
     ControlSignal,
-    HandedBack,
     NondeterminismError,
     PerdureError,
+    Released,
     RunCancelled,
     RunStopped,
     StoreChanged,
@@ -378,11 +378,11 @@ class Attempt:
             )
         if settled is Answer.SERVER_CHANGED or isinstance(settled, StoreChanged):
             raise self.interrupt(
-                HandedBack("the store was failed over to another server; the next attempt replays what it has")
+                Released("the store was failed over to another server; the next attempt replays what it has")
             )
         if isinstance(settled, ValueNotStorable):
             raise self.stop(settled)
-        raise self.interrupt(HandedBack(str(settled)))
+        raise self.interrupt(Released(str(settled)))
 
     # What branches share.
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ControlSignal, HandedBack, RunCancelled
+from ..errors import ControlSignal, Released, RunCancelled
 from ..names import CANCEL_KEY
 from ..owned_thread import OwnedThread
 from ..store.attempts.checkpoint import Settled
@@ -244,7 +244,7 @@ class Cancellation:
         ).start()
 
     def _not_stored(self, error: BaseException) -> None:
-        self._attempt.interrupt(HandedBack(f"the cancellation could not be stored: {error!r}"))
+        self._attempt.interrupt(Released(f"the cancellation could not be stored: {error!r}"))
 
     def _strike(self) -> None:
         """Its turn has come."""

@@ -11,9 +11,9 @@ from ..context import CURRENT
 from ..errors import (
     CleanupCut,
     ControlSignal,
-    HandedBack,
     NondeterminismError,
     PerdureError,
+    Released,
     RunCancelled,
     RunStopped,
     StepCallError,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CtrlC", "Ending", "execute", "execute_async"]
 
 
-class CtrlC(HandedBack):
+class CtrlC(Released):
     """SIGINT has interrupted the workflow."""
 
 
@@ -168,7 +168,7 @@ def _ending(
             return _failed(error)
         case RunCancelled():
             return Ending("cancelled", signal=signal)
-        case Superseded() | HandedBack():
+        case Superseded() | Released():
             return Ending(None, signal=signal)
         case _:
             pass
@@ -196,7 +196,7 @@ def _explain(error: Exception, raised: BaseException | None) -> None:
 def _cancelled(signal: ControlSignal | None, raised: BaseException | None) -> Ending:
     """The end of a run whose workflow was told of its cancellation: whatever became of that, it is cancelled."""
     match signal:
-        case Superseded() | HandedBack():
+        case Superseded() | Released():
             return Ending(None, signal=signal)
         case RunStopped(error=error):
             raised = error

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import HandedBack
+from ..errors import Released
 from ..owned_thread import OwnedThread
 from .branch import Branch
 
@@ -40,7 +40,7 @@ class ThreadWatch:
 
     def _died(self, error: BaseException) -> None:
         """Nobody would notice that the run stands still."""
-        self._attempt.interrupt(HandedBack(f"the thread that watches its threads died: {error!r}"))
+        self._attempt.interrupt(Released(f"the thread that watches its threads died: {error!r}"))
 
     def _watch(self) -> None:
         lane = self._attempt.lane

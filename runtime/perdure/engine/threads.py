@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..context import CURRENT
-from ..errors import ControlSignal, HandedBack, StepCallError
+from ..errors import ControlSignal, Released, StepCallError
 from .branch import Branch
 from .foreign import end_fork
 from .naps import BranchFuture, Nap, branch_of_thread
@@ -210,7 +210,7 @@ class ThreadPoolExecutor(Executor):
             except BaseException as error:
                 # Nobody would learn of its end: what the call itself raised is delivered, and not this.
                 if work.branch is not None:
-                    work.branch.attempt.interrupt(HandedBack(f"a thread of the run died: {error!r}"))
+                    work.branch.attempt.interrupt(Released(f"a thread of the run died: {error!r}"))
                 raise
             looked = 1
             del work

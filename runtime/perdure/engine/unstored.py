@@ -16,7 +16,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ..errors import ControlSignal, HandedBack, ValueNotStorable
+from ..errors import ControlSignal, Released, ValueNotStorable
 from .outcome import Outcome, refused
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Unstored:
                 self._settled(commit)
             elif commit.locked:
                 raise self._attempt.interrupt(
-                    HandedBack("somebody locks the run's row, and its next step would hold up other runs meanwhile")
+                    Released("somebody locks the run's row, and its next step would hold up other runs meanwhile")
                 )
         self._attempt.check()
 
@@ -117,7 +117,7 @@ class Unstored:
 
     async def settle_end(self) -> None:
         """Wait until all is stored, before the run's or the attempt's end is told to the store."""
-        while self._queue and (self._attempt.signal is None or isinstance(self._attempt.signal, HandedBack)):
+        while self._queue and (self._attempt.signal is None or isinstance(self._attempt.signal, Released)):
             future = asyncio.get_running_loop().create_future()
             self._waiters.append(future)
             await asyncio.wait([future], timeout=0.5)
@@ -175,7 +175,7 @@ class Unstored:
         try:
             self._attempt.judge(settled, used.key)
             if self._refusal is not None:
-                raise self._attempt.interrupt(HandedBack(str(self._refusal)))
+                raise self._attempt.interrupt(Released(str(self._refusal)))
         except ControlSignal:
             self._drop()
             return

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
 from perdure import logs
+from perdure.attempt_ends import AttemptEnd
 from perdure.engine.attempt import Attempt, Facts, Observer
 from perdure.engine.execute import CtrlC, Ending, execute, execute_async
 from perdure.entrypoints import load
@@ -25,8 +26,8 @@ from perdure.errors import (
     CleanupCut,
     DeadlineExceeded,
     EntrypointError,
-    HandedBack,
     PerdureError,
+    Released,
     RunCancelled,
     StoreChanged,
     StoreError,
@@ -134,7 +135,7 @@ class _AttemptProcess:
             return ExitCode.SUPERSEDED
         except StoreChanged as error:
             _say(f"the attempt ends: {error}")
-            return ExitCode.HANDED_BACK
+            return ExitCode.RELEASED
         except StoreError as error:
             _say(f"the run's end could not be recorded, so it goes on from its last step in another attempt: {error}")
             return ExitCode.NOT_STARTED
@@ -157,7 +158,7 @@ class _AttemptProcess:
         except OSError as error:
             # This place's fault, not the workflow's: another may have room.
             why = "give the pod a folder that it may write to, such as an emptyDir on /tmp, or name one in TMPDIR"
-            return Ending(None, signal=HandedBack(f"no place for the run's source: {error}; {why}"))
+            return Ending(None, signal=Released(f"no place for the run's source: {error}; {why}"))
         self._find_code()
         logs.install()
         try:
@@ -214,7 +215,7 @@ class _AttemptProcess:
         if begun.cancel and not (begun.cleanup_left is not None and begun.cleanup_left > 0):
             return Ending("cancelled")
         if begun.suspend and not begun.cancel:
-            return Ending(None, signal=HandedBack("the run is suspended"))
+            return Ending(None, signal=Released("the run is suspended"))
         if any(one.key == CANCEL_KEY for one in recorded):
             # It cleans up, and has a limit of its own for that.
             self._deadline = None
@@ -299,9 +300,9 @@ class _AttemptProcess:
             why = "somebody asked for the run to be cancelled"
             attempt.cancel(why, at_once=Request.CANCEL_AT_ONCE in requests)
         if Request.DRAIN in requests:
-            attempt.drain(HandedBack("the process was told to stop"))
+            attempt.drain(Released("the process was told to stop"))
         elif Request.SUSPEND in requests and Request.CANCEL not in requests:
-            attempt.drain(HandedBack("somebody asked for the run to be suspended"))
+            attempt.drain(Released("somebody asked for the run to be suspended"))
 
     def _leave_superseded(self) -> None:
         _say("another attempt owns the run; this one ends at once")
@@ -334,9 +335,9 @@ class _AttemptProcess:
                 return ExitCode.SUPERSEDED
             if isinstance(ending.signal, CtrlC):
                 _die_of_sigint()
-            _say(f"the run is handed back: {ending.signal}")
+            _say(f"the run is released: {ending.signal}")
             self._channel.finishing()
-            return self._hand_back(str(ending.signal))
+            return self._release_run(str(ending.signal))
         if ending.raised is not None and not self._events:
             if isinstance(ending.raised, PerdureError):
                 _say(f"the run fails: {ending.raised}")
@@ -357,20 +358,20 @@ class _AttemptProcess:
                 _say("another attempt owns the run, or it was deleted; its outcome here does not count")
                 return ExitCode.SUPERSEDED
             case Answer.SERVER_CHANGED:
-                return self._hand_back("the store was failed over to another server")
+                return self._release_run("the store was failed over to another server")
             case _:
                 return _CODES[ending.state or "failed"]
 
-    def _hand_back(self, why: str) -> ExitCode:
-        answer = self._store.hand_back(self._environment.run_id, self._begun.token, "handed back", detail=why)
-        return ExitCode.SUPERSEDED if answer in (Answer.SUPERSEDED, Answer.GONE) else ExitCode.HANDED_BACK
+    def _release_run(self, why: str) -> ExitCode:
+        answer = self._store.release_run(self._environment.run_id, self._begun.token, AttemptEnd.RELEASED, detail=why)
+        return ExitCode.SUPERSEDED if answer in (Answer.SUPERSEDED, Answer.GONE) else ExitCode.RELEASED
 
 
 def _die_of_sigint() -> NoReturn:
     """End as Python does of a SIGINT that nothing handled: a crash, which counts.
 
     Who wants the attempt to stop tells the supervisor. A signal to this process alone is one that the workflow sent to
-    itself, most likely; handed back, the run would do so again, for ever.
+    itself, most likely; released, the run would do so again, for ever.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
@@ -385,7 +386,7 @@ _CODES = {"succeeded": ExitCode.SUCCEEDED, "failed": ExitCode.FAILED, "cancelled
 
 def _deaf(attempt: Attempt, error: BaseException) -> None:
     """Nobody would hear of a cancellation, a deadline or the process's end any more."""
-    attempt.interrupt(HandedBack(f"the thread in which this attempt is told what to do died: {error!r}"))
+    attempt.interrupt(Released(f"the thread in which this attempt is told what to do died: {error!r}"))
 
 
 def _failed(error: BaseException) -> Ending:

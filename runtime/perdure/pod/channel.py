@@ -38,7 +38,7 @@ class Request(IntFlag):
     """Cancel the run, which may not clean up."""
 
     DRAIN = 4
-    """Finish the step in flight and hand the run back: the process has been told to stop."""
+    """Finish the step in flight and release the run: the process has been told to stop."""
 
 
 @dataclass(frozen=True, slots=True)

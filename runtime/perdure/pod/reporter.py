@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import RunId, Token
 from perdure.store.attempts.attempts import AttemptStore
 from perdure.store.postgres.opener import Opener
@@ -35,13 +36,13 @@ class StoreReporter:
 
     def report_death(self, death: Death) -> None:
         """End the attempt as crashed."""
-        self._store.hand_back(
-            self._run_id, self._token, "crashed", code=death.exit_code, signal=death.signal, detail=str(death)
+        self._store.release_run(
+            self._run_id, self._token, AttemptEnd.CRASHED, code=death.exit_code, signal=death.signal, detail=str(death)
         )
 
-    def hand_back(self, reason: str) -> None:
+    def release_run(self, reason: str) -> None:
         """End the attempt, to be continued elsewhere."""
-        self._store.hand_back(self._run_id, self._token, "handed back", detail=reason)
+        self._store.release_run(self._run_id, self._token, AttemptEnd.RELEASED, detail=reason)
 
     def close(self) -> None:
         """End the connection."""

@@ -74,7 +74,7 @@ class Reporter(Protocol):
     def report_death(self, death: Death, /) -> None:
         """End the attempt, whose process crashed; all its descendants are gone."""
 
-    def hand_back(self, reason: str, /) -> None:
+    def release_run(self, reason: str, /) -> None:
         """End the attempt, whose process was told to stop; all its descendants are gone."""
 
     def close(self) -> None:

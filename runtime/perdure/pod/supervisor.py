@@ -53,7 +53,7 @@ class SupervisorSettings:
     """Time from SIGTERM to SIGKILL."""
 
     reserve: float = 3.0
-    """The end of the grace period, kept to kill the child and to hand the run back; at most half of it."""
+    """The end of the grace period, kept to kill the child and to release the run; at most half of it."""
 
     linger: float = 5.0
     """How long a child that has ended may take to leave."""
@@ -170,8 +170,8 @@ class _Supervision:
                 _log("another attempt owns the run; stopped")
                 return ExitCode.SUPERSEDED
             case _Ending.TERMINATED:
-                self._tell("that the run is handed back", lambda reporter: reporter.hand_back("terminated"))
-                return ExitCode.HANDED_BACK
+                self._tell("that the run is released", lambda reporter: reporter.release_run("terminated"))
+                return ExitCode.RELEASED
 
     def _watch(self) -> _Ending:
         while True:

@@ -120,7 +120,7 @@ class AttemptProcess:
         self._selector.register(self._pidfd, selectors.EVENT_READ)
 
     def terminate(self) -> None:
-        """Have it finish the step in flight and hand the run back; the second time, at once."""
+        """Have it finish the step in flight and release the run; the second time, at once."""
         self._process.terminate()
 
     def kill(self) -> None:

@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
     NOT_STARTED = 69
     """The attempt could not start: the store, its schema or the entrypoint is not to be had."""
 
-    HANDED_BACK = 75
+    RELEASED = 75
     """The process was told to stop and gave the run back, to be continued elsewhere."""
 
     SUPERSEDED = 76

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from perdure.attempt_ends import AttemptEnd
+
 from ..store.workers.processes import Watched
 
 __all__ = ["CounterObserver", "Death", "ProcessObserver"]
@@ -25,7 +27,7 @@ class Death:
 
     process: UUID
     counter: int | None
-    ending: str
+    ending: AttemptEnd
     detail: str
 
 
@@ -98,13 +100,13 @@ class ProcessObserver:
         deaths: list[Death] = []
         for process in watched:
             if process.pid is not None and self._gone(process.host, process.pid, process.pid_started):
-                deaths.append(Death(process.id, process.counter, "crashed", f"{_who(process)} died"))
+                deaths.append(Death(process.id, process.counter, AttemptEnd.CRASHED, f"{_who(process)} died"))
             else:
                 living[process.id] = process
         for still in self._counters.read(asked, answered, {key: one.counter for key, one in living.items()}):
             process = living[still]
             detail = f"{_who(process)} gave no sign of life for {self._lease:g} s"
-            deaths.append(Death(process.id, process.counter, "lost", detail))
+            deaths.append(Death(process.id, process.counter, AttemptEnd.LOST, detail))
         return deaths
 
     def next_verdict(self) -> float | None:

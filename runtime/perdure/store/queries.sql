@@ -247,7 +247,7 @@ FROM given g LEFT JOIN free f ON f.id = g.run
 -- name: finish_run
 SELECT perdure.finish(%(run)s, %(claim)s, %(state)s, %(result)s::json, %(error)s::json)
 
--- name: hand_back_runs
+-- name: release_runs
 -- End many attempts in one statement, as `finish_runs` ends runs.
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', '100ms', true)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from ..errors import CleanupCut, DeadlineExceeded, HandedBack, StoreError, StoreUnavailable, Superseded
+from ..attempt_ends import AttemptEnd
+from ..errors import CleanupCut, DeadlineExceeded, Released, StoreError, StoreUnavailable, Superseded
 from ..names import CANCEL_KEY, Claim, RunId
 from ..owned_thread import OwnedThread
 from ..pauses import Pauses
@@ -142,7 +143,7 @@ class Dispatcher:
         self._thread.start()
 
     def stop(self, grace: float) -> None:
-        """Take no more runs, let steps in flight finish for up to `grace` seconds, and hand the runs back."""
+        """Take no more runs, let steps in flight finish for up to `grace` seconds, and release the runs."""
         self._post(partial(self._stop, grace))
 
     def _post(self, message: Callable[[], None]) -> None:
@@ -191,10 +192,10 @@ class Dispatcher:
         self.failure = error
         self._failing = True
         why = f"its worker ended by an error of its own: {error!r}"
-        _log.critical("%s; its runs are given back", why, exc_info=error)
+        _log.critical("%s; its runs are released", why, exc_info=error)
         for running in list(self._running.values()):
             if running.attempt is not None:
-                _whatever(partial(running.attempt.interrupt, HandedBack("the worker ended by an error of its own")))
+                _whatever(partial(running.attempt.interrupt, Released("the worker ended by an error of its own")))
         _whatever(partial(self._writer.close, _LAST_WRITES))
         if _whatever(partial(self._give_back_all, why)):
             _whatever(self._heart.stop)
@@ -213,7 +214,7 @@ class Dispatcher:
     def _give_back_all(self, why: str) -> bool:
         store = ProcessStore(self._settings.url, self._settings.lease)
         try:
-            return not store.release(self._process.id, Ended("crashed", why, sure=True)).left
+            return not store.release(self._process.id, Ended(AttemptEnd.CRASHED, why, sure=True)).left
         finally:
             store.close()
 
@@ -324,7 +325,7 @@ class Dispatcher:
             return
         loaded = load_checkpoints(self._settings.url, system, [running.run for running in resumed])
         if loaded.error is not None:
-            _log.warning("checkpoints could not be loaded, so runs are handed back: %s", loaded.error)
+            _log.warning("checkpoints could not be loaded, so runs are released: %s", loaded.error)
         for running in resumed:
             recorded = loaded.recorded.get(running.run.id)
             if recorded is not None:
@@ -332,7 +333,7 @@ class Dispatcher:
             elif running.run.id in loaded.superseded:
                 self._ended(running, None)
             else:
-                self._ended(running, self._hand_back(running, "its checkpoints could not be loaded"))
+                self._ended(running, self._release_run(running, "its checkpoints could not be loaded"))
 
     def _begin(self, running: Running, recorded: list[Recorded], system: str) -> None:
         run = running.run
@@ -401,7 +402,7 @@ class Dispatcher:
 
     def _settled(self, running: Running, answer: Answer | None) -> None:
         if answer is Answer.SERVER_CHANGED:
-            ending = self._hand_back(running, "the store was failed over to another server")
+            ending = self._release_run(running, "the store was failed over to another server")
             self._writer.submit(ending, lambda _: self._post(partial(self._forget, running)))
             return
         if answer is Answer.SUPERSEDED or answer is Answer.GONE:
@@ -419,7 +420,7 @@ class Dispatcher:
             self._heart.tell(busy=False)
 
     @staticmethod
-    def _hand_back(running: Running, why: str) -> RunEnding:
+    def _release_run(running: Running, why: str) -> RunEnding:
         return RunEnding(running.run.id, running.run.claim, None, detail=why)
 
     # Looking around.
@@ -447,7 +448,7 @@ class Dispatcher:
         """Settle what store and worker disagree about, once it was seen twice: the first may be a matter of time."""
         strays = held.keys() - self._running.keys()
         for claim in strays & self._strays:
-            _log.warning("run %s is held by this process without its knowing; handing it back", held[claim])
+            _log.warning("run %s is held by this process without its knowing; releasing it", held[claim])
             ending = RunEnding(held[claim], claim, None, detail="its process did not know of it")
             self._writer.submit(ending, lambda _: None)
         self._strays = strays - self._strays
@@ -463,19 +464,19 @@ class Dispatcher:
         self._stop_at = now + grace if self._stop_at is None else min(self._stop_at, now + grace)
         for running in list(self._running.values()):
             if running.attempt is not None:
-                running.attempt.drain(HandedBack("the worker was stopped"))
+                running.attempt.drain(Released("the worker was stopped"))
         self._later(max(0.0, self._stop_at - now), self._stop_now)
 
     def _stop_now(self) -> None:
-        """The grace is over: what does not end at once is left behind, and its run handed back."""
+        """The grace is over: what does not end at once is left behind, and its run released."""
         for running in list(self._running.values()):
             if running.attempt is not None:
-                running.attempt.interrupt(HandedBack("the worker was stopped"))
+                running.attempt.interrupt(Released("the worker was stopped"))
         self._later(_OVERTIME / 2, self._leave_behind)
 
     def _leave_behind(self) -> None:
         for running in list(self._running.values()):
-            self._ended(running, self._hand_back(running, "the worker was stopped"))
+            self._ended(running, self._release_run(running, "the worker was stopped"))
 
     def _leave(self) -> None:
         self._ear.stop()

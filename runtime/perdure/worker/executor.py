@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from ..attempt_ends import AttemptEnd
 from ..definitions import WorkflowDefinition
 from ..engine.attempt import Attempt, Facts, Observer
 from ..engine.execute import Ending, execute, execute_async
@@ -254,4 +255,4 @@ def ending_of(run: ClaimedRun, ending: Ending) -> RunEnding | None:
 
 def _broken(run: ClaimedRun, error: BaseException) -> RunEnding:
     _log.error("run %s: its attempt broke off", run.name, exc_info=error)
-    return RunEnding(run.id, run.claim, None, ending="crashed", detail=f"the attempt broke off: {error!r}")
+    return RunEnding(run.id, run.claim, None, ending=AttemptEnd.CRASHED, detail=f"the attempt broke off: {error!r}")

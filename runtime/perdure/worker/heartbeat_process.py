@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
+from ..attempt_ends import AttemptEnd
 from ..errors import StoreError, StoreUnavailable
 from ..process.identity import is_stopped, process_started
 from ..store.postgres.process_identity import ProcessIdentity
@@ -144,7 +145,9 @@ class _Heartbeat:
         until = time.monotonic() + _REPORT_FOR
         pause = 0.05
         detail = self._gone or f"its worker (pid {process.pid} on {process.host}) died"
-        release = Release(self._store, process.id, Ended("crashed", detail, sure=True), lease=self._order.lease)
+        release = Release(
+            self._store, process.id, Ended(AttemptEnd.CRASHED, detail, sure=True), lease=self._order.lease
+        )
         while time.monotonic() < until:
             try:
                 release.finish()

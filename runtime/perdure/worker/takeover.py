@@ -97,7 +97,7 @@ class Takeover:
         for run, claim in release.overdue():
             self._breaker.submit((run, claim), partial(self._force, release, run, claim))
         if done and release.count:
-            _log.warning("%d runs are given back: %s", release.count, release.how.detail)
+            _log.warning("%d runs are released: %s", release.count, release.how.detail)
         return done
 
     @staticmethod

@@ -137,7 +137,7 @@ class Worker:
         if self._local is not None:
             self._local.watch()
         self._dispatcher = dispatcher
-        # An application that ends without a word hands its runs back all the same.
+        # An application that ends without a word releases its runs all the same.
         atexit.register(self.stop, _AT_EXIT)
         return dispatcher
 
@@ -150,7 +150,7 @@ class Worker:
         return _failed(dispatcher.failure)
 
     def stop(self, timeout: float = _GRACE) -> None:
-        """Take no more runs, let steps in flight finish for up to `timeout` seconds, and hand the runs back.
+        """Take no more runs, let steps in flight finish for up to `timeout` seconds, and release the runs.
 
         A sync step that takes longer is left behind in its thread; nothing that it does is accepted any more.
 

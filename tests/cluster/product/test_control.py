@@ -140,7 +140,7 @@ def test_a_suspended_run_ends_its_pod_after_the_step_in_flight_and_goes_on_from_
     stage.change("to-suspend", suspend=False)
     assert stage.until_finished("to-suspend")["result"] == ["before", "held", "after"]
     assert [row["attempt"] for row in stage.installation.store.steps(uid)] == [1, 1, 2]
-    assert stage.endings(uid) == ["handed back", "completed"]
+    assert stage.endings(uid) == ["released", "completed"]
     story = events(stage, "to-suspend")
     assert [one for one in story if one in ("Suspended", "Resuming", "Succeeded")] == [
         "Suspended",

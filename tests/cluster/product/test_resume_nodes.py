@@ -68,7 +68,7 @@ def test_a_drained_node(runs, node, held):
     with nodes.drained(runs.cluster, node):
         goes_on_elsewhere(run, began, node, 20)
         run.release()
-        run.until_succeeded(RERUN, ["handed back"])
+        run.until_succeeded(RERUN, ["released"])
 
 
 @pytest.mark.capability(Capability.PARTITION)
@@ -170,7 +170,7 @@ def everything_is_refused(run: HeldRun) -> None:
     calls: list[LiteralString] = [
         "perdure.checkpoint(%s, %s, 'work#3', 3, 'work', 1, 1, 1, '4', NULL)",
         "perdure.finish(%s, %s, 'succeeded', '5', NULL)",
-        "perdure.hand_back(%s, %s, 'crashed', NULL, NULL, NULL)",
+        "perdure.release_run(%s, %s, 'crashed', NULL, NULL, NULL)",
         "(perdure.heartbeat(%s, %s, 3, 'work#4')).answer",
         "(perdure.begin(%s, %s, gen_random_uuid(), 1000, 'host', 1, 1, NULL)).answer",
     ]

@@ -26,7 +26,7 @@ from .placement import free_node, only_on
 pytestmark = [pytest.mark.timeout(240), pytest.mark.capability(Capability.NODE_COMMANDS)]
 
 RERUN = {1: [0, 1, 2], 2: [2, 3]}
-SHORT_GRACE = {"spec": {"terminationGracePeriodSeconds": 8}}  # of which 3 s are kept for the hand-back
+SHORT_GRACE = {"spec": {"terminationGracePeriodSeconds": 8}}  # of which 3 s are kept for the release
 
 
 def goes_on(run: HeldRun, ending: str, since: float, attempt: int = 2) -> None:
@@ -88,7 +88,7 @@ def a_deleted_pod_whose_step_ends_in_time(runs: HeldRuns) -> None:
     pods.until_told_to_end(runs.cluster, runs.namespace, name)
     run.release()
     # It has ended within its grace period, so it does not begin again.
-    run.until_succeeded({1: [0, 1, 2], 2: [3]}, ["handed back"])
+    run.until_succeeded({1: [0, 1, 2], 2: [3]}, ["released"])
 
 
 def a_deleted_pod_whose_step_does_not_end_in_time(runs: HeldRuns) -> None:
@@ -96,7 +96,7 @@ def a_deleted_pod_whose_step_does_not_end_in_time(runs: HeldRuns) -> None:
     run.until_step()
     died = time.time()
     delete(runs.cluster, runs.namespace, run.pod()["metadata"]["name"])
-    goes_on(run, "handed back", died)
+    goes_on(run, "released", died)
 
 
 def a_pod_that_is_deleted_without_grace(runs: HeldRuns) -> None:
@@ -112,7 +112,7 @@ def an_evicted_pod(runs: HeldRuns) -> None:
     run.until_step()
     died = time.time()
     evict(runs.cluster, runs.namespace, run.pod()["metadata"]["name"])
-    goes_on(run, "handed back", died)
+    goes_on(run, "released", died)
 
 
 def an_image_that_is_missing_at_first(runs: HeldRuns) -> None:

@@ -51,12 +51,12 @@ def test_gone_for_a_while(own_server: Server, own_database: Database, fleet: Mak
 
 
 def test_gone_for_longer_than_patience(own_server: Server, own_database: Database, fleet: MakeFleet) -> None:
-    """Each attempt ends and hands its run back; the step whose outcome could not be stored is all that runs again."""
+    """Each attempt ends and releases its run; the step whose outcome could not be stored is all that runs again."""
     made = fleet(own_database, patience=0.5).start()
     made.reach(0.3)
     own_server.stop()
     made.wait()
-    assert {type(ending.signal).__name__ for ending in made.endings.values()} == {"HandedBack"}
+    assert {type(ending.signal).__name__ for ending in made.endings.values()} == {"Released"}
     assert all(
         "could not be stored" in str(e.signal) or "does not answer" in str(e.signal) for e in made.endings.values()
     )

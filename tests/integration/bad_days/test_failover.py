@@ -45,7 +45,7 @@ def test_a_lagging_standby_is_promoted(
     kept = made.stored()
     ran = len(made.ran())
     assert 0 < len(kept) < ran - len(made.runs), "the standby lacks steps that the old server had acknowledged"
-    assert {type(ending.signal).__name__ for ending in made.endings.values()} <= {"HandedBack", "NoneType"}
+    assert {type(ending.signal).__name__ for ending in made.endings.values()} <= {"Released", "NoneType"}
     said = {str(ending.signal) for ending in made.endings.values()}
     assert any("failed over to another server" in text for text in said), said
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim, RunId
 from perdure.process.identity import host_identity, process_started, this_process
 from perdure.store.attempts.attempts import AttemptStore
@@ -68,7 +69,7 @@ def test_ctrl_c_twice_stops_at_once(manifests: Manifests) -> None:
     assert first.wait(10) == 130
     manifests.cli.let_go()
     assert json.loads(again(manifests).output) == [1, 2, 2]
-    assert manifests.attempts() == [(1, "handed back"), (2, "completed")]
+    assert manifests.attempts() == [(1, "released"), (2, "completed")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -249,7 +250,7 @@ def test_what_a_person_stopped_often_goes_on_without_delay(manifests: Manifests,
     for attempt in range(5):
         claim = store.claim(run, attempt, this_process())
         assert claim is not None
-        attempts.end_attempt(RunId(run), claim, "handed back")
+        attempts.end_attempt(RunId(run), claim, AttemptEnd.RELEASED)
     assert manifests.cli.query("SELECT delay FROM perdure.runs") == [(8.0,)]
     store.close()
     attempts.close()

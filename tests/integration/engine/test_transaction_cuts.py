@@ -233,7 +233,7 @@ def test_a_store_that_is_away_is_waited_for(ledger: Database, proxy: Proxy) -> N
     assert bodies["unlucky"] == 1
 
 
-def test_without_patience_the_run_is_handed_back_and_replay_finds_out(ledger: Database, proxy: Proxy) -> None:
+def test_without_patience_the_run_is_released_and_replay_finds_out(ledger: Database, proxy: Proxy) -> None:
     run = Run(ledger.url, entries, 1)
     claim = run.claim()
     proxy.cut_randomly(1.0, seed=1, moments=[Moment.BEFORE_ANSWER], sql="COMMIT")
@@ -250,7 +250,7 @@ def test_without_patience_the_run_is_handed_back_and_replay_finds_out(ledger: Da
     ending = run.attempt(through=proxy.url(ledger.name), claim=claim, patience=0.0)
     cut.join()
     if ending.state is None:
-        assert type(ending.signal).__name__ == "HandedBack"
+        assert type(ending.signal).__name__ == "Released"
     proxy.heal()
     if ending.state is None:
         assert run.attempt().state == "succeeded"

@@ -51,8 +51,8 @@ class FolderStore:
     def report_death(self, death: Death) -> None:
         self._call("death", exit_code=death.exit_code, signal=death.signal, out_of_memory=death.out_of_memory)
 
-    def hand_back(self, reason: str) -> None:
-        self._call("hand_back", reason=reason)
+    def release_run(self, reason: str) -> None:
+        self._call("release_run", reason=reason)
 
     def close(self) -> None:
         record("closed")

@@ -34,7 +34,7 @@ def test_compensates_over_the_death_of_its_process(attempts: Attempts, workflow:
     second = attempts.claim_again(first.run)
     process = attempts.exec(second)
     attempts.wait_for("hold 2")
-    # Told to stop in the middle of it, it hands the run back for its cleanup.
+    # Told to stop in the middle of it, it releases the run for its cleanup.
     process.signal(signal.SIGTERM)
     attempts.let_go("goundo")
     assert process.wait(20) in (75, 78)

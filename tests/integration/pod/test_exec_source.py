@@ -145,6 +145,6 @@ def test_no_place_for_them_is_no_failure_of_the_workflow(attempts: Attempts, tem
         disk.close()
     assert attempts.store.run(attempt.run)["state"] == "pending"
     ended = attempts.attempt(attempt.run, 1)
-    assert ended["ending"] == "handed back"
+    assert ended["ending"] == "released"
     assert "No space left on device" in ended["detail"]
     assert "an emptyDir on /tmp" in ended["detail"]

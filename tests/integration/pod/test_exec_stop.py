@@ -1,4 +1,4 @@
-"""`perdure exec` that is told to stop: steps under way finish, no other begins, and the run is handed back."""
+"""`perdure exec` that is told to stop: steps under way finish, no other begins, and the run is released."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_step_in_flight_finishes_and_the_next_attempt_goes_on_behind_it(atte
     (attempts.folder / "drain").unlink()
     stored = attempts.store.run(first.run)
     assert (stored["state"], stored["claim"], stored["crashes"]) == ("pending", None, 0)
-    assert attempts.attempt(first.run, 1)["ending"] == "handed back"
+    assert attempts.attempt(first.run, 1)["ending"] == "released"
     assert attempts.exec(attempts.claim_again(first.run)).wait(20) == 0
     assert attempts.store.run(first.run)["result"] == ["before", 1, "after"]
     assert attempts.log() == ["note before 1", "hold 1", "note after 2"]
@@ -73,7 +73,7 @@ def test_a_step_that_takes_too_long_is_killed_before_the_grace_period_ends(attem
 
     assert process.wait(10) == 75
     assert attempts.steps(first.run) == {"note": 1}
-    assert attempts.attempt(first.run, 1)["ending"] == "handed back"
+    assert attempts.attempt(first.run, 1)["ending"] == "released"
 
 
 @pytest.mark.parametrize("workflow", ["ticking", "async_held"])

@@ -105,7 +105,7 @@ def test_superseded_ends_a_child_that_does_not_listen(supervise: Supervise):
     run = supervise("is_deaf", "lease=0.4", files=["superseded"])
     assert run.code() == 76
     assert not run.events("death")
-    assert not run.events("hand_back")
+    assert not run.events("release_run")
 
 
 @pytest.mark.parametrize(("flag", "requests", "code"), [("cancel", 1, 78), ("suspend", 2, 75)])

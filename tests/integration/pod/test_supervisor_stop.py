@@ -1,4 +1,4 @@
-"""SIGTERM: the step in flight may finish, the end of the grace period is kept to kill and to hand back."""
+"""SIGTERM: the step in flight may finish, the end of the grace period is kept to kill and to release."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .conftest import Supervise
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_engine_finishes_its_step_and_hands_back_by_itself(supervise: Supervise, number: signal.Signals):
+def test_the_engine_finishes_its_step_and_releases_by_itself(supervise: Supervise, number: signal.Signals):
     run = supervise("engine")
     run.wait_for("begun")
     run.process.signal(number)
     assert run.code() == 75
     assert run.wait_for("asked")["requests"] == 4
-    assert not run.events("hand_back")
+    assert not run.events("release_run")
 
 
-def test_a_step_that_does_not_finish_is_killed_in_time_and_the_run_handed_back(supervise: Supervise):
+def test_a_step_that_does_not_finish_is_killed_in_time_and_the_run_released(supervise: Supervise):
     run = supervise("is_deaf", "grace=2")
     child = run.child
     run.process.signal(signal.SIGTERM)
-    handed_back = run.wait_for("hand_back")
+    released = run.wait_for("release_run")
     assert run.code(1) == 75
-    assert handed_back["reason"] == "terminated"
-    assert handed_back["left"] == []
-    assert handed_back["pid"] != child
+    assert released["reason"] == "terminated"
+    assert released["left"] == []
+    assert released["pid"] != child
     assert not run.events("death")
 
 
@@ -38,20 +38,20 @@ def test_it_goes_on_beating_while_the_step_finishes(supervise: Supervise):
     run.process.signal(signal.SIGTERM)
     seen = len(run.events("heartbeat"))
     run.wait_for("heartbeat", seen + 4)
-    assert not run.events("hand_back")
+    assert not run.events("release_run")
 
 
 def test_a_second_signal_shortens(supervise: Supervise):
     run = supervise("has_family")
     run.wait_for("family")
-    # The child is stopped, or it would hand back by itself at the first one.
+    # The child is stopped, or it would release by itself at the first one.
     os.kill(run.child, signal.SIGSTOP)
     run.process.signal(signal.SIGTERM)
     with pytest.raises(AssertionError, match="not within"):
-        run.wait_for("hand_back", deadline=0.5)
+        run.wait_for("release_run", deadline=0.5)
     run.process.signal(signal.SIGTERM)
     assert run.code(3) == 75
-    assert run.wait_for("hand_back")["left"] == []
+    assert run.wait_for("release_run")["left"] == []
 
 
 def test_an_attempt_that_has_not_begun_is_not_waited_for(supervise: Supervise):
@@ -68,8 +68,8 @@ def test_it_is_gone_by_the_end_of_the_grace_period_though_the_store_is_not_there
     run.wait_for("begun")
     run.process.signal(signal.SIGTERM)
     assert run.code(4) == 75
-    assert not run.events("hand_back")
-    assert "the store was not told that the run is handed back" in run.process.errors
+    assert not run.events("release_run")
+    assert "the store was not told that the run is released" in run.process.errors
 
 
 def test_a_crash_while_it_drains_is_a_crash(supervise: Supervise):

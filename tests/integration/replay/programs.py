@@ -20,7 +20,7 @@ from perdure.context import CURRENT
 from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
-from perdure.errors import HandedBack
+from perdure.errors import Released
 from perdure.names import RunId, Token
 from perdure.store.attempts.checkpoint import Answer, Checkpoint, Recorded
 
@@ -291,7 +291,7 @@ class _Store:
             self.written += 1
             self.dead = self.written == self.limit
         if self.dead:
-            self.play.attempt.interrupt(HandedBack("killed"))
+            self.play.attempt.interrupt(Released("killed"))
         return Answer.DONE
 
     def submit(self, checkpoint: Checkpoint, callback: Any) -> None:

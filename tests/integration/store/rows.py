@@ -143,9 +143,9 @@ class Session:
     ) -> int:
         return self._answer("finish", attempt.run, attempt.token, state, json.dumps(result), _json(error))
 
-    def hand_back(self, attempt: Attempt, ending: str = "crashed", detail: str | None = None) -> int:
+    def release_run(self, attempt: Attempt, ending: str = "crashed", detail: str | None = None) -> int:
         """End an attempt as its own process does."""
-        return self._answer("hand_back", attempt.run, attempt.token, ending, 1, None, detail)
+        return self._answer("release_run", attempt.run, attempt.token, ending, 1, None, detail)
 
     def end_attempt(self, attempt: Attempt, ending: str = "crashed", detail: str | None = None) -> int:
         """End an attempt as whoever claimed it does."""

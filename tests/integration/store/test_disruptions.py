@@ -15,7 +15,7 @@ from tests.harness.databases import Database, Databases
 from .rows import Session
 
 CLUSTER = "cluster:6c2f7a4e"
-DISRUPTIONS = ["handed back", "evicted", "node lost"]
+DISRUPTIONS = ["released", "evicted", "node lost"]
 CRASHES = ["crashed", "lost", "never begun"]
 
 
@@ -66,7 +66,7 @@ def test_disruptions_in_a_row_wait_longer_and_longer_and_past_twenty_end_the_run
 
 def test_the_three_kinds_are_one_count_and_crashes_another(store: Session) -> None:
     run = store.insert(owner=CLUSTER)
-    assert [end(store, run, ending)[1:] for ending in ("evicted", "crashed", "node lost", "lost", "handed back")] == [
+    assert [end(store, run, ending)[1:] for ending in ("evicted", "crashed", "node lost", "lost", "released")] == [
         (0, 1, 0),
         (1, 1, 0),
         (1, 2, 1),
@@ -84,12 +84,12 @@ def test_a_new_checkpoint_counts_disruptions_anew(store: Session) -> None:
     assert end(store, run, "evicted")[2:] == (1, 0), "and its checkpoint counts all the same"
 
 
-def test_a_suspended_runs_hand_back_is_no_disruption_but_its_checkpoints_count(store: Session) -> None:
+def test_a_suspended_runs_release_is_no_disruption_but_its_checkpoints_count(store: Session) -> None:
     run = store.insert(owner=CLUSTER)
     assert [end(store, run, "evicted")[2] for _ in range(3)] == [1, 2, 3]
-    assert end(store, run, "handed back", suspended=True)[1:] == (0, 3, 0)
+    assert end(store, run, "released", suspended=True)[1:] == (0, 3, 0)
     assert end(store, run, "evicted", suspended=True)[2:] == (4, 4), "which eviction still is"
-    assert end(store, run, "handed back", progress=True, suspended=True)[2:] == (0, 0)
+    assert end(store, run, "released", progress=True, suspended=True)[2:] == (0, 0)
     assert end(store, run, "evicted")[2:] == (1, 0)
 
 
@@ -110,7 +110,7 @@ def test_a_crash_does_not_end_a_run_for_its_disruptions(store: Session) -> None:
 
 
 @pytest.mark.parametrize("ending", DISRUPTIONS)
-def test_a_queues_run_may_be_handed_back_as_often_as_its_workers_stop(store: Session, ending: str) -> None:
+def test_a_queues_run_may_be_released_as_often_as_its_workers_stop(store: Session, ending: str) -> None:
     run = store.insert(backoff_limit=0)
     assert {end(store, run, ending) for _ in range(25)} == {("pending", 0, 0, 0)}
 
@@ -137,7 +137,7 @@ def test_any_story_counts_as_the_rules_say(
         else:
             disruptions = 0 if since_disruption else disruptions
             since_disruption = False
-            if not (suspended and ending == "handed back"):
+            if not (suspended and ending == "released"):
                 count = disruptions = disruptions + 1
         state, *counted, delay = end(store, run, ending, progress=progress, suspended=suspended)
         assert counted == [crashes, disruptions]

@@ -89,7 +89,7 @@ def test_checkpoint_of_a_superseded_attempt_is_refused(store: Session) -> None:
     assert steps(store) == []
 
 
-@pytest.mark.parametrize("ending", ["finish", "hand_back"])
+@pytest.mark.parametrize("ending", ["finish", "release_run"])
 def test_nothing_is_accepted_after_the_attempts_end(store: Session, ending: str) -> None:
     attempt = store.begun(store.insert())
     assert getattr(store, ending)(attempt) == 0
@@ -108,7 +108,7 @@ def test_every_function_says_that_a_deleted_run_is_gone(store: Session) -> None:
     assert store.begin(attempt)["answer"] == 4
     assert store.heartbeat(attempt)[0] == 4
     assert store.finish(attempt) == 4
-    assert store.hand_back(attempt) == 4
+    assert store.release_run(attempt) == 4
     assert store.checkpoints((attempt, "a", 1)) == [4]
 
 
@@ -120,7 +120,7 @@ def test_nothing_is_accepted_on_another_timeline(store: Session) -> None:
     assert store.checkpoints((attempt, "a", 1)) == [5]
     assert store.finish(attempt) == 5
     assert steps(store) == []
-    assert store.hand_back(attempt) == 0, "what ends the attempt needs no agreement"
+    assert store.release_run(attempt) == 0, "what ends the attempt needs no agreement"
 
 
 @pytest.mark.parametrize("state", ["pending", "claimed", "running", "succeeded", "cancelled"])
@@ -146,7 +146,7 @@ def test_null_is_nobodys_token(store: Session, state: str) -> None:
     ) == [([3],)]
     assert store.execute("SELECT answer FROM perdure.heartbeat(%s, %s, 1, NULL)", *nobody) == [(3,)]
     assert store.execute("SELECT perdure.finish(%s, %s, 'failed', NULL, NULL)", *nobody) == [(3,)]
-    assert store.execute("SELECT perdure.hand_back(%s, %s, 'crashed', 1, NULL, NULL)", *nobody) == [(3,)]
+    assert store.execute("SELECT perdure.release_run(%s, %s, 'crashed', 1, NULL, NULL)", *nobody) == [(3,)]
     with pytest.raises(psycopg.Error, match="superseded"):
         store.execute("SELECT * FROM perdure.load(ARRAY[%s]::uuid[], ARRAY[%s]::uuid[])", *nobody)
     assert store.run(run) == before
@@ -160,7 +160,7 @@ def test_a_wrong_token_locks_nobodys_row(store: Session, other: Session) -> None
         assert other.checkpoints((stranger, "a", 1)) == [3]
         assert other.begin(stranger)["answer"] == 3
         assert other.finish(stranger) == 3
-        assert other.hand_back(stranger) == 3
+        assert other.release_run(stranger) == 3
         assert store.execute("SELECT id FROM perdure.runs FOR UPDATE SKIP LOCKED") == [(attempt.run,)]
 
 
@@ -269,7 +269,7 @@ def test_the_claim_which_a_pods_spec_shows_opens_nothing_but_the_begin(store: Se
     assert store.checkpoints((reader, "forged", 2)) == [3]
     assert store.heartbeat(reader) == (3, False, False)
     assert store.finish(reader) == 3
-    assert store.hand_back(reader) == 3
+    assert store.release_run(reader) == 3
     declared = "SELECT perdure.declare_cleanup(%s, %s, 60)"
     assert store.execute(declared, reader.run, reader.token) == [(3,)]
     with pytest.raises(psycopg.Error, match="superseded"):
@@ -281,7 +281,7 @@ def test_the_claim_which_a_pods_spec_shows_opens_nothing_but_the_begin(store: Se
 def test_what_a_thief_of_the_begin_has_stored_goes_with_his_attempt(store: Session) -> None:
     run = store.insert(backoff_limit=0)
     store.checkpoint(first := store.begun(run), "charge", 1)
-    assert store.hand_back(first, "handed back") == 0
+    assert store.release_run(first, "released") == 0
     thief = store.begun(run)
     store.checkpoint(thief, "forged", 2)
     delays = []
@@ -326,7 +326,7 @@ def test_begin_refuses_a_client_older_than_the_schema_serves(store: Session) -> 
 def test_the_deadline_counts_from_the_first_begin(store: Session) -> None:
     attempt = store.begun(store.insert(deadline_seconds=60.0))
     store.execute("UPDATE perdure.runs SET deadline_from = deadline_from - interval '70 s'")
-    store.hand_back(attempt, "handed back")
+    store.release_run(attempt, "released")
     again = store.claim(attempt.run)
     assert again is not None
     assert -11 < store.begin(again)["deadline_in"] <= -10
@@ -381,7 +381,7 @@ def test_a_token_raises_no_counter_but_its_own(store: Session) -> None:
     assert store.execute("SELECT id, counter, steps_done FROM perdure.processes") == [(victim.process, 0, 0)]
 
 
-# --- finish, hand back
+# --- finish, release
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
@@ -402,17 +402,17 @@ def test_finish_needs_a_begun_attempt_and_an_ending(store: Session) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         store.finish(attempt, "pending")
     with pytest.raises(psycopg.errors.InvalidParameterValue):
-        store.hand_back(attempt, "node lost")
+        store.release_run(attempt, "node lost")
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         store.end_attempt(attempt, "bored")
 
 
-def test_hand_back_is_done_once_and_only_by_its_token(store: Session) -> None:
+def test_release_is_done_once_and_only_by_its_token(store: Session) -> None:
     attempt = store.begun(store.insert())
-    assert [store.hand_back(attempt), store.hand_back(attempt)] == [0, 1]
-    assert store.hand_back(attempt, "handed back") == 3, "another's judgement is not our own earlier try"
+    assert [store.release_run(attempt), store.release_run(attempt)] == [0, 1]
+    assert store.release_run(attempt, "released") == 3, "another's judgement is not our own earlier try"
     again = store.begun(attempt.run)
-    assert store.hand_back(attempt) == 1
+    assert store.release_run(attempt) == 1
     assert store.finish(attempt) == 3
     assert store.run(attempt.run)["token"] == again.token
     assert store.run(attempt.run)["crashes"] == 1
@@ -448,7 +448,7 @@ def test_a_new_checkpoint_counts_crashes_anew(store: Session) -> None:
     assert [crash(store, run), crash(store, run)] == [("pending", 2, 1), ("failed", 3, 2)]
 
 
-@pytest.mark.parametrize("ending", ["handed back", "evicted", "node lost"])
+@pytest.mark.parametrize("ending", ["released", "evicted", "node lost"])
 def test_a_checkpoint_of_an_interrupted_attempt_counts_crashes_anew_too(store: Session, ending: str) -> None:
     run = store.insert()
     assert [crash(store, run)[1], crash(store, run)[1]] == [1, 2]
@@ -456,7 +456,7 @@ def test_a_checkpoint_of_an_interrupted_attempt_counts_crashes_anew_too(store: S
     assert crash(store, run) == ("pending", 1, 0)
 
 
-@pytest.mark.parametrize("ending", ["handed back", "evicted", "node lost"])
+@pytest.mark.parametrize("ending", ["released", "evicted", "node lost"])
 def test_disruptions_are_no_crashes(store: Session, ending: str) -> None:
     run = store.insert(backoff_limit=0)
     assert [crash(store, run, ending) for _ in range(3)] == [("pending", 0, 0)] * 3
@@ -496,7 +496,7 @@ def test_cancelling_a_held_run_asks_its_process_which_ends_it(store: Session) ->
 def test_a_crash_of_a_run_that_was_to_be_cancelled_cancels_it(store: Session) -> None:
     attempt = store.begun(store.insert())
     store.cancel(attempt.run)
-    assert store.hand_back(attempt) == 0
+    assert store.release_run(attempt) == 0
     row = store.run(attempt.run)
     assert (row["state"], row["claim"]) == ("cancelled", None)
     assert row["finished"] is not None
@@ -602,7 +602,7 @@ def test_work_and_endings_are_notified_with_the_runs_id(store: Session, other: S
     run = store.insert()
     attempt = store.begun(run)
     store.checkpoint(attempt)
-    store.hand_back(attempt, "handed back")
+    store.release_run(attempt, "released")
     store.finish(store.begun(run))
     heard = [(note.channel.split("_")[1], note.payload) for note in other.connection.notifies(timeout=5, stop_after=3)]
     assert heard == [("work", str(run)), ("work", str(run)), ("done", str(run))]

@@ -38,7 +38,7 @@ TRIED: dict[str, tuple[str, object]] = {
     "checkpoints": (CHECKPOINTS, [([3],)]),
     "declare_cleanup": ("SELECT perdure.declare_cleanup(%(run)s, %(token)s, 60)", [(3,)]),
     "finish": ("SELECT perdure.finish(%(run)s, %(token)s, 'succeeded', '17', NULL)", [(3,)]),
-    "hand_back": ("SELECT perdure.hand_back(%(run)s, %(token)s, 'crashed', 1, 1, 'mine')", [(3,)]),
+    "release_run": ("SELECT perdure.release_run(%(run)s, %(token)s, 'crashed', 1, 1, 'mine')", [(3,)]),
     "heartbeat": ("SELECT answer FROM perdure.heartbeat(%(run)s, %(token)s, 1, 'mine')", [(3,)]),
     "load": ("SELECT * FROM perdure.load(ARRAY[%(run)s], ARRAY[%(token)s])", "PD003"),
     "own_attempts": ("SELECT * FROM perdure.own_attempts(%(run)s)", []),

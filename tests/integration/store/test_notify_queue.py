@@ -44,12 +44,12 @@ def full(small: Database) -> Iterator[Database]:
         yield small
 
 
-def test_runs_are_inserted_finished_handed_back_and_cancelled_all_the_same(full: Database) -> None:
+def test_runs_are_inserted_finished_released_and_cancelled_all_the_same(full: Database) -> None:
     with closing(full.connect()) as connection:
         store = Session(connection)
         first, second, third = (store.insert() for _ in range(3))
         assert store.finish(store.begun(first), result=1) == 0
-        assert store.hand_back(store.begun(second)) == 0
+        assert store.release_run(store.begun(second)) == 0
         assert store.cancel(third) == "cancelled"
         assert [store.run(run)["state"] for run in (first, second, third)] == ["succeeded", "pending", "cancelled"]
 

@@ -74,7 +74,7 @@ def test_its_own_run_it_can_bring_to_its_end(pod: Session, own: Attempt, victim:
     assert [row[1] for row in pod.load(own)] == ["charge"]
     assert pod.checkpoints((own, "next", 2)) == [0]
     assert pod.heartbeat(own) == (0, False, False)
-    assert pod.hand_back(own, "handed back") == 0
+    assert pod.release_run(own, "released") == 0
     assert pod.finish(own) == 3
 
 
@@ -167,7 +167,7 @@ def test_knowing_the_id_of_a_run_without_its_token_gives_nothing(pod: Session, o
         assert pod.checkpoints((guess, "a", 1)) in ([3], [4])
         assert pod.heartbeat(guess, 99, "mine")[0] in (3, 4)
         assert pod.finish(guess, "failed") in (3, 4)
-        assert pod.hand_back(guess) in (3, 4)
+        assert pod.release_run(guess) in (3, 4)
         with pytest.raises(psycopg.Error, match="superseded"):
             pod.load(guess)
         with pytest.raises(psycopg.Error, match="superseded"):
@@ -185,7 +185,7 @@ def test_a_token_opens_nothing_to_another_login(admin: Session, own: Attempt, da
             assert thief.checkpoints((own, "forged", 2)) == [3]
             assert thief.heartbeat(own)[0] == 3
             assert thief.finish(own) == 3
-            assert thief.hand_back(own) == 3
+            assert thief.release_run(own) == 3
             assert thief.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", own.run, own.token) == [(3,)]
             with pytest.raises(psycopg.Error, match="superseded"):
                 thief.load(own)
@@ -205,7 +205,7 @@ def test_a_run_that_nobody_holds_cannot_be_taken(admin: Session, pod: Session, o
     before = admin.run(idle)
     for guess in (Attempt(idle, None), replace(own, run=idle)):  # type: ignore[arg-type]
         assert pod.begin(guess)["answer"] == 3
-        assert pod.hand_back(guess) == 3
+        assert pod.release_run(guess) == 3
         assert pod.finish(guess) == 3
     assert admin.run(idle) == before
 
@@ -222,7 +222,7 @@ def test_its_own_run_is_closed_to_it_when_its_token_has_died(
         assert pod.checkpoint(dead, "late", 3) == 3
         assert pod.heartbeat(dead)[0] == 3
         assert pod.finish(dead) == 3
-        assert pod.hand_back(dead) == 3
+        assert pod.release_run(dead) == 3
         with pytest.raises(psycopg.Error, match="superseded"):
             pod.load(dead)
     assert rows_of(admin, own.run) == before
@@ -238,7 +238,7 @@ def test_it_holds_no_lock_on_a_run_that_is_not_its_own(
         pod.checkpoints((guess, "a", 1))
         pod.heartbeat(guess)
         pod.finish(guess)
-        pod.hand_back(guess)
+        pod.release_run(guess)
         assert admin.execute("SELECT id FROM perdure.runs WHERE name = 'victim' FOR UPDATE SKIP LOCKED") == [
             (victim.run,)
         ]
@@ -495,7 +495,7 @@ def functions_as_they_are(pod: Session, own: Attempt, guess: Attempt) -> None:
     assert len(pod.execute(loaded, run, token)) == 3
     with pytest.raises(psycopg.Error, match="superseded"):
         pod.execute(loaded, guess.run, token)
-    assert pod.execute("SELECT perdure.hand_back(%s, %s, 'crashed', 1, 1, NULL)", guess.run, token) == [(3,)]
+    assert pod.execute("SELECT perdure.release_run(%s, %s, 'crashed', 1, 1, NULL)", guess.run, token) == [(3,)]
     assert pod.execute("SELECT perdure.finish(%s, %s, 'succeeded', '1', NULL)", guess.run, token) == [(3,)]
     assert pod.execute("SELECT perdure.finish(%s, %s, 'succeeded', '1', NULL)", run, token) == [(0,)]
 

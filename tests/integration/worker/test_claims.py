@@ -63,7 +63,7 @@ def test_bytes_of_checkpoints_bound_a_load(database: Database, proxy: Proxy) -> 
         """INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, started, finished)
            SELECT id, 'large', 1, 'large', 1, 1, 1, to_json(repeat('x', 900000)), now(), now() FROM perdure.runs"""
     )
-    _hand_back(database)
+    _release_run(database)
     runs = claiming.claim(places, []).runs
     assert [run.recorded_bytes for run in runs] == [900_002] * 20
     loaded = load_checkpoints(proxy.url(database.name), claiming.system, runs)
@@ -73,13 +73,13 @@ def test_bytes_of_checkpoints_bound_a_load(database: Database, proxy: Proxy) -> 
     claiming.close()
 
 
-def _hand_back(database: Database, ending: str = "handed back") -> None:
+def _release_run(database: Database, ending: str = "released") -> None:
     database.query(
         f"SELECT perdure.end_attempt(id, claim, '{ending}', NULL, NULL, NULL) FROM perdure.runs WHERE claim IS NOT NULL"
     )
 
 
-@pytest.mark.parametrize("ending", ["handed back", "crashed"])
+@pytest.mark.parametrize("ending", ["released", "crashed"])
 def test_interrupted_run_keeps_its_place(database: Database, ending: str) -> None:
     claiming = claims(database)
     with Client(database.url) as client:
@@ -87,12 +87,12 @@ def test_interrupted_run_keeps_its_place(database: Database, ending: str) -> Non
         assert [run.name for run in claiming.claim(Places(async_runs=1), []).runs] == ["first"]
         for n in range(100):
             client.start("flows:async_count", id=f"later-{n}", input={"steps": 1})
-    _hand_back(database, ending)
+    _release_run(database, ending)
     assert [run.name for run in claiming.claim(Places(async_runs=2), []).runs] == ["first", "later-0"]
     claiming.close()
 
 
-def test_handed_back_run_ends_before_the_backlog(fleet: Fleet) -> None:
+def test_released_run_ends_before_the_backlog(fleet: Fleet) -> None:
     first = fleet.worker(concurrency=1)
     fleet.client.start("flows:async_gated", id="interrupted", input={"gate": "gate"})
     fleet.wait_for("at the gate")

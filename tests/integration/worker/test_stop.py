@@ -1,4 +1,4 @@
-"""A worker that is told to stop lets the steps in flight finish and hands its runs back between steps."""
+"""A worker that is told to stop lets the steps in flight finish and releases its runs between steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.integration.worker.fleet import Fleet
 
 
 @pytest.mark.parametrize("workflow", ["flows:gated", "flows:async_gated"])
-def test_sigterm_hands_back_between_steps(fleet: Fleet, workflow: str) -> None:
+def test_sigterm_releases_between_steps(fleet: Fleet, workflow: str) -> None:
     first = fleet.worker(lease=60)
     run = fleet.client.start(workflow, id="gated", input={"gate": "gate"})
     fleet.wait_for("at the gate")
@@ -18,7 +18,7 @@ def test_sigterm_hands_back_between_steps(fleet: Fleet, workflow: str) -> None:
     fleet.open("gate")
     assert first.wait() == 0
     assert [event["event"] for event in fleet.events("through the gate")] == ["through the gate"]
-    assert fleet.attempts() == [(1, "handed back")]
+    assert fleet.attempts() == [(1, "released")]
     assert fleet.states() == {"pending": 1}
     assert fleet.database.query("SELECT pid FROM perdure.processes") == []
     assert first.descendants() == []
@@ -36,5 +36,5 @@ def test_second_sigterm_hurries(fleet: Fleet) -> None:
     first.signal(signal.SIGTERM)
     first.signal(signal.SIGINT)
     assert first.wait(8) == 0
-    assert fleet.attempts() == [(1, "handed back")] * 2
+    assert fleet.attempts() == [(1, "released")] * 2
     assert fleet.states() == {"pending": 2}

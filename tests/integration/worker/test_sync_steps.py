@@ -70,7 +70,7 @@ def test_other_runs_go_on_while_a_row_is_locked(fleet: Fleet, then: str, result:
     assert stored(fleet, "held") == ["async_tick", *keys]
     assert len(ticks(fleet, "held")) == 2 + (then not in ("end", "now")), "each body ran once"
     ends = [ending for _, ending in fleet.attempts() if ending is not None]
-    assert ends == (["handed back", "completed"] if then == "sync" else ["completed"])
+    assert ends == (["released", "completed"] if then == "sync" else ["completed"])
     other.cancel()
 
 
@@ -135,7 +135,7 @@ def test_a_value_that_the_store_refuses_after_it_was_used(fleet: Fleet) -> None:
         run.result(timeout=15)
     assert stored(fleet, "held") == ["async_tick", "held_tick"], "the error, which the next attempt raised at its place"
     assert len(ticks(fleet, "held")) == 2
-    assert [ending for _, ending in fleet.attempts()] == ["handed back", "completed"]
+    assert [ending for _, ending in fleet.attempts()] == ["released", "completed"]
 
 
 def test_a_worker_that_stops_meanwhile_stores_it_first(fleet: Fleet) -> None:

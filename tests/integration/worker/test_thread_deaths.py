@@ -206,7 +206,7 @@ def test_thread_that_watches_a_runs_threads(database: Database, make: Make) -> N
         assert run.result(timeout=20) == [None, None]
         assert worker.failure is None
         endings = database.query("SELECT ending, detail FROM perdure.attempts ORDER BY attempt")
-    assert [ending for ending, _ in endings] == ["handed back", "completed"]
+    assert [ending for ending, _ in endings] == ["released", "completed"]
     assert "the thread that watches its threads died" in endings[0][1]
 
 

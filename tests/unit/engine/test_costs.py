@@ -21,7 +21,7 @@ from perdure import step, workflow
 from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
-from perdure.errors import HandedBack
+from perdure.errors import Released
 from perdure.names import RunId, Token
 from perdure.store.attempts.idle_connections import IdleConnections
 from perdure.testing import DurableRun
@@ -115,7 +115,7 @@ def in_flight(look: Callable[[], Any]) -> tuple[Any, Any]:
         await asyncio.sleep(0.05)
         after = look()
         for attempt in attempts:
-            attempt.interrupt(HandedBack("the test is over"))
+            attempt.interrupt(Released("the test is over"))
         await asyncio.gather(*tasks)
         return before, after
 

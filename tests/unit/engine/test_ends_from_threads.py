@@ -15,7 +15,7 @@ from perdure.context import CURRENT
 from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.branch import Branch
 from perdure.engine.loop import RunLoop
-from perdure.errors import HandedBack
+from perdure.errors import Released
 from perdure.names import RunId, Token
 from perdure.testing import DurableRun
 
@@ -65,8 +65,8 @@ def test_a_thread_that_stands_before_a_body_when_the_attempt_ends_does_not_begin
 def test_neither_does_a_task() -> None:
     committer: Any = None
     attempt = Attempt(Facts(RunId(UUID(int=1)), Token(UUID(int=1)), 1, "run", "m:f", "{}"), [], committer)
-    attempt.interrupt(HandedBack("ended"))
-    with pytest.raises(HandedBack):
+    attempt.interrupt(Released("ended"))
+    with pytest.raises(Released):
         asyncio.run(attempt.enter_async_step())
     assert not attempt.in_step
 

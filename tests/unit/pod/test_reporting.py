@@ -25,7 +25,7 @@ class Store:
     def report_death(self, _death: Death) -> None:
         raise StoreUnavailable("away")
 
-    def hand_back(self, _reason: str) -> None:
+    def release_run(self, _reason: str) -> None:
         raise Superseded
 
     def close(self) -> None:
@@ -39,7 +39,7 @@ def test_answers_and_errors_of_every_kind_come_back_and_wake():
     with pytest.raises(StoreUnavailable):
         reports.submit(lambda reporter: reporter.report_death(Death(signal=9))).result(5)
     with pytest.raises(Superseded):
-        reports.submit(lambda reporter: reporter.hand_back("terminated")).result(5)
+        reports.submit(lambda reporter: reporter.release_run("terminated")).result(5)
     for _ in range(3):
         assert woken.acquire(timeout=5)
     reports.close(5)

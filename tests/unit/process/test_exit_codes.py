@@ -11,7 +11,7 @@ def test_the_numbers():
         "FAILED": 1,
         "USAGE": 64,
         "NOT_STARTED": 69,
-        "HANDED_BACK": 75,
+        "RELEASED": 75,
         "SUPERSEDED": 76,
         "SECOND_START": 77,
         "CANCELLED": 78,

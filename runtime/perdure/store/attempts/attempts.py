@@ -1,4 +1,4 @@
-"""What a process asks of the store about the attempts that it runs: begin, load, finish, hand back, heartbeat.
+"""What a process asks of the store about the attempts that it runs: begin, load, finish, release, heartbeat.
 
 Each is idempotent by the attempt's claim or token, so that a lost answer is asked for again.
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from ...attempt_ends import AttemptEnd
 from ...errors import PerdureError, SchemaMismatch, StoreChanged, StoreError, StoreUnavailable, Superseded
 from ...names import Claim, RunId, Token
 from ..postgres.connection import Fault, storable
@@ -18,9 +19,9 @@ from ..postgres.libpq import (
     DECLARE_CLEANUP,
     END_ATTEMPT,
     FINISH,
-    HAND_BACK,
     HEARTBEAT,
     LOAD,
+    RELEASE_RUN,
     Call,
     Parameters,
     Wire,
@@ -212,25 +213,25 @@ class AttemptStore:
             "end the run",
         )
 
-    def hand_back(
+    def release_run(
         self,
         run: RunId,
         token: Token,
-        ending: str,
+        ending: AttemptEnd,
         *,
         code: int | None = None,
         signal: int | None = None,
         detail: str | None = None,
     ) -> Answer:
-        """End one's own attempt, `crashed` or `handed back`, and leave the run to another."""
-        return self._end(HAND_BACK, (str(run), str(token), ending, code, signal, storable(detail)))
+        """End one's own attempt, `crashed` or `released`, and leave the run to another."""
+        return self._end(RELEASE_RUN, (str(run), str(token), ending, code, signal, storable(detail)))
 
-    def end_attempt(self, run: RunId, claim: Claim, ending: str, *, detail: str | None = None) -> Answer:
+    def end_attempt(self, run: RunId, claim: Claim, ending: AttemptEnd, *, detail: str | None = None) -> Answer:
         """End the attempt of a claim, for a process that does not do so itself, and leave the run to another."""
         return self._end(END_ATTEMPT, (str(run), str(claim), ending, None, None, storable(detail)))
 
     def _end(self, call: Call, parameters: Sequence[str | int | None]) -> Answer:
-        return self._answer(call, [_maybe(one) for one in parameters], "hand the run back")
+        return self._answer(call, [_maybe(one) for one in parameters], "release the run")
 
     def heartbeat(self, run: RunId, token: Token, steps_done: int, current_step: str | None) -> Verdict:
         """Raise the process's counter, once.

@@ -23,9 +23,9 @@ __all__ = [
     "CHECKPOINTS",
     "END_ATTEMPT",
     "FINISH",
-    "HAND_BACK",
     "HEARTBEAT",
     "LOAD",
+    "RELEASE_RUN",
     "Call",
     "LoopWire",
     "Parameters",
@@ -64,7 +64,7 @@ CHECKPOINTS = _call(
 HEARTBEAT = _call("heartbeat", _UUID, _UUID, _BIGINT, _TEXT, row=True)
 DECLARE_CLEANUP = _call("declare_cleanup", _UUID, _UUID, _DOUBLE)
 FINISH = _call("finish", _UUID, _UUID, _TEXT, _JSON, _JSON)
-HAND_BACK = _call("hand_back", _UUID, _UUID, _TEXT, _INT, _INT, _TEXT)
+RELEASE_RUN = _call("release_run", _UUID, _UUID, _TEXT, _INT, _INT, _TEXT)
 END_ATTEMPT = _call("end_attempt", _UUID, _UUID, _TEXT, _INT, _INT, _TEXT)
 
 

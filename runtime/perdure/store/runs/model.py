@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from ...attempt_ends import AttemptEnd
+
 __all__ = [
     "MANIFEST_OWNER",
     "AttemptInfo",
@@ -105,7 +107,7 @@ class AttemptInfo:
     claimed: datetime
     begun: datetime | None
     ended: datetime | None
-    ending: str | None
+    ending: AttemptEnd | None
     code: int | None
     signal: int | None
     detail: str | None

@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from ...attempt_ends import AttemptEnd
 from ...forks import renew_in_children
 from ...serialization.storable_text import is_storable
 from ..postgres.connection import Fault, classify, connect, translated
@@ -198,7 +199,7 @@ class RunStore:
                 steps = cursor.execute(self._reading("run_steps"), {"run": run}).fetchall()
             return RunDetail(
                 run=found[0],
-                attempts=[AttemptInfo(**row) for row in attempts],
+                attempts=[_attempt(row) for row in attempts],
                 steps=[StepInfo(**row) for row in steps],
                 **values,
             )
@@ -314,3 +315,8 @@ def _uuid(reference: str | UUID) -> UUID | None:
         return UUID(reference)
     except ValueError:
         return None
+
+
+def _attempt(row: Mapping[str, Any]) -> AttemptInfo:
+    ending = row["ending"]
+    return AttemptInfo(**{**row, "ending": None if ending is None else AttemptEnd(ending)})

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from ...attempt_ends import AttemptEnd
 from ...errors import StoreError
 from ...names import Claim, RunId
 from ..attempts.checkpoint import Answer
@@ -35,7 +36,7 @@ class RunEnding:
     state: str | None
     result: str | None = None
     error: str | None = None
-    ending: str = "handed back"
+    ending: AttemptEnd = AttemptEnd.RELEASED
     detail: str | None = None
 
     @property
@@ -69,7 +70,7 @@ class RunEndingStore:
         answers: dict[int, Answer] = {}
         finished = [n for n, ending in enumerate(endings) if ending.state is not None]
         left = [n for n, ending in enumerate(endings) if ending.state is None]
-        for places, name in ((finished, "finish_runs"), (left, "hand_back_runs")):
+        for places, name in ((finished, "finish_runs"), (left, "release_runs")):
             chosen = [endings[n] for n in places]
             if chosen:
                 for place, answer in self._rows(name, _columns(chosen)):

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 
+from ...attempt_ends import AttemptEnd
 from ...names import Claim, RunId
 from ..postgres.connection import translated
 from ..postgres.lock_waits import execute_patiently
@@ -53,7 +54,7 @@ class Ended:
         sure: the death needs no proof by the counter.
     """
 
-    ending: str
+    ending: AttemptEnd
     detail: str
     counter: int | None = None
     sure: bool = False

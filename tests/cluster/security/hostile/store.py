@@ -171,7 +171,7 @@ def functions(victim: str, victims_claim: str) -> Told:
         "load": "SELECT count(*) FROM perdure.load(ARRAY[%s]::uuid[], ARRAY[%s]::uuid[])",
         "heartbeat": heartbeat,
         "finish": "SELECT perdure.finish(%s, %s, 'succeeded', '17', NULL)",
-        "hand_back": "SELECT perdure.hand_back(%s, %s, 'crashed', 1, 1, 'mine')",
+        "release_run": "SELECT perdure.release_run(%s, %s, 'crashed', 1, 1, 'mine')",
     }
     told = {}
     with opened() as session:

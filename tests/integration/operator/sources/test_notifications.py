@@ -55,7 +55,7 @@ async def test_endings_and_cancellations_are_heard_by_their_owner_alone(database
         uid, other = await inserted(store), await inserted(store, "other")
         theirs = pod.insert("theirs")
         pod.cancel(theirs)
-        pod.hand_back(begin(pod, uid, await claimed(store, uid)), "handed back")
+        pod.release_run(begin(pod, uid, await claimed(store, uid)), "released")
         pod.finish(begin(pod, uid, await claimed(store, uid)))
         await store.request_cancel(other)
         await until(lambda: len(heard.runs) >= 3)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 from perdure_operator.decide.observed import Key, Limits, Run, Spec, Workflow
 from perdure_operator.store.store import OperatorStore
@@ -96,7 +97,7 @@ async def every_call(url: str, pod: Session) -> None:
         await store.identity()
         uid, other = await inserted(store), await inserted(store, "other")
         claim = await claimed(store, uid)
-        assert await store.hand_back(uid, claim, "evicted", detail="")
+        assert await store.release_run(uid, claim, AttemptEnd.EVICTED, detail="")
         begin(pod, uid, again := await claimed(store, uid))
         assert await store.note_image(uid, again, "sha256:1")
         assert await store.set_limits(uid, Limits(1, None, suspend=False, cancel=False))

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.errors import StoreError, UsageError
 from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import Limits
@@ -115,7 +116,7 @@ async def test_what_is_seen_of_a_run_from_its_insert_to_its_end(database: Databa
         assert 50 < run.deadline_in <= 60
         assert (run.started is None, run.finished) == (False, None)
 
-        pod.hand_back(attempt, "crashed", "killed by SIGKILL")
+        pod.release_run(attempt, "crashed", "killed by SIGKILL")
         run = await run_of(store, uid)
         assert (run.state, run.claim, run.crashes, run.current_step) == (RunState.PENDING, None, 1, None)
         assert run.last is not None
@@ -143,12 +144,12 @@ async def test_the_image_of_each_attempt_is_noted_once_and_remembered(database: 
         run = await run_of(store, uid)
         assert (run.image, run.first_image) == ("sha256:1", None)
 
-        pod.hand_back(attempt, "crashed", "")
+        pod.release_run(attempt, "crashed", "")
         run = await run_of(store, uid)
         assert run.last is not None
         assert (run.image, run.last.image) == (None, "sha256:1")
 
-        await store.hand_back(uid, await claimed(store, uid), "evicted", detail="its image was never known")
+        await store.release_run(uid, await claimed(store, uid), AttemptEnd.EVICTED, detail="its image was never known")
         third = await claimed(store, uid)
         begin(pod, uid, third)
         await store.note_image(uid, third, "sha256:3")
@@ -216,21 +217,21 @@ async def test_neither_a_suspended_nor_a_cancelled_nor_an_ended_run_is_claimed(
 
 
 @asynchronous
-async def test_an_attempt_is_handed_back_once_by_its_claim(database: Database, pod: Session) -> None:
+async def test_an_attempt_is_released_once_by_its_claim(database: Database, pod: Session) -> None:
     async with opened(database.url) as store:
         uid = await inserted(store)
         claim = await claimed(store, uid)
-        assert not await store.hand_back(uid, uuid4(), "lost", detail="not ours")  # type: ignore[arg-type]
+        assert not await store.release_run(uid, uuid4(), AttemptEnd.LOST, detail="not ours")  # type: ignore[arg-type]
         for _ in range(2):
-            assert await store.hand_back(uid, claim, "crashed", detail="OOM\0Killed", code=137, signal=9)
-        assert not await store.hand_back(uid, claim, "lost", detail="another's judgement")
+            assert await store.release_run(uid, claim, AttemptEnd.CRASHED, detail="OOM\0Killed", code=137, signal=9)
+        assert not await store.release_run(uid, claim, AttemptEnd.LOST, detail="another's judgement")
         run = await run_of(store, uid)
         assert run.crashes == 1
         assert run.last is not None
         assert (run.last.ending, run.last.code, run.last.signal) == ("crashed", 137, 9)
         assert run.last.detail == "OOM\N{REPLACEMENT CHARACTER}Killed"
         with pytest.raises(StoreError, match="no such ending"):
-            await store.hand_back(uid, await claimed(store, uid), "bored", detail="")
+            await store.release_run(uid, await claimed(store, uid), "bored", detail="")  # type: ignore[arg-type]
 
 
 @asynchronous
@@ -269,7 +270,7 @@ async def test_a_cancelled_run_goes_on_while_it_may_clean_up(database: Database,
         attempt = begin(pod, uid, await claimed(store, uid))
         pod.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", attempt.run, attempt.token)
         assert await store.request_cancel(uid) is RunState.RUNNING
-        pod.hand_back(attempt, "crashed")
+        pod.release_run(attempt, "crashed")
         run = await run_of(store, uid)
         assert (run.state, run.may_clean_up, run.cleans_up, run.cleanup_left) == (RunState.PENDING, True, False, 60.0)
 
@@ -279,7 +280,7 @@ async def test_a_cancelled_run_goes_on_while_it_may_clean_up(database: Database,
         assert run.cleans_up
         assert 0 < (run.cleanup_left or 0) < 60
         database.query("UPDATE perdure.steps SET finished = finished - interval '1 minute' RETURNING 1")
-        pod.hand_back(attempt, "crashed")
+        pod.release_run(attempt, "crashed")
         assert (await run_of(store, uid)).state is RunState.CANCELLED
 
 
@@ -292,7 +293,7 @@ async def test_cancelled_at_once_nobody_cleans_up(database: Database, pod: Sessi
         assert await store.request_cancel(uid, at_once=True) is RunState.RUNNING
         pod.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", attempt.run, attempt.token)
         assert (await run_of(store, uid)).cleanup_left is None, "it is too late to declare it"
-        pod.hand_back(attempt, "crashed")
+        pod.release_run(attempt, "crashed")
         assert (await run_of(store, uid)).state is RunState.CANCELLED
 
 

@@ -10,13 +10,14 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from perdure.attempt_ends import AttemptEnd
 from perdure_operator.decide.observed import Limits
 from tests.harness.databases import Database
 
 from .stores import asynchronous, claimed, inserted, opened, run_of
 
 LEASE = 0.5
-CALLS = ["claim", "hand_back", "set_limits", "request_cancel", "end_run"]
+CALLS = ["claim", "release_run", "set_limits", "request_cancel", "end_run"]
 
 
 @asynchronous
@@ -30,7 +31,7 @@ async def test_a_dead_clients_lock_is_ended_after_a_lease(
         claim = await claimed(store, uid)
         calls = {
             "claim": lambda: store.claim(uid, 1),
-            "hand_back": lambda: store.hand_back(uid, claim, "lost", detail=""),
+            "release_run": lambda: store.release_run(uid, claim, AttemptEnd.LOST, detail=""),
             "set_limits": lambda: store.set_limits(uid, Limits(1, None, suspend=False, cancel=False)),
             "request_cancel": lambda: store.request_cancel(uid),
             "end_run": lambda: store.end_run(uid, "a:B", "c"),

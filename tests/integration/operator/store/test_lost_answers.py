@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.errors import StoreUnavailable
 from perdure.names import Claim
 from perdure.store.runs.model import RunState
@@ -27,7 +28,10 @@ LIMITS = Limits(2, 30.0, suspend=True, cancel=False)
 CALLS: dict[str, tuple[str, Callable[[OperatorStore, UUID, Claim], Awaitable[object]]]] = {
     "insert": ("INSERT INTO perdure.runs", lambda store, uid, _: store.insert(workflow(uid=uid))),
     "observe": ("octet_length", lambda store, uid, _: store.observe(uid)),
-    "hand_back": ("perdure.end_attempt", lambda store, uid, claim: store.hand_back(uid, claim, "crashed", detail="")),
+    "release_run": (
+        "perdure.end_attempt",
+        lambda store, uid, claim: store.release_run(uid, claim, AttemptEnd.CRASHED, detail=""),
+    ),
     "set_limits": ("SET backoff_limit", lambda store, uid, _: store.set_limits(uid, LIMITS)),
     "request_cancel": ("SET cancel", lambda store, uid, _: store.request_cancel(uid)),
     "end_run": ("SET state = 'failed'", lambda store, uid, _: store.end_run(uid, "a:B", "c")),
@@ -141,14 +145,14 @@ async def story(database: Database, proxy: Proxy, pod: Session, rate: float, see
         uid = made.uid
         proxy.cut_randomly(rate, seed=seed)
         await insist(lambda: store.insert(made))
-        for number, ending in enumerate(("crashed", "evicted", "lost"), 1):
+        for number, ending in enumerate((AttemptEnd.CRASHED, AttemptEnd.EVICTED, AttemptEnd.LOST), 1):
             token = await claim()
             begin(pod, uid, token)
-            await insist(partial(store.hand_back, uid, token, ending, detail=ending))
+            await insist(partial(store.release_run, uid, token, ending, detail=ending))
             assert [a.ending for a in await insist(lambda: store.attempts(uid))][-1] == ending
             assert len(await insist(lambda: store.attempts(uid))) == number
         token = await claim()
         await insist(lambda: store.request_cancel(uid))
-        await insist(lambda: store.hand_back(uid, token, "never begun", detail=""))
+        await insist(lambda: store.release_run(uid, token, AttemptEnd.NEVER_BEGUN, detail=""))
         run = (await insist(lambda: store.observe(uid))).run
         assert (run.state, run.attempt, run.crashes, run.disruptions) == (RunState.CANCELLED, 4, 3, 1)

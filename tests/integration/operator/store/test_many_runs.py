@@ -86,7 +86,7 @@ def plan(many: Database, name: str, parameters: Mapping[str, object]) -> list[di
     [
         ("observe", 40),
         ("claim_run", 80),
-        ("hand_back", 80),
+        ("release_run", 80),
         ("set_limits", 60),
         ("request_cancel", 60),
         ("cancel_gone", 80),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.store.runs.model import RunState
 from tests.harness.databases import Database
 from tests.integration.store.rows import Session
@@ -54,7 +55,8 @@ async def test_of_two_verdicts_on_an_attempt_the_first_counts(database: Database
             uid = await inserted(one, str(n))
             claim = await claimed(one, uid)
             answers = await asyncio.gather(
-                one.hand_back(uid, claim, "lost", detail="a"), other.hand_back(uid, claim, "evicted", detail="b")
+                one.release_run(uid, claim, AttemptEnd.LOST, detail="a"),
+                other.release_run(uid, claim, AttemptEnd.EVICTED, detail="b"),
             )
             assert sorted(answers) == [False, True]
             run = await run_of(one, uid)

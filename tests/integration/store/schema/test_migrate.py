@@ -281,7 +281,7 @@ def test_a_migration_applies_the_text_of_each_function_to_attempts_that_run(olde
         # The connection, its prepared statements and its claim are from before.
         assert pod.checkpoint(running, "next", 2) == 0
         assert pod.heartbeat(running) == (0, False, False)
-        assert pod.hand_back(running, "handed back") == 0
+        assert pod.release_run(running, "released") == 0
         assert pod.finish(pod.begun(running.run)) == 0
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 from perdure.store.runs.model import RunState
 from perdure_operator import decide as deciding
@@ -62,7 +63,7 @@ def begun(attempt: int = 1, **changes: Any) -> Run:
 
 
 def ended_attempt(attempt: int = 1, ending: str = "crashed", detail: str | None = "killed by SIGKILL") -> Ended:
-    return Ended(attempt, ending, None, 9, detail, ago(1))
+    return Ended(attempt, AttemptEnd(ending), None, 9, detail, ago(1))
 
 
 def pod(attempt: int = 1, phase: PodPhase = PodPhase.RUNNING, **changes: Any) -> Pod:

@@ -10,10 +10,10 @@ from perdure_operator.decide.actions import (
     CreatePod,
     DeletePod,
     EndRun,
-    HandBack,
     InsertRun,
     NoteImage,
     PostEvent,
+    ReleaseRun,
     RequestCancel,
     RequeueAfter,
     SetLimits,
@@ -96,7 +96,7 @@ def one_pod_at_most_is_made_and_only_for_the_claim_that_has_none(seen: Observed,
 
 def an_attempt_that_has_begun_is_ended_only_on_evidence(seen: Observed, actions: list[Any]) -> None:
     run = seen.run
-    if run is None or not run.begun or not any(isinstance(action, HandBack) for action in actions):
+    if run is None or not run.begun or not any(isinstance(action, ReleaseRun) for action in actions):
         return
     pod = next((pod for pod in seen.pods if pod.claim == run.claim), None)
     if pod is None:
@@ -114,9 +114,9 @@ def the_reason_is_a_known_one_and_goes_with_its_conditions(seen: Observed, actio
             assert states == TABLE[KINDS[reason]], (reason, states)
 
 
-def only_the_claim_that_holds_the_run_is_handed_back(seen: Observed, actions: list[Any]) -> None:
+def only_the_claim_that_holds_the_run_is_released(seen: Observed, actions: list[Any]) -> None:
     for action in actions:
-        if isinstance(action, HandBack):
+        if isinstance(action, ReleaseRun):
             assert seen.run is not None
             assert action.claim == seen.run.claim
             assert action.ending in {*CRASHES, *DISRUPTIONS, UNREACHABLE, ELSEWHERE}
@@ -192,7 +192,7 @@ LAWS = (
     one_pod_at_most_is_made_and_only_for_the_claim_that_has_none,
     an_attempt_that_has_begun_is_ended_only_on_evidence,
     the_reason_is_a_known_one_and_goes_with_its_conditions,
-    only_the_claim_that_holds_the_run_is_handed_back,
+    only_the_claim_that_holds_the_run_is_released,
     no_pod_of_the_claim_that_holds_the_run_is_deleted_but_to_cancel_it,
     a_cleanup_has_its_time,
     a_status_stays_small,

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.names import Claim
 from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import Ended, Limits, Run
 
 CRASHES = ("crashed", "lost", "never begun")
-DISRUPTIONS = ("handed back", "evicted", "node lost")
+DISRUPTIONS = ("released", "evicted", "node lost")
 UNREACHABLE = "store unreachable"
 HINDERED = "could not start"
 ELSEWHERE = "begun elsewhere"
@@ -131,7 +132,7 @@ class ModelStore:
         self._end(row, state)
         return True
 
-    def hand_back(self, token: Claim, ending: str, detail: str) -> bool:
+    def release_run(self, token: Claim, ending: str, detail: str) -> bool:
         assert ending in (*CRASHES, *DISRUPTIONS, UNREACHABLE, HINDERED, ELSEWHERE, "superseded")
         row = self._owned(token)
         if row is None:
@@ -143,7 +144,7 @@ class ModelStore:
         elif ending in DISRUPTIONS:
             if self._progress(row, DISRUPTIONS):
                 row.disruptions = 0
-            if not (row.suspend and ending == "handed back"):
+            if not (row.suspend and ending == "released"):
                 row.disruptions += 1
                 count = row.disruptions
         if ending == ELSEWHERE:
@@ -243,7 +244,7 @@ class ModelStore:
     def _last(self, row: Row) -> Ended | None:
         for number, one in sorted(row.attempts.items(), reverse=True):
             if one.ending is not None and one.at is not None:
-                return Ended(number, one.ending, None, None, one.detail, one.at, one.image)
+                return Ended(number, AttemptEnd(one.ending), None, None, one.detail, one.at, one.image)
         return None
 
     def _first_image(self, row: Row) -> tuple[int, str] | None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.store.runs.model import RunState
 from perdure_operator.decide.observed import (
     Condition,
@@ -41,7 +42,7 @@ words = st.sampled_from(
         "crashed",
         "lost",
         "never begun",
-        "handed back",
+        "released",
         "evicted",
         "node lost",
         "superseded",
@@ -65,7 +66,7 @@ limits = st.builds(
 endings = st.builds(
     Ended,
     attempt=counts,
-    ending=words,
+    ending=st.sampled_from(AttemptEnd),
     code=st.none() | counts,
     signal=st.none() | counts,
     detail=maybe_text,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perdure.names import Claim
-from perdure_operator.decide.actions import ClaimRun, CreatePod, HandBack
+from perdure_operator.decide.actions import ClaimRun, CreatePod, ReleaseRun
 from perdure_operator.decide.observed import ContainerEnd, PodPhase, Stage
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -35,9 +35,9 @@ PENDING = PodPhase.PENDING
 CLAIM: Claim = token(1)
 
 
-def handed_back(seen) -> tuple[str, str]:
+def released(seen) -> tuple[str, str]:
     [action] = deeds(seen)
-    assert isinstance(action, HandBack)
+    assert isinstance(action, ReleaseRun)
     assert action.claim == CLAIM
     return action.ending, action.detail
 
@@ -54,13 +54,13 @@ def test_a_pod_on_its_way_is_waited_for():
 
 def test_an_attempt_that_does_not_begin_ends_after_its_start_deadline():
     seen = observed(claimed(claimed_for=601), [pod()])
-    assert handed_back(seen)[0] == "never begun"
+    assert released(seen)[0] == "never begun"
     assert requeue_after(observed(claimed(claimed_for=599), [pod()])) == 1.0
 
 
 def test_the_start_deadline_counts_from_when_the_pod_came_nearer_to_its_start():
     assert deeds(observed(claimed(claimed_for=5000), [pod(progressed=ago(5))])) == []
-    assert handed_back(observed(claimed(claimed_for=5000), [pod(progressed=ago(601))]))[0] == "never begun"
+    assert released(observed(claimed(claimed_for=5000), [pod(progressed=ago(601))]))[0] == "never begun"
     assert deeds(observed(claimed(claimed_for=5), [pod(progressed=ago(5000))])) == []
 
 
@@ -75,7 +75,7 @@ def test_a_node_has_an_hour_to_pull_an_image_and_it_is_no_crash_if_it_takes_long
     assert (deeds(taken(3500)), reason(taken(3500))) == ([], "Starting")
     assert "pulls its image" in message(taken(3500))
     assert requeue_after(taken(3590)) == 10
-    ending, detail = handed_back(taken(3601))
+    ending, detail = released(taken(3601))
     assert (ending, "3600 s" in detail) == ("evicted", True)
     assert deeds(taken(7000, preparation=7200.0)) == []
     assert deeds(taken(200, preparation=100.0)) != []
@@ -98,7 +98,7 @@ def test_a_pod_that_nobody_has_bound_waits_for_its_scheduler():
 def test_a_pod_that_was_there_and_is_gone_before_it_began_is_not_made_again():
     missing = observed(claimed(), pod_gone=True)
     assert deeds(missing) == [CreatePod(1, CLAIM)]
-    assert handed_back(replace(missing, pod_met=True))[0] == "evicted"
+    assert released(replace(missing, pod_met=True))[0] == "evicted"
 
 
 def test_a_node_that_never_speaks_of_its_pod_is_lost():
@@ -107,9 +107,9 @@ def test_a_node_that_never_speaks_of_its_pod_is_lost():
         return observed(claimed(claimed_for=5000), [there])
 
     assert (deeds(bound(50)), reason(bound(50)), requeue_after(bound(50))) == ([], "Starting", 10)
-    assert handed_back(bound(61)) == ("node lost", "node node-1 has said nothing of its pod for 60 s")
+    assert released(bound(61)) == ("node lost", "node node-1 has said nothing of its pod for 60 s")
     # It may be one that its template binds, so that no scheduler says since when.
-    assert handed_back(observed(claimed(claimed_for=61), [pod(phase=PENDING, stage=Stage.BOUND)]))[0] == "node lost"
+    assert released(observed(claimed(claimed_for=61), [pod(phase=PENDING, stage=Stage.BOUND)]))[0] == "node lost"
 
 
 def test_the_attempt_after_one_whose_node_never_spoke_prefers_other_nodes():
@@ -155,10 +155,10 @@ def test_a_pod_that_cannot_start_is_made_anew_from_another_spec():
 
 @pytest.mark.parametrize("phase", [PENDING, PodPhase.RUNNING])
 def test_a_pod_that_goes_before_the_attempt_began_is_not_waited_for(phase):
-    assert handed_back(observed(claimed(), [pod(phase=phase, deleting=True)]))[0] == "evicted"
-    assert handed_back(observed(claimed(), [pod(phase=phase, disrupted="PreemptionByScheduler: x")]))[0] == "evicted"
+    assert released(observed(claimed(), [pod(phase=phase, deleting=True)]))[0] == "evicted"
+    assert released(observed(claimed(), [pod(phase=phase, disrupted="PreemptionByScheduler: x")]))[0] == "evicted"
     lost = pod(phase=phase, disrupted="DeletionByPodGC: node no longer exists")
-    assert handed_back(observed(claimed(), [lost]))[0] == "node lost"
+    assert released(observed(claimed(), [lost]))[0] == "node lost"
 
 
 # Refused.
@@ -226,14 +226,14 @@ def test_who_is_silent_before_the_pod_can_have_begun_may_be_a_thief_whom_the_pod
     seen = observed(begun(silent="silent"), [its_pod])
     assert deeds(seen) == []
     assert requeue_after(seen) <= 60
-    assert handed_back(replace(seen, pods=[over(code=77)]))[0] == "begun elsewhere"
+    assert released(replace(seen, pods=[over(code=77)]))[0] == "begun elsewhere"
     cancelled = begun(silent="silent", limits=replace(LIMITS, cancel=True))
-    assert handed_back(replace(seen, run=cancelled, workflow=workflow(spec=spec(cancel=True), status=started())))
+    assert released(replace(seen, run=cancelled, workflow=workflow(spec=spec(cancel=True), status=started())))
 
 
 def test_who_is_silent_once_the_pod_must_have_begun_is_its_process():
     seen = observed(begun(silent="silent"), [pod(progressed=ago(11))])
-    assert handed_back(seen)[0] == "node lost"
+    assert released(seen)[0] == "node lost"
 
 
 def test_a_pod_that_goes_may_hand_its_run_back_itself():
@@ -247,7 +247,7 @@ def test_a_pod_out_of_sight_ends_no_attempt_until_the_api_server_says_that_it_is
     seen = observed(begun())
     assert deeds(seen) == []
     assert requeue_after(seen) <= 5
-    assert handed_back(replace(seen, pod_gone=True))[0] == "evicted"
+    assert released(replace(seen, pod_gone=True))[0] == "evicted"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_pod_out_of_sight_ends_no_attempt_until_the_api_server_says_that_it_is
 )
 def test_a_silent_process_is_not_waited_for(its_pod, ending):
     seen = observed(begun(silent="its heartbeat has rested for 6 s"), [its_pod] if its_pod else [])
-    told_ending, detail = handed_back(seen)
+    told_ending, detail = released(seen)
     assert told_ending == ending
     assert "6 s" in detail
 
@@ -276,8 +276,8 @@ def test_a_silent_process_is_left_alone_while_the_way_to_the_store_is_suspected(
     assert new_status(seen).phase == "Running"
     assert "nothing is heard of attempt 1" in message(seen)
     assert "9 of 10 attempts" in message(seen)
-    assert handed_back(replace(seen, pods=[], pod_gone=True))[0] == "evicted"
-    assert handed_back(replace(seen, pods=[over()]))[0] == "crashed"
+    assert released(replace(seen, pods=[], pod_gone=True))[0] == "evicted"
+    assert released(replace(seen, pods=[over()]))[0] == "crashed"
 
 
 def test_silence_before_the_begin_says_nothing():
@@ -332,7 +332,7 @@ def test_a_running_attempt_of_an_unreadable_spec_ends_by_itself():
         (over(code=1), "crashed", "code 1"),
         (over(code=79), "crashed", "code 79"),
         (over(code=77, message="it has begun already"), "begun elsewhere", "somebody else"),
-        (over(code=75, message="terminated"), "handed back", "terminated"),
+        (over(code=75, message="terminated"), "released", "terminated"),
         (over(code=143, deleting=True), "evicted", "deleted"),
         (over(code=137, disrupted="Evicted: The node was low on resource: memory"), "evicted", "low on"),
         (
@@ -347,7 +347,7 @@ def test_a_running_attempt_of_an_unreadable_spec_ends_by_itself():
     ],
 )
 def test_an_attempt_whose_pod_is_over_ends_in_the_right_words(its_pod, ending, words):
-    told_ending, detail = handed_back(observed(begun(), [its_pod]))
+    told_ending, detail = released(observed(begun(), [its_pod]))
     assert told_ending == ending
     assert words in detail
 
@@ -369,28 +369,28 @@ def test_signals_and_exit_codes_go_to_the_store():
         (over(code=128, reason="StartError"), "never begun", "StartError"),
         (over(code=0, reason="Completed"), "never begun", "code 0"),
         (over(code=137, reason="OOMKilled"), "never begun", "out of memory"),
-        (over(code=75), "handed back", "told to stop"),
+        (over(code=75), "released", "told to stop"),
         (over(code=143, deleting=True), "evicted", "deleted"),
         (over(code=137, disrupted="Preempting: x"), "evicted", "Preempting"),
         (pod(phase=PodPhase.FAILED), "never begun", "before the attempt began"),
     ],
 )
 def test_an_attempt_that_ended_before_it_began_ends_in_the_right_words(its_pod, ending, words):
-    told_ending, detail = handed_back(observed(claimed(), [its_pod]))
+    told_ending, detail = released(observed(claimed(), [its_pod]))
     assert told_ending == ending
     assert words in detail
 
 
 def test_a_sidecar_that_never_ends_keeps_no_attempt_alive():
     seen = observed(begun(), [pod(end=ContainerEnd(137, "Error"))])
-    assert handed_back(seen)[0] == "crashed"
+    assert released(seen)[0] == "crashed"
 
 
 def test_the_end_of_another_claims_pod_ends_nothing():
     assert deeds(observed(begun(2), [over(1), pod(2)])) == []
 
 
-def test_a_suspended_run_whose_attempt_has_not_begun_is_handed_back():
+def test_a_suspended_run_whose_attempt_has_not_begun_is_released():
     given = workflow(spec=spec(suspend=True), status=started())
     seen = observed(claimed(limits=replace(LIMITS, suspend=True)), [pod(phase=PENDING)], workflow=given)
-    assert handed_back(seen)[0] == "handed back"
+    assert released(seen)[0] == "released"

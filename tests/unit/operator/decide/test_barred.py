@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perdure.store.runs.model import RunState
-from perdure_operator.decide.actions import ClaimRun, HandBack, InsertRun, RequestCancel
+from perdure_operator.decide.actions import ClaimRun, InsertRun, ReleaseRun, RequestCancel
 from perdure_operator.decide.observed import PodPhase, Policy
 from tests.unit.operator.decide.builders import (
     LIMITS,
@@ -82,8 +82,8 @@ def test_the_next_attempt_waits_and_nothing_is_lost():
 @pytest.mark.parametrize("pods", [[], [pod(phase=PodPhase.PENDING)], [pod()]])
 def test_an_attempt_that_has_not_begun_gives_the_run_back(pods):
     [back] = deeds(observed(claimed(), pods, pod_gone=not pods, policy=BARRED))
-    assert isinstance(back, HandBack)
-    assert (back.ending, back.detail) == ("handed back", "no attempt begins in the operator's own namespace")
+    assert isinstance(back, ReleaseRun)
+    assert (back.ending, back.detail) == ("released", "no attempt begins in the operator's own namespace")
 
 
 def test_a_place_is_not_waited_for_and_a_delay_not_waited_out():

@@ -79,7 +79,7 @@ def test_a_crash_before_anything_else_was_told():
     assert story(told(seen)) == []
 
 
-@pytest.mark.parametrize("ending", ["evicted", "node lost", "handed back"])
+@pytest.mark.parametrize("ending", ["evicted", "node lost", "released"])
 def test_a_disruption(ending):
     seen = replace(RUNNING, run=begun(2, last=ended_attempt(1, ending, "drained")), pods=[over(1), pod(2)])
     assert story(seen) == ["Disrupted", "Resumed"]
@@ -125,14 +125,14 @@ def test_suspending_and_resuming():
     suspended = replace(RUNNING.workflow, spec=spec(suspend=True))
     limits = replace(LIMITS, suspend=True)
     seen = told(replace(RUNNING, workflow=suspended, run=begun(limits=limits)))
-    seen = replace(seen, run=run(attempt=1, limits=limits, last=ended_attempt(1, "handed back")), pods=[over(1, 75)])
+    seen = replace(seen, run=run(attempt=1, limits=limits, last=ended_attempt(1, "released")), pods=[over(1, 75)])
     assert story(seen) == ["Suspended"]
     rested = told(seen)
     assert story(rested) == []
     resumed = replace(
         rested,
         workflow=replace(rested.workflow, spec=spec()),
-        run=claimed(2, last=ended_attempt(1, "handed back")),
+        run=claimed(2, last=ended_attempt(1, "released")),
         pods=[over(1, 75), pod(2, PodPhase.PENDING)],
     )
     assert story(resumed) == ["Resuming"]

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 
 import pytest
 
-from perdure_operator.decide.actions import ClaimRun, CreatePod, EndRun, HandBack, InsertRun, RequestCancel, WriteStatus
+from perdure_operator.decide.actions import (
+    ClaimRun,
+    CreatePod,
+    EndRun,
+    InsertRun,
+    ReleaseRun,
+    RequestCancel,
+    WriteStatus,
+)
 from perdure_operator.decide.observed import Observed
 from perdure_operator.decide.plan import Reason
 from tests.unit.operator.decide.builders import decide
@@ -68,7 +76,7 @@ def test_among_them_is_everything_that_can_be_done_or_told() -> None:
             told |= {
                 action.status.conditions["Finished"].reason for action in answer if isinstance(action, WriteStatus)
             }
-    assert done >= {InsertRun, ClaimRun, CreatePod, HandBack, RequestCancel, EndRun}
+    assert done >= {InsertRun, ClaimRun, CreatePod, ReleaseRun, RequestCancel, EndRun}
     # The others are of what only a pod on its way, the error of a run, or a ConfigMap tells.
     assert told >= {
         Reason.AT_CAPACITY,

@@ -51,7 +51,7 @@ PODS: Mapping[str, There | None] = {
     "going": There(PodPhase.RUNNING, deleting=True),
     "going, its node gone": There(PodPhase.RUNNING, deleting=True, frozen=True),
     "failed": There(PodPhase.FAILED, alive=False, code=137),
-    "handed back": There(PodPhase.FAILED, alive=False, code=75),
+    "released": There(PodPhase.FAILED, alive=False, code=75),
     "superseded": There(PodPhase.FAILED, alive=False, code=76),
     "another claim's": There(PodPhase.RUNNING, claim=STRANGER),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.store.runs.model import RunState
 from perdure_operator.decide.actions import NoteImage, PostEvent, WriteStatus
 from perdure_operator.decide.observed import Ended
@@ -127,13 +128,17 @@ def test_a_warning_is_told_once_and_stays_though_the_tag_moves_back():
 
 
 def test_a_warning_comes_with_the_end_of_the_run():
-    ended = run(RunState.SUCCEEDED, 2, last=Ended(2, "completed", None, None, None, ago(1), TWO), first_image=(1, ONE))
+    ended = run(
+        RunState.SUCCEEDED, 2, last=Ended(2, AttemptEnd.COMPLETED, None, None, None, ago(1), TWO), first_image=(1, ONE)
+    )
     assert warning(observed(ended, [], workflow=OURS)) is not None
     assert story(observed(ended, [], workflow=OURS))[-1] == "ImageChanged"
 
 
 def test_a_warning_that_is_known_only_after_the_end_is_told_then():
-    ended = run(RunState.SUCCEEDED, 2, last=Ended(2, "completed", None, None, None, ago(1)), first_image=(1, ONE))
+    ended = run(
+        RunState.SUCCEEDED, 2, last=Ended(2, AttemptEnd.COMPLETED, None, None, None, ago(1)), first_image=(1, ONE)
+    )
     finished = told(observed(ended, [pod(2)], workflow=OURS))
     late = replace(finished, pods=[over(2, 0, image_id=TWO)])
     [status, event, note] = decide(late)[:3]

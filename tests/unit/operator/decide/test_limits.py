@@ -14,7 +14,7 @@ from perdure_operator.decide.actions import (
     DeletePod,
     DeleteWorkflow,
     EndRun,
-    HandBack,
+    ReleaseRun,
     RequestCancel,
     RequeueAfter,
     SetLimits,
@@ -120,10 +120,10 @@ def test_a_run_that_is_to_end_is_claimed_by_nobody_whatever_its_spec_says_now():
     assert deeds(observed(run(limits=CANCELLED))) == [RequestCancel()]
 
 
-def test_a_claim_without_a_begin_is_handed_back_when_its_run_is_cancelled():
+def test_a_claim_without_a_begin_is_released_when_its_run_is_cancelled():
     for pods in ([], [pod(phase=PodPhase.PENDING)]):
         [action] = deeds(observed(claimed(limits=CANCELLED), pods, workflow=given(cancel=True)))
-        assert isinstance(action, HandBack)
+        assert isinstance(action, ReleaseRun)
         assert action.claim == token(1)
 
 
@@ -144,9 +144,9 @@ def test_a_template_without_a_grace_has_the_usual_one():
 
 
 @pytest.mark.parametrize("ended", [pod(), None])
-def test_a_silent_process_of_a_cancelled_run_is_handed_back(ended):
+def test_a_silent_process_of_a_cancelled_run_is_released(ended):
     stored = begun(limits=CANCELLED, silent="its heartbeat rests")
-    assert isinstance(deeds(observed(stored, [ended] if ended else [], workflow=given(cancel=True)))[0], HandBack)
+    assert isinstance(deeds(observed(stored, [ended] if ended else [], workflow=given(cancel=True)))[0], ReleaseRun)
 
 
 # Deletion.
@@ -160,7 +160,7 @@ def test_deletion_cancels_the_run(stored):
 
 def test_deletion_starts_nothing_and_leaves_the_pods_to_their_owner():
     going = workflow(deleting=True, status=started())
-    assert isinstance(deeds(observed(claimed(limits=CANCELLED), workflow=going))[0], HandBack)
+    assert isinstance(deeds(observed(claimed(limits=CANCELLED), workflow=going))[0], ReleaseRun)
     assert deeds(observed(begun(limits=CANCELLED), [pod()], workflow=going)) == []
     assert deeds(observed(run(RunState.CANCELLED, 1, finished=NOW), workflow=going)) == []
 
@@ -255,7 +255,7 @@ def test_a_cancelled_run_that_may_clean_up_is_claimed_for_that():
     assert deeds(observed(run(attempt=1, **over), workflow=given(cancel=True))) == [RequestCancel()]
 
 
-def test_its_attempt_gets_a_pod_and_is_not_handed_back():
+def test_its_attempt_gets_a_pod_and_is_not_released():
     [made] = deeds(observed(claimed(2, **CLEANING), workflow=given(cancel=True)))
     assert isinstance(made, CreatePod)
     assert deeds(observed(claimed(2, **CLEANING), [pod(2)], workflow=given(cancel=True))) == []

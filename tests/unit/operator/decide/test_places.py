@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from perdure_operator.decide.actions import CreatePod, HandBack
+from perdure.attempt_ends import AttemptEnd
+from perdure_operator.decide.actions import CreatePod, ReleaseRun
 from perdure_operator.decide.observed import PodPhase, Stage
-from perdure_operator.decide.places import COULD_NOT_START, Hindrance, hindrance
+from perdure_operator.decide.places import Hindrance, hindrance
 from tests.unit.operator.decide.builders import (
     claimed,
     decide,
@@ -45,8 +46,8 @@ def test_it_is_given_back_once_its_time_is_over_and_somebody_waits(stuck, what, 
     assert deeds(replace(seen, hindered_for=patience - 1.0)) == []
     assert requeue_after(replace(seen, hindered_for=patience - 1.0)) == 1
     [back] = deeds(replace(seen, hindered_for=float(patience)))
-    assert isinstance(back, HandBack)
-    assert (back.claim, back.ending) == (token(1), COULD_NOT_START)
+    assert isinstance(back, ReleaseRun)
+    assert (back.claim, back.ending) == (token(1), AttemptEnd.COULD_NOT_START)
     assert back.detail.startswith(f"{said}: ")
     assert deeds(replace(seen, hindered_for=1e6, wanted=False)) == []
 
@@ -63,7 +64,7 @@ def test_so_is_that_of_a_pod_that_is_refused():
 def test_an_attempt_that_is_on_its_way_keeps_it(well):
     assert hindrance(observed(claimed(), [well])) is None
     assert not any(
-        isinstance(one, HandBack) for one in decide(observed(claimed(), [well], wanted=True, hindered_for=1e6))
+        isinstance(one, ReleaseRun) for one in decide(observed(claimed(), [well], wanted=True, hindered_for=1e6))
     )
 
 
@@ -76,7 +77,7 @@ def test_an_attempt_that_is_on_its_way_keeps_it(well):
     ],
 )
 def test_the_status_says_why_the_run_queues_again(detail, told, stalled):
-    stored = run(attempt=1, delay=30.0, due_in=20.0, last=ended_attempt(1, COULD_NOT_START, detail))
+    stored = run(attempt=1, delay=30.0, due_in=20.0, last=ended_attempt(1, AttemptEnd.COULD_NOT_START, detail))
     seen = observed(stored)
     assert (reason(seen), requeue_after(seen)) == (told, 20)
     conditions = new_status(seen).conditions

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.store.runs.model import RunState
 from perdure_operator.api.status_document import read_status, status_document
 from perdure_operator.decide.actions import RequeueAfter, WriteStatus
 from perdure_operator.decide.observed import PodPhase, Policy
-from perdure_operator.decide.places import COULD_NOT_START
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,
@@ -77,7 +77,12 @@ STALLS = {
         run(attempt=3, delay=4.0, due_in=4.0, last=ended_attempt(3, "begun elsewhere")),
     ),
     "CannotStart": observed(
-        run(attempt=1, delay=30.0, due_in=20.0, last=ended_attempt(1, COULD_NOT_START, "ImagePullFailed: not found")),
+        run(
+            attempt=1,
+            delay=30.0,
+            due_in=20.0,
+            last=ended_attempt(1, AttemptEnd.COULD_NOT_START, "ImagePullFailed: not found"),
+        ),
     ),
     "SourceMissing": observed(workflow=workflow(spec=spec(source_config_map="code")), source_problem="none there"),
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perdure.store.runs.model import RunState
-from perdure_operator.decide.actions import ClaimRun, CreatePod, HandBack, InsertRun, RequestCancel, WriteStatus
+from perdure_operator.decide.actions import ClaimRun, CreatePod, InsertRun, ReleaseRun, RequestCancel, WriteStatus
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,
@@ -103,7 +103,7 @@ def test_a_restart_goes_on_with_what_the_store_has(seen):
 def test_a_restart_after_a_lost_end_ends_the_attempt():
     seen = observed(begun(), [over(code=0)], workflow=workflow(status=started(), restart="yes"))
     [action] = decide(seen)
-    assert isinstance(action, HandBack)
+    assert isinstance(action, ReleaseRun)
     assert (action.claim, action.ending) == (token(1), "lost")
 
 
@@ -177,7 +177,7 @@ def test_a_run_that_is_open_again_though_its_workflow_has_finished_is_cancelled(
     assert deeds(replace(done, run=run(attempt=1))) == [RequestCancel()]
     held = replace(done, run=begun(limits=replace(LIMITS, cancel=True), silent="its heartbeat rests"))
     [action] = decide(held)
-    assert (action.claim, action.ending) == (token(1), "handed back")
+    assert (action.claim, action.ending) == (token(1), "released")
 
 
 def test_a_workflow_that_waits_for_its_checkpoints_can_be_cancelled():

@@ -18,10 +18,10 @@ from perdure_operator.decide.actions import (
     DeletePod,
     DeleteWorkflow,
     EndRun,
-    HandBack,
     InsertRun,
     NoteImage,
     PostEvent,
+    ReleaseRun,
     RequestCancel,
     RequeueAfter,
     SetLimits,
@@ -31,8 +31,8 @@ from perdure_operator.decide.observed import ContainerEnd, Observed, Pod, PodPha
 from tests.unit.operator.decide.builders import NOW, STORE, decide, spec, workflow
 from tests.unit.operator.decide.model_store import CANCEL, ModelStore, Row
 
-WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, HandBack, RequestCancel)
-AGAIN = (InsertRun, ClaimRun, CreatePod, HandBack, RequestCancel, EndRun, SetLimits, DeletePod)
+WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, ReleaseRun, RequestCancel)
+AGAIN = (InsertRun, ClaimRun, CreatePod, ReleaseRun, RequestCancel, EndRun, SetLimits, DeletePod)
 LEASE = 6.0
 UNDO = ("undo-0", "undo-1")
 """The steps of a cleanup."""
@@ -222,7 +222,7 @@ class World:
 
     def _stop(self, process: Process) -> None:
         """SIGTERM, and SIGKILL to a process that does not heed it."""
-        if not process.deaf and self.store.hand_back(process.claim, "handed back", "terminated"):
+        if not process.deaf and self.store.release_run(process.claim, "released", "terminated"):
             process.code = 75
         else:
             process.code = 137
@@ -268,7 +268,7 @@ class World:
             if row.cancel and not self.store.may_clean_up:
                 self._finish(process, RunState.CANCELLED)
             elif row.suspend and not row.cancel:
-                self._hand_back(process)
+                self._release_run(process)
             else:
                 self.store.declare_cleanup(process.claim, self.cleanup)
             return
@@ -279,7 +279,7 @@ class World:
         if row.cancel and (CANCEL in process.steps or not process.deaf):
             self._clean_up(process)
         elif row.suspend and not process.deaf:
-            self._hand_back(process)
+            self._release_run(process)
         elif left is not None:
             self._step(process, left)
         else:
@@ -313,8 +313,8 @@ class World:
         done = self.store.finish(process.claim, state)
         self._leave(process, {RunState.SUCCEEDED: 0, RunState.CANCELLED: 78}[state] if done else 76)
 
-    def _hand_back(self, process: Process) -> None:
-        self.store.hand_back(process.claim, "handed back", "suspended")
+    def _release_run(self, process: Process) -> None:
+        self.store.release_run(process.claim, "released", "suspended")
         self._leave(process, 75)
 
     def crash(self, uid: str, *, reported: bool) -> None:
@@ -323,7 +323,7 @@ class World:
         if process is None or not process.alive or self.pods[uid].phase is not PodPhase.RUNNING:
             return
         if reported and process.begun:
-            self.store.hand_back(process.claim, "crashed", "killed by SIGKILL")
+            self.store.release_run(process.claim, "crashed", "killed by SIGKILL")
             self._leave(process, 79)
         else:
             self._leave(process, 137)
@@ -428,8 +428,8 @@ class World:
                 self.writes.append("delete pod")
                 self.delete_pod(pod.uid)
                 operator.pods = {uid: self.pods.get(uid, one) for uid, one in operator.pods.items() if uid in self.pods}
-            case HandBack(claim, ending, detail):
-                return store.hand_back(claim, ending, detail)
+            case ReleaseRun(claim, ending, detail):
+                return store.release_run(claim, ending, detail)
             case NoteImage(claim, image):
                 store.note_image(claim, image)
             case SetLimits(limits):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from perdure.attempt_ends import AttemptEnd
 from perdure.errors import StoreUnavailable
 from perdure.names import Claim
 from perdure.store.runs.model import RunState
@@ -81,11 +82,11 @@ def free(attempt: int, last: str, *, state: RunState = RunState.PENDING, steps: 
 
 
 def _ended(attempt: int, ending: str) -> Ended:
-    return Ended(attempt, ending, None, None, None, datetime.now(UTC))
+    return Ended(attempt, AttemptEnd(ending), None, None, None, datetime.now(UTC))
 
 
 def record(attempt: int, ending: str | None = None, began: float | None = 1.0, stepped: float | None = None):
-    return AttemptRecord(attempt, ending, None, began, stepped)
+    return AttemptRecord(attempt, None if ending is None else AttemptEnd(ending), None, began, stepped)
 
 
 def test_a_run_that_goes_on_for_days_is_measured_while_it_does() -> None:

@@ -1,8 +1,8 @@
 -- Granted to: operator
 -- End the attempt of a claim without ending its run. A crash is counted since the last new checkpoint: past the run's limit it
 -- fails; up to there it waits. Disruptions of a cluster's runs wait as long, are counted by themselves, and have a limit
--- of their own; a queue's workers hand back when they are told to stop, which is neither. Nor is it a disruption that
--- an attempt hands back because its run is suspended. An attempt whose process could not reach the store, or found another
+-- of their own; a queue's workers release when they are told to stop, which is neither. Nor is it a disruption that
+-- an attempt releases because its run is suspended. An attempt whose process could not reach the store, or found another
 -- one, says nothing about the workflow: it counts as neither, and the next one waits ever longer, up to a minute. Nor
 -- does one that could not start (its image, its node) and gave its place to another run: the next one waits half a minute
 -- and then ever longer, up to a quarter of an hour. A cancelled run goes on while it may clean up, and ends cancelled, whatever limit it meets.
@@ -12,7 +12,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     crash CONSTANT text[] := ARRAY['crashed', 'lost', 'never begun'];
-    disruption CONSTANT text[] := ARRAY['handed back', 'evicted', 'node lost'];
+    disruption CONSTANT text[] := ARRAY['released', 'evicted', 'node lost'];
     uncounted CONSTANT text[] := ARRAY['store unreachable', 'begun elsewhere'];
     hindered CONSTANT text := 'could not start';
     r perdure.runs%ROWTYPE;
@@ -44,7 +44,7 @@ BEGIN
         IF progress THEN
             r.disruptions := 0;
         END IF;
-        IF NOT (r.suspend AND ending_ = 'handed back') THEN
+        IF NOT (r.suspend AND ending_ = 'released') THEN
             r.disruptions := r.disruptions + 1;
             count_ := r.disruptions;
         END IF;

@@ -1,12 +1,12 @@
 -- Granted to: pods
 -- End one's own attempt without ending its run: it crashed, or is to go on elsewhere. What these count as, `end_attempt` says.
-CREATE OR REPLACE FUNCTION perdure.hand_back(run uuid, token_ uuid, ending_ text, code_ integer, signal_ integer, detail_ text) RETURNS integer
+CREATE OR REPLACE FUNCTION perdure.release_run(run uuid, token_ uuid, ending_ text, code_ integer, signal_ integer, detail_ text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     claim_ uuid;
 BEGIN
-    IF ending_ NOT IN ('crashed', 'handed back') THEN
+    IF ending_ NOT IN ('crashed', 'released') THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'no such ending of one''s own attempt: ' || ending_;
     END IF;
     SELECT claim INTO claim_ FROM perdure.runs WHERE id = run AND token = token_ AND login = session_user::text FOR UPDATE;
