@@ -1,8 +1,8 @@
-"""What the operator remembers of the cluster: each Workflow, and the pods of each, as they were last seen.
+"""The informer cache: each Workflow and its pods in the newest version that the operator has received.
 
-Filled by events, corrected by lists and by the answers to its own writes; whatever comes late, in another order or
-twice, the newest version of an object stays. Of no Workflow is kept what may be long; of one about which nothing is to
-be done any more little more than its name; and one that went is remembered until somebody has seen to its run.
+Events, lists and the responses to the operator's own writes fill the cache. They may arrive late, twice or in another
+order; the newest version of an object stays. The cache drops the long fields of each Workflow, and nearly all fields of
+a settled one. It remembers a deleted Workflow until the reconciler has cancelled its run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CachedWorkflow:
-    """A Workflow as it was seen in some version; without `workflow` it has finished, and only its pods may be left."""
+    """A Workflow in one version. `workflow` is None if it has finished and only its pods may need work."""
 
     key: Key
     uid: UUID
@@ -44,10 +44,10 @@ class CachedWorkflow:
 
 
 class Owner(NamedTuple):
-    """The Workflow that a pod says it belongs to.
+    """The Workflow to which a pod belongs by its owner reference.
 
-    The namespace is the pod's own. A UID alone is not enough: whoever may create pods in another namespace writes what
-    UID he likes into their labels and owner references.
+    The namespace is the pod's own. A UID alone would not be enough: a user who may create pods in another namespace can
+    write any UID into their labels and owner references.
     """
 
     key: Key
@@ -56,7 +56,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CachedPod:
-    """A pod of ours, whose it is, and in which version it was seen."""
+    """A pod of a Workflow in one version."""
 
     owner: Owner
     version: str
@@ -72,7 +72,7 @@ class CachedUids:
 
 
 def read_workflow(body: Mapping[str, Any]) -> CachedWorkflow:
-    """Parse a Workflow; of a finished one only what may still matter."""
+    """Parse a Workflow; `workflow` is None if the Workflow is settled."""
     seen = read_unsettled_workflow(body)
     if seen.workflow is not None and seen.workflow.status.finished and _settled(seen.workflow):
         return replace(seen, workflow=None)
@@ -80,18 +80,18 @@ def read_workflow(body: Mapping[str, Any]) -> CachedWorkflow:
 
 
 def read_unsettled_workflow(body: Mapping[str, Any]) -> CachedWorkflow:
-    """Parse a Workflow about which something may be to do although it has finished."""
+    """Parse a Workflow, and keep its fields even if it is settled."""
     return seen_of(parse_workflow(body))
 
 
 def seen_of(workflow: Workflow) -> CachedWorkflow:
-    """What is remembered of a Workflow: all but what may be long."""
+    """The cached form of a Workflow: without its long fields."""
     key = Key(intern(workflow.key.namespace), workflow.key.name)
     return CachedWorkflow(key, workflow.uid, workflow.resource_version, brief(workflow))
 
 
 def read_pod(body: Mapping[str, Any]) -> CachedPod | None:
-    """Parse a pod; None if no Workflow controls it, as its owner reference and its label must say together."""
+    """Parse a pod; None if no Workflow controls it. Its owner reference and its label must both name the Workflow."""
     metadata = mapping(body.get("metadata"))
     controller = next((one for one in items(metadata.get("ownerReferences")) if one.get("controller") is True), None)
     if controller is None or controller.get("kind") != KIND:
@@ -110,7 +110,7 @@ def read_pod(body: Mapping[str, Any]) -> CachedPod | None:
 
 
 def _settled(workflow: Workflow) -> bool:
-    """Whether nothing is to be done about a finished Workflow itself, now or later."""
+    """Whether a finished Workflow needs no further work: no new generation, no restart, no time to live."""
     return (
         workflow.status.observed_generation == workflow.generation
         and workflow.restart == workflow.status.restart
@@ -119,7 +119,7 @@ def _settled(workflow: Workflow) -> bool:
 
 
 _WENT: Final = 1_000
-"""So many pods are remembered that went: for longer than any answer takes."""
+"""How many deleted pods are remembered. A thousand deletions take longer than any response to a write."""
 
 
 class Cache:
@@ -134,11 +134,11 @@ class Cache:
         self._went: dict[str, None] = {}
 
     def seen(self, key: Key) -> CachedWorkflow | None:
-        """The Workflow of that name, as it was last seen."""
+        """The Workflow of that name in its newest known version."""
         return self._workflows.get(key)
 
     def workflow(self, key: Key) -> Workflow | None:
-        """The Workflow of that name, if anything may be to do about it."""
+        """The Workflow of that name; None if it is unknown or settled."""
         seen = self._workflows.get(key)
         return None if seen is None else seen.workflow
 
@@ -147,12 +147,12 @@ class Cache:
         return self._keys.get(uid)
 
     def settled(self, uid: UUID) -> bool:
-        """Whether a Workflow is there about which nothing is to be done any more."""
+        """Whether the Workflow with this UID is known and settled."""
         key = self._keys.get(uid)
         return key is not None and self._workflows[key].workflow is None
 
     def going_on(self) -> list[Key]:
-        """All that have not finished."""
+        """Keys of all Workflows that are not settled."""
         return [
             key
             for key, seen in self._workflows.items()
@@ -160,7 +160,7 @@ class Cache:
         ]
 
     def stalled(self) -> Counter[tuple[str, ...]]:
-        """How many Workflows wait for a person, by namespace and reason."""
+        """How many Workflows are stalled, by namespace and reason."""
         statuses = (
             (key.namespace, seen.workflow.status)
             for key, seen in self._workflows.items()
@@ -171,7 +171,7 @@ class Cache:
         )
 
     def read(self, body: Mapping[str, Any]) -> CachedWorkflow:
-        """Parse a Workflow, unless it is known in this version; may be called in any thread."""
+        """Parse a Workflow, unless the cache has this version. May be called in any thread."""
         metadata = body["metadata"]
         known = self._workflows.get(Key(metadata["namespace"], metadata["name"]))
         if known is not None and metadata["resourceVersion"] == known.version and metadata["uid"] == str(known.uid):
@@ -183,31 +183,32 @@ class Cache:
         return [seen.pod for seen in self._pods.get(Owner(key, uid), {}).values()]
 
     def node_of(self, uid: UUID) -> str | None:
-        """The node of the newest attempt's pod, as far as it is known."""
+        """The node of the newest attempt's pod; None if it is unknown."""
         key = self._keys.get(uid)
         pods = [] if key is None else self.pods(key, uid)
         return max(pods, key=lambda pod: pod.attempt).node if pods else None
 
     def departed(self, key: Key) -> set[UUID]:
-        """UIDs of Workflows of that name that went, and whose runs nobody has seen to."""
+        """UIDs of deleted Workflows of that name whose runs the reconciler has not cancelled yet."""
         return set(self._departed.get(key, ()))
 
     def forget_departed(self, key: Key, uid: UUID) -> None:
-        """The run of a Workflow that went has been seen to."""
+        """Note that the reconciler has cancelled the run of a deleted Workflow."""
         left = self._departed.get(key, set())
         left.discard(uid)
         if not left:
             self._departed.pop(key, None)
 
     def saw_workflow(self, seen: CachedWorkflow) -> bool:
-        """Remember a Workflow; whether that gives anything to do."""
+        """Take a version of a Workflow. Returns whether the Workflow is to be reconciled."""
         if self._gone is not None and str(seen.uid) in self._gone:
             return False
         known = self._workflows.get(seen.key)
         if known is not None:
             if not _newer(seen.version, known.version):
                 if known.workflow is None and (known.uid, known.version) == (seen.uid, seen.version):
-                    # The event of a write came before its answer, which is about to be needed: pods may be left.
+                    # The event of a write arrived before the response to that write, and `read_workflow` left out the
+                    # fields of a settled Workflow. The response has them; the reconciler needs them for the pods.
                     self._workflows[seen.key] = seen
                 return False
             if known.uid != seen.uid:
@@ -218,20 +219,20 @@ class Cache:
         return seen.workflow is not None or has_pods or seen.key in self._departed
 
     def take_up(self, seen: CachedWorkflow) -> None:
-        """Have a Workflow that has finished looked at as a whole, until it is seen in another version."""
+        """Keep all fields of a finished Workflow until `lay_down`, so that the reconciler can work on it."""
         if (known := self._workflows.get(seen.key)) is None or known.uid == seen.uid:
             self._workflows[seen.key] = seen
             self._keys[seen.uid] = seen.key
 
     def lay_down(self, key: Key) -> None:
-        """Nothing is to be done about a Workflow now; what is kept of a finished one is for the pods that it has."""
+        """Drop the fields of a settled Workflow once it has no more pods."""
         known = self._workflows.get(key)
         if known is not None and known.workflow is not None and known.workflow.status.finished:
             settled = _settled(known.workflow) and Owner(key, known.uid) not in self._pods
             self._workflows[key] = replace(known, workflow=None) if settled else known
 
     def saw_workflow_gone(self, key: Key, uid: UUID) -> None:
-        """A Workflow is no more."""
+        """Note that a Workflow was deleted."""
         if self._gone is not None:
             self._gone.add(str(uid))
         known = self._workflows.get(key)
@@ -242,7 +243,7 @@ class Cache:
             self._departed.setdefault(key, set()).add(uid)
 
     def saw_pod(self, seen: CachedPod) -> bool:
-        """Remember a pod; whether it tells anything new."""
+        """Take a version of a pod. Returns whether it differs from the known one."""
         if seen.pod.uid in self._went:
             return False
         pods = self._pods.setdefault(seen.owner, {})
@@ -253,10 +254,10 @@ class Cache:
         return known is None or known.pod != seen.pod
 
     def saw_pod_gone(self, owner: Owner, pod: str) -> None:
-        """A pod is no more."""
+        """Note that a pod was deleted."""
         if self._gone is not None:
             self._gone.add(pod)
-        # The event of its end can come before the answer to its creation, which must not bring it back.
+        # The event of the deletion can arrive before the response to the creation, which must not bring the pod back.
         self._went[pod] = None
         if len(self._went) > _WENT:
             del self._went[next(iter(self._went))]
@@ -266,13 +267,14 @@ class Cache:
             self._pods.pop(owner, None)
 
     def expect_list(self) -> None:
-        """Lists are about to be read: what goes meanwhile must not come back with them."""
+        """Begin to record deletions: lists that are about to be read may hold objects that are deleted meanwhile."""
         self._gone = set()
 
     def saw_lists(self, workflows: Iterable[CachedWorkflow], pods: Iterable[CachedPod], before: CachedUids) -> set[Key]:
-        """Correct the views by lists of all there is; the Workflows that they tell something new about.
+        """Correct the cache by complete lists. Returns the Workflows that are to be reconciled.
 
-        `before` is what was known when the lists were asked for: of it, what is not in them has gone.
+        `before` holds the UIDs that were known before the lists were requested. Those of them that the lists lack were
+        deleted. Objects that became known later may be missing in the lists and exist all the same.
         """
         changed: set[Key] = set()
         listed: set[UUID] = set()
@@ -288,7 +290,7 @@ class Cache:
         for seen in pods:
             listed_pods.add(seen.pod.uid)
             if self._gone is None or seen.pod.uid not in self._gone:
-                self._went.pop(seen.pod.uid, None)  # it came back: from a backup, or its labels did
+                self._went.pop(seen.pod.uid, None)  # restored from a backup, or its labels were
             if self.saw_pod(seen):
                 changed.add(seen.owner.key)
         for owner, pod in before.pods - {(owner, pod) for owner, pod in before.pods if pod in listed_pods}:
@@ -299,12 +301,12 @@ class Cache:
         return changed
 
     def known(self) -> CachedUids:
-        """The UIDs of all there is."""
+        """The UIDs of all cached Workflows and pods."""
         pods = {(owner, pod) for owner, ours in self._pods.items() for pod in ours}
         return CachedUids(frozenset(self._keys), frozenset(pods))
 
     def without(self, known: CachedUids, namespaces: Collection[str]) -> CachedUids:
-        """What is known, but for these namespaces."""
+        """`known` without the objects of these namespaces."""
         if not namespaces:
             return known
         keys = self._keys
@@ -322,7 +324,7 @@ class Cache:
 
 
 def _newer(version: str, known: str) -> bool:
-    """Whether a resourceVersion is a later one; where they are no numbers, whatever differs counts as later."""
+    """Whether a resourceVersion is later. Versions that are not numbers count as later whenever they differ."""
     if version.isdecimal() and known.isdecimal():
         return int(version) > int(known)
     return version != known

@@ -1,7 +1,8 @@
-"""How many runs may be active at once, in all and in a namespace, and who gets the next place.
+"""Limits how many runs are active at once, in total and in a namespace, and decides which run gets the next place.
 
-A place is taken before a run is claimed and held while it is. One that comes free goes to the namespace whose turn it
-is (`shares`), and there to whoever waits longest; he is told, and gives it back if he no longer needs it.
+A run takes a place before it is claimed, and holds it until it is no longer claimed. A free place goes to the namespace
+whose turn it is (`shares`), and there to the run that waits longest. That run's key is added to the work queue; its
+reconcile gives the place back if the run no longer needs it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["Capacity", "Places"]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """How many there are; None: as many as are asked for. `weights` of namespaces are 1 where nothing else is said."""
+    """The limits; None means no limit. A namespace that is missing in `weights` has the weight 1."""
 
     total: int | None = None
     per_namespace: int | None = None
@@ -27,11 +28,11 @@ class Places:
 
 
 class Capacity:
-    """Who holds a place and who waits for one; `tell` is called with each that gets one while it waits."""
+    """The runs that hold a place, and those that wait for one; `granted` is called when a waiting run gets one."""
 
-    def __init__(self, places: Places, tell: Callable[[Key], None]) -> None:
+    def __init__(self, places: Places, granted: Callable[[Key], None]) -> None:
         self._places = places
-        self._tell = tell
+        self._granted = granted
         self._holders: dict[UUID, Key] = {}
         self._held: Counter[str] = Counter()
         self._waiting: dict[str, dict[UUID, Key]] = {}
@@ -40,24 +41,24 @@ class Capacity:
 
     @property
     def held(self) -> int:
-        """How many places are taken."""
+        """How many runs hold a place."""
         return len(self._holders)
 
     @property
     def waiting(self) -> int:
-        """How many wait for one."""
+        """How many runs wait for a place."""
         return sum(len(line) for line in self._waiting.values())
 
     def held_by_namespace(self) -> dict[tuple[str, ...], int]:
-        """How many places each namespace holds that holds any."""
+        """How many runs hold a place, for each namespace that has any."""
         return {(namespace,): held for namespace, held in self._held.items() if held}
 
     def waiting_by_namespace(self) -> dict[tuple[str, ...], int]:
-        """For how many places each namespace waits that waits for any."""
+        """How many runs wait for a place, for each namespace that has any."""
         return {(namespace,): len(line) for namespace, line in self._waiting.items()}
 
     def refusal(self, key: Key, uid: UUID) -> str | None:
-        """Why this run can have no place now; None if it has one or can."""
+        """Why this run cannot get a place now; None if it has one or can get one."""
         if uid in self._holders:
             return None
         total, ours = len(self._holders), self._held[key.namespace]
@@ -71,7 +72,7 @@ class Capacity:
         return None
 
     def wanted(self, key: Key, uid: UUID) -> bool:
-        """Whether somebody waits who could have the place of this run, and to whom nobody else gives way."""
+        """Whether this run's place is needed: more waiting runs could use it than other runs are about to give way."""
         if uid not in self._holders:
             return False
         could = (
@@ -80,14 +81,14 @@ class Capacity:
         return sum(could) > len(self._giving_way - {uid})
 
     def give_way(self, key: Key, uid: UUID) -> bool:
-        """Begin to give the place of a run to another; whether it is still wanted. `settle` says what came of it."""
+        """Begin to give the place of a run to another. False if no run wants it any more. `settle` ends this."""
         if not self.wanted(key, uid):
             return False
         self._giving_way.add(uid)
         return True
 
     def take(self, key: Key, uid: UUID) -> bool:
-        """Take a place, or wait for one."""
+        """Take a place for a run, or have it wait for one. Returns whether it has a place."""
         if self.refusal(key, uid) is not None:
             self.wait(key, uid)
             return False
@@ -95,7 +96,7 @@ class Capacity:
         return True
 
     def wait(self, key: Key, uid: UUID) -> bool:
-        """Stand in line, and whether that is news; whoever does already keeps his place there."""
+        """Have a run wait for a place. False if it waits already, which keeps its position, or if it holds a place."""
         line = self._waiting.get(key.namespace, {})
         if uid in self._holders or uid in line:
             return False
@@ -103,7 +104,7 @@ class Capacity:
         return True
 
     def settle(self, key: Key, uid: UUID, *, held: bool) -> None:
-        """Whether this run is held now; if not, it does not wait to be, either."""
+        """Note whether a run is claimed now. If it is not, it neither holds a place nor waits for one."""
         self._giving_way.discard(uid)
         if held:
             self._hold(key, uid)
@@ -115,7 +116,7 @@ class Capacity:
         self._hand_on()
 
     def begin(self, held: Iterable[tuple[Key, UUID]]) -> None:
-        """These are held, whatever was known before."""
+        """Replace the holders by these runs: the claimed runs that the first comparison has found."""
         self._holders = {uid: key for key, uid in held}
         self._held = Counter(key.namespace for key in self._holders.values())
         for uid, key in self._holders.items():
@@ -123,7 +124,7 @@ class Capacity:
         self._hand_on()
 
     def _has_room(self, held: int) -> bool:
-        """Whether a namespace that holds so many may have one more."""
+        """Whether a namespace that holds so many places may have one more."""
         return self._places.per_namespace is None or held < self._places.per_namespace
 
     def _hold(self, key: Key, uid: UUID) -> None:
@@ -148,4 +149,4 @@ class Capacity:
                 return
             uid, key = next(iter(self._waiting[namespace].items()))
             self._hold(key, uid)
-            self._tell(key)
+            self._granted(key)

@@ -1,4 +1,4 @@
-"""One term of leadership: everything that works, from the first comparison on; each term begins with nothing."""
+"""The controller: all tasks that run while this replica leads. It keeps no state from one leadership to the next."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ _STORE_CHECK = 10.0
 _API_CHECK = 300.0
 _COUNT = 30.0
 _QUEUE_FULL = 0.5
-"""How much of it may be taken until nothing more is notified, as the store's function `notify` has it."""
+"""Fraction of the queue of notifications above which the store's function `notify` sends no more notifications."""
 _NOTIFY_QUEUE = (
     "the queue of Postgres's notifications fills up, so runs are looked for now and then: a session listens and holds"
     " a transaction open, which the log of Postgres names"
 )
 _LAST_WORK = 1.2
-"""Seconds that reconciles under way have to end when the operator is told to stop."""
+"""Seconds that running reconciles have to end after the operator has received a signal to stop."""
 
 
 class Controller:
@@ -137,10 +137,14 @@ class Controller:
         )
         self._working: asyncio.Task[None] | None = None
         self.notify_queue = 0.0
-        """How much of the queue of notifications is taken, of 1."""
+        """Fraction of the queue of notifications that is in use, from 0 to 1."""
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Run all tasks until cancelled.
+
+        The listener, the watch and the workers start only after the first comparison: before it, the cache is empty,
+        and `capacity` does not know which runs hold places.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._store_probe.run(), name="watch the store")
@@ -158,19 +162,19 @@ class Controller:
             await self._store.close()
 
     async def finish(self) -> None:
-        """Begin nothing more, and let what has begun end, if that takes no longer than a moment."""
+        """Start no more reconciles, and give those that run a moment to end."""
         self.queue.stop()
         if self._working is not None:
             await asyncio.wait({self._working}, timeout=_LAST_WORK)
 
     def problems(self) -> Sequence[str]:
-        """What keeps it from working."""
+        """Reasons why the controller cannot work now."""
         store = [] if self._store_probe.problem is None else [f"the store: {self._store_probe.problem}"]
         return store if self.resync.problem is None else [*store, f"the comparison: {self.resync.problem}"]
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What it does without, and works all the same."""
+        """Problems in spite of which the controller works."""
         unreadable = [f"namespace {name} cannot be read: {why}" for name, why in self.resync.unreadable.items()]
         queue = [] if self.notify_queue < _QUEUE_FULL else [f"{_NOTIFY_QUEUE}: {self.notify_queue:.0%} are taken"]
         suspicion = [] if self.liveness.suspicion is None else [self.liveness.suspicion]
@@ -211,7 +215,7 @@ class Controller:
             raise
 
     def _back(self) -> None:
-        """What was away answers again, and of what happened meanwhile not all was told."""
+        """Retry failed keys and compare everything: notifications and events may have been lost during the outage."""
         self.queue.hurry()
         self.resync.soon()
 
@@ -233,7 +237,7 @@ class Controller:
 
 
 def pod_settings(settings: Settings) -> PodSettings:
-    """What of the settings is about the pods of Workflows."""
+    """The settings for pods of Workflows."""
     secret, key = settings.pod_database_secret, settings.pod_database_secret_key
     return PodSettings(
         database=settings.pod_database_url or "" if secret is None else SecretKey(secret, key),

@@ -1,4 +1,4 @@
-"""Events for `kubectl describe`: one object for each thing that is told, counted up when it is told again."""
+"""Records events for `kubectl describe`: one object for each reason and message, with a count of repetitions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LONGEST = 1024
 
 
 class EventRecorder:
-    """Posts events as `identity`. What cannot be posted is not worth stopping for: the status tells it, too."""
+    """Posts events in the name of `identity`. A failure is only logged: the status holds the same information."""
 
     def __init__(self, kube: Kube, identity: str) -> None:
         self._kube = kube
         self._identity = identity
 
     async def post(self, workflow: Workflow, event: PostEvent) -> None:
-        """Tell about a Workflow."""
+        """Post an event about a Workflow, or count up the one with this reason and message."""
         body = self._body(workflow, event)
         namespace, name = workflow.key.namespace, body["metadata"]["name"]
         try:
@@ -44,9 +44,9 @@ class EventRecorder:
 
     def _body(self, workflow: Workflow, event: PostEvent) -> Json:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        told = hashlib.sha256(f"{workflow.uid} {event.reason} {event.message}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{workflow.uid} {event.reason} {event.message}".encode()).hexdigest()[:16]
         return {
-            "metadata": {"name": f"{workflow.key.name[:200]}.{told}", "namespace": workflow.key.namespace},
+            "metadata": {"name": f"{workflow.key.name[:200]}.{digest}", "namespace": workflow.key.namespace},
             "involvedObject": {
                 "apiVersion": API_VERSION,
                 "kind": KIND,

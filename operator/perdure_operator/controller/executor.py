@@ -1,4 +1,4 @@
-"""Does what `decide` asks for, in order; every action may be repeated, and the first that fails ends the list."""
+"""Executes the actions of `decide` in order. Every action may be repeated; the first that fails ends the list."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _log = logging.getLogger("perdure.operator.apply")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the API server said about a pod, when, and of which generation of the Workflow it was."""
+    """The API server has rejected a pod: its message, when that was, and from which generation the pod was made."""
 
     attempt: int
     said: str
@@ -61,15 +61,15 @@ Refusals = dict[UUID, Refusal]
 
 @dataclass(slots=True)
 class Execution:
-    """What became of a list of actions.
+    """The result of a list of actions.
 
     Attributes:
-        again: look at everything anew and decide again.
-        stale: the Workflow is not the one that was decided about: read it first.
-        look_after: seconds until it is to be looked at again.
-        claimed: the token of a claim that was made, whose pod is not there yet.
-        made: the claim whose pod is there now; it may be gone again before anybody has seen it.
-        gave_way: an attempt that could not start was released, so that another run has its place.
+        again: observe the Workflow and decide once more.
+        stale: the Workflow has changed since it was read: read it again first.
+        requeue_after: seconds until the next reconcile.
+        claimed: the claim that was made; its pod does not exist yet.
+        made: the claim whose pod was created. That pod may be deleted before its event arrives.
+        gave_way: an attempt that could not start was released, so that another run gets its place.
     """
 
     again: bool = False
@@ -80,13 +80,13 @@ class Execution:
     gave_way: bool = False
 
     def look(self, after: float) -> None:
-        """Look again in so many seconds, or before."""
+        """Requeue after so many seconds, unless an earlier time was set."""
         self.requeue_after = after if self.requeue_after is None else min(self.requeue_after, after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """Everything that actions reach; `gave_way` counts places that were given back, by namespace and reason."""
+    """Executes actions; `gave_way` counts places that were given back, by namespace and reason."""
 
     kube: Kube
     store: OperatorStore
@@ -101,10 +101,10 @@ class Executor:
     clock: Callable[[], float] = time.monotonic
 
     async def apply(self, observed: Observed, actions: Sequence[Action], whole: Workflow | None = None) -> Execution:
-        """Do them; `whole` is the observed Workflow with what may be long, where a run or an attempt is to start.
+        """Execute actions; `whole` is the observed Workflow with its long fields, if a run or an attempt is to start.
 
         Raises:
-            ApiError, StoreError: one failed; those after it were not done.
+            ApiError, StoreError: an action failed; those after it were not executed.
         """
         done = Execution()
         for action in actions:
@@ -114,7 +114,7 @@ class Executor:
         return done
 
     async def _one(self, observed: Observed, action: Action, whole: Workflow | None, done: Execution) -> bool:
-        """Do one; whether the others may follow."""
+        """Execute one action. Returns whether the next ones may follow."""
         workflow = observed.workflow
         match action:
             case WriteStatus():
@@ -154,7 +154,7 @@ class Executor:
             case ClaimRun(attempt):
                 return await self._claim(observed.workflow, attempt, done)
             case ReleaseRun(ending=AttemptEnd.COULD_NOT_START) if not self.capacity.give_way(key, uid):
-                return False  # somebody else has given way meanwhile
+                return False  # another run has given way meanwhile
             case ReleaseRun(claim, ending, detail, code, signal):
                 _log.info("an attempt ended: %s", ending, extra={"ending": ending, "detail": detail})
                 handed = await self.store.release_run(uid, claim, ending, detail=detail, code=code, signal=signal)
@@ -172,6 +172,7 @@ class Executor:
                 return await self.store.end_run(uid, error_type, message)
 
     async def _claim(self, workflow: Workflow, observed_attempt: int, done: Execution) -> bool:
+        # The place comes first: a run that is claimed without one would exceed the limit until its pod has ended.
         if not self.capacity.take(workflow.key, workflow.uid):
             return False
         done.claimed = await self.store.claim(workflow.uid, observed_attempt)
@@ -189,7 +190,8 @@ class Executor:
             "metadata": {
                 "name": workflow.key.name,
                 "uid": str(workflow.uid),
-                # Whoever decided on an older Workflow must not write.
+                # The API server rejects the write if the Workflow has changed since it was read: the decision, and
+                # with it this status, may be wrong for the new version.
                 "resourceVersion": workflow.resource_version,
             },
             "status": status_document(action.status),
@@ -213,7 +215,7 @@ class Executor:
                     PODS, namespace, pod_name(workflow.key.name, workflow.uid, action.attempt)
                 )
             except NotFound:
-                return False  # it has gone in between
+                return False  # it was deleted in between
         except Refused as refused:
             self._refused(workflow, action.attempt, refused.said)
             return False
@@ -222,7 +224,7 @@ class Executor:
             return False
         seen = read_pod(created)
         if seen is None or seen.owner != Owner(workflow.key, workflow.uid):
-            # Somebody's own pod has the attempt's name. Nothing that the operator does makes room for it.
+            # Another pod has the attempt's name. The operator must not delete a pod that is not its own.
             name = pod_name(workflow.key.name, workflow.uid, action.attempt)
             self._refused(workflow, action.attempt, f"pod {name} already exists and is not this Workflow's: delete it")
             return False

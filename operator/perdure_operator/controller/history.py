@@ -1,7 +1,7 @@
-"""Deletes finished Workflows by the operator's own settings: how long they are kept, and how many of a namespace.
+"""Deletes finished Workflows by the operator's settings: by age, and by number in a namespace.
 
-Only where a setting asks for it: a tool that keeps a cluster as a repository has it makes a Workflow anew that is gone,
-and what it did is done again. What a Workflow says itself (`ttlSecondsAfterFinished`) `decide` sees to.
+By default nothing is deleted: a GitOps tool would create a deleted Workflow again, and so run it again. The Workflow's
+own `ttlSecondsAfterFinished` is handled by `decide`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["Finished", "History", "RetentionPolicy", "surplus"]
 _log = logging.getLogger("perdure.operator.history")
 
 _EVERY = 60.0
-"""Seconds from one look at the finished Workflows to the next."""
+"""Seconds between two lists of the finished Workflows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A Workflow that has finished; `own_ttl`: it says itself how long it is kept."""
+    """A Workflow that has finished; `own_ttl`: its spec has a time to live."""
 
     key: Key
     uid: UUID
@@ -47,7 +47,7 @@ class RetentionPolicy:
     """Which finished Workflows are kept; None: all.
 
     Attributes:
-        ttl: seconds for which one is kept that does not say so itself.
+        ttl: seconds for which a Workflow without a time to live of its own is kept.
         successful, failed: how many of a namespace, the newest.
     """
 
@@ -62,7 +62,7 @@ class RetentionPolicy:
 
 
 def surplus(finished: Iterable[Finished], keeping: RetentionPolicy, now: datetime) -> list[Finished]:
-    """Those that are to be deleted, oldest first."""
+    """The Workflows that are to be deleted, oldest first."""
     lines: defaultdict[tuple[str, bool], list[Finished]] = defaultdict(list)
     for one in finished:
         lines[one.key.namespace, one.succeeded].append(one)
@@ -80,7 +80,7 @@ def _is_over(one: Finished, ttl: float | None, now: datetime) -> bool:
 
 
 class History:
-    """Looks at an instance's finished Workflows in these namespaces now and then, or in all if there are none."""
+    """Lists an instance's finished Workflows every minute, in these namespaces, or in all if there are none."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class History:
         self._now = now
 
     async def run(self) -> None:
-        """Delete what is surplus until cancelled; at once at an end where nothing ever is."""
+        """Delete surplus Workflows until cancelled. Returns at once if the policy keeps all."""
         while not self._keeping.all:
             for namespace in self._namespaces or (None,):
                 try:

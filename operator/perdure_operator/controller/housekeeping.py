@@ -1,8 +1,8 @@
-"""Lets go of what is stored of runs whose Workflows are long gone: beside the work, and never in its way.
+"""Deletes the rows of runs whose Workflows were deleted longer ago than the retention.
 
-It begins once everything has been compared for the first time, and concludes nothing about namespaces that could not be
-read. What there is to delete is deleted in batches whose size follows from how long they take, so that one run with
-many steps, or a slow store, costs more batches and not a statement that runs out of time and begins anew for ever.
+It begins after the first comparison, and leaves namespaces alone that could not be read. It deletes in batches and
+adapts their size to the time that they take: a run with many steps, or a slow store, then costs more batches instead of
+a statement that exceeds its time limit and is repeated for ever.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ class BatchSize:
         self._aim = aim
 
     def took(self, seconds: float) -> None:
-        """The last statement took so long."""
+        """Adapt the size to the seconds that the last statement took."""
         if seconds > self._aim:
             self.now = max(1, self.now // 2)
         elif seconds < self._aim / 4:
             self.now = min(self._most, self.now * 2)
 
     def timed_out(self) -> bool:
-        """The last statement had no answer in time; whether a smaller one is worth a try."""
+        """Shrink after a statement that exceeded its time limit. False if it was as small as can be."""
         smaller, self.now = self.now > 1, max(1, self.now // 8)
         return smaller
 
 
 class Housekeeping:
-    """Sweeps now and then; `run` it beside the resync."""
+    """Sweeps as often as the resync compares."""
 
     def __init__(self, scope: Scope, store: OperatorStore, cache: Cache, resync: Resync, metrics: Metrics) -> None:
         self._scope = scope
         self._store = store
-        self._views = cache
+        self._cache = cache
         self._resync = resync
         self._metrics = metrics
         self._steps = BatchSize(1_000, 50_000)
@@ -82,19 +82,19 @@ class Housekeeping:
                 await asyncio.sleep(about(self._scope.every))
 
     async def sweep(self) -> None:
-        """Mark runs whose Workflows are gone or back, and delete what has been gone for longer than the retention.
+        """Mark runs whose Workflows were deleted or restored, and delete rows that are older than the retention.
 
         Raises:
             StoreUnavailable: no answer in time, for however small a batch.
         """
-        if back := await self._store.mark_back(self._views.known().workflows):
+        if back := await self._store.mark_back(self._cache.known().workflows):
             _log.warning("%s Workflows that were gone are back; their runs stay as they are", back)
         ended = await self._store.ended_runs()
-        gone = [row.uid for row in ended if self._resync.certain(row.namespace) and self._views.key_of(row.uid) is None]
+        gone = [row.uid for row in ended if self._resync.certain(row.namespace) and self._cache.key_of(row.uid) is None]
         if gone:
             await self._store.mark_gone(gone)
         retention = self._scope.retention
-        # The steps first: a run's row goes in one statement with what is left of it then.
+        # The steps first: a statement that deletes a run's row deletes its remaining steps, too, and must stay small.
         await self._batches(self._steps, lambda size: self._store.delete_gone_steps(retention, size))
         await self._batches(self._runs, lambda size: self._store.delete_gone_runs(retention, size))
         await self._store.sweep_processes()
@@ -112,5 +112,5 @@ class Housekeeping:
             size.took(took)
             if deleted < asked:
                 return
-            # At most half of the store's time for this is taken from those who work.
+            # A pause as long as the statement leaves at least half of the time to the store's other work.
             await asyncio.sleep(took)

@@ -40,7 +40,7 @@ class Instance:
         return {} if self.name is None else {LABEL_INSTANCE: self.name}
 
     def owner(self, cluster: str) -> str:
-        """Whose its runs are in a store, which it may share with others: its own of this cluster alone."""
+        """The owner of its runs in the store. It has the instance's name, since instances may share a store."""
         return cluster if self.name is None else f"{cluster}/{self.name}"
 
     def has(self, body: Mapping[str, Any]) -> bool:
@@ -52,7 +52,7 @@ class Instance:
 
         Raises:
             NotFound: there is none, or it is another instance's.
-            ApiError: the API server does not say.
+            ApiError: the API server gave no usable response.
         """
         body = await kube.get(WORKFLOWS, namespace, name)
         if not self.has(body):

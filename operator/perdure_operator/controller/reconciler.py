@@ -1,7 +1,7 @@
-"""One Workflow, brought a step nearer to its end: observe, decide, apply, until nothing more is to be done now.
+"""Reconciles one Workflow: observes, decides and executes, until no action is left that changes anything.
 
-What is observed may be old, so nothing that matters rests on it alone: the store compares before it changes, a status
-is written at the version that was read, and a Workflow or a pod that seems to be gone is asked for.
+The cache may be stale, so no irreversible action rests on it alone: the store compares before it changes a row, a
+status is written at the version that was read, and before a Workflow or a pod counts as deleted, a GET confirms it.
 """
 
 from __future__ import annotations
@@ -45,36 +45,36 @@ _log = logging.getLogger("perdure.operator.reconcile")
 
 _ROUNDS = 10
 _PAUSE = 1.0
-"""Seconds after which a Workflow comes again that was not settled in so many rounds."""
+"""Seconds until the next reconcile of a Workflow that was not settled after `_ROUNDS` rounds."""
 
 _MOST_FILES = 1000
-"""Of a ConfigMap, whose 1 MiB would hold a hundred thousand."""
+"""How many files a ConfigMap may have; without a limit, 1 MiB could hold a hundred thousand."""
 
 _WEIGHTY = (ClaimRun, DeleteWorkflow, EndRun, ReleaseRun, RequestCancel)
-"""Not done on the word of a view."""
+"""Irreversible actions: they need a Workflow that was read in this reconcile, not one from the cache."""
 
 _STARTING = (CreatePod, InsertRun)
-"""Done with what a Workflow says at length, which no view has."""
+"""Actions that need the long fields of a Workflow, which the cache drops."""
 
 
 class FailureDetector(Protocol):
-    """Who watches the heartbeats."""
+    """Watches the heartbeats of attempts."""
 
     def judged(self, uid: UUID, run: Run) -> Run:
-        """The run as observed, with what is known of its process."""
+        """The run with `silent` set, if its process is dead."""
 
     def left_alone(self, uid: UUID, run: Run | None) -> str | None:
-        """Why a silent attempt is not taken for dead, or why none is started of a run that is to be claimed."""
+        """Why a silent attempt does not count as dead now, or why a run is not claimed now; None if neither."""
 
 
 @dataclass(slots=True)
 class _Visit:
-    """What one reconcile has found out for certain.
+    """Facts that one reconcile has established without the cache.
 
     Attributes:
         fresh: the Workflow was read, or its status was written, in this reconcile.
-        whole: the Workflow as it was read.
-        claimed: by this reconcile, so nobody can have made its pod.
+        whole: the Workflow as it was read, with its long fields.
+        claimed: the claim that the last round has made. No pod of it can exist yet.
     """
 
     fresh: bool = False
@@ -84,10 +84,12 @@ class _Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciler:
-    """Reconciles Workflows by key; `requeue_after` has a key come again in so many seconds.
+    """Reconciles Workflows by key.
 
-    `preparation`: seconds that a node may take to make a pod's container; `start_patience`: seconds for which an
-    attempt that cannot start keeps its place while others wait.
+    Attributes:
+        requeue_after: adds a key to the work queue after so many seconds.
+        preparation: seconds that a node may take to make a pod's container.
+        start_patience: seconds for which an attempt that cannot start keeps its place while others wait.
     """
 
     executor: Executor
@@ -100,15 +102,15 @@ class Reconciler:
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     met: dict[UUID, Claim] = field(default_factory=dict)
-    """The claims of which a pod was seen, the newest of each run."""
+    """The newest claim of each run whose pod this operator has seen. If that pod is missing, it was deleted."""
     hindered: dict[UUID, tuple[Claim, Hindrance, float]] = field(default_factory=dict)
-    """What keeps attempts from starting, and when that was first seen."""
+    """The reason why an attempt cannot start, and when this operator first saw that reason."""
 
     async def reconcile(self, key: Key) -> None:
-        """Do what is to be done now about the Workflow of this name, and about those that had it before.
+        """Reconcile the Workflow of this name, and deleted Workflows that had this name before.
 
         Raises:
-            ApiError, StoreError: something is away or refuses; the key is to come again.
+            ApiError, StoreError: a call failed; the key is to be tried again.
         """
         cache = self.executor.cache
         with about(workflow=str(key)):
@@ -126,7 +128,7 @@ class Reconciler:
                     self._forget(seen.uid)
 
     async def _take_up(self, key: Key, uid: UUID) -> None:
-        """Have a Workflow known as a whole that has finished, and of which pods are left."""
+        """Read a settled Workflow again, of which the cache has no fields and pods are left."""
         try:
             body = await self._workflow(key)
         except NotFound:
@@ -136,7 +138,7 @@ class Reconciler:
             self.executor.cache.take_up(read_unsettled_workflow(body))
 
     async def _workflow(self, key: Key) -> Json:
-        """The Workflow of this name as it is now; raises NotFound where it is another instance's, too."""
+        """Read the Workflow of this name; raises NotFound if it belongs to another instance, too."""
         return await self.executor.instance.workflow(self.executor.kube, key.namespace, key.name)
 
     async def _settle(self, key: Key) -> None:
@@ -151,11 +153,14 @@ class Reconciler:
             if (_needs_fresh(actions) and not visit.fresh) or (needs_whole and not _is_of(visit.whole, workflow)):
                 await self._read_workflow(key, visit)
                 if self.executor.cache.workflow(key) != workflow:
+                    # The cache was stale, so the decision may be wrong: decide about the version that was read.
                     continue
             _log.debug("decided", extra={"actions": actions})
             done = await self.executor.apply(observed, actions, visit.whole if needs_whole else None)
             visit.claimed = done.claimed
             if done.made is not None:
+                # The pod may be deleted before its event arrives. This note then shows that it existed, so that the
+                # attempt ends instead of getting a second pod.
                 self.met[workflow.uid] = done.made
             visit.fresh = visit.fresh or _wrote(actions, done)
             self._settle_place(observed, done)
@@ -171,9 +176,12 @@ class Reconciler:
     async def _observe(self, workflow: Workflow, visit: _Visit) -> Observed:
         workflow = self.policy.applied(workflow)
         pods = self.executor.cache.pods(workflow.key, workflow.uid)
-        seen = await self.executor.store.observe(workflow.uid)  # after the pods: what a pod's end says is in it by then
+        # The run is read after the pods. A supervisor stores the end of its attempt before its container ends; in the
+        # other order, an attempt that ends in between would look as if its pod had ended without a word.
+        seen = await self.executor.store.observe(workflow.uid)
         gone = False
         if seen.run is not None and _misses_pod(seen.run, pods):
+            # The cache may lag behind: a GET shows whether the pod was deleted, or its event has not arrived yet.
             gone = seen.run.claim == visit.claimed or not await self._find_pod(workflow, seen.run)
             if not gone:
                 pods = self.executor.cache.pods(workflow.key, workflow.uid)
@@ -185,6 +193,7 @@ class Reconciler:
             self.run_metrics.forget(workflow.uid)
         elif run is not None:
             await self.run_metrics.saw(workflow.uid, run)
+        # A rejection is about the pod of one attempt. The next attempt's pod may be accepted.
         refusal = self.executor.refusals.get(workflow.uid)
         if refusal is not None and (run is None or run.attempt != refusal.attempt):
             self.executor.refusals.pop(workflow.uid)
@@ -214,13 +223,13 @@ class Reconciler:
         return replace(observed, hindered_for=self._hindered_for(observed))
 
     def _hindered_for(self, observed: Observed) -> float:
-        """For how long the attempt has been kept from starting by what keeps it now."""
+        """Seconds since the attempt was first kept from starting by its current hindrance."""
         uid, run, what = observed.workflow.uid, observed.run, hindrance(observed)
         if run is None or run.claim is None or run.begun:
             self.hindered.pop(uid, None)
             return 0.0
         if what is None:
-            # Perhaps it is tried once more at this moment: the same reason goes on after that.
+            # The kubelet may be trying again at this moment. If the same hindrance returns, its time goes on.
             return 0.0
         known = self.hindered.get(uid)
         if known is None or known[:2] != (run.claim, what):
@@ -228,7 +237,11 @@ class Reconciler:
         return self.clock() - known[2]
 
     def _left_alone(self, workflow: Workflow, run: Run | None, capacity: str | None) -> str | None:
-        """Whoever is not to be claimed now takes nobody's turn."""
+        """Why the failure detector holds this run back.
+
+        While most attempts are silent, runs are claimed one at a time. A run that would not be claimed now anyway must
+        not take a turn.
+        """
         spec = workflow.spec
         if run is None or (run.claim is None and not run.state.ended):
             due = run is None or run.until_due <= 0
@@ -238,7 +251,7 @@ class Reconciler:
         return self.failure_detector.left_alone(workflow.uid, run)
 
     async def _find_pod(self, workflow: Workflow, run: Run) -> bool:
-        """Whether there is a pod of the run's claim, which the view has not heard of."""
+        """Whether a pod of the run's claim exists that the cache lacks; the cache has it afterwards."""
         name = pod_name(workflow.key.name, workflow.uid, run.attempt)
         try:
             body = await self.executor.kube.get(PODS, workflow.key.namespace, name)
@@ -251,7 +264,7 @@ class Reconciler:
         return seen.pod.claim == run.claim
 
     async def _source(self, workflow: Workflow, run: Run | None) -> tuple[Mapping[str, str] | None, str | None]:
-        """The code that is to go with a run that is not there yet, or why it cannot be read."""
+        """The source files for a run that is to be inserted, or why they cannot be read."""
         spec = workflow.spec
         if run is not None or spec is None or self.policy.bars(workflow.key):
             return None, None
@@ -272,7 +285,7 @@ class Reconciler:
         return files, None
 
     async def _read_workflow(self, key: Key, visit: _Visit) -> None:
-        """Have the view of a Workflow be the newest."""
+        """Read the Workflow, update the cache, and cancel the run of one that was deleted."""
         cache = self.executor.cache
         known = cache.seen(key)
         try:
@@ -282,14 +295,14 @@ class Reconciler:
                 cache.saw_workflow_gone(key, known.uid)
         else:
             visit.whole = parse_workflow(body)
-            del body
+            del body  # a large Workflow should not be in memory twice during the calls below
             cache.saw_workflow(seen_of(visit.whole))
         visit.fresh = True
         for uid in cache.departed(key):
             await self._see_off(key, uid)
 
     async def _see_off(self, key: Key, uid: UUID) -> None:
-        """Cancel the run of a Workflow that went, once the API server says so, too."""
+        """Cancel the run of a deleted Workflow, if a GET confirms the deletion."""
         try:
             body = await self._workflow(key)
         except NotFound:
@@ -298,19 +311,20 @@ class Reconciler:
             seen = read_workflow(body)
             self.executor.cache.saw_workflow(seen)
             if seen.uid == uid:
+                # It exists, so the run goes on: for example, its instance's label was removed and set again.
                 self.executor.cache.forget_departed(key, uid)
                 return
         with about(run=str(uid)):
             state = await self.executor.store.cancel_gone(uid)
             await self.executor.store.mark_gone([uid])
             if state is not None and not state.ended:
-                _log.info("its Workflow is gone, so the run is told to end")
+                _log.info("the Workflow was deleted, so its run is cancelled")
         self._forget(uid)
         self.executor.capacity.settle(key, uid, held=False)
         self.executor.cache.forget_departed(key, uid)
 
     def _settle_place(self, observed: Observed, done: Execution) -> None:
-        """Say whether the run holds a place among the active ones, or waits for one."""
+        """Note in `capacity` whether the run holds a place, waits for one, or neither."""
         workflow, run = observed.workflow, observed.run
         if done.again:
             if done.gave_way:
@@ -320,7 +334,7 @@ class Reconciler:
             return
         held = run is not None and run.claim is not None and not run.state.ended
         wants = observed.capacity is not None and run is not None and not held and not run.state.ended
-        # Who stands in line has others give way to him, so he must be able to use what he gets.
+        # Other runs give way to one that waits. So a run waits only if it could be claimed at once.
         wants = wants and run is not None and run.until_due <= 0
         spec = workflow.spec
         if wants and spec is not None and not spec.suspend and not self.policy.bars(workflow.key):
@@ -329,7 +343,7 @@ class Reconciler:
             self.executor.capacity.settle(workflow.key, workflow.uid, held=held)
 
     def _stand_in_line(self, workflow: Workflow) -> None:
-        """Have the run wait for a place, and those looked at that may have to give way to it."""
+        """Have the run wait for a place, and requeue the runs that may have to give way to it."""
         if not self.executor.capacity.wait(workflow.key, workflow.uid):
             return
         for uid in self.hindered:
@@ -345,7 +359,7 @@ class Reconciler:
 
 
 def _is_of(whole: Workflow | None, workflow: Workflow) -> bool:
-    """Whether this says at length what the Workflow asks for: its generation changes with its spec."""
+    """Whether `whole` has the long fields of this Workflow: the generation changes with the spec."""
     return whole is not None and (whole.uid, whole.generation) == (workflow.uid, workflow.generation)
 
 
@@ -354,7 +368,7 @@ def _misses_pod(run: Run, pods: list[Pod]) -> bool:
 
 
 def _needs_fresh(actions: list[Action]) -> bool:
-    """Whether something weighty is done before a status is written, which would fail on an older Workflow."""
+    """Whether an irreversible action comes before a status write, which would fail if the Workflow has changed."""
     for action in actions:
         if isinstance(action, WriteStatus) and not action.soon:
             return False

@@ -1,7 +1,7 @@
-"""Compares everything now and then: what no event told is found here, and nothing is concluded from half a list.
+"""Compares store and cluster periodically, and so finds changes whose events were lost.
 
-Rows are read first, then Workflows and pods: a run whose row was there before its Workflow was not listed is an orphan,
-if the API server says so once more. The next comparison comes by itself, or soon after somebody asks.
+Rows are read first, then Workflows and pods. So a run is an orphan if its row existed before the list, and the list
+lacks its Workflow; a GET confirms it. Nothing is concluded from an incomplete list. `soon` requests a comparison.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ __all__ = ["Resync", "Scope"]
 _log = logging.getLogger("perdure.operator.resync")
 
 _SOON = (1.0, 2.0)
-"""Seconds after which a comparison that was asked for begins."""
+"""Seconds from a request to the comparison, so that one comparison serves several requests."""
 
 _SHORTEST = 5.0
-"""Seconds between two comparisons that were asked for."""
+"""Fewest seconds between two requested comparisons."""
 
 _UNREADABLE_AGAIN = 60.0
 """Longest time in seconds until a namespace that could not be read is tried again."""
@@ -45,12 +45,13 @@ _RETRIES = Pauses(1.0, 30.0, jitter=0.25)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What is compared: these namespaces, or all if there are none.
+    """The objects that are compared.
 
     Attributes:
+        namespaces: in which they are; in all, if there are none.
         every: seconds from one comparison to the next, on average.
-        retention: how long what is stored of a run stays once its Workflow is gone.
-        instance: whose Workflows.
+        retention: how long the rows of a run stay after its Workflow was deleted.
+        instance: to which the Workflows belong.
     """
 
     namespaces: Sequence[str] = ()
@@ -64,9 +65,9 @@ class Scope:
 
 
 class Resync:
-    """Compares the store, the cluster and the views.
+    """Compares the store, the cluster and the cache.
 
-    `add` puts a Workflow on the queue; `readable` is told which of the watched namespaces can be read.
+    `add` adds a Workflow to the work queue; `readable` takes the watched namespaces that can be read.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Resync:
         self._scope = scope
         self._kube = kube
         self._store = store
-        self._views = cache
+        self._cache = cache
         self._capacity = capacity
         self._metrics = metrics
         self._add = add
@@ -91,27 +92,27 @@ class Resync:
         self._asked = asyncio.Event()
         self._done_at: float | None = None
         self.first = asyncio.Event()
-        """Set once everything has been compared."""
+        """Set after the first complete comparison."""
         self.unreadable: dict[str, str] = {}
-        """Namespaces that could not be read when everything was last compared, and why."""
+        """Namespaces that the last comparison could not read, and why."""
         self.problem: str | None = "not everything has been compared yet"
-        """Why the last comparison came to no end."""
+        """Why the last comparison failed; None if it did not."""
 
     @property
     def age(self) -> float:
-        """Seconds since the last comparison that came to its end."""
+        """Seconds since the last complete comparison."""
         return float("inf") if self._done_at is None else time.monotonic() - self._done_at
 
     def certain(self, namespace: str) -> bool:
-        """Whether what is not seen in a namespace is not there."""
+        """Whether the cache is complete for a namespace, so that a missing object does not exist."""
         return self._scope.holds(namespace) and namespace not in self.unreadable
 
     def soon(self) -> None:
-        """Have everything compared again."""
+        """Request a comparison."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Compare now and then, until cancelled."""
+        """Compare periodically and on request, until cancelled."""
         failures = 0
         while True:
             self._asked.clear()
@@ -125,7 +126,7 @@ class Resync:
                     failures = 0
 
     async def _asked_within(self, seconds: float) -> bool:
-        """Wait for somebody to ask, and then for others to ask, too; False if nobody does in time."""
+        """Wait for a request, and a little longer for others. False if none comes in time."""
         try:
             async with asyncio.timeout(seconds):
                 await self._asked.wait()
@@ -150,33 +151,33 @@ class Resync:
 
     async def _compare(self) -> None:
         _, rows = await self._store.active_runs()
-        known = self._views.known()
-        self._views.expect_list()
+        known = self._cache.known()
+        self._cache.expect_list()
         workflows, pods = await self._list_all()
-        # Of what could not be read nothing is known to be gone.
-        changed = self._views.saw_lists(workflows, pods, self._views.without(known, self.unreadable))
+        # In namespaces that could not be read, no object counts as deleted.
+        changed = self._cache.saw_lists(workflows, pods, self._cache.without(known, self.unreadable))
         listed = {workflow.uid for workflow in workflows}
         if not self.first.is_set():
-            # Afterwards every reconcile says whether its run holds a place, and rows read a while ago know less.
+            # Only once: later each reconcile notes whether its run holds a place, and knows more than older rows.
             held = (row for row in rows if row.held and (row.uid in listed or row.namespace in self.unreadable))
             self._capacity.begin((Key(row.namespace, row.name), row.uid) for row in held)
-        # What the store notified of while nobody listened is found by looking at all that go on.
-        for key in changed.union(self._views.going_on()):
+        # Notifications that were sent while no connection listened are lost, so all unsettled Workflows are reconciled.
+        for key in changed.union(self._cache.going_on()):
             self._add(key)
-        # Work begins here. What follows asks the API server run by run, and delays nobody.
+        # From here on the workers run. The checks below need a request for each run and must not delay them.
         self.first.set()
         for row in rows:
             if row.uid not in listed and self.certain(row.namespace):
                 await self._orphan(row)
-            elif self._views.settled(row.uid):
+            elif self._cache.settled(row.uid):
                 await self._take_up(row)
         _log.info("compared", extra={"workflows": len(workflows), "pods": len(pods), "active_runs": len(rows)})
 
     async def _list_all(self) -> tuple[list[CachedWorkflow], list[CachedPod]]:
-        """All Workflows and pods of the namespaces that are watched. One that is refused leaves the others alone.
+        """All Workflows and pods of the watched namespaces. A forbidden namespace does not affect the others.
 
         Raises:
-            ApiError: the API server is away, or refuses every one of them.
+            ApiError: the API server does not respond, or forbids all namespaces.
         """
         workflows: list[CachedWorkflow] = []
         pods: list[CachedPod] = []
@@ -185,7 +186,7 @@ class Resync:
         for namespace in self._scope.namespaces or (None,):
             try:
                 found = (
-                    await self._kube.listed(WORKFLOWS, self._views.read, namespace=namespace, selector=ours.workflows)
+                    await self._kube.listed(WORKFLOWS, self._cache.read, namespace=namespace, selector=ours.workflows)
                 )[0]
                 theirs = (await self._kube.listed(PODS, read_pod, namespace=namespace, selector=ours.pods))[0]
             except (NotFound, Refused) as error:
@@ -209,26 +210,26 @@ class Resync:
         self._readable([one for one in self._scope.namespaces if one not in self.unreadable])
 
     async def _orphan(self, row: RunListing) -> None:
-        """Cancel a run whose Workflow is not in the list, if the API server says once more that it is gone."""
+        """Cancel a run whose Workflow the list lacks, if a GET confirms that it was deleted."""
         if not await self._gone(row):
             return
         await self._store.cancel_gone(row.uid)
         await self._store.mark_gone([row.uid])
         if row.cancel:
-            return  # it was told before
+            return  # it was cancelled before
         self._metrics.orphan_cancelled()
         _log.warning(
-            "a run's Workflow is gone, so it is told to end",
+            "the Workflow of a run was deleted, so the run is cancelled",
             extra={"workflow": f"{row.namespace}/{row.name}", "run": str(row.uid)},
         )
 
     async def _take_up(self, row: RunListing) -> None:
-        """Have a Workflow looked at that has finished, and whose run has not: the store may be an older one."""
+        """Reconcile a settled Workflow whose run has not ended: the store may have been restored from a backup."""
         try:
             body = await self._scope.instance.workflow(self._kube, row.namespace, row.name)
         except NotFound:
             return
-        self._views.take_up(read_unsettled_workflow(body))
+        self._cache.take_up(read_unsettled_workflow(body))
         self._add(Key(row.namespace, row.name))
 
     async def _gone(self, row: RunListing) -> bool:

@@ -1,9 +1,8 @@
-"""Which keys are due, which are being worked on, and when the others are: the queue's rules, without tasks or clocks.
+"""The work queue's rules without tasks and clocks: which keys are due, which are being worked on, which are due later.
 
-As in client-go: a key is there at most once, however often it is added; one that is added while it is worked on comes
-once more afterwards; of several times at which it is to come again, the earliest counts. Beyond client-go: work on a
-key settles when it is looked at again, so taking a key forgets the time that was planned before; and a key can be held
-back until a time, whoever adds it meanwhile.
+As in client-go, a key is queued at most once, however often it is added; a key that is added while it is worked on is
+due once more afterwards; of several planned times the earliest counts. Unlike client-go, taking a key forgets its
+planned time, since the reconcile sets a new one; and a key can be held back until a time, even if it is added again.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Schedule(Generic[K]):
-    """Keys and times; every method is told the time, in seconds of any clock that does not go back."""
+    """Keys and times. Methods take the time as an argument: seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._due: deque[K] = deque()
@@ -32,7 +31,7 @@ class Schedule(Generic[K]):
         self._order = itertools.count()
 
     def add(self, key: K, now: float) -> bool:
-        """Have a key worked on; whether that is news."""
+        """Make a key due. False if it was due already, or is held back."""
         if key in self._since or self._held.get(key, now) > now:
             return False
         self._since[key] = now
@@ -41,14 +40,14 @@ class Schedule(Generic[K]):
         return True
 
     def add_at(self, key: K, at: float) -> None:
-        """Have a key worked on from that time on."""
+        """Make a key due at that time, unless an earlier time is planned."""
         at = max(at, self._held.get(key, at))
         if at < self._later.get(key, float("inf")):
             self._later[key] = at
             heapq.heappush(self._heap, (at, next(self._order), key))
 
     def hold(self, key: K, until: float) -> None:
-        """Have a key that is being worked on come again at that time, and not before."""
+        """Make a key that is being worked on due at that time, and ignore it until then."""
         self._held[key] = until
         self._since.pop(key, None)
         self._later.pop(key, None)

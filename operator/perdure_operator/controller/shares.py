@@ -1,7 +1,7 @@
-"""Which namespace gets the next place: the one with fewest for its weight, and of equals the one served longest ago.
+"""Chooses the namespace that gets the next place: the one with fewest for its weight, then the one served longest ago.
 
-What counts are places held, not turns: by turns alone, a namespace whose runs last for hours would come to hold every
-place beside one whose runs last for seconds (docs/adr/0023). One that holds none is served before any other is twice.
+Held places count, not turns. If turns counted, a namespace whose runs last for hours would in time hold every place
+beside one whose runs last for seconds (docs/adr/0023). A namespace without a place is served before any other is twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Shares"]
 
 
 class Shares:
-    """Chooses; `weights` of namespaces are whole numbers from 1 on, and 1 where nothing is said."""
+    """Fair shares of namespaces; `weights` are whole numbers from 1 on, and 1 for a namespace that is missing."""
 
     def __init__(self, weights: Mapping[str, int]) -> None:
         self._weights = weights

@@ -1,4 +1,4 @@
-"""How often statuses may be written that only count steps: for each Workflow, and for all together."""
+"""Limits how often statuses are written that only update counts of steps, for each Workflow and in total."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StatusBudget:
         self._written: dict[UUID, float] = {}
 
     def wait(self, uid: UUID) -> float:
-        """Seconds until such a status may be written; 0: now, and that is counted."""
+        """Seconds until such a status may be written. 0 permits one now, and counts it."""
         now = self._clock()
         if (rest := self._written.get(uid, now - self._every) + self._every - now) > 0:
             return rest
@@ -37,5 +37,5 @@ class StatusBudget:
         self._written[uid] = self._clock()
 
     def forget(self, uid: UUID) -> None:
-        """There will be no more of this one."""
+        """Forget a Workflow whose status will not be written any more."""
         self._written.pop(uid, None)

@@ -1,7 +1,7 @@
-"""The work queue: runs `work(key)` for each key that was added, each at most once at a time, and again if it failed.
+"""The work queue: calls `work(key)` for each added key, at most once at a time for each, and again if it failed.
 
-It never loses a key: whatever `work` raises, the key comes again, after a delay that doubles and starts anew once it
-succeeds.
+The queue never loses a key: if `work` raises any exception, the key is due again after a delay. The delay doubles with
+each failure and starts anew after a success.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ K = TypeVar("K", bound=Hashable)
 _PAUSES = Pauses(0.1, 30.0, jitter=0.25)
 
 _HURRIED = 500.0
-"""Keys a second that come again at once after an outage."""
+"""How many failed keys are retried in a second after an outage."""
 
 _LONGEST_HURRY = 5.0
 
 
 class Meter(Protocol):
-    """Who measures the queue."""
+    """Measures the queue."""
 
     def added(self) -> None:
         """A key was added that was not due already."""
@@ -41,28 +41,28 @@ class Meter(Protocol):
         """Work on a key begins, so many seconds after it was due."""
 
     def worked(self, seconds: float, error: str | None) -> None:
-        """It has ended, with the name of what it raised."""
+        """Work on a key has ended, with the name of its exception."""
 
 
-class _Unsaid:
-    """Keeps an outage, of which every key could tell, from filling the log: of each kind one in so many seconds."""
+class _LogLimit:
+    """Keeps an outage, in which every key fails, from filling the log: one line for each kind of error in `every` s."""
 
     def __init__(self, every: float = 5.0) -> None:
         self._every = every
         self._kinds: dict[type[Exception], tuple[float, int]] = {}
 
     def ask(self, kind: type[Exception], now: float) -> int | None:
-        """How many of this kind were not told since the last that was; None if this one is not to be told either."""
-        said_at, unsaid = self._kinds.get(kind, (now - self._every, 0))
-        if now < said_at + self._every:
-            self._kinds[kind] = said_at, unsaid + 1
+        """How many errors of this kind were left out since the last line; None if this one is left out, too."""
+        logged_at, left_out = self._kinds.get(kind, (now - self._every, 0))
+        if now < logged_at + self._every:
+            self._kinds[kind] = logged_at, left_out + 1
             return None
         self._kinds[kind] = now, 0
-        return unsaid
+        return left_out
 
 
 class WorkQueue(Generic[K]):
-    """Add keys at any time; they are worked on while `run` runs."""
+    """Takes keys at any time, and works on them while `run` runs."""
 
     def __init__(
         self, work: Callable[[K], Awaitable[None]], *, workers: int, meter: Meter, pauses: Pauses | None = None
@@ -76,16 +76,16 @@ class WorkQueue(Generic[K]):
         self._idle: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._unsaid = _Unsaid()
+        self._log_limit = _LogLimit()
 
     def add(self, key: K) -> None:
-        """Have a key worked on as soon as a worker is free."""
+        """Make a key due now."""
         if self._schedule.add(key, _now()):
             self._meter.added()
             self._wake()
 
     def add_after(self, key: K, delay: float) -> None:
-        """Have a key worked on in so many seconds, unless it is before."""
+        """Make a key due in `delay` seconds, unless it is due earlier."""
         if delay <= 0:
             self.add(key)
             return
@@ -93,19 +93,19 @@ class WorkQueue(Generic[K]):
         self._set_timer()
 
     def hurry(self) -> None:
-        """What they failed for is over: have the keys come again that failed, not all at the same moment."""
+        """Retry the failed keys soon, since their outage is over; spread them over some seconds."""
         within = min(_LONGEST_HURRY, len(self._failures) / _HURRIED)
         for key in self._failures:
             self.add_after(key, random.uniform(0.0, within))
 
     async def run(self) -> None:
-        """Work until `stop`, and then until what has begun has ended."""
+        """Work until `stop` is called and running work has ended."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._workers):
                 group.create_task(self._run_one(), name=f"worker {number}")
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start no more work."""
         self._stopping = True
         if self._timer is not None:
             self._timer.cancel()
@@ -136,7 +136,7 @@ class WorkQueue(Generic[K]):
         while not self._stopping:
             taken = self._schedule.take(_now())
             if taken is None:
-                await self._something()
+                await self._until_due()
                 continue
             if self._schedule.depth:
                 self._wake()  # several can have come due at one alarm
@@ -152,7 +152,7 @@ class WorkQueue(Generic[K]):
         failed: str | None = None
         try:
             await self._work(key)
-        except Exception as error:  # noqa: BLE001 whatever it was, the key comes again, and the others go on
+        except Exception as error:  # noqa: BLE001 after any error the key is retried, and the others go on
             failed = type(error).__name__
             self._again(key, error)
         else:
@@ -162,20 +162,20 @@ class WorkQueue(Generic[K]):
 
     def _again(self, key: K, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay, told = self._pauses.after(failures), getattr(error, "retry_after", 0.0)
-        if told >= delay:
-            delay = told
-            # What is heard about a key is no reason to ask a busy server for more before it wants to be asked.
+        delay, retry_after = self._pauses.after(failures), getattr(error, "retry_after", 0.0)
+        if retry_after >= delay:
+            delay = retry_after
+            # The server has set a time for the next request. Events about the key must not bring one before that time.
             self._schedule.hold(key, _now() + delay)
         self.add_after(key, delay)
         details = {"failures": failures, "retry_in": round(delay, 3)}
         if not isinstance(error, PerdureError):
             _log.error("%s will be tried again: %s", key, error, extra=details, exc_info=error)
-        elif (unsaid := self._unsaid.ask(type(error), _now())) is not None:
-            details |= {"unsaid": unsaid} if unsaid else {}
+        elif (left_out := self._log_limit.ask(type(error), _now())) is not None:
+            details |= {"unsaid": left_out} if left_out else {}
             _log.warning("%s will be tried again: %s", key, error, extra=details)
 
-    async def _something(self) -> None:
+    async def _until_due(self) -> None:
         """Wait until a key may be due."""
         self._set_timer()
         waiting = asyncio.get_running_loop().create_future()
