@@ -1,8 +1,8 @@
-"""What to do about one Workflow, as a pure and total function of what was observed: the heart of the operator.
+"""Decides about one Workflow: a pure and total function from the observed state to actions. The heart of the operator.
 
-It asks in this order: has the Workflow finished, is the store the one that its status rests on, is there a run, has it
-ended, does an attempt hold it. The first of these that needs something done is the answer; else the status tells what
-it waits for, and a `RequeueAfter` sees to it that nothing rests on an event that may never come.
+It checks in this order: has the Workflow finished, is the store consistent with its status, does the run exist, has the
+run ended, does an attempt hold it. The first check that needs an action decides. If none does, the status shows why the
+run waits, and a `RequeueAfter` makes sure that no Workflow depends on an event that may be lost.
 """
 
 from .decision import decide

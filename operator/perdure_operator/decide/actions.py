@@ -1,6 +1,6 @@
-"""What `decide` may ask for. Each is idempotent: done twice, or after a crash in between, it does no harm.
+"""The actions that `decide` returns. Each is idempotent: it may be repeated, also after a crash in the middle.
 
-They are done in order, and the first that fails ends the list: what comes after it rests on it.
+They are executed in order. The first that fails ends the list, since later actions depend on earlier ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class InsertRun:
 class WriteStatus:
     """Server-side apply this status, at the observed resourceVersion: a decision on an older Workflow is not written.
 
-    `soon`: it may wait, for it tells no more than steps, or in other words what was told already.
+    `soon`: the write may be delayed, since only counts of steps or the wording of messages differ.
     """
 
     status: Status
@@ -49,9 +49,9 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRun:
-    """Claim the run for the attempt after the observed one, then look at everything anew.
+    """Claim the run for the attempt after the observed one, then observe again.
 
-    Like all that cannot be taken back it rests on the newest Workflow: one from a view is read again before.
+    Irreversible, so it needs a Workflow that was read in this reconcile, not one from the cache.
     """
 
     observed_attempt: int
@@ -59,9 +59,9 @@ class ClaimRun:
 
 @dataclass(frozen=True, slots=True)
 class CreatePod:
-    """Create the pod of a claimed attempt. One of this name, Workflow and claim that exists is the one.
+    """Create the pod of a claimed attempt. An existing pod with its name, Workflow and claim counts as created.
 
-    `avoid`: nodes that are to be taken only where there is no other.
+    `avoid`: nodes that the scheduler should take only if no other is left.
     """
 
     attempt: int
@@ -90,7 +90,7 @@ class ReleaseRun:
 
 @dataclass(frozen=True, slots=True)
 class NoteImage:
-    """Note in the store which image an attempt runs, by its id."""
+    """Store the id of the image that an attempt runs."""
 
     claim: Claim
     image: str
@@ -98,9 +98,9 @@ class NoteImage:
 
 @dataclass(frozen=True, slots=True)
 class SetLimits:
-    """Write to the run's row what the spec now says; a suspended run's process is told by its next heartbeat.
+    """Write the limits of the spec to the run's row. A running process learns of a suspension by its next heartbeat.
 
-    Its `cancel` is the row's own: that is `RequestCancel`'s.
+    `cancel` is the row's own value: only `RequestCancel` changes it.
     """
 
     limits: Limits
@@ -108,14 +108,14 @@ class SetLimits:
 
 @dataclass(frozen=True, slots=True)
 class RequestCancel:
-    """Cancel: a run that nobody holds ends at once, a held one is asked to; `at_once`: whatever it has to clean up."""
+    """Cancel a run: an unclaimed one ends now, the process of a claimed one is to end it. `at_once` skips cleanup."""
 
     at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EndRun:
-    """End a run that nobody may go on with, held or not: failed, with this error."""
+    """Fail a run that must not continue, claimed or not, with this error."""
 
     error_type: str
     message: str
@@ -130,7 +130,7 @@ class DeleteWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class PostEvent:
-    """Tell the story to `kubectl describe`."""
+    """Post an event for `kubectl describe`."""
 
     reason: str
     message: str
@@ -139,7 +139,7 @@ class PostEvent:
 
 @dataclass(frozen=True, slots=True)
 class RequeueAfter:
-    """Reconcile again after so many seconds, if nothing happens before."""
+    """Reconcile again after so many seconds, unless an event comes earlier."""
 
     after: float
 

@@ -1,4 +1,4 @@
-"""A run that an attempt holds: it needs its pod, is on its way, runs, or has ended without saying so."""
+"""Decides about a claimed run: its pod must be created, is starting, runs, or has ended without a stored end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pod_of(observed: Observed, claim: Claim) -> Pod | None:
 
 
 def attempt_plan(observed: Observed, run: Run, claim: Claim, spec: Spec | None) -> Plan:
-    """What to do about a run that `claim` holds; `spec` as far as it can be taken."""
+    """The plan for a run that `claim` holds; `spec` is None if it is invalid."""
     pod = pod_of(observed, claim)
     if pod is not None and (pod.over or pod.end is not None):
         return Plan(then=[ending_of_pod(pod, claim, begun=run.begun)])
@@ -57,7 +57,8 @@ def attempt_plan(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
 
 def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Spec | None) -> Plan:
     if run.silent is not None and pod is not None and not run.limits.cancel:
-        # Perhaps it is not its pod's process that is silent: it has yet to start, and then says who it was by its code.
+        # The silent process may not be this pod's: another one may have begun the attempt. The pod's own process, once
+        # it starts, then exits with the code SECOND_START, which shows that.
         if pod.stage is not Stage.STARTED:
             return _on_its_way(observed, run, claim, pod)
         if (left := _time_to_find_out(observed, pod)) > 0:
@@ -76,7 +77,7 @@ def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Sp
         message = f"attempt {run.attempt} in {where} has been asked to stop after the step in flight"
         return going(Reason.SUSPENDING, message, requeue_after)
     if observed.left_alone is not None:
-        message = f"nothing is heard of attempt {run.attempt} in {where}, which is left alone: {observed.left_alone}"
+        message = f"attempt {run.attempt} in {where} is silent, and is left alone: {observed.left_alone}"
         return going(Reason.STORE_SUSPECTED, message, LOOK_CAPACITY)
     message = f"attempt {run.attempt} runs in {where}"
     if pod is not None and pod.deleting:
@@ -85,7 +86,7 @@ def _begun(observed: Observed, run: Run, claim: Claim, pod: Pod | None, spec: Sp
 
 
 def _time_to_find_out(observed: Observed, pod: Pod) -> float:
-    """Seconds that a pod whose container has just started may take until it finds its begin taken."""
+    """Seconds that a pod's process may still need after its start to find that its attempt has begun elsewhere."""
     if pod.progressed is None or pod.deleting or pod.disrupted is not None:
         return 0.0
     return BEGIN_TIME - seconds_since(pod.progressed, observed.now)
@@ -97,7 +98,7 @@ def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
     if observed.pod_gone and observed.pod_met:
         return Plan(then=[ReleaseRun(claim, AttemptEnd.EVICTED, "its pod was deleted before it began")])
     if any(pod.attempt == run.attempt for pod in observed.pods):
-        # Its name is taken by the pod of another claim, of a store that was restored since.
+        # A pod of another claim has its name: that claim was lost when the store was restored. Claim the next attempt.
         return Plan(then=[ClaimRun(run.attempt)])
     refused = observed.refused
     changed = observed.refused_generation not in (None, observed.workflow.generation)
@@ -117,10 +118,10 @@ def _without_pod(observed: Observed, run: Run, claim: Claim, spec: Spec | None) 
 
 
 def _silent_nodes(observed: Observed, run: Run) -> tuple[str, ...]:
-    """Nodes of which nothing is heard, though the scheduler may take them for well for most of a minute.
+    """Nodes that seem to be lost, though the scheduler may count them as ready for most of a minute.
 
-    They are those of earlier attempts whose pods have not ended for all that the API server knows. Of the newest one
-    the kubelet may just be late, unless that attempt was given up because its node seemed to be lost, or sick.
+    They are the nodes of earlier attempts whose pods have not ended according to the API server. For the newest ended
+    attempt, the kubelet may just be late; its node counts only if the attempt ended because of the node.
     """
     last = run.last
     if last is None:
@@ -142,7 +143,7 @@ def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Plan:
     reason, words = pod.waiting or ("", "")
     if reason in UNSCHEDULABLE | NO_IMAGE | NO_CONTAINER:
         if pod.generation is not None and pod.generation < observed.workflow.generation and not run.begun:
-            # Perhaps the change is what it waits for. Nothing has begun, so nobody is disturbed.
+            # The change of the spec may mend the problem, and the attempt has not begun: try a pod of the new spec.
             return Plan(then=[ClaimRun(run.attempt)])
         return _stuck(pod, reason, words)
     if reason == _INITIALISING:
@@ -152,7 +153,7 @@ def _on_its_way(observed: Observed, run: Run, claim: Claim, pod: Pod) -> Plan:
 
 
 def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) -> Plan:
-    """A pod of which nothing is known to be wrong; `shown` is what it says it waits for."""
+    """The plan for a pod that is starting without a known problem; `shown` is its reason for waiting, for messages."""
     waited = _waited(observed, run, pod)
     message = f"attempt {run.attempt} starts in pod {pod.name}"
 
@@ -165,11 +166,12 @@ def _starting(observed: Observed, run: Run, claim: Claim, pod: Pod, shown: str) 
         case Stage.UNBOUND:
             return going(Reason.STARTING, f"{message}, which no scheduler has looked at yet", LOOK_START)
         case Stage.BOUND:
-            # Nothing has begun, so no heartbeat can tell, and the node controller waits for more than five minutes.
+            # There is no heartbeat before the attempt has begun, and the node controller waits for more than five
+            # minutes until it deletes the pods of a lost node.
             detail = f"node {pod.node} has said nothing of its pod for {TAKE_UP_DEADLINE:.0f} s"
             return patiently(TAKE_UP_DEADLINE, message, LOOK_START, AttemptEnd.NODE_LOST, detail)
         case Stage.TAKEN:
-            # Perhaps the program is large, or the node is sick: it is not the program that has crashed.
+            # A large image or a sick node: a disruption, since the program itself has not run and not crashed.
             most, message = observed.preparation, f"{message}: node {pod.node} pulls its image or mounts its volumes"
             detail = f"node {pod.node} had not made the container {most:g} s after it took the pod{shown}"
             return patiently(most, message, LOOK_START, AttemptEnd.EVICTED, detail)
@@ -192,14 +194,14 @@ def _stuck(pod: Pod, reason: str, words: str) -> Plan:
 
 
 def _waited(observed: Observed, run: Run, pod: Pod) -> float:
-    """Seconds for which nothing but the process itself has been missing."""
+    """Seconds since the pod last came nearer to its start."""
     if pod.progressed is None:
         return run.claimed_for
     return min(run.claimed_for, seconds_since(pod.progressed, observed.now))
 
 
 def invalid_spec(observed: Observed) -> Plan:
-    """What no schema would let pass: a person must make it anew."""
+    """The plan for a spec that the schema should have rejected: a person must create the Workflow again."""
     problem = observed.workflow.problem or "it cannot be read"
     message = f"the spec cannot be taken: {problem}; delete the Workflow and create it anew with a spec that fits"
     return stalled(Reason.INVALID_SPEC, message, LOOK_STALLED * 10)

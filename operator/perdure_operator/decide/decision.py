@@ -1,4 +1,4 @@
-"""The order in which `decide` asks, and how the answer becomes a list of actions."""
+"""The order of the checks in `decide`, and how their result becomes a list of actions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SHORTEST_LOOK: Final = 0.05
 
 
 def decide(observed: Observed) -> list[Action]:
-    """What to do about a Workflow now, in order; the same for the same, and never an error.
+    """The actions for a Workflow now, in order. A pure function that raises no error.
 
     If all actions are `WriteStatus`, `PostEvent`, `NoteImage`, `DeletePod` or `RequeueAfter`, the Workflow has settled:
     nothing is to be done until something changes or the time of a `RequeueAfter` has come. After any other action the
@@ -51,71 +51,81 @@ def decide(observed: Observed) -> list[Action]:
     if observed.workflow.status.finished:
         return _finished(observed)
     spec = _spec(observed)
-    standing = _standing(observed, spec)
-    if standing is None:
+    assessment = _assess(observed, spec)
+    if assessment is None:
         return []
-    return _Answer(spec, standing).actions()
+    return _ActionList(spec, assessment).actions()
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """What a Workflow that has not finished needs, and how far its status can be believed."""
+class _Assessment:
+    """The plan for a Workflow that has not finished, and whether its store is consistent with its status.
+
+    Attributes:
+        plan: for its run.
+        observed: with the limits that the run is about to have.
+        trusted: the status may name the store, and pods may be deleted by the store's rows.
+        restarted: the store is inconsistent with the status, and a person has requested a restart with it. The counts
+            in the status start anew.
+        restart_noted: the status notes the restart annotation, so that its value counts only once.
+    """
 
     plan: Plan
     observed: Observed
-    """With the limits that the run is about to have."""
-
     trusted: bool = True
-    anew: bool = False
-    """A person asked to go on with what the store has, whatever the status remembers."""
+    restarted: bool = False
 
-    heeded: bool = True
+    restart_noted: bool = True
 
 
 def _spec(observed: Observed) -> Spec | None:
     return None if observed.workflow.problem is not None else observed.workflow.spec
 
 
-def _standing(observed: Observed, spec: Spec | None) -> _Standing | None:
+def _assess(observed: Observed, spec: Spec | None) -> _Assessment | None:
     workflow, run = observed.workflow, observed.run
     doubted = doubt(observed)
     cancel = cancel_wanted(observed, spec)
-    anew = doubted is not None and restart_asked(observed)
+    restarted = doubted is not None and restart_asked(observed)
     if run is None:
         if workflow.deleting:
             return None
         if cancel:
             situation = Situation(Kind.FAILED, Reason.CANCELLED, "cancelled; this store has nothing of it to run")
-            return _Standing(Plan(situation), observed)
-    if doubted is not None and not anew and not (cancel and _ends_at_once(run, deleting=workflow.deleting)):
+            return _Assessment(Plan(situation), observed)
+    if doubted is not None and not restarted and not (cancel and _ends_at_once(run, deleting=workflow.deleting)):
         message = (
             f"{doubted}; or set the annotation perdure.io/restart to a new value to go on with what this store has"
         )
-        return _Standing(stalled(Reason.CHECKPOINTS_MISSING, message, LOOK_STALLED), observed, trusted=False)
+        return _Assessment(stalled(Reason.CHECKPOINTS_MISSING, message, LOOK_STALLED), observed, trusted=False)
     if run is None:
         plan = _start(observed, spec)
-        heeded = doubted is None or bool(plan.first)
-        return _Standing(plan, observed, anew=anew and heeded, heeded=heeded, trusted=heeded)
+        restart_noted = doubted is None or bool(plan.first)
+        return _Assessment(
+            plan, observed, restarted=restarted and restart_noted, restart_noted=restart_noted, trusted=restart_noted
+        )
     first: list[Action] = []
     if spec is not None and not run.state.ended and (wanted := wanted_limits(spec, observed.policy, run)) != run.limits:
         first = [SetLimits(wanted)]
         run = with_limits(run, wanted)
         observed = replace(observed, run=run)
-    plan = _run_plan(observed, run, spec, cancel=cancel, anew=anew)
+    plan = _run_plan(observed, run, spec, cancel=cancel, restarted=restarted)
     requeue_after = _soonest(plan.requeue_after, 1.0 if first else None, _until_deadline(run))
-    return _Standing(replace(plan, first=[*first, *plan.first], requeue_after=requeue_after), observed, anew=anew)
+    return _Assessment(
+        replace(plan, first=[*first, *plan.first], requeue_after=requeue_after), observed, restarted=restarted
+    )
 
 
 def _ends_at_once(run: Run | None, *, deleting: bool) -> bool:
-    """Whether nothing of a run that is to be cancelled starts any more, so that any store may do to end it.
+    """Whether a run that is to be cancelled ends without running code, so that even an inconsistent store may end it.
 
-    A cleanup starts from what the store knows to be done: an older one would have it undone again, or left as it is.
+    A cleanup undoes the steps that the store has as finished. From an older store it would undo steps twice or never.
     """
     return deleting or run is None or not (run.limits.cancel and run.may_clean_up)
 
 
 def _start(observed: Observed, spec: Spec | None) -> Plan:
-    """A run that is not in the store, and may be."""
+    """The plan for a run that is to be inserted."""
     if barred(observed):
         return namespace_refused(observed)
     if spec is None:
@@ -130,8 +140,8 @@ def _start(observed: Observed, spec: Spec | None) -> Plan:
     return replace(plan, first=[InsertRun()])
 
 
-def _run_plan(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, anew: bool) -> Plan:
-    """A run that is in the store."""
+def _run_plan(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, restarted: bool) -> Plan:
+    """The plan for a run that the store has."""
     if run.state.ended:
         return Plan(ending(run))
     hard = run.cleanup_left is not None and (observed.workflow.deleting or spec is None)
@@ -140,8 +150,8 @@ def _run_plan(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, 
     if (end := overdue(run)) is not None:
         return Plan(then=[end])
     if run.claim is not None:
-        if anew and end_is_missing(observed.pods, run):
-            detail = "its end is missing from the store, and a person asked to go on"
+        if restarted and end_is_missing(observed.pods, run):
+            detail = "its end is missing from the store, and a person requested a restart"
             return Plan(then=[ReleaseRun(run.claim, AttemptEnd.LOST, detail)])
         return attempt_plan(observed, run, run.claim, spec)
     if run.limits.cancel and not run.may_clean_up:
@@ -156,7 +166,7 @@ def _run_plan(observed: Observed, run: Run, spec: Spec | None, *, cancel: bool, 
 
 
 def _to_claim(observed: Observed, attempt: int, spec: Spec, run: Run | None = None) -> Plan:
-    """A run that nobody holds: claim it, or say what it waits for."""
+    """The plan for an unclaimed run: claim it, or show why it waits."""
     if spec.suspend and not (run is not None and run.may_clean_up):
         return resting(Reason.SUSPENDED, "suspended; set spec.suspend to false to go on", LOOK_RESTING)
     if barred(observed):
@@ -189,12 +199,12 @@ def _until_deadline(run: Run) -> float | None:
 
 
 def _finished(observed: Observed) -> list[Action]:
-    """A Workflow that has finished never starts again, whatever the store says: what is left of it goes."""
+    """The actions for a finished Workflow: it never starts again; its run, pods and object are cleaned up."""
     workflow, run = observed.workflow, observed.run
     status, actions = workflow.status, list[Action]()
     looks: list[float | None] = []
     if run is not None and not run.state.ended:
-        # The store is older than this end. Nobody else knows that the run is not to go on.
+        # The store was restored to a state before the run's end. Only this status shows that the run has ended.
         if not run.limits.cancel or run.claim is None:
             return [RequestCancel(at_once=run.cleanup_left is not None)]
         if (leftover := _leftover(observed, run)) is not None:
@@ -217,7 +227,7 @@ def _finished(observed: Observed) -> list[Action]:
 
 
 def _leftover(observed: Observed, run: Run) -> Action | None:
-    """The end of an attempt that still holds the run of a Workflow that has finished."""
+    """The action that ends an attempt that still holds the run of a finished Workflow; None while its process runs."""
     assert run.claim is not None
     pod = pod_of(observed, run.claim)
     if pod is not None and (pod.over or pod.end is not None):
@@ -228,43 +238,49 @@ def _leftover(observed: Observed, run: Run) -> Action | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """Makes the list of actions of a Workflow that has not finished."""
+class _ActionList:
+    """Builds the list of actions for a Workflow that has not finished."""
 
     spec: Spec | None
-    standing: _Standing
+    assessment: _Assessment
 
     def actions(self) -> list[Action]:
-        plan = self.standing.plan
+        plan = self.assessment.plan
         if plan.then:
-            return [*plan.first, *self._binding(), *plan.then]
+            return [*plan.first, *self._status_before(), *plan.then]
         if plan.situation is None:
             return [*plan.first, *_requeue(plan.requeue_after)]
-        told, looks = self._telling(plan.situation)
+        told, looks = self._status_and_pods(plan.situation)
         return [*plan.first, *told, *_requeue(plan.requeue_after, *looks)]
 
-    def _binding(self) -> list[Action]:
-        """The status that must name the store before anything is started from it."""
-        observed, plan = self.standing.observed, self.standing.plan
+    def _status_before(self) -> list[Action]:
+        """The status write that names the store. It must come before the first claim and the first pod.
+
+        Otherwise a crash in between would leave a started run whose status does not show in which store it is; after a
+        restore of the store it could then start a second time.
+        """
+        observed, plan = self.assessment.observed, self.assessment.plan
         status = observed.workflow.status
         bound_already = status.store_id == observed.store_id and status.start_time is not None
         if not any(isinstance(action, (ClaimRun, CreatePod)) for action in plan.then):
             return []
-        if bound_already and not self.standing.anew:
+        if bound_already and not self.assessment.restarted:
             return []
         attempt = 0 if observed.run is None else observed.run.attempt
         situation = Situation(Kind.GOING, Reason.STARTING, f"attempt {attempt} is about to start")
         return [WriteStatus(bound(observed, self._status(plan.situation or situation)))]
 
     def _status(self, situation: Situation) -> Status:
-        standing = self.standing
-        return status_of(standing.observed, situation, anew=standing.anew, heeded=standing.heeded)
+        assessment = self.assessment
+        return status_of(
+            assessment.observed, situation, restarted=assessment.restarted, restart_noted=assessment.restart_noted
+        )
 
-    def _telling(self, situation: Situation) -> tuple[list[Action], list[float | None]]:
-        """Write the status where it is news, with its events, and see to the pods."""
-        standing, observed = self.standing, self.standing.observed
+    def _status_and_pods(self, situation: Situation) -> tuple[list[Action], list[float | None]]:
+        """Write the status if it has changed, with its events, and delete pods."""
+        assessment, observed = self.assessment, self.assessment.observed
         new = self._status(situation)
-        if standing.trusted and (observed.run is not None or standing.plan.first):
+        if assessment.trusted and (observed.run is not None or assessment.plan.first):
             new = bound(observed, new)
         told: list[Action] = []
         match writing(observed.workflow.status, new):
@@ -277,7 +293,7 @@ class _Answer:
         told += images_to_note(observed)
         looks: list[float | None] = []
         ends = situation.kind in (Kind.SUCCEEDED, Kind.FAILED)
-        if standing.trusted:
+        if assessment.trusted:
             ended = new.completion_time if ends else None
             delete, left = pods_to_delete(observed, ended=ended, succeeded=situation.kind is Kind.SUCCEEDED)
             told += delete
@@ -291,8 +307,8 @@ class _Answer:
     def _cancelled_pod(
         self, new: Status, told: list[Action], looks: list[float | None]
     ) -> tuple[list[Action], list[float | None]]:
-        """A process that has been asked to end has its pod's grace period for that; then the pod goes at once."""
-        observed, run = self.standing.observed, self.standing.observed.run
+        """Delete the pod of a cancelled run once its process has had the pod's grace period to end."""
+        observed, run = self.assessment.observed, self.assessment.observed.run
         pod = None if run is None or run.claim is None else pod_of(observed, run.claim)
         if pod is None or pod.deleting or new.cancel_time is None:
             return told, looks
@@ -301,12 +317,13 @@ class _Answer:
 
 
 def _time_to_end(grace: float, run: Run | None, cancelled_for: float) -> float:
-    """Seconds that the process of a cancelled run has, by then, to end by itself."""
+    """Seconds that the process of a cancelled run still has to end by itself."""
     if run is None or not run.may_clean_up or run.cleanup_left is None:
         return grace - cancelled_for
     if run.cleans_up:
         return run.cleanup_left + DEADLINE_OVERTIME
-    # It has yet to be told. An attempt that was made for the cleanup has to start and to replay before that.
+    # The cancellation has not reached the workflow yet. An attempt that was claimed for the cleanup has to start and to
+    # replay first.
     made_for_it = cancelled_for > run.claimed_for
     return run.cleanup_left + grace - run.claimed_for if made_for_it else grace - cancelled_for
 

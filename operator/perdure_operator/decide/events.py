@@ -1,6 +1,6 @@
-"""The story for `kubectl describe`: what a status that is about to be written tells, and the written one did not.
+"""The events for `kubectl describe`: the differences between the written status and the next one.
 
-So an event is posted once for each such status; an operator that dies in between loses or repeats at most one.
+So each is posted once, with its status; an operator that dies in between loses or repeats at most one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _BETWEEN_ATTEMPTS: Final = frozenset(
 
 
 def events(observed: Observed, situation: Situation, new: Status) -> list[PostEvent]:
-    """What has happened between the written status and the one that is about to be."""
+    """The events for the changes from the written status to `new`."""
     return [*_story(observed, situation, new), *warnings(observed.workflow.status, new)]
 
 
 def warnings(old: Status, new: Status) -> list[PostEvent]:
-    """What a person should know, and the run goes on in spite of."""
+    """The events about problems in spite of which the run continues."""
     changed = new.conditions.get(IMAGE_CHANGED)
     if changed is None or IMAGE_CHANGED in old.conditions:
         return []
@@ -42,16 +42,16 @@ def _story(observed: Observed, situation: Situation, new: Status) -> list[PostEv
     before = reason_of(old)
     last = None if observed.run is None else observed.run.last
     if situation.kind is Kind.SUCCEEDED:
-        return [*_ending_unseen(last, old, new), PostEvent("Succeeded", situation.message)]
+        return [*_missed_start_of_last(last, old, new), PostEvent("Succeeded", situation.message)]
     if situation.kind is Kind.FAILED:
         cancelled = situation.reason == Reason.CANCELLED
         end = PostEvent("Cancelled" if cancelled else "Failed", situation.message, warning=not cancelled)
-        return [*_ending_unseen(last, old, new), end]
+        return [*_missed_start_of_last(last, old, new), end]
     told: list[PostEvent] = []
     if situation.reason == Reason.SUSPENDED:
         return [PostEvent("Suspended", situation.message)] if before != Reason.SUSPENDED else []
     if last is not None and _news(last, old, new):
-        told += [*_unseen(last, old, None), *_ended(last)]
+        told += [*_missed_start(last, old, None), *_ended(last)]
     if before == Reason.SUSPENDED and situation.kind is Kind.GOING:
         told.append(PostEvent("Resuming", "not suspended any more"))
     if situation.kind is Kind.STALLED and (before != situation.reason or not is_stalled(old)):
@@ -87,13 +87,13 @@ def _ended(last: Ended) -> list[PostEvent]:
     return []
 
 
-def _ending_unseen(last: Ended | None, old: Status, new: Status) -> list[PostEvent]:
-    """The attempt that ended the run, where no status has told that it ran."""
-    return _unseen(last, old, new.pod_name) if last is not None and last.ending is AttemptEnd.COMPLETED else []
+def _missed_start_of_last(last: Ended | None, old: Status, new: Status) -> list[PostEvent]:
+    """The start of the attempt that ended the run, if no status has shown it."""
+    return _missed_start(last, old, new.pod_name) if last is not None and last.ending is AttemptEnd.COMPLETED else []
 
 
-def _unseen(last: Ended, old: Status, pod: str | None) -> list[PostEvent]:
-    """The begin of an attempt that ended between two looks: no status has told that it ran."""
+def _missed_start(last: Ended, old: Status, pod: str | None) -> list[PostEvent]:
+    """The start of an attempt that began and ended between two reconciles, so that no status has shown it."""
     if not last.ending.begun or (old.attempts == last.attempt and reason_of(old) in _WHILE_RUNNING):
         return []
     where = "" if pod is None else f" in pod {pod}"

@@ -1,4 +1,4 @@
-"""Which images a run's attempts have run: what of it the store does not know yet, and whether a tag has moved."""
+"""The images that a run's attempts have run: which are to be stored, and whether a tag has moved."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["images_to_note", "moved_tag"]
 
 
 def images_to_note(observed: Observed) -> list[NoteImage]:
-    """What pods tell of the attempt that holds the run, or of the last that did, and the store does not know.
+    """The images of the current and the last attempt that their pods show and the store lacks.
 
-    An attempt that has not begun is left out: its process is about to write that row.
+    An attempt that has not begun is left out: its process is about to write the same row.
     """
     run = observed.run
     if run is None:
@@ -29,7 +29,7 @@ def images_to_note(observed: Observed) -> list[NoteImage]:
 
 
 def moved_tag(observed: Observed) -> str | None:
-    """How the newest attempt runs another image than the first one, under one name; None if it does not.
+    """A message, if the newest attempt runs another image than the first one under the same name; None otherwise.
 
     The operator's own runtime image has no name in a Workflow, and may be another one after an upgrade.
     """
@@ -41,7 +41,7 @@ def moved_tag(observed: Observed) -> str | None:
         return None
     first, newest = min(ran), max(ran)
     before, now = ran[first], ran[newest]
-    # Some runtimes tell the digest of a manifest, of an image that was not pulled that of its configuration.
+    # Some runtimes report the digest of a manifest for pulled images and the digest of a configuration for others.
     if before == now or ("@" in before) != ("@" in now):
         return None
     return (
@@ -51,7 +51,7 @@ def moved_tag(observed: Observed) -> str | None:
 
 
 def _ran(observed: Observed, run: Run) -> dict[int, str]:
-    """The images of attempts, as far as they are known."""
+    """The known images, by attempt."""
     ran = {pod.attempt: pod.image_id for pod in observed.pods if pod.image_id and pod.attempt <= run.attempt}
     if run.first_image is not None:
         ran[run.first_image[0]] = run.first_image[1]

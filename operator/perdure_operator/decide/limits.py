@@ -1,4 +1,4 @@
-"""What a person or a limit asks of a run: limits, cancellation, deadline."""
+"""The limits of a run: from its spec and the settings, cancellation, deadline, and attempts that failed in a row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def wanted_limits(spec: Spec, policy: Policy, run: Run) -> Limits:
-    """A run's limits as spec and settings have them. A cancellation is asked for in another way, and stays."""
+    """A run's limits by spec and settings. `cancel` stays as it is: only `RequestCancel` changes it."""
     deadline = spec.active_deadline_seconds
     return Limits(
         backoff_limit=spec.backoff_limit,
@@ -34,20 +34,20 @@ def wanted_limits(spec: Spec, policy: Policy, run: Run) -> Limits:
 
 
 def with_limits(run: Run, limits: Limits) -> Run:
-    """A run as it will be; how far a changed deadline is, only its store knows."""
+    """The run with these limits. The time to a changed deadline is unknown until the store is read again."""
     kept = run.limits.deadline_seconds == limits.deadline_seconds
     return replace(run, limits=limits, deadline_in=run.deadline_in if kept else None)
 
 
 def cancel_wanted(observed: Observed, spec: Spec | None) -> bool:
-    """Whether the run is to end: its spec says so, or its Workflow goes."""
+    """Whether the run is to be cancelled: by its spec, or because its Workflow is being deleted."""
     return observed.workflow.deleting or (spec is not None and spec.cancel)
 
 
 def overdue(run: Run) -> EndRun | None:
-    """The end of a run whose deadline is over, and whose process does not see to that itself."""
+    """The end of a run whose deadline is over, if its process has not ended it by itself."""
     if run.cleans_up:
-        # It has a limit of its own for that.
+        # The cleanup has a time limit of its own.
         return None
     if run.deadline_in is None or run.deadline_in > (-DEADLINE_OVERTIME if run.begun else 0):
         return None
@@ -58,7 +58,7 @@ def overdue(run: Run) -> EndRun | None:
 
 
 def given_up(run: Run) -> EndRun | None:
-    """The end of a run that nobody holds, and whose limits were lowered to what it has used up."""
+    """The end of an unclaimed run that exceeds its limits, since they were lowered after its last attempt."""
     last = "" if run.last is None else f"; the last: {run.last.detail or run.last.ending}"
     if run.crashes > run.limits.backoff_limit:
         message = (
@@ -76,7 +76,7 @@ def given_up(run: Run) -> EndRun | None:
 
 
 def grace_of(spec: Spec | None) -> float:
-    """Seconds that a pod has from the request to end until it is killed."""
+    """Seconds from the request to end a pod until it is killed."""
     return DEFAULT_GRACE if spec is None or spec.grace_seconds is None else spec.grace_seconds
 
 

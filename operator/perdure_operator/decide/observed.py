@@ -1,4 +1,4 @@
-"""What `decide` looks at: one Workflow, its run in the store, its pods. Frozen, parsed, without clients of anything."""
+"""The input of `decide`: one Workflow, its run in the store, and its pods, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ __all__ = [
 ]
 
 FINISHED: Final = "Finished"
-"""The condition that says whether a Workflow has ended, for ever."""
+"""The condition that is True once a Workflow has ended, for ever."""
 
 STALLED: Final = "Stalled"
-"""The condition that says that it does not go on without a person, or did not end well."""
+"""The condition that is True if a Workflow needs a person's help, or has not succeeded."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """Which Workflow: the one of this name, whatever its UID is now."""
+    """The key of a Workflow: its name. A later Workflow of the same name has the same key and another UID."""
 
     namespace: str
     name: str
@@ -76,12 +76,12 @@ class Status:
     steps_completed: int = 0
     current_step: str | None = None
     result: str | None = None
-    """JSON, or what says where to read it."""
+    """JSON, or a hint where to read it."""
     error_type: str | None = None
     error_message: str | None = None
     pod_name: str | None = None
     restart: str | None = None
-    """`status.restart`: the annotation perdure.io/restart as it was last heeded, so that each value counts once."""
+    """`status.restart`: the last value of the annotation perdure.io/restart that took effect; each counts only once."""
     cancel_time: datetime | None = None
     """`status.cancelTime`: when the run was first seen to be cancelled; its pod has its grace period from then on."""
 
@@ -92,18 +92,18 @@ class Status:
 
     @property
     def finished(self) -> bool:
-        """Whether the Workflow has ended, for ever."""
+        """Whether the Workflow has ended."""
         return self.says(FINISHED)
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a Workflow asks for. `input` is a JSON text.
+    """The spec of a Workflow. `input` is a JSON text.
 
     Attributes:
         grace_seconds: the podTemplate's terminationGracePeriodSeconds.
-        brief: input, inline source and podTemplate are left out. They are as long as people make them, and none but the
-            start of a run or of an attempt needs them, which reads the Workflow anew.
+        brief: input, inline source and podTemplate are left out. They may be long, and only the start of a run or of an
+            attempt needs them, for which the Workflow is read again.
     """
 
     entrypoint: str
@@ -123,7 +123,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """One Workflow object; `problem` says why its spec cannot be taken, where no schema refused it."""
+    """A Workflow object; `problem` is the error in a spec that the schema should have rejected."""
 
     key: Key
     uid: UUID
@@ -134,13 +134,13 @@ class Workflow:
     status: Status = field(default_factory=Status)
     deleting: bool = False
     restart: str | None = None
-    """The annotation perdure.io/restart, once a person has set it."""
+    """The value of the annotation perdure.io/restart."""
     resource_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the newest ended attempt of a run ended."""
+    """The newest ended attempt of a run."""
 
     attempt: int
     ending: AttemptEnd
@@ -149,12 +149,12 @@ class Ended:
     detail: str | None
     at: datetime
     image: str | None = None
-    """The id of its image, once that is noted."""
+    """The id of its image, if the store has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What of a run's row follows a Workflow's spec while it runs."""
+    """The fields of a run's row that follow the Workflow's spec while it runs."""
 
     backoff_limit: int
     deadline_seconds: float | None
@@ -165,14 +165,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the operator's settings say of all Workflows.
+    """The operator's settings for all Workflows.
 
     Attributes:
-        active_deadline_seconds: of a Workflow that names none.
-        disruption_limit: disruptions in a row without a new checkpoint between them that a run survives.
-        succeeded_pods: seconds for which the pods of a run stay that succeeded.
-        failed_pods: how many pods of another run stay for their logs, the newest.
-        barred_namespace: where nothing starts: the operator's own, unless that is allowed. A pod there can have the
+        active_deadline_seconds: for Workflows without their own.
+        disruption_limit: how many disruptions in a row, without a new checkpoint between them, a run survives.
+        succeeded_pods: seconds for which the pods of a succeeded run stay.
+        failed_pods: how many of the newest pods of another run stay, for their logs.
+        barred_namespace: in which nothing starts: the operator's own, unless that is allowed. A pod there can have the
             operator's service account and read its Secrets.
     """
 
@@ -183,11 +183,11 @@ class Policy:
     barred_namespace: str | None = None
 
     def bars(self, key: Key) -> bool:
-        """Whether no run and no attempt of this Workflow may start, because of where it is."""
+        """Whether the Workflow's namespace bars it from starting runs and attempts."""
         return key.namespace == self.barred_namespace
 
     def applied(self, workflow: Workflow) -> Workflow:
-        """The Workflow with what it does not say itself."""
+        """The Workflow with defaults from the settings."""
         spec = workflow.spec
         if spec is None or spec.active_deadline_seconds is not None or self.active_deadline_seconds is None:
             return workflow
@@ -199,23 +199,23 @@ class Run:
     """A run's row and what belongs to it.
 
     Attributes:
-        claim: the token that owns the run now; None while nobody does.
+        claim: the claim that holds the run now; None if the run is unclaimed.
         begun: whether the process of that claim has begun.
         claimed_for: seconds since that claim.
-        silent: its process was seen dead: why. Only for one that has begun.
+        silent: why its process counts as dead; None if it does not. Only for an attempt that has begun.
         limits: as the row has them.
         crashes: attempts in a row that crashed without a new checkpoint.
         disruptions: attempts in a row that ended by a disruption without a new checkpoint.
         due_in: seconds until the next claim is due; at most `delay`.
         deadline_in: seconds until the deadline; None without one, or while the run is suspended.
-        cleanup_left: seconds for which it may clean up once it is cancelled, or what is left of them; None for none.
-        cleans_up: its cancellation has reached the workflow, so that those seconds pass.
-        steps: checkpoints. Counted anew at each look where nobody holds the run: that a status once saw more of them
-            shows that the store has lost some.
-        image: the id of the image that the attempt of `claim` runs, once that is noted.
-        first_image: the first attempt whose image is noted, and that image; None before the second attempt.
-        result, error: JSON texts; `result` is None where it is longer than what a status shows.
-        result_bytes: how long it is.
+        cleanup_left: seconds that the cleanup of the cancelled run may take from now on; None without a cleanup.
+        cleans_up: the cancellation has reached the workflow, so that those seconds pass.
+        steps: the number of checkpoints. Counted at each observation of an unclaimed run: if a status has a larger
+            number, the store has lost some. For a claimed run it may be a little old.
+        image: the id of the image that the attempt of `claim` runs, if the store has it.
+        first_image: the first attempt whose image the store has, and that image; None before the second attempt.
+        result, error: JSON texts; `result` is None if it is too long for a status.
+        result_bytes: the length of the result.
     """
 
     state: RunState
@@ -245,12 +245,12 @@ class Run:
 
     @property
     def until_due(self) -> float:
-        """Seconds until the next claim is due; not above 0 where it is."""
+        """Seconds until the next claim is due; 0 or less if it is due."""
         return min(self.due_in, self.delay)
 
     @property
     def may_clean_up(self) -> bool:
-        """Whether the run is cancelled, and goes on until it has cleaned up."""
+        """Whether the run is cancelled, and continues until it has cleaned up."""
         return self.limits.cancel and self.cleanup_left is not None and self.cleanup_left > 0
 
 
@@ -265,16 +265,16 @@ class PodPhase(StrEnum):
 
 
 class Stage(Enum):
-    """How near a pod's container `workflow` has come to its start."""
+    """The stages of a pod until its container `workflow` starts."""
 
     UNBOUND = auto()
     """No scheduler has found a node for the pod."""
 
     BOUND = auto()
-    """It has a node, whose kubelet has not said a word about it."""
+    """The pod has a node, whose kubelet has not reported anything about it."""
 
     TAKEN = auto()
-    """Its kubelet makes the container: mounts volumes, pulls images, runs init containers."""
+    """The kubelet prepares the container: mounts volumes, pulls images, runs init containers."""
 
     STARTED = auto()
 
@@ -295,17 +295,17 @@ class Pod:
 
     Attributes:
         attempt: from its label.
-        claim: from its environment; with it goes the right to write.
+        claim: from its environment; it gives the pod the right to begin the attempt.
         waiting: why its containers have not started, (reason, message): `ImagePullBackOff`, `Unschedulable`, ...
         end: of the container `workflow`.
-        disrupted: it is being evicted, preempted, drained or its node is gone: why.
+        disrupted: why the pod is being evicted, preempted or drained, or that its node is lost.
         finished_at: when its container ended.
-        stage: how near to its start it has come.
-        unready: its node has taken it, and its volumes are not mounted or its network is not there.
-        progressed: when it last came nearer: scheduled, initialised, container started; the latest.
-        image_id: of the container `workflow`, as its kubelet tells once it has it.
-        generation: of the Workflow from which it was made (annotation perdure.io/generation); with another podTemplate
-            a pod that cannot start is made anew.
+        stage: its stage until its container starts.
+        unready: its node has taken it, but its volumes are not mounted or its network is not ready.
+        progressed: when it last entered a stage: scheduled, initialised, container started.
+        image_id: of the container `workflow`; the kubelet reports it with the container's start.
+        generation: of the Workflow from which it was made (annotation perdure.io/generation). After a change of the
+            spec, a pod that cannot start is replaced.
     """
 
     name: str
@@ -328,35 +328,35 @@ class Pod:
 
     @property
     def over(self) -> bool:
-        """Whether none of its processes runs any more, as far as the API server knows."""
+        """Whether all of its processes have ended, according to the API server."""
         return self.phase in (PodPhase.SUCCEEDED, PodPhase.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything about one Workflow at one moment.
+    """The state of one Workflow at one moment.
 
-    The run is read after the pods: what a pod's end says is in it by then.
+    The run is read after the pods, so that it has the stored end of each attempt whose pod has ended.
 
     Attributes:
-        pods: those of this Workflow's UID. One that was created a moment ago is among them.
-        store_id: of the store that was asked.
-        now: by the operator's clock; no decision about life and death rests on it.
-        capacity: whether another run may be active now: None, or why not.
-        left_alone: why an attempt that is silent is not taken for dead, and none is started of a run that nobody holds.
-        refused: what the API server said when this attempt's pod was last refused.
+        pods: the pods with this Workflow's UID, also one that was created a moment ago.
+        store_id: of the store that has the run.
+        now: by the operator's clock. No process counts as dead because of it.
+        capacity: why no further run may be active now; None if one may.
+        left_alone: why a silent attempt does not count as dead now, and an unclaimed run is not claimed.
+        refused: the API server's message when it last rejected this attempt's pod.
         refused_for: seconds since then.
         refused_generation: of the Workflow from which that pod was made.
-        pod_gone: the pod of the run's claim is not among `pods`, and a GET said that there is none. A view that has not
-            heard of it yet is no reason to end an attempt.
-        pod_met: this operator has seen that pod. So if it is gone, somebody deleted it.
-        policy: what the operator's settings say of all Workflows; what is in the spec already is.
-        wanted: the run holds a place, and another run waits that could have it.
-        hindered_for: seconds since this attempt was first seen to be kept from starting by what keeps it now.
-        start_patience: seconds for which it may be while others wait.
-        preparation: seconds that a node may take to make a pod's container, with pulling its image.
-        source: the code that goes with the run, once it was read; None if the Workflow names none or it cannot be read.
-        source_problem: why its ConfigMap cannot be read.
+        pod_gone: `pods` lacks the pod of the run's claim, and a GET has found none. If the cache alone lacks it, its
+            event may just be late.
+        pod_met: this operator has seen that pod. So if it is missing, it was deleted.
+        policy: the operator's settings for all Workflows. Its defaults are in the spec already.
+        wanted: the run holds a place that another run waits for.
+        hindered_for: seconds since this attempt was first kept from starting by its current hindrance.
+        start_patience: seconds for which it may be kept from starting while other runs wait.
+        preparation: seconds that a node may take to prepare a pod's container, including pulling its image.
+        source: the files of the run's source; None if the Workflow names none, or they cannot be read.
+        source_problem: why the ConfigMap of the source cannot be read.
     """
 
     workflow: Workflow

@@ -1,8 +1,8 @@
-"""An attempt that cannot start gives its place back, if a run waits that could have it (docs/adr/0023).
+"""An attempt that cannot start gives its place to a run that waits for one (docs/adr/0023).
 
-Admission is not claiming: a claim holds one of the operator's places from before its pod is there, and what keeps the
-pod from starting may never end. So its time is bounded, from when the reason was first seen; then the attempt is handed
-back, its pod goes, and the run queues again, later each time.
+A run holds one of the operator's places from its claim on, before its pod exists, and the reason why the pod does not
+start may last for ever. So the time is limited, from when the reason was first seen. Then the attempt ends, its pod is
+deleted, and the run waits for a place again, with a longer delay each time.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ NO_CONTAINER: Final = frozenset({"CreateContainerConfigError", "CreateContainerE
 
 
 class Hindrance(StrEnum):
-    """What keeps an attempt from starting, for metrics."""
+    """The reason why an attempt cannot start, for metrics."""
 
     REFUSED = "PodRefused"
-    """The API server takes no pod: a quota, a policy, a webhook."""
+    """The API server rejects the pod: a quota, a policy, a webhook."""
 
     IMAGE = "Image"
     CONTAINER = "Container"
-    """It cannot be made: a Secret or a ConfigMap is missing, or its user is root."""
+    """The container cannot be created: a Secret or a ConfigMap is missing, or its user is root."""
 
     NODE = "Node"
-    """No node takes the pod, or no scheduler looks at it."""
+    """The pod has no node: none fits, or the scheduler has not handled it."""
 
     VOLUMES = "Volumes"
-    """They are not mounted: what they are made of may be missing."""
+    """The volumes are not mounted: a Secret, a ConfigMap or a disk may be missing."""
 
 
 _PATIENCE: Final[Mapping[Hindrance, float]] = {Hindrance.NODE: 5.0, Hindrance.VOLUMES: 5.0}
-"""So many times the setting: nodes and disks that are on their way take minutes."""
+"""Factors on the setting: new nodes and disks take minutes to come up."""
 
 _OF_A_PERSON: Final[frozenset[str]] = frozenset({Reason.IMAGE_PULL_FAILED, Reason.POD_REFUSED})
 
 
 def hindrance(observed: Observed) -> Hindrance | None:
-    """What keeps the attempt that holds the run from starting, as far as anybody says so."""
+    """The reason why the attempt that holds the run cannot start; None if none is known."""
     run = observed.run
     if run is None or run.claim is None or run.begun or run.state.ended:
         return None
@@ -79,7 +79,7 @@ def hindrance(observed: Observed) -> Hindrance | None:
 
 
 def give_way(observed: Observed, claim: Claim, plan: Plan) -> Plan:
-    """The course of an attempt that has not begun, or its end, where it has had its time and others wait."""
+    """`plan`, or the end of the attempt, if its time to start is over and another run waits for its place."""
     what = hindrance(observed)
     if what is None or plan.situation is None or not observed.wanted:
         return plan
@@ -91,7 +91,7 @@ def give_way(observed: Observed, claim: Claim, plan: Plan) -> Plan:
 
 
 def queued_again(run: Run, due: float) -> Plan:
-    """What a run waits for that gave its place back."""
+    """The plan for a run that gave its place back and waits to be queued again."""
     detail = "" if run.last is None else run.last.detail or ""
     reason = detail.partition(": ")[0]
     message = (

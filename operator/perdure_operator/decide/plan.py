@@ -1,4 +1,4 @@
-"""What a part of the decision comes to: something to do now, or a situation that a status tells."""
+"""A plan: the result of a part of the decision, with actions to execute now and the situation for the status."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["Kind", "Plan", "Reason", "Situation", "going", "resting", "stalled"]
 
 
 class Kind(Enum):
-    """The rows of the condition table."""
+    """The rows of the table of conditions in `status`."""
 
     GOING = auto()
-    """Reconciling: it goes on by itself."""
+    """Reconciling: the run continues without a person."""
 
     RESTING = auto()
-    """It waits for what somebody may do, and nothing is wrong."""
+    """The run waits for a person's decision, and nothing is wrong."""
 
     STALLED = auto()
-    """It cannot go on without a person."""
+    """The run cannot continue until a person mends a problem."""
 
     SUCCEEDED = auto()
     FAILED = auto()
-    """Failed, cancelled, out of time or of patience: it has ended, and not well."""
+    """The run has failed, was cancelled, or exceeded a limit."""
 
 
 class Reason(StrEnum):
@@ -66,7 +66,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where a Workflow stands, for people; `message` says what it waits for and, where they can help, what to do."""
+    """The situation of a Workflow, for people. `message` names the reason to wait and, if there is one, a remedy."""
 
     kind: Kind
     reason: Reason
@@ -75,14 +75,14 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do.
+    """The result of a part of the decision.
 
     Attributes:
-        situation: what the status is to tell; None leaves it as it is.
-        first: to be done before the status may tell where the run is.
-        then: what brings the run further. Told later, by the next look at what came of it; unless the status must be
-            written before it.
-        look: seconds until the next look.
+        situation: for the status; None leaves the status as it is.
+        first: actions that come before the write of the status.
+        then: actions that change the run. The status of their result is written in the next round. A status comes
+            before them only if it must name the store first.
+        requeue_after: seconds until the next reconcile.
     """
 
     situation: Situation | None = None
@@ -92,15 +92,15 @@ class Plan:
 
 
 def going(reason: Reason, message: str, requeue_after: float) -> Plan:
-    """It goes on by itself; look again in so many seconds."""
+    """The plan for a run that continues by itself."""
     return Plan(Situation(Kind.GOING, reason, message), requeue_after=requeue_after)
 
 
 def resting(reason: Reason, message: str, requeue_after: float) -> Plan:
-    """It waits, and nothing is wrong."""
+    """The plan for a run that waits for a person's decision."""
     return Plan(Situation(Kind.RESTING, reason, message), requeue_after=requeue_after)
 
 
 def stalled(reason: Reason, message: str, requeue_after: float) -> Plan:
-    """It waits for a person."""
+    """The plan for a run that a person must help."""
     return Plan(Situation(Kind.STALLED, reason, message), requeue_after=requeue_after)

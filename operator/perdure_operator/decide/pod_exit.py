@@ -1,4 +1,4 @@
-"""How an attempt ended whose process did not say so itself: the words for the store, from what is known of its pod."""
+"""Derives the end of an attempt from its pod, if its process has not stored one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> ReleaseRun:
         detail = "its container was killed: out of memory (OOMKilled); give it more in podTemplate"
         return ReleaseRun(claim, AttemptEnd.CRASHED if begun else AttemptEnd.NEVER_BEGUN, detail, signal=number)
     if code == ExitCode.SECOND_START and begun:
-        # By the kubelet's word. Nobody's container `workflow` starts twice, so whoever has begun is not of this pod.
+        # The kubelet reports this code. It starts a container `workflow` only once, so the process that has begun the
+        # attempt is not this pod's.
         return released(AttemptEnd.BEGUN_ELSEWHERE, "somebody else had begun the attempt when its pod did")
     if pod.disrupted is not None:
         return released(disruption(pod.disrupted), pod.disrupted)
@@ -56,7 +57,7 @@ def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> ReleaseRun:
 
 
 def ending_of_silence(observed: Observed, run: Run, claim: Claim, pod: Pod | None) -> ReleaseRun:
-    """The end of an attempt that has begun and was seen dead, while no end of its container is known."""
+    """The end of an attempt that has begun and whose process is dead, while no end of its container is known."""
     why = run.silent or "its process is silent"
     if pod is None:
         gone = "its pod was deleted" if observed.pod_gone else "its pod is out of sight"
@@ -73,12 +74,12 @@ def ending_of_silence(observed: Observed, run: Run, claim: Claim, pod: Pod | Non
 
 
 def lost_forged_steps(run: Run) -> bool:
-    """Whether the store has deleted steps of the run, as they were not its own: a status may have counted them."""
+    """Whether the store has deleted steps that another process had forged. A status may have counted them."""
     return run.last is not None and run.last.ending == AttemptEnd.BEGUN_ELSEWHERE
 
 
 def disruption(why: str) -> AttemptEnd:
-    """The ending of an attempt whose pod something other than its own process ends."""
+    """The end of an attempt whose pod was disrupted."""
     lowered = why.lower()
     lost = _NODE in lowered and any(word in lowered for word in _LOST)
     return AttemptEnd.NODE_LOST if lost else AttemptEnd.EVICTED

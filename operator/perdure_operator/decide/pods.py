@@ -1,4 +1,4 @@
-"""Which pods of ended attempts go: living ones soon, those of a succeeded run later, of others all but a few."""
+"""Chooses the pods to delete: running pods of ended attempts soon, ended pods later, all but a few for their logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["pods_to_delete"]
 def pods_to_delete(
     observed: Observed, *, ended: datetime | None, succeeded: bool
 ) -> tuple[list[DeletePod], list[float]]:
-    """The pods to delete now, and in how many seconds to look at others; `ended`: when the run ended, if it has."""
+    """The pods to delete now, and the seconds until others are to be deleted; `ended`: when the run ended, or None."""
     run = observed.run
     delete: list[DeletePod] = []
     looks: list[float] = []
@@ -45,12 +45,12 @@ def pods_to_delete(
 
 
 def _of_ended_attempt(pod: Pod, run: Run | None) -> bool:
-    # A later attempt than the newest that is known is another's business: what is known is old, or the store is.
+    # A pod of a later attempt than the run's newest is left alone: the observation or the store is out of date.
     return run is not None and pod.attempt <= run.attempt and (run.claim is None or pod.claim != run.claim)
 
 
 def _never_began(pod: Pod, run: Run | None) -> bool:
-    """Whether it has no logs to wait for. The store hears of a short attempt before the kubelet tells of its begin."""
+    """Whether the pod has no logs. The store can have a short attempt's end before the kubelet reports its start."""
     last = None if run is None else run.last
     began = last is not None and last.attempt == pod.attempt and last.ending.begun
     return pod.phase is PodPhase.PENDING and pod.end is None and not began

@@ -1,4 +1,4 @@
-"""A run's end, as a status tells it: reason, result and error, within their limits."""
+"""The end of a run for the status: reason, result and error, truncated to their limits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ending(run: Run) -> Situation:
 
 
 def result_of(run: Run) -> str | None:
-    """The result as JSON, or where to read one that is longer than a status may be."""
+    """The result as JSON, or a hint where to read it if it is too long for a status."""
     if run.state is not RunState.SUCCEEDED:
         return None
     if run.result is not None and len(run.result.encode(errors="replace")) <= MAX_RESULT_BYTES:

@@ -1,4 +1,4 @@
-"""The status that tells a situation, by the design's table of conditions, and whether it must be written now."""
+"""Makes the status of a situation by a table of conditions, and decides when it is to be written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 SUCCEEDED: Final = "Succeeded"
 RECONCILING: Final = "Reconciling"
 IMAGE_CHANGED: Final = "ImageChanged"
-"""A warning that stays: attempts have run different images under one name. kstatus takes no notice of it."""
+"""A condition that warns: attempts have run different images under one name. kstatus ignores it."""
 
 _MAX_MESSAGE: Final = 1024
 """Bytes of a condition's message."""
@@ -51,33 +51,33 @@ _PHASES: Final[Mapping[Reason, str]] = {
     Reason.SUSPENDING: "Running",
 }
 _PHASES_OF_KIND: Final[Mapping[Kind, str]] = {Kind.STALLED: "Stalled", Kind.SUCCEEDED: "Succeeded"}
-"""Where neither says otherwise, the phase is the reason."""
+"""Reasons and kinds that are in neither table have the reason itself as phase."""
 
 
 def succeeded(status: Status) -> bool:
-    """Whether it has ended well."""
+    """Whether the Workflow has succeeded."""
     return status.says(SUCCEEDED)
 
 
 def reason_of(status: Status) -> str | None:
-    """The reason that a status gives for where it stands."""
+    """The reason of a status's situation."""
     condition = status.conditions.get(FINISHED)
     return None if condition is None else condition.reason
 
 
 def is_stalled(status: Status) -> bool:
-    """Whether it waits for a person."""
+    """Whether the Workflow needs a person's help."""
     return status.says(STALLED) and not status.finished
 
 
-def status_of(observed: Observed, situation: Situation, *, anew: bool, heeded: bool) -> Status:
-    """The status that tells a situation.
+def status_of(observed: Observed, situation: Situation, *, restarted: bool, restart_noted: bool) -> Status:
+    """The status of a situation.
 
     Args:
-        observed: what it is told of.
-        situation: where the Workflow stands.
-        anew: what the old status counted does not count any more: it was of another store, and a person said to go on.
-        heeded: the annotation that asks for a restart counts as heeded.
+        observed: the Workflow with its run and pods.
+        situation: that the status shows.
+        restarted: counts start anew. The old ones are of another store, and a person has requested a restart.
+        restart_noted: the status notes the value of the restart annotation.
     """
     workflow, run = observed.workflow, observed.run
     old, now = workflow.status, observed.now.replace(microsecond=0)
@@ -92,13 +92,13 @@ def status_of(observed: Observed, situation: Situation, *, anew: bool, heeded: b
         result=None,
         error_type=None,
         error_message=None,
-        restart=workflow.restart if heeded else old.restart,
+        restart=workflow.restart if restart_noted else old.restart,
         cancel_time=(old.cancel_time or now) if situation.reason == Reason.CANCELLING else old.cancel_time,
     )
     if situation.reason == Reason.CHECKPOINTS_MISSING:
-        # What an older or another store says is no news about this run.
+        # Counts of an inconsistent store are not facts about this run.
         return new
-    if anew:
+    if restarted:
         new = replace(new, attempts=0, steps_completed=0, start_time=None, pod_name=None, cancel_time=None)
     if run is None:
         return new
@@ -116,7 +116,7 @@ def status_of(observed: Observed, situation: Situation, *, anew: bool, heeded: b
 
 
 def bound(observed: Observed, status: Status) -> Status:
-    """The status of a run that is in the observed store, from now on."""
+    """The status with the store's id and the start time, if they are not set yet."""
     return replace(
         status,
         store_id=observed.store_id,
@@ -125,9 +125,10 @@ def bound(observed: Observed, status: Status) -> Status:
 
 
 def seen_again(observed: Observed) -> Status:
-    """The status of a Workflow that has finished: nothing in it changes, but that all that was asked since was seen.
+    """The status of a finished Workflow after a change of its spec or its restart annotation.
 
-    Which image a short attempt ran may be known only after it has ended its run.
+    Only the observed generation and annotation change, and the warning about images: the image of a short attempt may
+    become known only after its run has ended.
     """
     generation, old = observed.workflow.generation, observed.workflow.status
     conditions = {**old.conditions, **_warnings(observed)}
@@ -136,7 +137,7 @@ def seen_again(observed: Observed) -> Status:
 
 
 class Writing(Enum):
-    """Whether a status is to be written."""
+    """When a status is to be written."""
 
     NOT = auto()
     SOON = auto()
@@ -144,16 +145,16 @@ class Writing(Enum):
 
 
 def writing(old: Status, new: Status) -> Writing:
-    """Whether the difference between two statuses is to be written: now, soon, or there is none.
+    """When the difference between two statuses is to be written.
 
-    Counts, and other words for the same, may wait; so may the first pod's name while it starts.
+    Counts of steps and the wording of messages may wait; so may the first pod's name while it starts.
     """
     if old == new:
         return Writing.NOT
-    return Writing.SOON if _gist(old, old) == _gist(new, old) else Writing.NOW
+    return Writing.SOON if _essence(old, old) == _essence(new, old) else Writing.NOW
 
 
-def _gist(status: Status, old: Status) -> Status:
+def _essence(status: Status, old: Status) -> Status:
     first = old.attempts == 0 and reason_of(old) == Reason.STARTING and status.attempts <= 1
     return replace(
         status,
@@ -176,7 +177,7 @@ def _conditions(observed: Observed, situation: Situation) -> dict[str, Condition
 
 
 def _warnings(observed: Observed) -> dict[str, Condition]:
-    """The condition of a tag that has moved; once told it stays, though the tag may move back."""
+    """The condition of a tag that has moved. Once set it stays, even if the tag moves back."""
     workflow, moved = observed.workflow, moved_tag(observed)
     before = workflow.status.conditions.get(IMAGE_CHANGED)
     if moved is None:

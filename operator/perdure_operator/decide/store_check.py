@@ -1,7 +1,7 @@
-"""Whether the store is the one that a Workflow's status rests on, with all that the status has seen in it.
+"""Checks that a Workflow's store is consistent with its status: the same store, with no fewer attempts and steps.
 
-A Workflow that has started somewhere is started nowhere else by itself: an emptied, older or wrong database would have
-finished steps done again. Only a new value of the annotation perdure.io/restart says that this is meant.
+The operator does not start a Workflow again from an emptied, older or wrong database: that would repeat finished
+steps. Only a new value of the annotation perdure.io/restart permits it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .pod_exit import lost_forged_steps
 __all__ = ["doubt", "end_is_missing", "restart_asked"]
 
 _RECORDED = (ExitCode.SUCCEEDED, ExitCode.CANCELLED)
-"""A supervisor leaves with these only after the store took the run's end."""
+"""A supervisor exits with these codes only after it has stored the run's end."""
 
 
 def doubt(observed: Observed) -> str | None:
-    """Why nothing may be started from what this store holds; None if it may."""
+    """Why the run must not be started from this store; None if it may be."""
     status, run = observed.workflow.status, observed.run
     if status.store_id is not None and status.store_id != observed.store_id:
         return (
@@ -59,9 +59,9 @@ def doubt(observed: Observed) -> str | None:
 
 
 def _newer_pod(observed: Observed, run: Run) -> Pod | None:
-    """A pod of an attempt that the store has not heard of, though each is claimed before its pod is made.
+    """A pod of an attempt that the store lacks. The store must be older, since a claim comes before its pod.
 
-    Those from before a restart that a person asked for are no news: the run's start is later.
+    Pods from before the start time are ignored: a person has requested a restart since.
     """
     start = observed.workflow.status.start_time
     if start is None:
@@ -71,7 +71,7 @@ def _newer_pod(observed: Observed, run: Run) -> Pod | None:
 
 
 def end_is_missing(pods: Sequence[Pod], run: Run) -> bool:
-    """Whether the process of a run that has not ended said that it recorded the end."""
+    """Whether the process of a run that has not ended has exited with a code that means that it stored the end."""
     if run.claim is None or not run.begun:
         return False
     return any(pod.claim == run.claim and _recorded_an_end(pod) for pod in pods)
@@ -84,5 +84,5 @@ def _recorded_an_end(pod: Pod) -> bool:
 
 
 def restart_asked(observed: Observed) -> bool:
-    """Whether a person asks for a restart; each value counts once."""
+    """Whether the restart annotation has a new value; each value counts once."""
     return observed.workflow.restart is not None and observed.workflow.restart != observed.workflow.status.restart

@@ -23,7 +23,7 @@ HEALTH = {
 def written(kind, reason):
     """A Workflow as the API server has it, with the status that tells a situation."""
     world = observed()
-    status = status_of(world, Situation(kind, reason, "this is why"), anew=False, heeded=True)
+    status = status_of(world, Situation(kind, reason, "this is why"), restarted=False, restart_noted=True)
     return {"metadata": {"generation": world.workflow.generation}, "status": status_document(status)}
 
 

@@ -274,7 +274,7 @@ def test_a_silent_process_is_left_alone_while_the_way_to_the_store_is_suspected(
     assert deeds(seen) == []
     assert reason(seen) == "StoreSuspected"
     assert new_status(seen).phase == "Running"
-    assert "nothing is heard of attempt 1" in message(seen)
+    assert "is silent, and is left alone" in message(seen)
     assert "9 of 10 attempts" in message(seen)
     assert released(replace(seen, pods=[], pod_gone=True))[0] == "evicted"
     assert released(replace(seen, pods=[over()]))[0] == "crashed"

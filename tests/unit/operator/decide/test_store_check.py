@@ -108,9 +108,9 @@ def test_a_restart_after_a_lost_end_ends_the_attempt():
 
 
 def test_a_value_of_the_annotation_counts_once():
-    heeded = observed(workflow=workflow(status=started(restart="yes"), restart="yes"))
-    assert (deeds(heeded), reason(heeded)) == ([], "CheckpointsMissing")
-    assert deeds(replace(heeded, workflow=replace(heeded.workflow, restart="again")))[0] == InsertRun()
+    restart_noted = observed(workflow=workflow(status=started(restart="yes"), restart="yes"))
+    assert (deeds(restart_noted), reason(restart_noted)) == ([], "CheckpointsMissing")
+    assert deeds(replace(restart_noted, workflow=replace(restart_noted.workflow, restart="again")))[0] == InsertRun()
 
 
 def test_an_annotation_on_a_workflow_in_order_is_used_up_and_restarts_nothing_later():
