@@ -89,7 +89,6 @@ _STEP_CALL: Final = Walk(
         Hop("perdure.names", "step_key", "The key is the step's name and its number in the branch."),
         Hop("perdure.engine.lane", "Lane.lone Lane.accept Lane.passed", "Outcomes get ordinals and the run's clock."),
         Hop("perdure.engine.place", "Place.take", "The outcome takes its place in the order."),
-        Hop("perdure.engine.unchanged", "guard_arguments", "Watches whether the body changes its arguments."),
         Hop("perdure.engine.outcome", "run_body", "Runs the body: tries, pauses, timeout."),
         Hop("perdure.serialization.codec", "ValueCodec.encode", "The result becomes JSON that comes back the same."),
         Hop("perdure.store.attempts.checkpoint", "Checkpoint.parameters", "The outcome becomes a row."),

@@ -36,7 +36,8 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     key, taken = _enter(step, branch, args, kwargs)
     if attempt.cancellation is not None:
         attempt.cancellation.at_call(branch, key)
-    recorded = _look_up(step, branch, key, taken, args, kwargs)
+    # What most steps do without is asked for here: a call costs more than the question.
+    recorded = _look_up(step, branch, key, taken, args, kwargs) if attempt.journal.size else None
     lane = attempt.lane
     # In an async workflow a sync step holds the loop: its outcome is used on the spot, and replay finds it there again.
     inline = branch.task is not None
@@ -52,7 +53,8 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     attempt.started(key)
     gate = _shut_gate()
     place = Place(branch, started, gate.release, alone=inline or lone, fingerprint=taken.digits)
-    context = StepContext(branch, key, guard_arguments(step, branch, taken, args, kwargs, inline=inline))
+    guard = None if taken.changeable is None else guard_arguments(step, branch, taken, args, kwargs, inline=inline)
+    context = StepContext(branch, key, guard)
     outcome = run_body(step, context, args, kwargs, place if step.database else None)
     if not outcome.stored:
         place.take(outcome)
@@ -142,7 +144,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     key, taken = _enter(step, branch, args, kwargs)
     if attempt.cancellation is not None:
         await attempt.cancellation.at_async_call(branch, key)
-    recorded = _look_up(step, branch, key, taken, args, kwargs)
+    recorded = _look_up(step, branch, key, taken, args, kwargs) if attempt.journal.size else None
     # Decided here, as replay decides: what comes while the body runs is not there yet on replay.
     lone = attempt.lane.lone
     if recorded is not None:
@@ -153,7 +155,8 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     attempt.started(key)
     asked = task.cancelling()
     turn = Turn(branch)
-    context = StepContext(branch, key, guard_arguments(step, branch, taken, args, kwargs, inline=False))
+    guard = None if taken.changeable is None else guard_arguments(step, branch, taken, args, kwargs, inline=False)
+    context = StepContext(branch, key, guard)
     place = Place(branch, started, turn.wake, alone=lone, fingerprint=taken.digits)
     branch.in_step = True
     try:
@@ -251,8 +254,6 @@ def _look_up(
     step: StepDefinition, branch: Branch, key: str, taken: Taken, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Recorded | None:
     attempt = branch.attempt
-    if not attempt.journal.size:
-        return None
     try:
         recorded = attempt.journal.take(
             branch.path, key, taken.digits, partial(shown_call, step.function, step.name, args, kwargs)

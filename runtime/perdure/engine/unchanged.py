@@ -68,9 +68,7 @@ class ArgumentGuard:
 def guard_arguments(
     step: StepDefinition, branch: Branch, taken: Taken, args: tuple[Any, ...], kwargs: dict[str, Any], *, inline: bool
 ) -> ArgumentGuard | None:
-    """The check for a call that is about to run; None where there is nothing to compare, or others may change it."""
-    if taken.changeable is None:
-        return None
+    """The check for a call that is about to run with arguments that can be changed; None where others may do so."""
     attempt = branch.attempt
     # What holds the loop is disturbed by threads alone.
     undisturbed = attempt.lane.undisturbed or (inline and not attempt.has_threads and not attempt.lane.outside)

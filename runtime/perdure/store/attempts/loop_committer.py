@@ -21,6 +21,7 @@ from .checkpoint import (
     Answer,
     Checkpoint,
     Settled,
+    answer_of,
     answers_of,
     batch_parameters,
     settled_by,
@@ -261,7 +262,7 @@ class _BatchLane:
                 self._again(answer)
                 return
         else:
-            settled = Answer(int(answer[0][0] or 0))
+            settled = answer_of(answer[0][0])
         first = self._batch.pop(0)
         self._settle([first], [settled])
 

@@ -25,6 +25,7 @@ from .checkpoint import (
     Answer,
     Checkpoint,
     Settled,
+    answer_of,
     answers_of,
     batch_parameters,
     settled_by,
@@ -178,7 +179,7 @@ class ThreadCommitter:
             except WireError as error:
                 if error.fault is not Fault.SINGLY:
                     raise
-        return Answer(int(wire.scalar(CHECKPOINT, checkpoint.parameters()) or 0))
+        return answer_of(wire.scalar(CHECKPOINT, checkpoint.parameters()))
 
     def _one(self, checkpoint: Checkpoint, given_up: Callable[[], bool], *, locked: bool) -> Settled:
         backoff: Backoff | None = None
