@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from perdure.cli.display import Display
-from perdure.cli.documents import print_document
-from perdure.cli.foreground import Interrupted, interrupted, show_ending, shown
-from perdure.cli.place import Place, open_place
-from perdure.cli.run import report
+from perdure.cli.commands.run import report
+from perdure.cli.local.interactive import Interrupted, interrupted, show_ending, shown
+from perdure.cli.output.display import Display
+from perdure.cli.output.documents import print_document
+from perdure.cli.store_target import Place, open_place
 from perdure.errors import RunConflict, UsageError
 from perdure.pod.source import files_of_source, problem_with_files
 from perdure.process.attempt_process import StopRequests

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
-from perdure.cli.display import Display
-from perdure.cli.foreground import Interrupted
+from perdure.cli.local.interactive import Interrupted
+from perdure.cli.output.display import Display
 from perdure.errors import StoreError
 from perdure.names import Claim
 from perdure.process.attempt_process import StopRequests

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from perdure.cli.display import Display
+from perdure.cli.output.display import Display
 from perdure.names import Claim
 from perdure.process.attempt_process import AttemptProcess, StopRequests
 from perdure.process.exit_codes import ExitCode

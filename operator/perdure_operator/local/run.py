@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from perdure.attempt_ends import AttemptEnd
-from perdure.cli.display import Display
-from perdure.cli.foreground import ASK, LOOK, PATIENCE, Interrupted, wait
-from perdure.cli.place import Place
-from perdure.cli.recorded import RecordedSteps
+from perdure.cli.local.interactive import ASK, LOOK, PATIENCE, Interrupted, wait
+from perdure.cli.local.recorded_steps import RecordedSteps
+from perdure.cli.output.display import Display
+from perdure.cli.store_target import Place
 from perdure.errors import RunNotFound, StoreUnavailable
 from perdure.pod.environment import lease_seconds
 from perdure.process.attempt_process import StopRequests

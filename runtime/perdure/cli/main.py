@@ -13,9 +13,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["exec"]:
         # The process of a pod starts in a few hundredths of a second, without the parts that only people need.
-        from .exec import execute_attempt
+        from .commands.exec import execute_attempt
 
         return execute_attempt()
-    from .commands import run_command
+    from .parser import run_command
 
     return run_command(arguments)

@@ -154,7 +154,7 @@ def test_it_is_as_small_as_the_documents_say(name: str, request: pytest.FixtureR
 
 
 @pytest.mark.needs("unshare", "chroot")
-@pytest.mark.parametrize("command", [["perdure", "--help"], ["python3", "-c", "import perdure.cli.exec"]])
+@pytest.mark.parametrize("command", [["perdure", "--help"], ["python3", "-c", "import perdure.cli.commands.exec"]])
 def test_it_works_as_its_user_on_a_root_that_cannot_be_written(image: Built, command: list[str]) -> None:
     done = _run(image, command)
     assert done.returncode == 0, done.stderr

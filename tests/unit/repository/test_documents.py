@@ -81,7 +81,7 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     targets = set(re.findall(r"(?m)^([a-z-]+):.*?# ", (ROOT / "Makefile").read_text()))
     named = set(re.findall(r"(?:`|^\$ )make ([a-z-]+)", page.read_text(), re.MULTILINE))
     assert named - targets == set()
-    commands = set(re.findall(r'add(?:_parser)?\(\s*"(\w+)"', (ROOT / "runtime/perdure/cli/commands.py").read_text()))
+    commands = set(re.findall(r'add(?:_parser)?\(\s*"(\w+)"', (ROOT / "runtime/perdure/cli/parser.py").read_text()))
     assert len(commands) > 8
     told = set(re.findall(r"`perdure ([a-z]+)\b(?![.:/])", page.read_text()))
     assert told - commands == set()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from ..client import Client
-from ..errors import UsageError
-from ..store.runs.model import RunState
-from .durations import age
-from .place import open_place
+from ...client import Client
+from ...errors import UsageError
+from ...store.runs.model import RunState
+from ..output.durations import age
+from ..store_target import open_place
 
 __all__ = ["cancel", "delete", "migrate", "prune", "restored"]
 
@@ -40,10 +40,10 @@ def delete(arguments: Namespace) -> int:
 def prune(arguments: Namespace) -> int:
     """Delete runs that ended long ago."""
     try:
-        from ..store.runs import prune as admin
+        from ...store.runs import prune as admin
     except ImportError as error:
         raise UsageError("'perdure prune' needs SQLAlchemy: pip install 'perdure[store]'") from error
-    from ..store.runs.model import RunState
+    from ...store.runs.model import RunState
 
     older = age(arguments.older_than, "--older-than")
     try:
@@ -59,8 +59,8 @@ def prune(arguments: Namespace) -> int:
 def migrate(arguments: Namespace) -> int:
     """Bring a database to this release's schema."""
     try:
-        from ..store.schema.migrate import grants_sql
-        from ..store.schema.migrate import migrate as migrate_database
+        from ...store.schema.migrate import grants_sql
+        from ...store.schema.migrate import migrate as migrate_database
     except ImportError as error:
         raise UsageError("'perdure migrate' needs SQLAlchemy and Alembic: pip install 'perdure[store]'") from error
     if arguments.sql:
@@ -81,7 +81,7 @@ def migrate(arguments: Namespace) -> int:
 
 def restored(arguments: Namespace) -> int:
     """Tell a database that it was restored from a backup."""
-    from ..store.runs.restored import mark_restored
+    from ...store.runs.restored import mark_restored
 
     with open_place(arguments.database_url) as place:
         report = mark_restored(place.url)

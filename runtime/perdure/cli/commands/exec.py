@@ -8,10 +8,10 @@ import sys
 from dataclasses import replace
 from functools import partial
 
-from ..errors import UsageError
-from ..pod.environment import PodEnvironment
-from ..pod.signals import hold_signals
-from ..process.exit_codes import ExitCode
+from ...errors import UsageError
+from ...pod.environment import PodEnvironment
+from ...pod.signals import hold_signals
+from ...process.exit_codes import ExitCode
 
 __all__ = ["execute_attempt"]
 
@@ -25,18 +25,18 @@ def execute_attempt() -> int:
     try:
         environment = PodEnvironment.parse(os.environ)
         if environment.parent is not None:
-            from ..process.tree import die_with_parent
+            from ...process.tree import die_with_parent
 
             die_with_parent(environment.parent)
         # All is imported before the fork, so that both sides share it.
-        from ..store.postgres.connection import with_defaults
+        from ...store.postgres.connection import with_defaults
 
         url = with_defaults(environment.database_url, environment.database_tls)
     except UsageError as error:
         sys.stderr.write(f"perdure exec: {error}\n")
         return ExitCode.USAGE
     environment = replace(environment, database_url=url)
-    from ..pod.hiding import forbid_looking_in, forget_variables
+    from ...pod.hiding import forbid_looking_in, forget_variables
 
     if environment.parent is None:
         # In a pod.
@@ -45,9 +45,9 @@ def execute_attempt() -> int:
     else:
         # A command's own process, on the machine of a person whose database that is, and who may want a debugger.
         forget_variables("PERDURE_CLAIM")
-    from ..pod.attempt import run_attempt
-    from ..pod.reporter import StoreReporter
-    from ..pod.supervisor import SupervisorSettings, supervise
+    from ...pod.attempt import run_attempt
+    from ...pod.reporter import StoreReporter
+    from ...pod.supervisor import SupervisorSettings, supervise
 
     gc.freeze()
     gc.enable()

@@ -19,8 +19,8 @@ from ..errors import (
     ValueProblem,
 )
 from ..process.exit_codes import ExitCode
-from .documents import FORMATS
-from .streams import prepare_streams
+from .output.documents import FORMATS
+from .output.streams import prepare_streams
 
 __all__ = ["run_command"]
 
@@ -274,79 +274,79 @@ def _positive(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from .run import run
+    from .commands.run import run
 
     return run(arguments)
 
 
 def _worker(arguments: argparse.Namespace) -> int:
-    from .worker import worker
+    from .commands.worker import worker
 
     return worker(arguments)
 
 
 def _exec(_arguments: argparse.Namespace) -> int:
-    from .exec import execute_attempt
+    from .commands.exec import execute_attempt
 
     return execute_attempt()
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from .inspection import list_runs
+    from .commands.inspection import list_runs
 
     return list_runs(arguments)
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from .inspection import show
+    from .commands.inspection import show
 
     return show(arguments)
 
 
 def _cancel(arguments: argparse.Namespace) -> int:
-    from .administration import cancel
+    from .commands.administration import cancel
 
     return cancel(arguments)
 
 
 def _delete(arguments: argparse.Namespace) -> int:
-    from .administration import delete
+    from .commands.administration import delete
 
     return delete(arguments)
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    from .administration import prune
+    from .commands.administration import prune
 
     return prune(arguments)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
-    from .administration import migrate
+    from .commands.administration import migrate
 
     return migrate(arguments)
 
 
 def _restored(arguments: argparse.Namespace) -> int:
-    from .administration import restored
+    from .commands.administration import restored
 
     return restored(arguments)
 
 
 def _logins_add(arguments: argparse.Namespace) -> int:
-    from .logins import add
+    from .commands.logins import add
 
     return add(arguments)
 
 
 def _logins_list(arguments: argparse.Namespace) -> int:
-    from .logins import list_bound
+    from .commands.logins import list_bound
 
     return list_bound(arguments)
 
 
 def _logins_lock(arguments: argparse.Namespace) -> int:
-    from .logins import lock
+    from .commands.logins import lock
 
     return lock(arguments)
 

@@ -6,11 +6,11 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from .. import logs
-from ..definitions import registered
-from ..entrypoints import import_module, locate
-from ..errors import EntrypointError
-from ..worker import Worker
+from ... import logs
+from ...definitions import registered
+from ...entrypoints import import_module, locate
+from ...errors import EntrypointError
+from ...worker import Worker
 
 __all__ = ["worker"]
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TextIO
 
-from ..store.runs.model import RecordedStep
+from ...store.runs.model import RecordedStep
 from .durations import duration
-from .view import RunView
+from .live_model import RunView
 
 __all__ = ["Display", "PlainDisplay", "new_display"]
 

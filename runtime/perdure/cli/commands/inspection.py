@@ -5,11 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 from datetime import UTC, datetime
 
-from ..client import Client
-from ..store.runs.model import RunInfo
-from .documents import detail_document, detail_text, print_document, run_document, table
-from .durations import duration, moment
-from .place import open_place
+from ...client import Client
+from ...store.runs.model import RunInfo
+from ..output.documents import detail_document, detail_text, print_document, run_document, table
+from ..output.durations import duration, moment
+from ..store_target import open_place
 
 __all__ = ["list_runs", "show"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.cli.error_tree import branches, error_document, error_line, first_traceback, has_branches
+from perdure.cli.output.error_tree import branches, error_document, error_line, first_traceback, has_branches
 from perdure.serialization.failures.failure import Failure
 
 UTF8 = io.TextIOWrapper(io.BytesIO(), encoding="UTF-8")

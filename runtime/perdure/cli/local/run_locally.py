@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-from ..attempt_ends import AttemptEnd
-from ..errors import RunNotFound, StoreError, StoreUnavailable
-from ..names import Claim, RunId
-from ..pod.environment import lease_seconds
-from ..process.attempt_process import AttemptProcess, StopRequests
-from ..process.exit_codes import ExitCode
-from ..process.identity import is_gone, this_process
-from ..process.liveness import ProcessObserver
-from ..store.attempts.attempts import AttemptStore
-from ..store.postgres.opener import Opener
-from ..store.runs.claim_one import Standing, StandingStore
-from ..store.runs.model import RunDetail
-from ..store.workers.processes import Ended, ProcessStore
-from ..store.workers.release import Release
-from .display import Display
-from .foreground import ASK, LOOK, PATIENCE, Interrupted, wait
-from .place import Place
-from .recorded import RecordedSteps
+from ...attempt_ends import AttemptEnd
+from ...errors import RunNotFound, StoreError, StoreUnavailable
+from ...names import Claim, RunId
+from ...pod.environment import lease_seconds
+from ...process.attempt_process import AttemptProcess, StopRequests
+from ...process.exit_codes import ExitCode
+from ...process.identity import is_gone, this_process
+from ...process.liveness import ProcessObserver
+from ...store.attempts.attempts import AttemptStore
+from ...store.postgres.opener import Opener
+from ...store.runs.claim_one import Standing, StandingStore
+from ...store.runs.model import RunDetail
+from ...store.workers.processes import Ended, ProcessStore
+from ...store.workers.release import Release
+from ..output.display import Display
+from ..store_target import Place
+from .interactive import ASK, LOOK, PATIENCE, Interrupted, wait
+from .recorded_steps import RecordedSteps
 
 __all__ = ["LocalRun"]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from perdure.cli.durations import age, duration, moment
+from perdure.cli.output.durations import age, duration, moment
 from perdure.errors import UsageError
 
 

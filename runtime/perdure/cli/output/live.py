@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..store.runs.model import RecordedStep
+from ...store.runs.model import RecordedStep
 from .durations import duration
-from .view import RunView, StepRow, StepState
+from .live_model import RunView, StepRow, StepState
 
 __all__ = ["LiveDisplay"]
 

@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from .. import logs
-from ..entrypoints import load, locate
-from ..errors import UsageError
-from ..origin import origin_of
-from ..process.attempt_process import StopRequests
-from ..process.exit_codes import ExitCode
-from ..start import Start
-from ..store.runs.model import RunDetail, RunState
-from ..store.runs.runs import RunStore
-from .documents import outcome_document, print_document
-from .error_tree import branches, error_line, first_traceback
-from .foreground import Interrupted, interrupted, show_ending, shown
-from .local_run import LocalRun
+from ... import logs
+from ...entrypoints import load, locate
+from ...errors import UsageError
+from ...origin import origin_of
+from ...process.attempt_process import StopRequests
+from ...process.exit_codes import ExitCode
+from ...start import Start
+from ...store.runs.model import RunDetail, RunState
+from ...store.runs.runs import RunStore
+from ..local.interactive import Interrupted, interrupted, show_ending, shown
+from ..local.run_locally import LocalRun
+from ..output.documents import outcome_document, print_document
+from ..output.error_tree import branches, error_line, first_traceback
+from ..output.streams import json_text
+from ..store_target import open_place
 from .manifest import MANIFESTS, run_manifest
-from .place import open_place
-from .streams import json_text
 
 __all__ = ["report", "run"]
 

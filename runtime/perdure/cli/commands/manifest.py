@@ -9,7 +9,7 @@ import importlib
 from argparse import Namespace
 from typing import Final
 
-from ..errors import UsageError
+from ...errors import UsageError
 
 __all__ = ["MANIFESTS", "run_manifest"]
 

@@ -1,0 +1,1 @@
+"""Runs whose attempts are processes of this machine, as `perdure run` shows them."""

@@ -1,0 +1,1 @@
+"""What commands print: text, JSON or YAML, and a live table of steps."""
