@@ -30,7 +30,7 @@ from .serialization.failures.failure import Failure
 from .start import Start
 from .store.runs.model import Ending, RunDetail, RunFilter, RunInfo, RunState, owner_of
 from .store.runs.runs import RunStore
-from .store.runs.wait import EndingWatch
+from .store.runs.wait import RunWaiter
 from .store.target import store_of
 
 __all__ = ["Client", "RunHandle", "RunInfo", "RunState"]
@@ -55,7 +55,7 @@ class Client:
         given, self._local = store_of(url, local=local)
         ensure = None if self._local is None else self._local.ensure
         self._store = RunStore(given, ensure=ensure)
-        self._endings = EndingWatch(given, ensure=ensure)
+        self._endings = RunWaiter(given, ensure=ensure)
 
     def close(self) -> None:
         """End the connections; whoever still waits for a result gets an error."""

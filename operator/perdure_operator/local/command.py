@@ -17,7 +17,7 @@ from perdure.cli.commands.run import report
 from perdure.cli.local.interactive import Interrupted, interrupted, show_ending, shown
 from perdure.cli.output.display import Display
 from perdure.cli.output.documents import print_document
-from perdure.cli.store_target import Place, open_place
+from perdure.cli.store_target import StoreTarget, open_target
 from perdure.errors import RunConflict, UsageError
 from perdure.pod.source import files_of_source, problem_with_files
 from perdure.process.attempt_process import StopRequests
@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> int:
     assert workflow.spec is not None, "what is admitted has a spec"
     template = local_template(workflow.spec, manifest, os.environ)
     code = _code(workflow.spec, manifest)
-    with StopRequests() as stops, open_place(arguments.database_url) as place:
+    with StopRequests() as stops, open_target(arguments.database_url) as place:
         while True:
             found = _find(place, workflow)
             if found is not None:
@@ -93,7 +93,7 @@ def _code(spec: Spec, manifest: Manifest) -> Code:
     return Code(files=files)
 
 
-def _find(place: Place, workflow: Workflow) -> StoredManifest | None:
+def _find(place: StoreTarget, workflow: Workflow) -> StoredManifest | None:
     with ManifestRunStore(place.url) as store:
         return store.find_manifest(workflow.key.namespace, workflow.key.name)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from perdure.names import Claim
 from perdure.process.identity import host_identity, is_gone
-from perdure.process.liveness import ProcessObserver
+from perdure.process.liveness import ProcessFailureDetector
 from perdure.store.runs.claim_one import Standing
 from perdure.store.workers.processes import Watched
 
@@ -38,7 +38,7 @@ class OtherProcess:
     def __init__(self, lease: float, now: Callable[[], datetime]) -> None:
         self._lease = lease
         self._now = now
-        self._observer = ProcessObserver(lease, lease / 2, is_gone)
+        self._observer = ProcessFailureDetector(lease, lease / 2, is_gone)
         self._unbegun: _Unbegun | None = None
         self.process: Watched | None = None
         self.standing: Standing | None = None

@@ -19,7 +19,7 @@ from perdure.attempt_ends import AttemptEnd
 from perdure.cli.local.interactive import ASK, LOOK, PATIENCE, Interrupted, wait
 from perdure.cli.local.recorded_steps import RecordedSteps
 from perdure.cli.output.display import Display
-from perdure.cli.store_target import Place
+from perdure.cli.store_target import StoreTarget
 from perdure.errors import RunNotFound, StoreUnavailable
 from perdure.pod.environment import lease_seconds
 from perdure.process.attempt_process import StopRequests
@@ -77,7 +77,7 @@ class LocalWorkflow:
         code: Code,
         variables: Mapping[str, str],
         grace: int,
-        place: Place,
+        place: StoreTarget,
         display: Display,
         stops: StopRequests,
     ) -> None:

@@ -1,8 +1,9 @@
 """Watches the counters of all processes that hold runs of the owner, with one narrow query for all of them.
 
-A process is dead only by what this operator has itself seen of its counter (`CounterObserver`): a read that failed or
-took long, or a pause of this operator, starts every observation anew and takes back every verdict. Where most fall
-silent at once, it is the way to the store that is suspected (`Suspicion`), and nobody is taken for dead out of turn.
+A process is dead only by what this operator has itself seen of its counter (`CounterFailureDetector`): a read that
+failed or took long, or a pause of this operator, starts every observation anew and takes back every verdict. Where most
+fall silent at once, it is the way to the store that is suspected (`Suspicion`), and nobody is taken for dead out of
+turn.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from uuid import UUID
 from perdure.errors import StoreError
 from perdure.names import Claim
 from perdure.pod.environment import DEFAULT_LEASE_SECONDS
-from perdure.process.liveness import CounterObserver
+from perdure.process.liveness import CounterFailureDetector
 
 from ..decide.observed import Run
 from ..store.pool import ConnectionPool
@@ -67,7 +68,7 @@ class Liveness:
         # A connection of its own: calls that wait for each other are no reason to start anew.
         self._connections = ConnectionPool(url, application_name="perdure operator (liveness)")
         # A run and its claim are one text here: thousands are read every second, and hardly one is ever looked at.
-        self._observer = CounterObserver[str](lease, lease / 2)
+        self._observer = CounterFailureDetector[str](lease, lease / 2)
         self._suspicion = Suspicion(lease, namespace, node)
         self._watched: Collection[str] = ()
         self._silent: set[str] = set()

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Place", "open_place"]
+__all__ = ["StoreTarget", "open_target"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StoreTarget:
     """A store. `ensure` starts it again, if it is ours, and is called when it does not answer.
 
     Attributes:
@@ -24,7 +24,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def open_place(url: str | None, *, migrated: bool = True) -> Iterator[Place]:
+def open_target(url: str | None, *, migrated: bool = True) -> Iterator[StoreTarget]:
     """The store of `url`, else of PERDURE_DATABASE_URL, else the embedded one, which runs while the context lasts.
 
     Args:
@@ -36,13 +36,13 @@ def open_place(url: str | None, *, migrated: bool = True) -> Iterator[Place]:
     """
     url = url or os.environ.get("PERDURE_DATABASE_URL")
     if url:
-        yield Place(url, lambda: None)
+        yield StoreTarget(url, lambda: None)
         return
     from ..store.embedded.local_store import LocalStore
 
     store = LocalStore()
     try:
         store.ensure(migrated=migrated)
-        yield Place(store.url, store.ensure, embedded=True)
+        yield StoreTarget(store.url, store.ensure, embedded=True)
     finally:
         store.close()

@@ -16,7 +16,7 @@ from perdure.attempt_ends import AttemptEnd
 
 from ..store.workers.processes import Watched
 
-__all__ = ["CounterObserver", "Death", "ProcessObserver"]
+__all__ = ["CounterFailureDetector", "Death", "ProcessFailureDetector"]
 
 K = TypeVar("K", bound=Hashable)
 
@@ -31,7 +31,7 @@ class Death:
     detail: str
 
 
-class CounterObserver(Generic[K]):
+class CounterFailureDetector(Generic[K]):
     """Watches counters, whosever they are, and as many as there may be.
 
     Args:
@@ -80,7 +80,7 @@ class CounterObserver(Generic[K]):
         self._last = None
 
 
-class ProcessObserver:
+class ProcessFailureDetector:
     """Watches other processes: their counters, and whether this machine knows that they have ended.
 
     Args:
@@ -92,7 +92,7 @@ class ProcessObserver:
     def __init__(self, lease: float, patience: float, gone: Callable[[str, int, int], bool]) -> None:
         self._lease = lease
         self._gone = gone
-        self._counters = CounterObserver[UUID](lease, patience)
+        self._counters = CounterFailureDetector[UUID](lease, patience)
 
     def read(self, asked: float, answered: float, watched: Iterable[Watched]) -> list[Death]:
         """Take in a successful read, asked for and answered at these times. Returns who is dead."""

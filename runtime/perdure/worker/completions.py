@@ -20,10 +20,10 @@ from ..serialization.failures.failure import Failure
 from ..store.attempts.checkpoint import Answer
 from ..store.postgres.opener import Backoff
 from ..store.postgres.portions import portion
-from ..store.workers.completions import RowLocked, RunEnding, RunEndingStore
+from ..store.workers.completions import Completion, CompletionStore, RowLocked
 from .lock_breaker import LockBreaker
 
-__all__ = ["EndingWriter", "Settled"]
+__all__ = ["CompletionWriter", "Settled"]
 
 _log = logging.getLogger("perdure.worker")
 
@@ -39,12 +39,12 @@ _LOCKED = Pauses(0.05, 0.5)
 
 @dataclass(slots=True)
 class _Ending:
-    ending: RunEnding
+    ending: Completion
     settled: Settled
     locked_since: float | None = None
 
 
-class EndingWriter:
+class CompletionWriter:
     """Writes endings in the order in which they are submitted.
 
     Args:
@@ -54,7 +54,7 @@ class EndingWriter:
         died: learns what ended the thread before its time.
     """
 
-    def __init__(self, store: RunEndingStore, lease: float, breaker: LockBreaker, died: Died) -> None:
+    def __init__(self, store: CompletionStore, lease: float, breaker: LockBreaker, died: Died) -> None:
         self._store = store
         self._lease = lease
         self._breaker = breaker
@@ -68,7 +68,7 @@ class EndingWriter:
         self._close_at = 0.0
         self._thread: OwnedThread | None = None
 
-    def submit(self, ending: RunEnding, settled: Settled) -> None:
+    def submit(self, ending: Completion, settled: Settled) -> None:
         """Write an ending; from any thread."""
         with self._changed:
             self._queue.append(_Ending(ending, settled))
@@ -139,7 +139,7 @@ class EndingWriter:
         for one in batch:
             self._write([one])
 
-    def _asked(self, endings: list[RunEnding]) -> list[Answer]:
+    def _asked(self, endings: list[Completion]) -> list[Answer]:
         backoff = Backoff(PATIENCE)
         while True:
             try:
@@ -160,14 +160,14 @@ class EndingWriter:
             self._next_round = now + _LOCKED.after(self._rounds)
         self._locked.append(one)
 
-    def _force(self, ending: RunEnding) -> None:
+    def _force(self, ending: Completion) -> None:
         """Write an ending and end who keeps its row locked. What came of it is found out with the next question."""
         try:
             self._store.write_patiently(ending, waited=self._lease)
         except StoreError as error:
             _log.error("run %s has ended, and the store does not take it: %s", ending.run, error)
 
-    def _refused(self, ending: RunEnding, settled: Settled, error: StoreError) -> None:
+    def _refused(self, ending: Completion, settled: Settled, error: StoreError) -> None:
         if ending.state == "succeeded":
             # What is wrong with the result is the workflow's failure; without a result the store takes it.
             failure = Failure.of(ValueNotStorable(str(error))).to_json()

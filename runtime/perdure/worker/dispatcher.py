@@ -21,23 +21,23 @@ from ..names import CANCEL_KEY, Claim, RunId
 from ..owned_thread import OwnedThread
 from ..pauses import Pauses
 from ..process.identity import is_gone
-from ..process.liveness import ProcessObserver
+from ..process.liveness import ProcessFailureDetector
 from ..serialization.failures.failure import Failure
 from ..store.attempts.checkpoint import Answer, Recorded
 from ..store.postgres.process_identity import ProcessIdentity
 from ..store.workers.claims import ClaimedRun, Claims, Entrypoints
-from ..store.workers.completions import RunEnding, RunEndingStore
+from ..store.workers.completions import Completion, CompletionStore
 from ..store.workers.processes import Ended, ProcessStore
-from .completions import EndingWriter
-from .executor import Execution, Running
-from .heartbeat_client import Heart
+from .completions import CompletionWriter
+from .executor import Executor, Running
+from .heartbeat_client import HeartbeatClient
 from .heartbeat_process import HeartbeatOrder
 from .loading import load_checkpoints
 from .lock_breaker import LockBreaker
-from .notifications import Ear
-from .pending import Backlog, Kind
+from .notifications import NotificationListener
+from .pending import Kind, PendingRuns
 from .settings import OWN_CONNECTIONS, WorkerSettings
-from .slots import Room, is_suspect
+from .slots import Slots, is_suspect
 from .takeover import Takeover
 from .timers import Timer, Timers
 
@@ -85,8 +85,8 @@ class Dispatcher:
         self._claims = Claims(settings.url, settings.owner, process, entrypoints)
         self._breaker = LockBreaker(self._died)
         self._takeover = Takeover(settings.url, lease, self._breaker, self._died)
-        self._writer = EndingWriter(RunEndingStore(settings.url, lease), lease, self._breaker, self._died)
-        self._execution = Execution(
+        self._writer = CompletionWriter(CompletionStore(settings.url, lease), lease, self._breaker, self._died)
+        self._executor = Executor(
             settings.url,
             lease,
             step_connections=settings.max_connections - OWN_CONNECTIONS,
@@ -95,20 +95,20 @@ class Dispatcher:
             cleanup_began=lambda running, seconds: self._post(partial(self._cleans_up, running, seconds)),
             died=self._died,
         )
-        self._ear = Ear(
+        self._listener = NotificationListener(
             settings.direct_url, settings.owner, lambda runs: self._post(partial(self._heard, runs)), self._died
         )
-        self._heart = Heart(
+        self._heartbeat = HeartbeatClient(
             HeartbeatOrder(settings.url, settings.owner, lease, process),
             cancelled=lambda runs: self._post(partial(self._ask.update, runs)),
             ended=lambda: self._post(lambda: None),
             died=self._died,
         )
-        self._backlog = Backlog()
-        self._observer = ProcessObserver(lease, lease / 2, is_gone)
+        self._pending = PendingRuns()
+        self._detector = ProcessFailureDetector(lease, lease / 2, is_gone)
         self._running: dict[Claim, Running] = {}
         self._by_run: dict[RunId, Running] = {}
-        self._room = Room(settings.definitions, settings.concurrency, settings.threads)
+        self._slots = Slots(settings.definitions, settings.concurrency, settings.threads)
         self._ask: set[RunId] = set()
         self._strays: set[Claim] = set()
         self._missing: set[Claim] = set()
@@ -153,7 +153,7 @@ class Dispatcher:
         if is_suspect(running.run):
             self._post(lambda: None)
 
-    def _ended(self, running: Running, ending: RunEnding | None) -> None:
+    def _ended(self, running: Running, ending: Completion | None) -> None:
         if running.ended:
             return
         running.ended = True
@@ -170,7 +170,7 @@ class Dispatcher:
 
     def _work(self) -> None:
         try:
-            self._ear.start()
+            self._listener.start()
             while self._stop_at is None or (self._running and time.monotonic() < self._stop_at + _OVERTIME):
                 self._turn()
             self._leave()
@@ -198,15 +198,15 @@ class Dispatcher:
                 _whatever(partial(running.attempt.interrupt, Released("the worker ended by an error of its own")))
         _whatever(partial(self._writer.close, _LAST_WRITES))
         if _whatever(partial(self._give_back_all, why)):
-            _whatever(self._heart.stop)
+            _whatever(self._heartbeat.stop)
         else:
             # The store is away, or rows are locked: the heartbeat's process has the time for that.
-            _whatever(partial(self._heart.give_up, why))
+            _whatever(partial(self._heartbeat.give_up, why))
         self._breaker.stop()
         for end in (
             partial(self._takeover.stop, _LAST_WRITES),
-            self._ear.stop,
-            self._execution.close,
+            self._listener.stop,
+            self._executor.close,
             self._claims.close,
         ):
             _whatever(end)
@@ -233,8 +233,8 @@ class Dispatcher:
             except StoreError as error:
                 self._away(error)
         self._timers.run(time.monotonic())
-        self._execution.tidy()
-        if self._running and (pause := self._heart.revive()) is not None:
+        self._executor.tidy()
+        if self._running and (pause := self._heartbeat.revive()) is not None:
             self._later(pause, lambda: None)
         self._wait()
 
@@ -255,9 +255,9 @@ class Dispatcher:
             times.append(self._stop_at + _OVERTIME)
         else:
             times.append(max(self._next_survey, self._retry_at))
-            if (due := self._backlog.next_due(now)) is not None:
+            if (due := self._pending.next_due(now)) is not None:
                 times.append(due)
-            if self._room.on_probation(now) or Kind.SUSPECT in self._backlog.work(now):
+            if self._slots.on_probation(now) or Kind.SUSPECT in self._pending.work(now):
                 times.append(now + _DRAIN_POLL)
         if self._ask:
             times.append(self._retry_at)
@@ -270,9 +270,9 @@ class Dispatcher:
         self._failures += 1
         if self._failures == 1:
             _log.warning("the store cannot be asked, trying again: %s", error)
-        self._observer.failed()
+        self._detector.failed()
         # Whatever was claimed without an answer is found out with the next claim.
-        self._backlog.heard()
+        self._pending.heard()
         now = time.monotonic()
         self._next_survey = now
         self._retry_at = now + _AWAY.after(self._failures)
@@ -287,7 +287,7 @@ class Dispatcher:
             else:
                 new = True
         if new or runs is None:
-            self._backlog.heard()
+            self._pending.heard()
             # Whoever gets it, or whatever it waits for: a survey tells.
             soon = time.monotonic() + random.uniform(0.05, 0.3)
             self._next_survey = min(self._next_survey, max(soon, self._last_survey + _EARLY_SURVEY))
@@ -295,28 +295,28 @@ class Dispatcher:
     def _claim(self) -> None:
         while True:
             now = time.monotonic()
-            places = self._room.places(self._backlog.work(now), self._running.values(), now)
-            if not places.total:
+            free = self._slots.free(self._pending.work(now), self._running.values(), now)
+            if not free.total:
                 return
             # Before the claim, so that nothing which a run does can come between.
-            self._heart.tell(busy=True)
+            self._heartbeat.tell(busy=True)
             try:
-                got = self._claims.claim(places, self._backlog.due(now))
+                got = self._claims.claim(free, self._pending.due(now))
                 self._start(got.runs, now)
             finally:
                 if not self._running:
-                    self._heart.tell(busy=False)
+                    self._heartbeat.tell(busy=False)
             for run in got.runs:
-                self._backlog.claimed(run.id)
+                self._pending.claimed(run.id)
             if not got.more:
-                self._backlog.exhausted(self._room.without_more(places, got.runs), now)
+                self._pending.exhausted(self._slots.without_more(free, got.runs), now)
 
     def _start(self, got: list[ClaimedRun], now: float) -> None:
         system = self._claims.system
         made = [Running(run, self._settings.definitions[run.entrypoint], now) for run in got]
         for running in made:
             self._running[running.run.claim] = self._by_run[running.run.id] = running
-            self._room.claimed(running)
+            self._slots.claimed(running)
         for running in made:
             if running.run.attempt == 1:
                 self._begin(running, [], system)
@@ -338,7 +338,7 @@ class Dispatcher:
     def _begin(self, running: Running, recorded: list[Recorded], system: str) -> None:
         run = running.run
         if run.cancel and not (run.cleanup is not None and run.cleanup > 0):
-            self._ended(running, RunEnding(run.id, run.claim, "cancelled"))
+            self._ended(running, Completion(run.id, run.claim, "cancelled"))
             return
         if run.deadline_in is not None and not any(one.key == CANCEL_KEY for one in recorded):
             if run.deadline_in <= 0:
@@ -346,7 +346,7 @@ class Dispatcher:
                 return
             running.timer = self._later(run.deadline_in, partial(self._deadline, running))
         _log.debug("run %s: attempt %d begins, with %d checkpoints", run.name, run.attempt, len(recorded))
-        self._execution.start(running, recorded, system)
+        self._executor.start(running, recorded, system)
 
     # What running runs are told.
 
@@ -366,7 +366,7 @@ class Dispatcher:
             self._time(running, 1.0, partial(self._leave_cancelled, running))
             return
         _log.warning("run %s is cancelled, and its code does not end: it is left behind", running.run.name)
-        self._ended(running, RunEnding(running.run.id, running.run.claim, "cancelled"))
+        self._ended(running, Completion(running.run.id, running.run.claim, "cancelled"))
 
     def _cleans_up(self, running: Running, seconds: float) -> None:
         """A cancelled run cleans up, for so many seconds at most. Its deadline counts no more."""
@@ -377,7 +377,7 @@ class Dispatcher:
             return
         late = CleanupCut("the run's cleanup had not ended in its time, so it was ended")
         running.attempt.cancel(str(late), at_once=True)
-        ending = RunEnding(running.run.id, running.run.claim, "cancelled", error=Failure.of(late).to_json())
+        ending = Completion(running.run.id, running.run.claim, "cancelled", error=Failure.of(late).to_json())
         self._time(running, _OVERTIME, lambda: self._ended(running, ending))
 
     def _time(self, running: Running, delay: float, action: Callable[[], None]) -> None:
@@ -413,15 +413,15 @@ class Dispatcher:
         if running.timer is not None:
             running.timer.cancel()
         self._running.pop(running.run.claim, None)
-        self._room.forgotten(running)
+        self._slots.forgotten(running)
         if self._by_run.get(running.run.id) is running:
             del self._by_run[running.run.id]
         if not self._running:
-            self._heart.tell(busy=False)
+            self._heartbeat.tell(busy=False)
 
     @staticmethod
-    def _release_run(running: Running, why: str) -> RunEnding:
-        return RunEnding(running.run.id, running.run.claim, None, detail=why)
+    def _release_run(running: Running, why: str) -> Completion:
+        return Completion(running.run.id, running.run.claim, None, detail=why)
 
     # Looking around.
 
@@ -431,15 +431,15 @@ class Dispatcher:
         survey = self._claims.survey(full=full)
         now = time.monotonic()
         self._last_survey = now
-        self._backlog.surveyed(survey, now)
-        for death in self._observer.read(asked, now, survey.processes):
+        self._pending.surveyed(survey, now)
+        for death in self._detector.read(asked, now, survey.processes):
             self._takeover.dead(death)
         if full:
             self._next_full = now + _FULL_SURVEY
             self._compare(survey.held, asked)
         if survey.processes:
             interval = self._settings.lease / _POLLS_PER_LEASE * random.uniform(0.8, 1.0)
-            verdict = self._observer.next_verdict() or now + interval
+            verdict = self._detector.next_verdict() or now + interval
             self._next_survey = min(now + interval, max(verdict, now + interval / 4))
         else:
             self._next_survey = now + random.uniform(*_SLOW_POLL)
@@ -449,7 +449,7 @@ class Dispatcher:
         strays = held.keys() - self._running.keys()
         for claim in strays & self._strays:
             _log.warning("run %s is held by this process without its knowing; releasing it", held[claim])
-            ending = RunEnding(held[claim], claim, None, detail="its process did not know of it")
+            ending = Completion(held[claim], claim, None, detail="its process did not know of it")
             self._writer.submit(ending, lambda _: None)
         self._strays = strays - self._strays
         missing = {c for c, r in self._running.items() if r.since < asked and not r.ended and c not in held}
@@ -479,12 +479,12 @@ class Dispatcher:
             self._ended(running, self._release_run(running, "the worker was stopped"))
 
     def _leave(self) -> None:
-        self._ear.stop()
+        self._listener.stop()
         self._takeover.stop(_LAST_WRITES)
         self._writer.close(_LAST_WRITES)
         self._breaker.stop()
-        self._execution.close()
-        self._heart.stop()
+        self._executor.close()
+        self._heartbeat.stop()
         self._claims.close()
         store = ProcessStore(self._settings.url, self._settings.lease)
         try:
@@ -517,5 +517,5 @@ def _deadline_exceeded() -> DeadlineExceeded:
     return DeadlineExceeded("the run had not ended by its deadline, counted from the first begin of an attempt")
 
 
-def _late(run: ClaimedRun) -> RunEnding:
-    return RunEnding(run.id, run.claim, "failed", error=Failure.of(_deadline_exceeded()).to_json())
+def _late(run: ClaimedRun) -> Completion:
+    return Completion(run.id, run.claim, "failed", error=Failure.of(_deadline_exceeded()).to_json())

@@ -25,10 +25,10 @@ from ..store.attempts.loop_committer import LoopCommitter
 from ..store.attempts.thread_committer import ThreadCommitter
 from ..store.postgres.opener import Opener
 from ..store.workers.claims import ClaimedRun
-from ..store.workers.completions import RunEnding
+from ..store.workers.completions import Completion
 from .timers import Timer
 
-__all__ = ["Execution", "Running", "ending_of"]
+__all__ = ["Executor", "Running", "ending_of"]
 
 _log = logging.getLogger("perdure.worker")
 
@@ -93,7 +93,7 @@ class _Committers:
         self.loop: LoopCommitter | None = None
 
 
-class Execution:
+class Executor:
     """Executes runs.
 
     Args:
@@ -113,7 +113,7 @@ class Execution:
         *,
         step_connections: int,
         checkpointed: Callable[[Running], None],
-        ended: Callable[[Running, RunEnding | None], None],
+        ended: Callable[[Running, Completion | None], None],
         cleanup_began: Callable[[Running, float], None],
         died: Died,
     ) -> None:
@@ -244,15 +244,15 @@ class Execution:
         loop.stop()
 
 
-def ending_of(run: ClaimedRun, ending: Ending) -> RunEnding | None:
+def ending_of(run: ClaimedRun, ending: Ending) -> Completion | None:
     """What the store is to be told; None for an attempt that was superseded."""
     if ending.state is not None:
-        return RunEnding(run.id, run.claim, ending.state, ending.result, ending.error)
+        return Completion(run.id, run.claim, ending.state, ending.result, ending.error)
     if isinstance(ending.signal, Superseded):
         return None
-    return RunEnding(run.id, run.claim, None, detail=str(ending.signal))
+    return Completion(run.id, run.claim, None, detail=str(ending.signal))
 
 
-def _broken(run: ClaimedRun, error: BaseException) -> RunEnding:
+def _broken(run: ClaimedRun, error: BaseException) -> Completion:
     _log.error("run %s: its attempt broke off", run.name, exc_info=error)
-    return RunEnding(run.id, run.claim, None, ending=AttemptEnd.CRASHED, detail=f"the attempt broke off: {error!r}")
+    return Completion(run.id, run.claim, None, ending=AttemptEnd.CRASHED, detail=f"the attempt broke off: {error!r}")

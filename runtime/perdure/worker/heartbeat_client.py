@@ -18,12 +18,12 @@ from ..names import RunId
 from ..owned_thread import Died, OwnedThread
 from .heartbeat_process import HeartbeatOrder
 
-__all__ = ["Heart"]
+__all__ = ["HeartbeatClient"]
 
 _RESTART_PAUSE = 1.0
 
 
-class Heart:
+class HeartbeatClient:
     """The heartbeat process of this worker, started when it is first busy, and again should it die.
 
     Args:

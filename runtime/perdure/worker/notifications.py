@@ -11,16 +11,16 @@ from ..errors import StoreError
 from ..names import RunId
 from ..owned_thread import Died, OwnedThread
 from ..pauses import Pauses
-from ..store.workers.claims import WorkListener
+from ..store.workers.claims import NotificationConnection
 
-__all__ = ["Ear"]
+__all__ = ["NotificationListener"]
 
 _log = logging.getLogger("perdure.worker")
 
 _PAUSES = Pauses(0.05, 5.0)
 
 
-class Ear:
+class NotificationListener:
     """Hears of new work and of cancellations.
 
     Args:
@@ -36,7 +36,7 @@ class Ear:
         self._heard = heard
         self._stopped = threading.Event()
         self._lock = threading.Lock()
-        self._listener: WorkListener | None = None
+        self._listener: NotificationConnection | None = None
         self._thread = OwnedThread(self._work, name="perdure-ear", died=died)
 
     def start(self) -> None:
@@ -56,7 +56,7 @@ class Ear:
         failures = 0
         while not self._stopped.is_set():
             try:
-                listener = WorkListener(self._url, self._owner)
+                listener = NotificationConnection(self._url, self._owner)
             except (StoreError, OSError) as error:
                 failures += 1
                 if failures == 1:
@@ -73,7 +73,7 @@ class Ear:
                     self._listener = None
                 listener.close()
 
-    def _listen(self, listener: WorkListener) -> None:
+    def _listen(self, listener: NotificationConnection) -> None:
         self._heard(None)
         # The connection is gone: the next one will tell.
         with suppress(StoreError):

@@ -16,7 +16,7 @@ from enum import StrEnum
 from ..names import RunId
 from ..store.workers.claims import Delayed, Survey
 
-__all__ = ["SUSPECT_CRASHES", "Backlog", "Kind"]
+__all__ = ["SUSPECT_CRASHES", "Kind", "PendingRuns"]
 
 SUSPECT_CRASHES = 2
 
@@ -42,7 +42,7 @@ class _Wait:
         return frozenset({Kind.SUSPECT}) if self.delayed.crashes >= SUSPECT_CRASHES else _ORDINARY
 
 
-class Backlog:
+class PendingRuns:
     """The runs of the last survey, and what was heard since. Every `now` on one monotonic clock."""
 
     def __init__(self) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Set as AbstractSet
 
 from ..definitions import WorkflowDefinition
 from ..names import Claim
-from ..store.workers.claims import ClaimedRun, Places
+from ..store.workers.claims import ClaimedRun, FreeSlots
 from .executor import Running
 from .pending import SUSPECT_CRASHES, Kind
 
-__all__ = ["Room", "is_suspect"]
+__all__ = ["Slots", "is_suspect"]
 
 _AT_ONCE = 256
 """Runs in one claim: the first of them run while the next ones are claimed."""
@@ -37,7 +37,7 @@ def is_suspect(run: ClaimedRun) -> bool:
     return run.crashes >= SUSPECT_CRASHES
 
 
-class Room:
+class Slots:
     """The places of a worker. Every `now` on one monotonic clock.
 
     Args:
@@ -71,19 +71,19 @@ class Room:
         """A run has ended here."""
         self._suspects.pop(running.run.claim, None)
 
-    def places(self, work: AbstractSet[Kind], here: Collection[Running], now: float) -> Places:
+    def free(self, work: AbstractSet[Kind], here: Collection[Running], now: float) -> FreeSlots:
         """How many runs to claim, of the kinds of which there may be some."""
         if self.on_probation(now):
             self._keep_out(now)
-            return Places()
+            return FreeSlots()
         if Kind.SUSPECT in work:
             self._wanted_since = now if self._wanted_since is None else self._wanted_since
             if (now >= self._open_until and not self._had_turn) or not work - {Kind.SUSPECT}:
                 if self._may_start(here, now):
                     self._keep_out(now)
-                    return Places(suspects=1)
+                    return FreeSlots(suspects=1)
                 if self._hold(now):
-                    return Places()
+                    return FreeSlots()
         else:
             self._wanted_since = None
         if self._kept_out_since is not None:
@@ -91,10 +91,10 @@ class Room:
             self._kept_out_since, self._had_turn = None, False
         return self._ordinary(work, here)
 
-    def _ordinary(self, work: Collection[Kind], here: Collection[Running]) -> Places:
+    def _ordinary(self, work: Collection[Kind], here: Collection[Running]) -> FreeSlots:
         in_loop = sum(running.definition.is_async for running in here)
         in_threads = len(here) - in_loop
-        return Places(
+        return FreeSlots(
             async_runs=min(_AT_ONCE, max(0, self._concurrency - in_loop)) if Kind.ASYNC in work else 0,
             sync_runs=min(_AT_ONCE, max(0, self._threads - in_threads)) if Kind.SYNC in work else 0,
         )
@@ -121,7 +121,7 @@ class Room:
         """Whether a suspect is to be left alone."""
         return any(not one.checkpointed and now - one.since < _PROBATION for one in self._suspects.values())
 
-    def without_more(self, places: Places, got: Collection[ClaimedRun]) -> frozenset[Kind]:
+    def without_more(self, places: FreeSlots, got: Collection[ClaimedRun]) -> frozenset[Kind]:
         """The kinds of which a claim found fewer runs than there were places."""
         found = dict.fromkeys(Kind, 0)
         for run in got:

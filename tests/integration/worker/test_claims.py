@@ -10,7 +10,7 @@ import pytest
 from perdure.client import Client
 from perdure.store.postgres.process_identity import ProcessIdentity
 from perdure.store.postgres.statements import statement
-from perdure.store.workers.claims import Claims, Entrypoints, Places
+from perdure.store.workers.claims import Claims, Entrypoints, FreeSlots
 from perdure.worker.loading import load_checkpoints
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
@@ -28,7 +28,7 @@ def test_bytes_of_input_bound_a_claim(database: Database) -> None:
     with Client(database.url) as client:
         for n in range(20):
             client.start("flows:large", id=f"run-{n}", input={"text": "x" * 900_000})
-    claiming, places = claims(database), Places(async_runs=100)
+    claiming, places = claims(database), FreeSlots(async_runs=100)
     claimed = claiming.claim(places, [])
     assert [run.name for run in claimed.runs] == ["run-0", "run-1", "run-2", "run-3"]
     assert claimed.more
@@ -48,8 +48,8 @@ def test_input_that_is_too_large_by_itself_is_claimed_alone(database: Database) 
         "UPDATE perdure.runs SET input = json_build_object('text', repeat('x', 9000000)) WHERE name = 'run-0'"
     )
     claiming = claims(database)
-    assert [run.name for run in claiming.claim(Places(async_runs=100), []).runs] == ["run-0"]
-    assert [run.name for run in claiming.claim(Places(async_runs=100), []).runs] == ["run-1"]
+    assert [run.name for run in claiming.claim(FreeSlots(async_runs=100), []).runs] == ["run-0"]
+    assert [run.name for run in claiming.claim(FreeSlots(async_runs=100), []).runs] == ["run-1"]
     claiming.close()
 
 
@@ -57,7 +57,7 @@ def test_bytes_of_checkpoints_bound_a_load(database: Database, proxy: Proxy) -> 
     with Client(database.url) as client:
         for n in range(20):
             client.start("flows:async_count", id=f"run-{n}", input={"steps": 1})
-    claiming, places = claims(database), Places(async_runs=100)
+    claiming, places = claims(database), FreeSlots(async_runs=100)
     claiming.claim(places, [])
     database.query(
         """INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, started, finished)
@@ -84,11 +84,11 @@ def test_interrupted_run_keeps_its_place(database: Database, ending: str) -> Non
     claiming = claims(database)
     with Client(database.url) as client:
         client.start("flows:async_count", id="first", input={"steps": 1})
-        assert [run.name for run in claiming.claim(Places(async_runs=1), []).runs] == ["first"]
+        assert [run.name for run in claiming.claim(FreeSlots(async_runs=1), []).runs] == ["first"]
         for n in range(100):
             client.start("flows:async_count", id=f"later-{n}", input={"steps": 1})
     _release_run(database, ending)
-    assert [run.name for run in claiming.claim(Places(async_runs=2), []).runs] == ["first", "later-0"]
+    assert [run.name for run in claiming.claim(FreeSlots(async_runs=2), []).runs] == ["first", "later-0"]
     claiming.close()
 
 

@@ -19,8 +19,8 @@ from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 
 KINDS = {
-    "Attempt", "Branch", "BranchFuture", "BranchTask", "Checkpoint", "ClaimedRun", "Delivery", "Facts", "Flag",
-    "Journal", "Lane", "LaneTimer", "Outcome", "Place", "Recorded", "RunEnding", "RunHandle", "Running", "RunTimer",
+    "Attempt", "Branch", "BranchFuture", "BranchTask", "Checkpoint", "ClaimedRun", "Completion", "Delivery", "Facts",
+    "Flag", "Journal", "Lane", "LaneTimer", "Outcome", "Place", "Recorded", "RunHandle", "Running", "RunTimer",
     "Seat", "StepContext", "StepDefinition", "ThreadPoolExecutor", "ThreadWatch", "TimerHandle", "Timer",
     "StepConnection", "AsyncStepConnection", "Ballast",
 }  # fmt: skip

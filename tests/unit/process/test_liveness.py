@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.process.liveness import ProcessObserver
+from perdure.process.liveness import ProcessFailureDetector
 from perdure.store.workers.processes import Watched
 
 LEASE, PATIENCE = 6.0, 3.0
@@ -19,8 +19,8 @@ def watched(counter: int | None, process: UUID = OTHER) -> Watched:
     return Watched(process, "elsewhere", None if counter is None else 7, 70, counter)
 
 
-def observer() -> ProcessObserver:
-    return ProcessObserver(LEASE, PATIENCE, lambda *_: False)
+def observer() -> ProcessFailureDetector:
+    return ProcessFailureDetector(LEASE, PATIENCE, lambda *_: False)
 
 
 def test_dead_after_a_lease_without_change() -> None:
@@ -62,7 +62,7 @@ def test_process_without_a_row_is_watched_like_others() -> None:
 
 
 def test_process_of_this_host_that_is_gone_is_dead_at_once() -> None:
-    one = ProcessObserver(LEASE, PATIENCE, lambda host, pid, started: (host, pid, started) == ("here", 7, 70))
+    one = ProcessFailureDetector(LEASE, PATIENCE, lambda host, pid, started: (host, pid, started) == ("here", 7, 70))
     here, there = Watched(OTHER, "here", 7, 70, 5), Watched(uuid4(), "there", 7, 70, 5)
     [death] = one.read(0, 0, [here, there])
     assert (death.process, death.counter, death.ending) == (OTHER, 5, "crashed")

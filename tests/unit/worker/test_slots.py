@@ -1,4 +1,4 @@
-"""Places by kind, and who runs beside a suspect."""
+"""FreeSlots by kind, and who runs beside a suspect."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from uuid import uuid4
 
 from perdure.definitions import WorkflowDefinition
 from perdure.names import Claim, RunId
-from perdure.store.workers.claims import ClaimedRun, Places
+from perdure.store.workers.claims import ClaimedRun, FreeSlots
 from perdure.worker.executor import Running
 from perdure.worker.pending import Kind
-from perdure.worker.slots import Room
+from perdure.worker.slots import Slots
 
 ORDINARY = {Kind.ASYNC, Kind.SYNC}
 
@@ -23,8 +23,8 @@ async def async_one() -> None: ...
 DEFINITIONS = {"sync": WorkflowDefinition(sync_one), "async": WorkflowDefinition(async_one)}
 
 
-def room() -> Room:
-    return Room(DEFINITIONS, 3, 2)
+def room() -> Slots:
+    return Slots(DEFINITIONS, 3, 2)
 
 
 def running(entrypoint: str = "async", *, crashes: int = 0, since: float = 0.0) -> Running:
@@ -34,27 +34,27 @@ def running(entrypoint: str = "async", *, crashes: int = 0, since: float = 0.0) 
 
 def test_places_of_each_kind() -> None:
     here = [running("async"), running("sync")]
-    assert room().places(ORDINARY, here, 0.0) == Places(async_runs=2, sync_runs=1)
-    assert room().places({Kind.SYNC}, here, 0.0) == Places(sync_runs=1)
-    assert room().places(set(), here, 0.0) == Places()
+    assert room().free(ORDINARY, here, 0.0) == FreeSlots(async_runs=2, sync_runs=1)
+    assert room().free({Kind.SYNC}, here, 0.0) == FreeSlots(sync_runs=1)
+    assert room().free(set(), here, 0.0) == FreeSlots()
 
 
 def test_kind_of_which_no_workflow_is_known() -> None:
-    only = Room({"sync": DEFINITIONS["sync"]}, 3, 2)
-    assert only.places(ORDINARY, [], 0.0) == Places(sync_runs=2)
+    only = Slots({"sync": DEFINITIONS["sync"]}, 3, 2)
+    assert only.free(ORDINARY, [], 0.0) == FreeSlots(sync_runs=2)
 
 
 def test_suspect_waits_for_those_who_have_not_checkpointed() -> None:
     one, other = room(), running()
     work = {*ORDINARY, Kind.SUSPECT}
-    assert one.places(work, [other], 0.0) == Places(), "nobody else is claimed meanwhile"
+    assert one.free(work, [other], 0.0) == FreeSlots(), "nobody else is claimed meanwhile"
     other.checkpointed = True
-    assert one.places(work, [other], 1.0) == Places(suspects=1)
+    assert one.free(work, [other], 1.0) == FreeSlots(suspects=1)
 
 
 def test_suspect_does_not_wait_for_ever() -> None:
     one, other = room(), running()
-    started = [now for now in range(200) if one.places({*ORDINARY, Kind.SUSPECT}, [other], float(now)).suspects]
+    started = [now for now in range(200) if one.free({*ORDINARY, Kind.SUSPECT}, [other], float(now)).suspects]
     assert 60 <= started[0] <= 80
 
 
@@ -62,7 +62,7 @@ def test_others_are_not_kept_out_for_ever() -> None:
     """While a suspect waits for one that does not checkpoint, others come every second ten seconds."""
     one, other = room(), running()
     work = {*ORDINARY, Kind.SUSPECT}
-    kept_out = [not one.places(work, [other], float(now)).async_runs for now in range(60)]
+    kept_out = [not one.free(work, [other], float(now)).async_runs for now in range(60)]
     assert kept_out == ([True] * 10 + [False] * 10) * 3
 
 
@@ -76,7 +76,7 @@ def test_suspects_with_long_steps_have_half_of_the_time_at_most() -> None:
             one.forgotten(over)
             here.remove(over)
             done += 1
-        places = one.places(work if done + len(here) < 4 else ORDINARY, here, float(now))
+        places = one.free(work if done + len(here) < 4 else ORDINARY, here, float(now))
         if places.suspects:
             here.append(running(crashes=2, since=float(now)))
             one.claimed(here[-1])
@@ -90,7 +90,7 @@ def test_suspects_with_long_steps_have_half_of_the_time_at_most() -> None:
 def test_suspect_starts_at_once_where_nobody_else_waits() -> None:
     one = room()
     for now in range(0, 100, 10):
-        assert one.places({Kind.SUSPECT}, [], float(now)) == Places(suspects=1)
+        assert one.free({Kind.SUSPECT}, [], float(now)) == FreeSlots(suspects=1)
         suspect = running(crashes=2, since=float(now))
         one.claimed(suspect)
         one.forgotten(suspect)
@@ -98,40 +98,40 @@ def test_suspect_starts_at_once_where_nobody_else_waits() -> None:
 
 def test_others_have_their_turn_between_two_suspects() -> None:
     one, work = room(), {*ORDINARY, Kind.SUSPECT}
-    assert one.places(work, [], 0.0) == Places(suspects=1)
+    assert one.free(work, [], 0.0) == FreeSlots(suspects=1)
     suspect = running(crashes=2)
     one.claimed(suspect)
-    assert one.places(work, [suspect], 5.0) == Places()
+    assert one.free(work, [suspect], 5.0) == FreeSlots()
     one.forgotten(suspect)
     # As long as it kept them out.
-    assert one.places(work, [], 6.0) == Places(async_runs=3, sync_runs=2)
-    assert one.places(work, [], 11.0) == Places(async_runs=3, sync_runs=2)
-    assert one.places(work, [], 12.0) == Places(suspects=1)
+    assert one.free(work, [], 6.0) == FreeSlots(async_runs=3, sync_runs=2)
+    assert one.free(work, [], 11.0) == FreeSlots(async_runs=3, sync_runs=2)
+    assert one.free(work, [], 12.0) == FreeSlots(suspects=1)
 
 
 def test_nobody_is_claimed_beside_a_suspect_until_it_checkpoints() -> None:
     one, suspect = room(), running(crashes=2)
     one.claimed(suspect)
-    assert one.places(ORDINARY, [suspect], 1.0) == Places()
+    assert one.free(ORDINARY, [suspect], 1.0) == FreeSlots()
     suspect.checkpointed = True
-    assert one.places(ORDINARY, [suspect], 1.0) == Places(async_runs=2, sync_runs=2)
+    assert one.free(ORDINARY, [suspect], 1.0) == FreeSlots(async_runs=2, sync_runs=2)
 
 
 def test_suspect_with_a_long_step_does_not_keep_others_out_for_ever() -> None:
     one, suspect = room(), running(crashes=2)
     one.claimed(suspect)
-    assert one.places(ORDINARY, [suspect], 9.0) == Places()
-    assert one.places(ORDINARY, [suspect], 10.0) == Places(async_runs=2, sync_runs=2)
+    assert one.free(ORDINARY, [suspect], 9.0) == FreeSlots()
+    assert one.free(ORDINARY, [suspect], 10.0) == FreeSlots(async_runs=2, sync_runs=2)
 
 
 def test_suspect_that_ended_keeps_nobody_out() -> None:
     one, suspect = room(), running(crashes=2)
     one.claimed(suspect)
     one.forgotten(suspect)
-    assert one.places(ORDINARY, [], 0.0).total == 5
+    assert one.free(ORDINARY, [], 0.0).total == 5
 
 
 def test_kinds_without_more() -> None:
     got = [running("async").run, running("sync").run]
-    assert room().without_more(Places(async_runs=2, sync_runs=1), got) == {Kind.ASYNC}
-    assert room().without_more(Places(suspects=1), []) == {Kind.SUSPECT}
+    assert room().without_more(FreeSlots(async_runs=2, sync_runs=1), got) == {Kind.ASYNC}
+    assert room().without_more(FreeSlots(suspects=1), []) == {Kind.SUSPECT}

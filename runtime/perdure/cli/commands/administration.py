@@ -8,14 +8,14 @@ from ...client import Client
 from ...errors import UsageError
 from ...store.runs.model import RunState
 from ..output.durations import age
-from ..store_target import open_place
+from ..store_target import open_target
 
 __all__ = ["cancel", "delete", "migrate", "prune", "restored"]
 
 
 def cancel(arguments: Namespace) -> int:
     """Ask for a run to be cancelled."""
-    with open_place(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
+    with open_target(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
         asked = client.cancel(arguments.id, at_once=arguments.now)
         run = client.get(arguments.id)
     if not asked:
@@ -31,7 +31,7 @@ def cancel(arguments: Namespace) -> int:
 
 def delete(arguments: Namespace) -> int:
     """Delete a run."""
-    with open_place(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
+    with open_target(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
         client.delete(arguments.id, force=arguments.force)
     print(f"{arguments.id} is deleted")
     return 0
@@ -50,7 +50,7 @@ def prune(arguments: Namespace) -> int:
         states = [RunState(state) for state in arguments.state or admin.ENDED]
     except ValueError as error:
         raise UsageError(f"--state {' '.join(arguments.state)}: runs end {', '.join(admin.ENDED)}") from error
-    with open_place(arguments.database_url) as place:
+    with open_target(arguments.database_url) as place:
         pruned = admin.prune(place.url, older_than=older, states=states, queue=arguments.queue)
     print(f"{pruned} runs deleted")
     return 0
@@ -68,7 +68,7 @@ def migrate(arguments: Namespace) -> int:
             raise UsageError("--sql prints the grants of a role: name it with --pod-role")
         print(grants_sql(arguments.pod_role))
         return 0
-    with open_place(arguments.database_url, migrated=False) as place:
+    with open_target(arguments.database_url, migrated=False) as place:
         report = migrate_database(place.url, pod_role=arguments.pod_role)
     if report.changed:
         print(f"migrated from version {report.from_version} to {report.to_version}")
@@ -83,7 +83,7 @@ def restored(arguments: Namespace) -> int:
     """Tell a database that it was restored from a backup."""
     from ...store.runs.restored import mark_restored
 
-    with open_place(arguments.database_url) as place:
+    with open_target(arguments.database_url) as place:
         report = mark_restored(place.url)
     print(
         f"this is the store {report.store_id} from now on; attempts that held a run in it: {report.superseded}, ended"

@@ -9,7 +9,7 @@ from ...client import Client
 from ...store.runs.model import RunInfo
 from ..output.documents import detail_document, detail_text, print_document, run_document, table
 from ..output.durations import duration, moment
-from ..store_target import open_place
+from ..store_target import open_target
 
 __all__ = ["list_runs", "show"]
 
@@ -17,7 +17,7 @@ __all__ = ["list_runs", "show"]
 def list_runs(arguments: Namespace) -> int:
     """List runs."""
     since = moment(arguments.since, "--since", datetime.now(UTC)) if arguments.since is not None else None
-    with open_place(arguments.database_url) as place, Client(place.url, queue=_or_default(arguments.queue)) as client:
+    with open_target(arguments.database_url) as place, Client(place.url, queue=_or_default(arguments.queue)) as client:
         found = client.list(
             states=arguments.state,
             id_prefix=arguments.id_prefix,
@@ -41,7 +41,7 @@ def _or_default(queue: str | None) -> str:
 
 def show(arguments: Namespace) -> int:
     """Show one run."""
-    with open_place(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
+    with open_target(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
         detail = client.show(arguments.id)
     if arguments.output == "text":
         print(detail_text(detail))

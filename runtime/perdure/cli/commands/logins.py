@@ -12,7 +12,7 @@ from argparse import Namespace
 from ...errors import UsageError
 from ...store.schema.logins import Binding, Purpose, add_login, list_logins, lock_login, login_name, login_url
 from ..output.documents import print_document, table
-from ..store_target import open_place
+from ..store_target import open_target
 
 __all__ = ["add", "list_bound", "lock"]
 
@@ -30,7 +30,7 @@ def add(arguments: Namespace) -> int:
         )
     login = arguments.login or login_name(arguments.namespace, _NAMES[purpose])
     password = None if arguments.existing else secrets.token_urlsafe(24)
-    with open_place(arguments.database_url) as place:
+    with open_target(arguments.database_url) as place:
         new = add_login(
             place.url,
             Binding(login, owner, arguments.namespace, purpose),
@@ -53,7 +53,7 @@ def add(arguments: Namespace) -> int:
 
 def list_bound(arguments: Namespace) -> int:
     """List the logins that are bound to a namespace."""
-    with open_place(arguments.database_url) as place:
+    with open_target(arguments.database_url) as place:
         found = list_logins(place.url)
     if arguments.output != "text":
         documents = [
@@ -86,7 +86,7 @@ def list_bound(arguments: Namespace) -> int:
 
 def lock(arguments: Namespace) -> int:
     """Lock a login."""
-    with open_place(arguments.database_url) as place:
+    with open_target(arguments.database_url) as place:
         ended = lock_login(place.url, arguments.login)
     print(f"{arguments.login} is locked; sessions that were ended: {ended}")
     return 0

@@ -25,7 +25,7 @@ from ..local.run_locally import LocalRun
 from ..output.documents import outcome_document, print_document
 from ..output.error_tree import branches, error_line, first_traceback
 from ..output.streams import json_text
-from ..store_target import open_place
+from ..store_target import open_target
 from .manifest import MANIFESTS, run_manifest
 
 __all__ = ["report", "run"]
@@ -45,7 +45,7 @@ def run(arguments: Namespace) -> int:
     identifier = arguments.id
     if identifier is None:
         identifier = f"{definition.entrypoint.partition(':')[2]}-{uuid4().hex[:8]}"
-    with StopRequests() as stops, open_place(arguments.database_url) as store:
+    with StopRequests() as stops, open_target(arguments.database_url) as store:
         start = Start.of(
             definition.entrypoint,
             queue=arguments.queue,

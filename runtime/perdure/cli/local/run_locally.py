@@ -20,7 +20,7 @@ from ...pod.environment import lease_seconds
 from ...process.attempt_process import AttemptProcess, StopRequests
 from ...process.exit_codes import ExitCode
 from ...process.identity import is_gone, this_process
-from ...process.liveness import ProcessObserver
+from ...process.liveness import ProcessFailureDetector
 from ...store.attempts.attempts import AttemptStore
 from ...store.postgres.opener import Opener
 from ...store.runs.claim_one import Standing, StandingStore
@@ -28,7 +28,7 @@ from ...store.runs.model import RunDetail
 from ...store.workers.processes import Ended, ProcessStore
 from ...store.workers.release import Release
 from ..output.display import Display
-from ..store_target import Place
+from ..store_target import StoreTarget
 from .interactive import ASK, LOOK, PATIENCE, Interrupted, wait
 from .recorded_steps import RecordedSteps
 
@@ -51,7 +51,9 @@ class LocalRun:
         stops: who wants it to stop.
     """
 
-    def __init__(self, run: UUID, place: Place, folder: Path | None, display: Display, stops: StopRequests) -> None:
+    def __init__(
+        self, run: UUID, place: StoreTarget, folder: Path | None, display: Display, stops: StopRequests
+    ) -> None:
         self._run = RunId(run)
         self._place = place
         self._folder = folder
@@ -60,7 +62,7 @@ class LocalRun:
         self._lease = lease_seconds(os.environ)
         self._store = StandingStore(place.url, patience=ASK)
         self._processes = ProcessStore(place.url, self._lease)
-        self._observer = ProcessObserver(self._lease, self._lease / 2, is_gone)
+        self._observer = ProcessFailureDetector(self._lease, self._lease / 2, is_gone)
         self._steps = RecordedSteps(
             lambda after: self._ask(lambda: self._store.recorded_steps(self._run, after)), display
         )

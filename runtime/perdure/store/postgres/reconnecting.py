@@ -10,10 +10,10 @@ import psycopg
 from .connection import Fault, classify, connect
 from .statements import statement
 
-__all__ = ["KeptConnection"]
+__all__ = ["ReconnectingConnection"]
 
 
-class KeptConnection:
+class ReconnectingConnection:
     """One connection; made when a statement needs it, given up when the store seems away."""
 
     def __init__(self, url: str, application_name: str = "perdure") -> None:

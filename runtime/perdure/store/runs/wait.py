@@ -30,7 +30,7 @@ from ..postgres.statements import statement
 from ..schema.checked_connection import open_checked
 from .model import Ending, RunState
 
-__all__ = ["EndingWatch"]
+__all__ = ["RunWaiter"]
 
 _POLLS = (1.0, 5.0)
 """Seconds between questions: for a run that has been waited for for less than 10 s, and after."""
@@ -59,7 +59,7 @@ class _Wait:
         return self.asked + _POLLS[now - self.since > _YOUNG]
 
 
-class EndingWatch:
+class RunWaiter:
     """Futures of runs' endings; safe to share between threads."""
 
     def __init__(self, url: str, *, ensure: Callable[[], None] | None = None) -> None:
@@ -152,7 +152,7 @@ class EndingWatch:
 class _Listener:
     """The thread's part: its connection, and what it listens to."""
 
-    def __init__(self, watch: EndingWatch, url: str, ensure: Callable[[], None] | None, woken: int) -> None:
+    def __init__(self, watch: RunWaiter, url: str, ensure: Callable[[], None] | None, woken: int) -> None:
         self._watch = watch
         self._url = url
         self._ensure = ensure

@@ -27,7 +27,7 @@ from ..postgres.statements import statement
 from ..schema.versions import check_versions
 from .processes import Watched, identity_parameters
 
-__all__ = ["Claimed", "ClaimedRun", "Claims", "Delayed", "Entrypoints", "Places", "Survey", "WorkListener"]
+__all__ = ["Claimed", "ClaimedRun", "Claims", "Delayed", "Entrypoints", "FreeSlots", "NotificationConnection", "Survey"]
 
 _NO_SEED = UUID(int=0)
 
@@ -69,7 +69,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class FreeSlots:
     """How many runs there is room for, of each kind of workflow, and of those that crashed repeatedly."""
 
     async_runs: int = 0
@@ -152,7 +152,7 @@ class Claims:
         """
         self._rows("versions", {}, "start the worker")
 
-    def claim(self, places: Places, due: Sequence[RunId]) -> Claimed:
+    def claim(self, places: FreeSlots, due: Sequence[RunId]) -> Claimed:
         """Claim pending runs, up to as many as there are places; those in `due` whatever the server's clock says.
 
         Raises:
@@ -281,7 +281,7 @@ def _claimed(row: dict[str, Any]) -> ClaimedRun:
     )
 
 
-class WorkListener:
+class NotificationConnection:
     """A connection that hears of new work and of cancellations. It needs a session of its own: no pooler in between.
 
     Raises:

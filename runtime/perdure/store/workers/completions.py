@@ -17,10 +17,10 @@ from ...names import Claim, RunId
 from ..attempts.checkpoint import Answer
 from ..postgres.connection import Fault, classify, storable, translated
 from ..postgres.lock_waits import execute_patiently
-from ..postgres.reconnecting import KeptConnection
+from ..postgres.reconnecting import ReconnectingConnection
 from ..postgres.statements import statement
 
-__all__ = ["RowLocked", "RunEnding", "RunEndingStore"]
+__all__ = ["Completion", "CompletionStore", "RowLocked"]
 
 
 class RowLocked(StoreError):
@@ -28,7 +28,7 @@ class RowLocked(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnding:
+class Completion:
     """How an attempt ended: with the run's final `state`, or with a run that goes on elsewhere, as `detail` says."""
 
     run: RunId
@@ -45,19 +45,19 @@ class RunEnding:
         return len(self.result or "") + len(self.error or "") + len(self.detail or "")
 
 
-class RunEndingStore:
+class CompletionStore:
     """One connection for endings; made when needed."""
 
     def __init__(self, url: str, lease: float) -> None:
         self._url = url
         self._lease = lease
-        self._connection = KeptConnection(url, "perdure worker (endings)")
+        self._connection = ReconnectingConnection(url, "perdure worker (endings)")
 
     def close(self) -> None:
         """End the connection; the next call opens another."""
         self._connection.close()
 
-    def write(self, endings: Sequence[RunEnding]) -> list[Answer]:
+    def write(self, endings: Sequence[Completion]) -> list[Answer]:
         """Write endings. Returns an answer for each. After an error some may be written: asking again is harmless.
 
         A run whose row somebody has locked is left out, and its answer is `LOCKED`.
@@ -77,7 +77,7 @@ class RunEndingStore:
                     answers[places[place - 1]] = Answer(answer)
         return [answers[n] for n in range(len(endings))]
 
-    def write_patiently(self, ending: RunEnding, *, waited: float) -> Answer:
+    def write_patiently(self, ending: Completion, *, waited: float) -> Answer:
         """Write one ending whose row somebody has locked, on a connection of its own; safe to call from any thread.
 
         Args:
@@ -116,7 +116,7 @@ class RunEndingStore:
             raise translated(error, "end runs") from error
 
 
-def _columns(endings: Sequence[RunEnding]) -> dict[str, object]:
+def _columns(endings: Sequence[Completion]) -> dict[str, object]:
     return {
         "runs": [e.run for e in endings],
         "claims": [e.claim for e in endings],

@@ -17,7 +17,7 @@ from ...names import Claim, RunId
 from ..postgres.connection import translated
 from ..postgres.lock_waits import execute_patiently
 from ..postgres.process_identity import ProcessIdentity
-from ..postgres.reconnecting import KeptConnection
+from ..postgres.reconnecting import ReconnectingConnection
 from ..postgres.statements import statement
 
 __all__ = ["Ended", "ProcessStore", "Released", "Watched", "identity_parameters"]
@@ -74,7 +74,7 @@ class ProcessStore:
     def __init__(self, url: str, lease: float) -> None:
         self._url = url
         self._lease = lease
-        self._connection = KeptConnection(url)
+        self._connection = ReconnectingConnection(url)
 
     def close(self) -> None:
         """End the connection; the next call opens another."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.process.liveness import CounterObserver
+from perdure.process.liveness import CounterFailureDetector
 from perdure_operator.sources.suspicion import LONGEST, TURN, Suspicion, suspicious, uid_of
 
 LEASE = 6.0
@@ -31,7 +31,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self.suspicion = Suspicion(LEASE, lambda uid: f"team-{uid.int % 2}", self.nodes.get)
-        self.observer = CounterObserver[str](LEASE, LEASE / 2)
+        self.observer = CounterFailureDetector[str](LEASE, LEASE / 2)
         self.silent: set[str] = set()
         for uid in self.nodes:
             self.begin(uid, 1)
