@@ -52,7 +52,7 @@ ROOMS: Final = (
     Room(
         "perdure.engine",
         ("one attempt of one run: order,", "replay, step calls; definitions"),
-        _of("perdure", "context", "definitions", "engine"),
+        _of("perdure", "decorators", "definitions", "engine"),
         0.5,
     ),
     Room("perdure.process", ("processes: identity,", "liveness, tree"), ("perdure.process",), 1),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .client import Client
-    from .context import StepContext, step_context
-    from .definitions import run_step, step, workflow
+    from .decorators import run_step, step, workflow
+    from .engine.context import StepContext, step_context
     from .engine.threads import ThreadPoolExecutor, to_thread
     from .errors import (
         NondeterminismError,
@@ -58,8 +58,8 @@ __all__ = [
 
 _HOMES = {
     ".client": ("Client",),
-    ".context": ("StepContext", "step_context"),
-    ".definitions": ("run_step", "step", "workflow"),
+    ".engine.context": ("StepContext", "step_context"),
+    ".decorators": ("run_step", "step", "workflow"),
     ".engine.threads": ("ThreadPoolExecutor", "to_thread"),
     ".errors": (
         "NondeterminismError",

@@ -11,7 +11,8 @@ import uuid
 from datetime import UTC, datetime
 
 from .definitions import StepDefinition
-from .engine.branch import Branch, branch_here
+from .engine.branch import Branch
+from .engine.context import branch_here
 from .engine.steps import call
 
 __all__ = ["now", "random", "uuid4"]

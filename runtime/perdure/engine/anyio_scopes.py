@@ -15,8 +15,8 @@ from functools import wraps
 from importlib import import_module
 from typing import Any
 
-from ..context import CURRENT
 from .branch import Branch
+from .context import CURRENT
 from .outside import hand_out
 
 __all__ = ["keep_order"]

@@ -10,14 +10,12 @@ import asyncio
 from threading import get_ident
 from typing import TYPE_CHECKING
 
-from ..context import CURRENT, StepContext
-from ..errors import StepCallError
 from ..names import StepKey, child_path, path_order, step_key
 
 if TYPE_CHECKING:
     from .attempt import Attempt
 
-__all__ = ["Branch", "branch_here"]
+__all__ = ["Branch"]
 
 
 class Branch:
@@ -83,32 +81,3 @@ class Branch:
             return asyncio.current_task() is self.task
         except RuntimeError:
             return False
-
-
-def branch_here(name: str) -> Branch | None:
-    """The branch in which the step `name` is called; None where it is to be a plain call.
-
-    Raises:
-        StepCallError: the call comes from where no branch is, though a run is near.
-    """
-    current = CURRENT.get()
-    if current is None:
-        return None
-    if isinstance(current, StepContext):
-        if current.active:
-            return None
-        raise StepCallError(
-            f"step {name!r} was called by something that step {current.step_key!r} left behind (a task, a thread, a"
-            " callback) after that step ended; wait for it within the step, or call the step from the workflow"
-        )
-    if current.attempt.forked:
-        raise StepCallError(
-            f"step {name!r} was called in a forked process; steps belong to the process that runs the attempt"
-        )
-    if not current.is_here():
-        raise StepCallError(
-            f"step {name!r} was called from a thread, task or event loop that Perdure did not start, so it could not be"
-            " repeated in the same order. Use perdure.to_thread or perdure.ThreadPoolExecutor for threads, asyncio"
-            " tasks of an async workflow for tasks, and make a workflow that awaits async steps itself async"
-        )
-    return current

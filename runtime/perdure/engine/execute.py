@@ -7,7 +7,6 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..context import CURRENT
 from ..errors import (
     CleanupCut,
     ControlSignal,
@@ -21,8 +20,9 @@ from ..errors import (
 )
 from ..serialization.failures.failure import Failure
 from .branch import Branch
+from .context import CURRENT
 from .ctrl_c import interrupts
-from .foreign import end_fork
+from .forked import end_fork
 from .unwinding import unwind
 
 if TYPE_CHECKING:

@@ -13,26 +13,23 @@ from __future__ import annotations
 import _thread
 import functools
 import os
-import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import _base as futures
-from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ..context import CURRENT
 from .branch import Branch
+from .context import CURRENT
 from .naps import RunTime
 from .outside import hand_out_to_thread
 
 if TYPE_CHECKING:
     from .attempt import Attempt
 
-__all__ = ["end_fork", "watch"]
+__all__ = ["watch"]
 
 _attempts: WeakSet[Attempt] = WeakSet()
 _installed = threading.Lock()
@@ -60,31 +57,6 @@ def _forked() -> None:
         attempt.forked = True
         if attempt.loop is not None:
             attempt.loop.forked = True
-
-
-def end_fork(what: str, error: BaseException | None) -> NoReturn:
-    """End this forked process, which has come to the end of what it was forked in, as Python ends a process."""
-    code = 1
-    with suppress(Exception):
-        if isinstance(error, SystemExit):
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-            if error.code is not None and not isinstance(error.code, int):
-                _say(str(error.code))
-        elif error is not None:
-            traceback.print_exception(error)
-        else:
-            _say(
-                f"perdure: a forked process has come to the end of {what}, and ends there: the run goes on in its"
-                " parent. End such a process with os._exit(0)"
-            )
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):
-            stream.flush()
-    os._exit(code & 0xFF)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 def _mark(owner: type, name: str, wrapper: Callable[..., Any]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .foreign import end_fork
+from .forked import end_fork
 
 if TYPE_CHECKING:
     from .lane import Lane

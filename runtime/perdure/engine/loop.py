@@ -18,9 +18,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
-from ..context import CURRENT
 from ..errors import ControlSignal, StepCallError
 from .branch import Branch
+from .context import CURRENT
 from .ctrl_c import interrupts
 from .handles import ForeignHandle, LookHandle, RunHandle
 from .lane import Lane

@@ -11,9 +11,9 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..context import CURRENT
 from ..errors import ControlSignal
 from .branch import Branch
+from .context import CURRENT
 from .pool_future import PoolFuture
 
 if TYPE_CHECKING:

@@ -8,17 +8,18 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ..context import StepContext
 from ..errors import DefinitionError, NondeterminismError, StepCallError, ValueNotReadable, ValueNotStorable
 from ..names import RESERVED_PREFIX
 from ..serialization.failures.failure import Failure
 from ..serialization.fingerprint import NOT_TAKEN, Taken, shown_call
 from ..store.attempts.checkpoint import Answer
 from .branch import Branch
+from .context import StepContext
 from .delivery import Delivery
 from .journal import Recorded
-from .outcome import Outcome, cancelled_error, raise_error, refused, run_async_body, run_body
+from .outcome import Outcome, cancelled_error, raise_error, refused
 from .place import Place
+from .step_body import run_async_body, run_body
 from .turn import Turn
 from .unchanged import guard_arguments
 from .unstored import Unstored

@@ -17,10 +17,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from ..context import CURRENT
 from ..errors import ControlSignal, Released, StepCallError
 from .branch import Branch
-from .foreign import end_fork
+from .context import CURRENT
+from .forked import end_fork
 from .naps import BranchFuture, Nap, branch_of_thread
 from .pool_future import PoolFuture
 

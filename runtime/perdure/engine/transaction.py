@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from ..context import CURRENT, StepContext
 from ..errors import (
     ControlSignal,
     StepTimeout,
@@ -48,13 +47,14 @@ from ..store.attempts.step_connection import (
 from ..store.postgres.connection import Fault
 from ..store.postgres.libpq import Parameters, WireError
 from ..store.postgres.opener import Backoff
+from .context import CURRENT, StepContext
+from .outcome import Outcome
 from .steadfast import SteadfastFuture
 from .step_connections import open_async, open_sync
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
     from ..store.attempts.idle_connections import Seat
-    from .outcome import Outcome
     from .place import Place
 
 __all__ = ["async_transaction", "transaction"]
@@ -224,8 +224,6 @@ class _Transaction:
         yield _Pause(_AFTER_CONFLICTS.after(self._conflicts))
 
     def _store(self, connection: Connection, marker: str, text: str, value: object) -> _Protocol[Outcome | None]:
-        from .outcome import Outcome
-
         attempt, key = self.attempt, self.context.step_key
         while attempt.unstored is not None and attempt.unstored.pending:
             yield _Wait(_TURN)

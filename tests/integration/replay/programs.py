@@ -16,8 +16,8 @@ from typing import Any
 from uuid import UUID
 
 import perdure
-from perdure.context import CURRENT
 from perdure.engine.attempt import Attempt, Facts
+from perdure.engine.context import CURRENT
 from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
 from perdure.errors import Released

@@ -11,9 +11,9 @@ import pytest
 
 import perdure
 from perdure import step, workflow
-from perdure.context import CURRENT
 from perdure.engine.attempt import Attempt, Facts
 from perdure.engine.branch import Branch
+from perdure.engine.context import CURRENT
 from perdure.engine.loop import RunLoop
 from perdure.errors import Released
 from perdure.names import RunId, Token

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from perdure import step, workflow
-from perdure.context import CURRENT
 from perdure.engine.branch import Branch
+from perdure.engine.context import CURRENT
 from perdure.engine.placing import unseen
 from perdure.testing import DurableRun
 

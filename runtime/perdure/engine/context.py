@@ -9,13 +9,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from .errors import UsageError
+from ..errors import StepCallError, UsageError
 
 if TYPE_CHECKING:
-    from .engine.branch import Branch
-    from .engine.unchanged import ArgumentGuard
+    from .branch import Branch
+    from .unchanged import ArgumentGuard
 
-__all__ = ["CURRENT", "StepContext", "step_context"]
+__all__ = ["CURRENT", "StepContext", "branch_here", "step_context"]
 
 
 class StepContext:
@@ -99,3 +99,32 @@ def step_context() -> StepContext:
     if isinstance(current, StepContext) and current.active:
         return current
     raise UsageError("step_context() is for the code of a running step of a run; here none is running")
+
+
+def branch_here(name: str) -> Branch | None:
+    """The branch in which the step `name` is called; None where it is to be a plain call.
+
+    Raises:
+        StepCallError: the call comes from where no branch is, though a run is near.
+    """
+    current = CURRENT.get()
+    if current is None:
+        return None
+    if isinstance(current, StepContext):
+        if current.active:
+            return None
+        raise StepCallError(
+            f"step {name!r} was called by something that step {current.step_key!r} left behind (a task, a thread, a"
+            " callback) after that step ended; wait for it within the step, or call the step from the workflow"
+        )
+    if current.attempt.forked:
+        raise StepCallError(
+            f"step {name!r} was called in a forked process; steps belong to the process that runs the attempt"
+        )
+    if not current.is_here():
+        raise StepCallError(
+            f"step {name!r} was called from a thread, task or event loop that Perdure did not start, so it could not be"
+            " repeated in the same order. Use perdure.to_thread or perdure.ThreadPoolExecutor for threads, asyncio"
+            " tasks of an async workflow for tasks, and make a workflow that awaits async steps itself async"
+        )
+    return current
