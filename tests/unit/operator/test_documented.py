@@ -16,7 +16,7 @@ from perdure_operator.settings import Settings
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 SYMPTOMS = (ROOT / "docs" / "troubleshooting.md").read_text()
-OF_OTHER_COMMANDS = {"existing", "help", "pod-role", "login", "new-password", "secret"}
+OF_OTHER_COMMANDS = {"existing", "help", "key", "pod-role", "login", "new-password", "secret"}
 """Flags of `perdure migrate` and `perdure logins`, which the page names, too."""
 
 STALLED = {
