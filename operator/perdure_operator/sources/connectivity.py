@@ -1,4 +1,7 @@
-"""Notices that something was away and answers again, so that nobody waits out the delay that failures have grown to."""
+"""Notices when the store or the API server is back after an outage, so that failed work is retried at once.
+
+Without this, each failed key would wait for the end of its delay, which grows with each failure.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +18,26 @@ __all__ = ["ConnectivityProbe"]
 _log = logging.getLogger("perdure.operator.outage")
 
 _PAUSE = (0.5, 1.0)
-"""Seconds from one question to the next while there is no answer."""
+"""Seconds between probes during an outage."""
 
 
 class ConnectivityProbe:
-    """Asks now and then, at once when somebody suspects, and often while there is no answer.
+    """Probes a server periodically, at once after a call to `suspect`, and often during an outage.
 
     Args:
-        what: is asked.
-        ask: raises `away` while there is no answer. Another error is an answer, too.
-        over: is called with the first answer after there was none.
-        every: seconds from one question to the next while all is well.
+        what: the server, for messages.
+        probe: raises `away` during an outage; any other error shows that the server responds.
+        over: called at the end of an outage.
+        every: seconds between probes while the server responds.
 
     Attributes:
-        problem: why there is no answer; None while there is one.
+        problem: the error of the last probe during an outage; None otherwise.
     """
 
     def __init__(
         self,
         what: str,
-        ask: Callable[[], Awaitable[object]],
+        probe: Callable[[], Awaitable[object]],
         over: Callable[[], None],
         *,
         every: float,
@@ -42,22 +45,22 @@ class ConnectivityProbe:
     ) -> None:
         self._what = what
         self._away = away
-        self._ask = ask
+        self._probe = probe
         self._over = over
         self._every = every
         self._suspected = asyncio.Event()
         self.problem: str | None = None
 
     def suspect(self) -> None:
-        """Somebody got no answer."""
+        """Probe now: a call to the server has failed."""
         self._suspected.set()
 
     async def run(self) -> None:
-        """Watch, until cancelled."""
+        """Probe until cancelled."""
         while True:
             self._suspected.clear()
             away = self.problem is not None
-            self.problem = await self._asked()
+            self.problem = await self._probed()
             if self.problem is not None:
                 await asyncio.sleep(random.uniform(*_PAUSE))
                 continue
@@ -68,9 +71,9 @@ class ConnectivityProbe:
                 async with asyncio.timeout(self._every):
                     await self._suspected.wait()
 
-    async def _asked(self) -> str | None:
+    async def _probed(self) -> str | None:
         try:
-            await self._ask()
+            await self._probe()
         except PerdureError as error:
             return str(error) if isinstance(error, self._away) else None
         return None

@@ -1,8 +1,8 @@
-"""kopf's connection to the API server: over it kopf watches, lists nothing, and meets nothing that it cannot read.
+"""kopf's connection to the API server. It empties kopf's lists, and makes each line of a watch readable for kopf.
 
-Before it watches, kopf lists all objects, page by page, each page as a whole: 500 Workflows may have hundreds of
-megabytes. The resync lists them too, and one at a time. So of kopf's list nothing is wanted but its version, from which
-the watch goes on; and somebody is told, for what was missed before that version has to be found in another way.
+Before a watch, kopf lists all objects in pages and keeps each page in memory: 500 Workflows may have hundreds of
+megabytes. The resync lists the same objects one at a time. So a field selector that matches nothing leaves only the
+list's version, from which the watch continues; `listed` is called, so that a resync finds earlier changes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NOBODY: Final = "metadata.name=NOBODY"
 
 
 class WatchConnections:
-    """Those of one life of kopf's, to be made and closed in its loop; `listed` is called, there, when it lists anew."""
+    """The connections of one run of kopf, made and closed in kopf's loop. `listed` is called there after each list."""
 
     def __init__(self, listed: Callable[[], None]) -> None:
         self._listed = listed
@@ -35,7 +35,7 @@ class WatchConnections:
         self._answers: WeakSet[aiohttp.ClientResponse] = WeakSet()
 
     def open(self, credentials: Credentials) -> kopf.AiohttpSession:
-        """One with these credentials."""
+        """Open a session with these credentials."""
         info = _info(credentials)
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
@@ -47,7 +47,7 @@ class WatchConnections:
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
     async def close(self) -> None:
-        """Close what kopf has left open: told to end in the middle of something, it leaves watches behind."""
+        """Close all sessions and responses: kopf leaves watches open if it is stopped in the middle of an operation."""
         for answer in list(self._answers):
             answer.close()
         for session in self._sessions:
@@ -60,20 +60,20 @@ class WatchConnections:
         response = await send(request)
         self._answers.add(response)
         if "watch" in request.url.query:
-            response.content = _Readable(response.content)  # type: ignore[assignment]  # kopf asks it for chunks alone
+            response.content = _Readable(response.content)  # type: ignore[assignment]  # kopf reads only chunks
         elif lists and response.status == 200:
             self._listed()
         return response
 
 
 class _Readable:
-    """The lines of a watch, of which the parser can read each."""
+    """The lines of a watch, changed where the JSON parser could not read one."""
 
     def __init__(self, content: aiohttp.StreamReader) -> None:
         self._content = content
 
     def __getattr__(self, name: str) -> Any:
-        # For the response, which marks its content when it is closed: it would stay open if that failed.
+        # aiohttp sets attributes of the content when it closes the response. Without them the response would stay open.
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
@@ -95,7 +95,7 @@ def _readable(line: bytes) -> bytes:
     except RecursionError:
         return json.dumps(deep_json.read(line.decode())).encode()
     except ValueError:
-        pass  # it is for kopf to say so
+        pass  # kopf reports it
     return line
 
 

@@ -1,8 +1,7 @@
 """Watches Workflows and pods with kopf, which reconnects by itself; no other part of kopf is used.
 
-It runs in a thread with a loop of its own, for it takes every task of its loop along when it ends, and it ends on some
-errors of a watch; then it is started again. What it misses meanwhile is found by the resync, which is asked for each
-time.
+kopf runs in a thread with its own loop, since it cancels all tasks of its loop when it ends. It ends after some errors
+of a watch, and is then started again. Events that are lost meanwhile are found by a resync, which each start requests.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ _log = logging.getLogger("perdure.operator.events")
 _RESTARTS = Pauses(1.0, 30.0, jitter=0.25)
 _TRIES = Pauses(0.5, 10.0)
 _IDENTITY = "perdure"
-"""It has no peers to tell itself from. Without, it asks for its user's name, and a user of a platform's has none."""
+"""kopf's own identity, which is unused without peers. By default kopf looks up the user's name, and some platforms run
+containers under users without a name."""
 _JOIN = 1.0  # seconds
 
 
@@ -52,22 +52,22 @@ class Watched(Generic[T]):
 
 
 class Selects(Protocol):
-    """What is watched: selectors of labels."""
+    """Label selectors for the watched objects."""
 
     @property
     def workflows(self) -> str:
-        """Of Workflows."""
+        """The selector for Workflows."""
 
     @property
     def pods(self) -> str:
-        """Of pods."""
+        """The selector for pods."""
 
 
 class EventSource:
     """Watches Workflows and their pods.
 
     Args:
-        workflows, pods: what is done with the objects of each kind.
+        workflows, pods: how the objects of each kind are read and delivered.
         listed: called after a new list. Objects that were deleted since the list before were not announced.
         credentials: for the API server; awaited in the loop that runs the source.
         namespaces: which are watched; all, if there are none.
@@ -97,9 +97,9 @@ class EventSource:
         self._end_of_life: Callable[[], object] | None = None
 
     def watch(self, namespaces: Sequence[str]) -> None:
-        """Watch these namespaces from now on: one that is refused would end the watches of all others, too.
+        """Watch these namespaces from now on. kopf ends the watches of all namespaces if one of them is forbidden.
 
-        Called in the loop that runs the source. Without effect where all namespaces are watched.
+        Called in the loop that runs the source. Has no effect if all namespaces are watched.
         """
         if self._namespaces and set(namespaces) != set(self._namespaces):
             self._namespaces = tuple(namespaces)
@@ -114,7 +114,7 @@ class EventSource:
             began = self._loop.time()
             try:
                 await self._one_life()
-            except Exception as error:  # noqa: BLE001 kopf ends by many errors, and is needed after each of them
+            except Exception as error:  # noqa: BLE001 kopf ends after many errors, and is needed after each of them
                 _log.warning("watching ended and will begin again: %s", error)
             if self._loop.time() - began > _RESTARTS.longest:
                 failures = 0
@@ -123,7 +123,7 @@ class EventSource:
             await asyncio.sleep(_RESTARTS.after(failures))
 
     async def _one_life(self) -> None:
-        """Run kopf in a thread until it ends; it is told to when this is cancelled."""
+        """Run kopf in a thread until it ends. Cancelling this stops kopf."""
         ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         told: list[Callable[[], object]] = []
         loop = asyncio.get_running_loop()
@@ -161,7 +161,7 @@ class EventSource:
     async def _operate(self, told: list[Callable[[], object]]) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        # Told to end in the middle of something, kopf leaves tasks behind that nobody asks what became of them.
+        # If kopf is stopped in the middle of an operation, it leaves failed tasks behind whose errors it never reads.
         loop.set_exception_handler(lambda _, context: _log.debug("kopf left behind: %s", context["message"]))
         told.append(lambda: loop.call_soon_threadsafe(stop.set))
         connections = WatchConnections(self._listed_anew)
@@ -232,7 +232,7 @@ async def _coroutine(asked: Callable[[], Awaitable[Credentials]]) -> Credentials
 
 
 class _Nothing(kopf.DiffBaseStorage, kopf.ProgressStorage):
-    """Keeps nothing: there is no handler whose progress or base could be asked for."""
+    """Stores nothing: only event handlers are registered, and they have neither progress nor a base."""
 
     def build(self, **_: Any) -> Any:
         return {}
@@ -254,7 +254,7 @@ class _Nothing(kopf.DiffBaseStorage, kopf.ProgressStorage):
 
 
 class _Endless:
-    """Delays in seconds between tries of a request: an API server that is away is waited for, however long."""
+    """Endless delays in seconds between tries of a request, so that kopf outlives any outage of the API server."""
 
     def __iter__(self) -> Iterator[float]:
         return map(_TRIES.after, itertools.count(1))
@@ -262,7 +262,7 @@ class _Endless:
 
 def _settings(selects: Selects) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
-    settings.process.ultimate_exiting_timeout = None  # it is no process
+    settings.process.ultimate_exiting_timeout = None  # it is a thread: kopf must not kill the process
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.posting.enabled = False

@@ -1,9 +1,8 @@
-"""Watches the counters of all processes that hold runs of the owner, with one narrow query for all of them.
+"""The failure detector: watches the heartbeat counters of all processes that hold runs of the owner, with one query.
 
-A process is dead only by what this operator has itself seen of its counter (`CounterFailureDetector`): a read that
-failed or took long, or a pause of this operator, starts every observation anew and takes back every verdict. Where most
-fall silent at once, it is the way to the store that is suspected (`Suspicion`), and nobody is taken for dead out of
-turn.
+A process counts as dead only by this operator's own observations of its counter (`CounterFailureDetector`). A failed
+or slow read, or a pause of this operator, restarts all observations and revokes all verdicts. If most processes fall
+silent at once, the network between pods and store is suspected (`Suspicion`); then they count as dead one at a time.
 """
 
 from __future__ import annotations
@@ -32,22 +31,23 @@ _log = logging.getLogger("perdure.operator.liveness")
 _READS_PER_LEASE = 4
 
 _IDLE = 30.0
-"""Seconds between reads while nothing is known to run, or about to."""
+"""Seconds between reads while no run is known to be running or starting."""
 
 _EXPECTED = 60.0
-"""Seconds for which a claimed run is about to begin; while it has not, it is looked at more often than that."""
+"""Seconds of frequent reads after the observation of a claimed run that has not begun; the next one comes earlier."""
 
 
 class Liveness:
-    """Tells which runs' processes are dead.
+    """Detects dead processes of runs.
 
     Args:
         url: of the store.
-        owner: whose runs.
-        newly_silent: is given runs whose processes were just seen dead; each once, unless what was seen is taken back.
-        lease: seconds for which a counter must have stood still.
-        idle: seconds between reads while nothing is known to run, or about to.
-        namespace, node: of a run, and of its newest attempt, as far as is known.
+        owner: of the runs.
+        newly_silent: called with the runs whose processes have just been found dead. Each is passed once, and again
+            only after its verdict was revoked.
+        lease: seconds without a change of its counter after which a process counts as dead.
+        idle: seconds between reads while no run is known to be running or starting.
+        namespace, node: of a run, and of its newest attempt; None if unknown.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class Liveness:
         self._newly_silent = newly_silent
         self._lease = lease
         self._idle = idle
-        # A connection of its own: calls that wait for each other are no reason to start anew.
+        # Its own connection: if reads had to wait for other calls, they would be slow and restart all observations.
         self._connections = ConnectionPool(url, application_name="perdure operator (liveness)")
-        # A run and its claim are one text here: thousands are read every second, and hardly one is ever looked at.
+        # Run and claim are one string here: thousands are read every second, and hardly any is ever parsed.
         self._observer = CounterFailureDetector[str](lease, lease / 2)
         self._suspicion = Suspicion(lease, namespace, node)
         self._watched: Collection[str] = ()
@@ -76,10 +76,10 @@ class Liveness:
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        """Watch, until cancelled."""
+        """Watch until cancelled."""
         try:
             while True:
-                # Cleared before the read: what begins while it is under way asks for another.
+                # Cleared before the read: a run that begins during the read must cause another one.
                 self._wake.clear()
                 if await self._look() or time.monotonic() < self._expected_until:
                     await asyncio.sleep(self._lease / _READS_PER_LEASE)
@@ -91,7 +91,7 @@ class Liveness:
             await self._connections.close()
 
     def silent(self, uid: UUID, claim: Claim) -> str | None:
-        """Why the process of this claim, which has begun, is taken for dead; None while it is not."""
+        """Why the process of this claim, which has begun, counts as dead; None if it does not."""
         held = f"{uid} {claim}"
         if held not in self._watched:
             self._wake.set()
@@ -100,7 +100,7 @@ class Liveness:
         return f"its process gave no sign of life for {self._lease:g} s"
 
     def left_alone(self, uid: UUID, run: Run | None) -> str | None:
-        """Why a silent attempt is not taken for dead, or why none is started of a run that is to be claimed."""
+        """Why a silent attempt does not count as dead now, or why a run is not claimed now; None if neither."""
         if not self._suspicion.left_alone(uid):
             return None
         if run is None or run.claim is None:
@@ -109,11 +109,11 @@ class Liveness:
         return self._suspicion.problem if f"{uid} {run.claim}" in self._silent else None
 
     def judged(self, uid: UUID, run: Run) -> Run:
-        """The run as observed, with what is known of its process."""
+        """The run with `silent` set, if its process is dead."""
         if run.claim is None:
             return run
         if not run.begun:
-            # Nobody tells of a begin, and the node may be gone a moment later: it is watched for from now on.
+            # A begin sends no notification, and the process may die a moment later. So read often from now on.
             self._expected_until = time.monotonic() + _EXPECTED
             self._wake.set()
             return run
@@ -126,16 +126,16 @@ class Liveness:
 
     @property
     def silent_now(self) -> int:
-        """How many of them gave no sign of life for a whole lease."""
+        """How many of them have been silent for a whole lease."""
         return len(self._silent)
 
     @property
     def suspicion(self) -> str | None:
-        """Why attempts are left alone and started one at a time; None while they are not."""
+        """Why silent attempts do not count as dead and attempts start one at a time; None if that is not so."""
         return self._suspicion.problem
 
     async def _look(self) -> bool:
-        """Read the counters; whether to go on reading them often."""
+        """Read the counters. Returns whether to continue with frequent reads."""
         asked = time.monotonic()
         try:
             rows = await self._connections.rows("live_runs", {"owner": self._owner}, "watch processes", self._lease / 2)
@@ -147,7 +147,7 @@ class Liveness:
             self._watched = ()
             self._silent = set()
             return True
-        # By their claims, which no process chooses: with another's id it could hide that one's death.
+        # Keyed by claim, which a process cannot choose. With the id of another process it could hide that one's death.
         self._take_in(asked, time.monotonic(), {row["held"]: row["counter"] for row in rows})
         return bool(rows)
 
@@ -157,7 +157,8 @@ class Liveness:
         suspected = self._suspicion.problem
         if self._observer.anew:
             self._suspicion.failed()
-        # What fell silent with the first ones was last heard of a heartbeat and a read later.
+        # Processes that stopped together with the first silent ones may have been observed one heartbeat and one read
+        # later. So half a lease is enough to count as quiet.
         opened = self._suspicion.read(answered, counters, self._observer.quiet(self._lease / 2), still)
         self._watched = counters.keys()
         self._silent = set() if opened else set(still)

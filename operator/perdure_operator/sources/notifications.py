@@ -1,6 +1,7 @@
-"""Hears of the owner's runs as the store notifies of them, over a connection of its own, without a pooler in between.
+"""Listens to the store's notifications about the owner's runs, over its own connection without a pooler in between.
 
-What is notified while nobody listens is lost: whoever is told `missed` looks at all runs. Nothing depends on hearing.
+Notifications that are sent while the connection is broken are lost. `missed` is called after each new connection, so
+that all runs are compared. Notifications only save time: the resync would find every change without them.
 """
 
 from __future__ import annotations
@@ -29,41 +30,41 @@ _log = logging.getLogger("perdure.operator.listen")
 _PAUSES = Pauses(0.05, 5.0)
 
 _CHECK = 30.0
-"""Seconds of silence after which a connection is tried, and its channels are compared with what they should be."""
+"""Seconds without a notification after which the connection is tested, and the names of the channels are compared."""
 
 _LIMIT = 10.0
-"""Seconds in which a connection is made, or answers."""
+"""Time limit in seconds for connecting, and for each response."""
 
 
 class NotificationListener:
-    """Listens on the channels of work and of endings.
+    """Listens on the channels for work and for ends of runs.
 
     Args:
-        direct_url: of the store, with no pooler in between.
-        owner: whose runs.
-        heard: is given the runs that were notified.
-        missed: is called when it begins to listen, first and after each interruption.
-        check: seconds of silence after which the connection is tried.
+        direct_url: of the store, without a pooler in between.
+        owner: of the runs.
+        notified: called with the runs of which notifications arrived.
+        missed: called when listening begins, first and after each interruption.
+        check: seconds without a notification after which the connection is tested.
     """
 
     def __init__(
         self,
         direct_url: str,
         owner: str,
-        heard: Callable[[Sequence[UUID]], None],
+        notified: Callable[[Sequence[UUID]], None],
         missed: Callable[[], None],
         *,
         check: float = _CHECK,
     ) -> None:
         self._conninfo = conninfo(direct_url, "perdure operator (listens)")
         self._owner = owner
-        self._heard = heard
+        self._notified = notified
         self._missed = missed
         self._check = check
         self.listening = False
 
     async def run(self) -> None:
-        """Listen, until cancelled."""
+        """Listen until cancelled."""
         failures = 0
         while True:
             since = time.monotonic()
@@ -91,24 +92,24 @@ class NotificationListener:
             self.listening = True
             self._missed()
             while True:
-                if not await self._hear(connection) and await self._channels(connection) != channels:
-                    # Another store in the same database: its channels have other names.
+                if not await self._next(connection) and await self._channels(connection) != channels:
+                    # The database now has another store, whose channels have other names.
                     return
         finally:
             with suppress(psycopg.Error):
                 await connection.close()
 
-    async def _hear(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        """Pass on what comes first, and what has come with it; False if nothing does for a while."""
+    async def _next(self, connection: psycopg.AsyncConnection[Any]) -> bool:
+        """Pass on the next notification and those that arrived with it. False if none came within `check` seconds."""
         runs: list[UUID] = []
         came = False
         async for note in connection.notifies(timeout=self._check, stop_after=1):
             came = True
-            # Who knows the channel's name can notify anything.
+            # Every login that knows the channel's name can send any text.
             with suppress(ValueError):
                 runs.append(UUID(note.payload))
         if runs:
-            self._heard(runs)
+            self._notified(runs)
         return came
 
     async def _channels(self, connection: psycopg.AsyncConnection[Any]) -> tuple[str, str]:

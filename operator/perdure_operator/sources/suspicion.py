@@ -1,7 +1,7 @@
-"""When most attempts fall silent at once: whether nodes are lost, or the way from pods to the store is closed. Pure.
+"""Decides, when most attempts fall silent at once, whether nodes are lost or pods cannot reach the store. Pure.
 
-Dead nodes take their attempts with them; a closed way leaves them all alive, and whatever is started in their place
-meets it, too. So attempts are left alone, and started one at a time, until one has begun.
+On a lost node all attempts are dead. If the network between pods and store is broken, they are alive, and new attempts
+could not reach the store either. So silent attempts are left alone, and attempts start one at a time until one begins.
 """
 
 from __future__ import annotations
@@ -14,48 +14,48 @@ from uuid import UUID
 __all__ = ["Suspicion", "suspicious", "uid_of"]
 
 RESUMED: Final = 3
-"""Leases within which a suspicion that a failed read has interrupted is the same: else it would have no end."""
+"""Leases within which a suspicion that returns after a failed read continues the old one, so that `LONGEST` ends it."""
 
 LEAST: Final = 3
-"""So many attempts at least: of two, starting both anew is no burden."""
+"""Fewest silent attempts for a suspicion: starting two attempts again does no harm."""
 
 TURN: Final = 5
-"""Leases for which one attempt has its turn: half a minute of the default's 6 s, in which most of them begin."""
+"""Leases that one turn lasts: half a minute by default, in which most attempts begin."""
 
 LONGEST: Final = 100
-"""Leases after which nobody is left alone any more: ten minutes."""
+"""Leases after which a suspicion ends and silent attempts count as dead: ten minutes by default."""
 
 
 def suspicious(quiet: Collection[str | None], beating: Collection[str | None]) -> bool:
-    """Whether the way to the store is more likely to be closed than nodes to be lost.
+    """Whether a broken network to the store is more likely than lost nodes.
 
     Args:
-        quiet: the node of each attempt of which nothing is heard, None where it is not known.
-        beating: the node of each other one.
+        quiet: the node of each silent attempt; None if unknown.
+        beating: the node of each other attempt.
     """
     if len(quiet) < LEAST or len(quiet) <= len(beating):
         return False
     nodes = set(quiet)
-    # One node may have most of the attempts. That the others' hearts beat elsewhere shows the way to be open.
+    # One node may have most of the attempts. Heartbeats from other nodes then show that the network works.
     return len(nodes) > 1 or None in nodes or nodes >= set(beating)
 
 
 def uid_of(held: str) -> UUID:
-    """The run of a run and its claim."""
+    """The run's UID in a string of run and claim."""
     return UUID(held.partition(" ")[0])
 
 
 class Suspicion:
-    """Who is left alone, and whose turn it is.
+    """Whether silent attempts are left alone, and which run has a turn to start one.
 
     Args:
-        lease: seconds after which an attempt of which nothing is heard is silent.
-        namespace: of the Workflow of a run; None once there is none. They have turns in equal parts.
-        node: where the newest attempt at a run is, as far as is known.
+        lease: seconds without a heartbeat after which an attempt is silent.
+        namespace: of the Workflow of a run; None if it was deleted. Namespaces get equal numbers of turns.
+        node: of the newest attempt at a run; None if unknown.
 
     Attributes:
-        problem: why attempts are left alone and started one at a time; None while they are not.
-        turn: the run whose attempt may be ended and started anew all the same.
+        problem: why silent attempts are left alone and attempts start one at a time; None if there is no suspicion.
+        turn: the run whose silent attempt may count as dead, or which may be claimed, all the same.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class Suspicion:
     def read(
         self, now: float, counters: Mapping[str, int | None], quiet: Collection[str], silent: Collection[str]
     ) -> bool:
-        """Take in a read of the counters. Returns whether the way has turned out to be open: watch everybody anew.
+        """Take a read of the counters. Returns whether the network works after all: restart all observations.
 
         Args:
             now: monotonic.
-            counters: of all runs that are held, each by its run and claim.
-            quiet: those that have stood still for half a lease: all that fell silent together with a silent one.
-            silent: those that have stood still for a whole one.
+            counters: of all claimed runs, by run and claim.
+            quiet: those without a change for half a lease. This includes all that stopped together with a silent one.
+            silent: those without a change for a whole lease.
         """
         self._excused = {held: at for held, at in self._excused.items() if held in counters and counters[held] == at}
         if self.problem is None:
@@ -100,19 +100,19 @@ class Suspicion:
         return False
 
     def failed(self) -> None:
-        """Take in a read that failed: nobody is silent, until all are again."""
+        """Take a failed read: it restarts all observations, so no attempt is silent now."""
         self._end()
 
     def wait(self, uid: UUID) -> None:
-        """Have a run in line that nobody holds and that is to be claimed."""
+        """Let an unclaimed run wait for a turn to be claimed."""
         self._waiting[uid] = None
 
     def left_alone(self, uid: UUID) -> bool:
-        """Whether no attempt at this run is to be ended for its silence, nor started, for now."""
+        """Whether no attempt at this run may count as dead or be started now."""
         return self.problem is not None and self.turn != uid
 
     def waiting(self) -> list[UUID]:
-        """Runs that nobody holds and that wait for their turn."""
+        """The unclaimed runs that wait for a turn."""
         return list(self._waiting)
 
     def _is_suspicious(self, counters: Mapping[str, int | None], quiet: Collection[str]) -> bool:
@@ -122,14 +122,14 @@ class Suspicion:
         )
 
     def _is_open(self, counters: Mapping[str, int | None], quiet: Collection[str]) -> bool:
-        """Whether an attempt has begun, or most hearts beat again. That those left are few shows nothing."""
+        """Whether an attempt has begun, or most attempts send heartbeats again. Having few left proves nothing."""
         if counters.keys() - self._known:
             return True
         counted, beating = self._apart(counters, quiet)
         return 0 < len(beating) >= len(counted)
 
     def _apart(self, counters: Mapping[str, int | None], quiet: Collection[str]) -> tuple[list[str], list[str]]:
-        """Those that are quiet, and the others; without those that are excused."""
+        """The quiet attempts and the others, both without the excused ones."""
         apart = set(quiet)
         counted = [held for held in quiet if held not in self._excused]
         return counted, [held for held in counters if held not in apart and held not in self._excused]
@@ -144,7 +144,7 @@ class Suspicion:
         )
 
     def _end(self, excused: Mapping[str, int | None] | None = None) -> None:
-        """`excused` are no reason to suspect anything again, unless their hearts beat in between."""
+        """End the suspicion. `excused` attempts cause no new one, unless they send a heartbeat in between."""
         if excused is not None:
             self._excused = dict(excused)
             self._suspected_at = float("-inf")
@@ -153,7 +153,7 @@ class Suspicion:
         self._turns.clear()
 
     def _next_turn(self, now: float, silent: Collection[str]) -> None:
-        """Whoever of the namespace that had fewest turns had fewest himself."""
+        """Give the turn to the run with the fewest turns, of the namespace with the fewest turns."""
         asking = [*self._waiting, *map(uid_of, silent)]
         namespaces = {uid: namespace for uid in asking if (namespace := self._namespace(uid)) is not None}
         if not namespaces:

@@ -1,7 +1,7 @@
-"""Questions that are asked at the same time are asked together, as one.
+"""Batches concurrent lookups into one query (a data loader).
 
-A lone question pays nothing for that: there is no timer. What comes while as many are under way as may be waits for the
-first of them to be answered, and goes out with all else that has come by then.
+A single lookup is not delayed: there is no timer. While the permitted number of queries is running, further lookups
+wait; when a query ends, one query for all of them starts.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ A = TypeVar("A")
 
 
 class BatchLoader(Generic[K, A]):
-    """Answers to single keys, by a function that answers to many; the answer is never older than the question.
+    """Looks up single keys by a function that looks up many. A result is never older than the call that returns it.
 
     Args:
-        ask: answers to each of the keys it is given, or raises.
-        most: keys to ask for at a time.
-        flights: how many such questions may be under way.
+        load: returns the result for each of the given keys, or raises.
+        most: how many keys one query has at most.
+        flights: how many queries may run at a time.
     """
 
     def __init__(
-        self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, A]]], *, most: int = 100, flights: int = 2
+        self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, A]]], *, most: int = 100, flights: int = 2
     ) -> None:
-        self._ask = ask
+        self._load = load
         self._most = most
         self._flights = flights
         self._waiting: dict[K, asyncio.Future[A]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def answer(self, key: K) -> A:
-        """The answer to one key.
+    async def load(self, key: K) -> A:
+        """The result for one key.
 
         Raises:
-            Exception: whatever `ask` raised for the keys with which this one went out.
+            Exception: any error of the query that had this key.
         """
         future = self._waiting.get(key)
         if future is None:
             future = self._waiting[key] = asyncio.get_running_loop().create_future()
         self._set_out()
-        # Whoever else waits for it goes on waiting when this caller is cancelled.
+        # Other callers may wait for the same future: it must not be cancelled with this caller.
         return await asyncio.shield(future)
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel all lookups."""
         for future in self._waiting.values():
             future.cancel()
         self._waiting.clear()
@@ -67,21 +67,21 @@ class BatchLoader(Generic[K, A]):
         self._set_out()
 
     async def _fly(self) -> None:
-        # Taken here, not where the task was made: what else is asked for in the same turn of the loop comes along.
+        # Taken here, not when the task was made: lookups from the same iteration of the loop are included.
         keys = list(self._waiting)[: self._most]
         futures = {key: self._waiting.pop(key) for key in keys}
         try:
-            answers = await self._ask(keys) if keys else {}
+            results = await self._load(keys) if keys else {}
         except asyncio.CancelledError:
             for future in futures.values():
                 future.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 it goes to everybody who asked
+        except Exception as error:  # noqa: BLE001 it is raised in all callers
             for future in futures.values():
                 if not future.done():
                     future.set_exception(error)
-                    future.exception()  # nobody may be left who waits for it
+                    future.exception()  # marks it as read: all callers may have been cancelled
         else:
             for key, future in futures.items():
                 if not future.done():
-                    future.set_result(answers[key])
+                    future.set_result(results[key])

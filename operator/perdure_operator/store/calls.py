@@ -1,7 +1,7 @@
-"""How the operator asks the store: each call within a time limit, and it may be made again whatever became of the last.
+"""Executes named statements in the store, each with a time limit. All are idempotent: they may be repeated on errors.
 
-A row that somebody has locked is waited for aside from the others, for as long as a lease; then its holder's backend is
-ended.
+A statement that meets a locked row waits for the lock in a thread, so that it does not block a pooled connection. If
+the lock lasts longer than a lease, the backend that holds it is terminated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .pool import ConnectionPool, Row, RowLocked, query
 __all__ = ["OWNER_PREFIX", "StoreCalls", "answering_store"]
 
 OWNER_PREFIX: Final = "cluster:"
-"""How the owners of clusters' runs begin; the schema has indices for them."""
+"""The prefix of owners that are clusters; the schema has indices for them."""
 
 
 class StoreCalls:

@@ -1,7 +1,7 @@
-"""How long ago something happened: when first seen by the server's clock, from then on by our own monotonic one.
+"""Measures the age of events in the store: first by the server's clock, from then on by our own monotonic clock.
 
-So a clock that is set, the server's or this machine's, ends no delay, no deadline and no patience before its time, nor
-holds any of them up. What a new operator sees first it takes as the server has it.
+So delays, deadlines and patience end neither early nor late if the clock of the server or of this machine is set. Only
+the first observation by a new operator depends on the server's clock.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ class _Seen:
 
 
 class EventAges:
-    """The ages of what happened to runs, one event of each kind a run."""
+    """The ages of events of runs, one event of each kind for a run."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[UUID, dict[str, _Seen]] = {}
 
     def of(self, run: UUID, kind: str, event: Hashable, age: float) -> float:
-        """Seconds since an event; `age` is what the server says of that.
+        """Seconds since an event.
 
         Args:
-            run: to which it happened.
-            kind: of event; another `event` of this kind takes the place of the one before.
-            event: which one it was.
-            age: in seconds; where the clock has been set back it may be negative.
+            run: of the event.
+            kind: of the event. A run has one event of each kind; a new one replaces it.
+            event: identifies the event.
+            age: of the event in seconds by the server's clock; negative if that clock has been set back.
         """
         now = self._clock()
         of_run = self._seen.setdefault(run, {})
@@ -45,7 +45,7 @@ class EventAges:
         return seen.age + now - seen.at
 
     def forget(self, run: UUID) -> None:
-        """Nothing of this run is waited for any more."""
+        """Forget the events of a run."""
         self._seen.pop(run, None)
 
     def __len__(self) -> int:

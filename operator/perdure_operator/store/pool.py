@@ -1,7 +1,7 @@
-"""A few connections to the store, kept for statements: each statement has a time limit, and may be sent a second time.
+"""A small pool of connections to the store. Each statement has a time limit, and may be sent a second time.
 
-Whatever is sent here is idempotent. A connection that a restart of the server broke is found out with the next
-statement on it, which then goes over a new one; so does nobody's first statement fail that comes after the restart.
+All statements are idempotent. A connection that broke, for example by a restart of the server, is detected by the next
+statement on it, which is then sent again over a new connection. So a restart fails no statement that comes after it.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ __all__ = ["ConnectionPool", "Identity", "Row", "RowLocked", "query", "within"]
 Row = dict[str, Any]
 
 _PREPARE_AFTER = 5
-"""Uses of a statement on a connection after which the server keeps its plan: planning is a third of what it costs."""
+"""Uses of a statement on a connection after which it is prepared: planning takes a third of its time."""
 
 _Connection = psycopg.AsyncConnection[Row]
 
 
 class RowLocked(StoreError):
-    """Somebody holds a lock on the row."""
+    """Another transaction holds a lock on the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which store: its id, and that of the database system in which it lives."""
+    """The identity of a store: its id, and that of its database system."""
 
     store_id: UUID
     system: str
@@ -55,7 +55,7 @@ class ConnectionPool:
     """Up to `size` connections, made when needed.
 
     Attributes:
-        identity: the store that answered when a connection was made last.
+        identity: of the store, as of the newest connection.
     """
 
     def __init__(self, url: str, *, size: int = 1, application_name: str = "perdure operator") -> None:
@@ -66,7 +66,7 @@ class ConnectionPool:
         self.identity: Identity | None = None
 
     async def close(self) -> None:
-        """End the connections that are idle; the others end as they come back."""
+        """Close the idle connections; the others are closed when they are put back."""
         self._closed = True
         await self._drop_idle()
 
@@ -74,7 +74,7 @@ class ConnectionPool:
         """Execute a named statement within `limit` seconds. Returns its rows.
 
         Raises:
-            RowLocked: it met a lock for longer than the statement allows.
+            RowLocked: a row was locked for longer than the statement's lock timeout.
             StoreUnavailable: no answer in time.
             SchemaMismatch: this operator and the schema do not work together.
             StoreError: the store refuses.
@@ -108,7 +108,8 @@ class ConnectionPool:
                     raise
                 await _close(connection)
                 if used and fault in (Fault.AWAY, Fault.STATEMENT_LOST):
-                    # What broke it, or changed the tables under what it has prepared, has done so to the others, too.
+                    # The same restart broke the other idle connections, or the same migration made their prepared
+                    # statements invalid.
                     await self._drop_idle()
                     continue
                 raise
@@ -125,7 +126,8 @@ class ConnectionPool:
             )
         try:
             [backend] = await within(connection, "SELECT pg_backend_pid() AS pid", {}, ends)
-            # A pooler makes up the number that it tells its clients, and may give what they prepare to others.
+            # A pooler sends its clients an invented pid. Behind a pooler, prepared statements may end up on another
+            # server connection, so they are used only without one.
             if backend["pid"] == connection.info.backend_pid:
                 connection.prepare_threshold = _PREPARE_AFTER
             rows = await within(connection, query("identity"), {}, ends)
@@ -153,9 +155,7 @@ class ConnectionPool:
 async def within(
     connection: _Connection, text: str | sql.Composed, parameters: Mapping[str, object], ends: float
 ) -> Sequence[Row]:
-    """Execute on a connection, up to a moment of the loop's clock. One that does not answer by then is broken off.
-
-    So is one for whose answer nobody waits any more: the caller was cancelled.
+    """Execute on a connection until a time of the loop's clock. After that, or if cancelled, break the connection.
 
     Raises:
         TimeoutError: no answer by then.
@@ -168,7 +168,7 @@ async def within(
             raise TimeoutError
     finally:
         if not asked.done():
-            # Cancelled, it would ask the server to cancel and wait for that, which takes as long where nobody answers.
+            # Cancelling the task would send a cancel request and wait for the server, which may not respond either.
             _break_off(connection)
             await asyncio.wait({asked})
             asked.exception()
@@ -192,14 +192,14 @@ async def _close(connection: _Connection) -> None:
 
 def _fault(error: psycopg.Error) -> Fault:
     if isinstance(error, psycopg.DataError):
-        return Fault.REFUSED  # also where it never left this process, as a text with a NUL in it
+        return Fault.REFUSED  # also raised before sending, for example for a text with a NUL
     return classify(error.sqlstate)
 
 
 def _raised(error: psycopg.Error, doing: str) -> StoreError:
     fault = _fault(error)
     if fault is Fault.LOCKED:
-        return RowLocked(f"{doing}: somebody holds a lock on the row")
+        return RowLocked(f"{doing}: another transaction holds a lock on the row")
     if fault is Fault.REFUSED:
         return StoreError(f"{doing}: the store does not take this ({str(error).strip().partition(chr(10))[0]})")
     return translated(error, doing)

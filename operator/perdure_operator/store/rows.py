@@ -44,7 +44,7 @@ _MESSAGE = re.compile(rf'"message"\s*:\s*{_TEXT}', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class RunLookup:
-    """A run as the store has it, None where it has none of this owner with that id; and the store that says so."""
+    """The result of a lookup: the run, None if the store has none of this owner with that id, and the store's id."""
 
     store_id: UUID
     run: Run | None
@@ -52,7 +52,7 @@ class RunLookup:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """How an attempt went, as far as it has.
+    """The record of an attempt, so far.
 
     Attributes:
         ending: None before its end.
@@ -70,7 +70,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunListing:
-    """What a resync looks at of each run; `held`: it is claimed."""
+    """The fields of a run for a resync; `held`: it is claimed."""
 
     uid: UUID
     namespace: str
@@ -83,7 +83,7 @@ class RunListing:
 
 @dataclass(frozen=True, slots=True)
 class RunCount:
-    """How many runs of a namespace are in a state; `held`: claimed, so that there is a pod of each, or will be."""
+    """The number of runs of a namespace in a state; `held`: they are claimed, so each has a pod or will get one."""
 
     namespace: str
     state: RunState
@@ -115,7 +115,7 @@ def new_run(workflow: Workflow, owner: str, files: Mapping[str, str] | None) -> 
 
 
 def run_of_row(row: Row, ages: EventAges) -> Run:
-    """The run in a row; `ages` remembers when what was first seen."""
+    """The run in a row; `ages` keeps the ages of its events."""
     uid: UUID = row["id"]
     state = RunState(row["state"])
     claim = None if row["claim"] is None else Claim(row["claim"])
@@ -189,7 +189,7 @@ def brief_error(text: str) -> str:
 
 
 def _cut_text(found: re.Match[str] | None) -> str:
-    """What a text of JSON says up to where it is cut."""
+    """The beginning of a JSON string that was cut off."""
     inside = "" if found is None else found.group(1)
     # An escape has six characters at most: without the last five, none of it can be left half.
     for less in range(min(6, len(inside) + 1)):
@@ -207,7 +207,7 @@ def attempt_of_row(row: Row) -> AttemptRecord:
 
 
 def listing_of_row(row: Row) -> RunListing:
-    """What a resync looks at of a run."""
+    """The fields of a run for a resync."""
     return RunListing(
         row["id"], row["namespace"], row["name"], RunState(row["state"]), row["attempt"], row["held"], row["cancel"]
     )

@@ -1,7 +1,6 @@
-"""How many steps runs have finished, as they were last counted: counting takes time in proportion to them.
+"""Caches how many steps runs have finished, since counting takes time in proportion to their number.
 
-Only of a run that is held is an older count good enough, where it is shown and nothing rests on it. So all counts of a
-held run together take no more than a hundredth of the time.
+For a claimed run, an older count is good enough, as it is only shown. Counting takes at most a hundredth of the time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from perdure.names import Claim
 __all__ = ["StepCounts"]
 
 GOOD_FOR: Final = 26e-6
-"""Seconds for each step for which a count is good: a hundred times what counting it takes, measured with a million."""
+"""Seconds for each step for which a count is good: a hundred times the time to count it, measured with a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,12 @@ class StepCounts:
         self._counts: dict[UUID, _Count] = {}
 
     def good(self, runs: Sequence[UUID]) -> list[tuple[UUID, Claim, int]]:
-        """Which of these runs need not be counted, while they are held by these claims; how many steps they have."""
+        """The runs that need not be counted while these claims hold them, with their numbers of steps."""
         counts = [(uid, self._counts[uid]) for uid in runs if uid in self._counts]
         return [(uid, count.claim, count.steps) for uid, count in counts if self._is_good(count)]
 
     def saw(self, uid: UUID, claim: Claim | None, steps: int) -> None:
-        """Take in a run as it was read; its steps were counted, unless they are what was good."""
+        """Take the result of a query: a new count, or the old one if it was still good."""
         known = self._counts.get(uid)
         if claim is None:
             self._counts.pop(uid, None)
@@ -51,7 +50,7 @@ class StepCounts:
         return self._clock() - count.at < count.steps * GOOD_FOR
 
     def forget(self, uid: UUID) -> None:
-        """There is no such run any more."""
+        """Forget a run that was deleted."""
         self._counts.pop(uid, None)
 
     def __len__(self) -> int:

@@ -41,10 +41,10 @@ from .step_counts import StepCounts
 __all__ = ["OperatorStore"]
 
 GONE_PATIENCE: Final = 60.0
-"""Seconds that the process of a run has to end once its Workflow is gone; most pods have a shorter grace period."""
+"""Seconds that the process of a run has to end after its Workflow was deleted; most pods' grace periods are shorter."""
 
 RETENTION: Final = timedelta(days=7)
-"""How long what is stored of a run is kept after its Workflow is gone."""
+"""How long the rows of a run are kept after its Workflow was deleted."""
 
 _LIMIT: Final = 10.0
 """Seconds that a call about one run may take."""
@@ -61,14 +61,14 @@ class OperatorStore:
 
     Args:
         url: of the store.
-        owner: whose runs: `cluster:<UID of the namespace kube-system, or the id that was given>`.
-        lease: seconds for which a lock on a run's row is waited for.
-        connections: how many calls are made at a time.
+        owner: of the runs: `cluster:<UID of the namespace kube-system, or the configured id>`.
+        lease: seconds to wait for a lock on a run's row.
+        connections: how many calls may run at a time.
         limit: seconds that a call about one run may take.
         clock: monotonic.
 
     Raises:
-        UsageError: the URL cannot be read, or it is no cluster's owner.
+        UsageError: the URL cannot be read, or the owner is not a cluster.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class OperatorStore:
         await self._calls.close()
 
     async def identity(self) -> Identity:
-        """Which store this is.
+        """The identity of the store.
 
         Raises:
             StoreUnavailable, SchemaMismatch, StoreError
@@ -102,16 +102,16 @@ class OperatorStore:
         return Identity(row["store_id"], row["system"])
 
     async def insert(self, workflow: Workflow, source: Mapping[str, str] | None = None) -> bool:
-        """Insert the run of a Workflow, with the files of its source; whether it was not there before.
+        """Insert the run of a Workflow, with the files of its source. False if the store has it already.
 
         Raises:
             StoreUnavailable: no answer in time.
-            StoreError: the store refuses, or the run belongs to somebody else.
+            StoreError: the store rejects it, or the run has another owner.
             UsageError: the Workflow has no valid spec.
         """
         parameters = new_run(workflow, self._owner, source).parameters
         doing = f"insert run {workflow.uid}"
-        # No row at all: another insert came in between, which this one's snapshot does not show.
+        # Without a row, another insert has come in between that this statement's snapshot does not show: try again.
         for _ in range(3):
             if rows := await self._calls.read("insert_run", parameters, doing):
                 if rows[0]["owner"] != self._owner:
@@ -120,13 +120,13 @@ class OperatorStore:
         raise StoreUnavailable(f"{doing}: others insert and delete it at the same time")
 
     async def observe(self, uid: UUID) -> RunLookup:
-        """A run with all that is decided by; its `silent` is for `liveness` to say. One round trip, shared with others.
+        """Look up a run with all fields but `silent`, which `sources.liveness` sets. Concurrent lookups share a query.
 
         Raises:
             StoreUnavailable: no answer in time.
             SchemaMismatch: there is no schema, or another one.
         """
-        return await self._observations.answer(uid)
+        return await self._observations.load(uid)
 
     async def _observe_together(self, uids: Sequence[UUID]) -> dict[UUID, RunLookup]:
         doing = f"look at run {uids[0]}" + (f" and {len(uids) - 1} others" if len(uids) > 1 else "")
@@ -151,17 +151,17 @@ class OperatorStore:
         return {uid: RunLookup(store_id, runs.get(uid)) for uid in uids}
 
     async def claim(self, uid: UUID, observed_attempt: int) -> Claim | None:
-        """Claim a run for the attempt after the observed one; None if somebody else did, or nobody may.
+        """Claim a run for the attempt after the observed one. None if it was claimed otherwise, or must not be.
 
         Raises:
-            StoreUnavailable: no answer in time; the run may be claimed: look at it.
+            StoreUnavailable: no answer in time; the run may be claimed, so look it up again.
         """
         token = Claim(uuid4())
         doing = f"claim run {uid}"
         parameters = {"run": uid, "token": token, "observed": observed_attempt}
         claimed = await self._calls.write("claim_run", parameters, doing)
         if not claimed:
-            # An earlier try of this call, whose answer was lost, may have been the one that did.
+            # The statement may have been sent twice: then the first one, whose response was lost, has claimed the run.
             claimed = await self._calls.read("claimed_attempt", {"run": uid, "token": token}, doing)
         return token if claimed else None
 
@@ -197,7 +197,7 @@ class OperatorStore:
         return await self._calls.write("note_image", parameters, doing) is not None
 
     async def set_limits(self, uid: UUID, limits: Limits) -> bool:
-        """Have a run that has not ended follow these limits, but for `cancel`; whether that changed anything.
+        """Set the limits of a run that has not ended, but for `cancel`. Returns whether that changed any.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -212,9 +212,10 @@ class OperatorStore:
         return await self._calls.write("set_limits", parameters, f"change the limits of run {uid}") is not None
 
     async def request_cancel(self, uid: UUID, *, at_once: bool = False) -> RunState | None:
-        """Cancel a run that nobody holds, ask a held one to end; its state then, None if there was nothing to cancel.
+        """Cancel an unclaimed run, or request the process of a claimed one to end it.
 
-        One that may clean up is left to its next attempt for that; not `at_once`.
+        Returns its state after that; None if it had ended or does not exist. A run that may clean up gets an attempt
+        for that, unless `at_once`.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -223,9 +224,9 @@ class OperatorStore:
         return None if state is None else RunState(state)
 
     async def cancel_gone(self, uid: UUID, patience: float = GONE_PATIENCE) -> RunState | None:
-        """Cancel a run whose Workflow is gone; its state then, None if there was nothing to cancel.
+        """Cancel a run whose Workflow was deleted. Returns its state after that; None as for `request_cancel`.
 
-        An attempt that has begun is asked to end, and has `patience` seconds for it, from when `mark_gone` was called.
+        An attempt that has begun gets a request to end, and `patience` seconds for it from the call of `mark_gone` on.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -234,7 +235,7 @@ class OperatorStore:
         return None if state is None else RunState(state)
 
     async def end_run(self, uid: UUID, error_type: str, message: str) -> bool:
-        """Fail a run, held or not, with this error; False if it had ended, or is gone.
+        """Fail a run, claimed or not, with this error. False if it had ended or does not exist.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -254,7 +255,7 @@ class OperatorStore:
     # Calls about all runs of the owner.
 
     async def active_runs(self) -> tuple[UUID, list[RunListing]]:
-        """All runs that have not ended, and the store that has them. Read these before the Workflows are listed.
+        """All runs that have not ended, and the id of the store. To be read before the Workflows are listed.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -264,7 +265,7 @@ class OperatorStore:
         return answering_store(rows, doing), [listing_of_row(row) for row in rows if row["id"] is not None]
 
     async def ended_runs(self) -> list[RunListing]:
-        """All runs that have ended and whose Workflow is there, as far as is known: one is found gone by comparing.
+        """All runs that have ended and whose Workflow is not marked as deleted.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -273,7 +274,7 @@ class OperatorStore:
         return [listing_of_row(row) for row in rows]
 
     async def count(self) -> list[RunCount]:
-        """How many runs there are, without those whose Workflow is gone.
+        """Count the runs whose Workflow is not marked as deleted.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -282,7 +283,7 @@ class OperatorStore:
         return [RunCount(r["namespace"], RunState(r["state"]), r["held"], r["runs"]) for r in rows]
 
     async def notify_queue(self) -> float:
-        """How much of the server's queue of notifications is taken, of 1.
+        """The fraction of the server's queue of notifications that is in use, from 0 to 1.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -291,7 +292,7 @@ class OperatorStore:
         return float(row["usage"])
 
     async def mark_gone(self, uids: Collection[UUID]) -> int:
-        """Note that the Workflows of these runs are known to be gone: from now on, where it was not known before.
+        """Mark the Workflows of these runs as deleted. Those that were marked before keep their time.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -299,9 +300,9 @@ class OperatorStore:
         return await self._mark("mark_gone", uids, "note which Workflows are gone")
 
     async def mark_back(self, uids: Collection[UUID]) -> int:
-        """Note that the Workflows of these runs are there, of whichever it was noted that they are gone.
+        """Remove the mark that the Workflows of these runs were deleted.
 
-        A Workflow comes back with its UID where the cluster was restored from a backup. What became of its run stays.
+        A Workflow comes back with its UID if the cluster was restored from a backup. The state of its run stays.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -309,7 +310,7 @@ class OperatorStore:
         return await self._mark("mark_back", uids, "note which Workflows are back")
 
     async def delete_gone_steps(self, older_than: timedelta, batch: int) -> int:
-        """Delete up to `batch` steps of runs that ended, and whose Workflow was known to be gone, longer ago than that.
+        """Delete up to `batch` steps of runs that ended, and whose Workflow was marked, longer ago than `older_than`.
 
         Raises:
             StoreUnavailable: no answer in time; nothing was deleted.
@@ -320,7 +321,7 @@ class OperatorStore:
         return int(row["deleted"])
 
     async def delete_gone_runs(self, older_than: timedelta, batch: int) -> int:
-        """Delete up to `batch` of those runs of which no step is left.
+        """Delete up to `batch` of those runs that have no steps left.
 
         Raises:
             StoreUnavailable: no answer in time; nothing was deleted.
@@ -330,7 +331,7 @@ class OperatorStore:
         return len(await self._calls.read("delete_gone_runs", parameters, doing, _LIMIT_OF_MANY))
 
     async def sweep_processes(self) -> None:
-        """Delete rows of processes whose claim is over.
+        """Delete the rows of processes whose claims have ended.
 
         Raises:
             StoreUnavailable: no answer in time.

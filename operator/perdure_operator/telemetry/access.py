@@ -1,7 +1,7 @@
-"""Who may read the metrics: accounts of the cluster with the right to `get` the path /metrics, as the API server says.
+"""Controls access to the metrics: cluster accounts with the right to `get` the path /metrics may read them.
 
-It is asked whose token a scraper brings (TokenReview) and what that account may do (SubjectAccessReview). What it said
-is remembered, so that scrapes cost it nothing and strangers little: there are few questions at a time, whoever asks.
+A TokenReview finds the account of a scraper's token, and a SubjectAccessReview its rights. The results are cached, and
+few reviews run at a time, so that neither scrapes nor requests with invalid tokens load the API server.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _log = logging.getLogger("perdure.operator.metrics")
 
 _ALLOWED_FOR = 60.0  # seconds
 _REFUSED_FOR = 10.0
-"""Seconds; shorter, so that a right that was given just now is soon seen."""
+"""Seconds; shorter, so that a newly granted right takes effect soon."""
 
 _WITHOUT_ASKING = 3600.0
-"""Seconds for which who was let in last still is while the API server does not answer: then metrics are wanted most."""
+"""Seconds for which an allowed token stays allowed while the API server does not respond: metrics matter most then."""
 
 _AT_A_TIME = 2
 _IN_LINE = 20
@@ -34,7 +34,7 @@ _REMEMBERED = 1000
 
 
 class Verdict(Enum):
-    """What a scraper is answered; the value is the status of HTTP."""
+    """The result for a scraper; the value is the HTTP status."""
 
     ALLOWED = 200
     UNKNOWN = 401
@@ -49,7 +49,7 @@ class _Said:
 
 
 class Access:
-    """Asks, and remembers."""
+    """Reviews tokens and caches the results."""
 
     def __init__(self, kube: Kube, path: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
@@ -60,7 +60,7 @@ class Access:
         self._waiting = 0
 
     async def verdict(self, authorization: str | None) -> Verdict:
-        """Whether whoever brings this header may read the path."""
+        """Whether a request with this Authorization header may read the path."""
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
@@ -104,7 +104,7 @@ class Access:
         self._said.pop(key, None)
         self._said[key] = _Said(verdict, self._clock())
         if len(self._said) > _REMEMBERED:
-            # Strangers may bring as many tokens as they like; they are forgotten before who was let in.
+            # Anonymous clients can send any number of tokens, so rejected tokens are dropped before allowed ones.
             strangers = (key for key, said in self._said.items() if said.verdict is not Verdict.ALLOWED)
             del self._said[next(strangers, next(iter(self._said)))]
 

@@ -1,6 +1,6 @@
-"""The certificate by which the metrics are served: a given one, which may be replaced at any time, or one self-made.
+"""The certificate for serving the metrics: a given one, which may be replaced at any time, or a self-signed one.
 
-A self-made one keeps a token from being read on its way. It does not say who answers: that takes a given one.
+A self-signed one encrypts the connection, and so protects tokens. Only a given one authenticates the operator, too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""HTTP for the kubelet: /livez, /readyz; and /metrics, if it is open to everybody.
+"""HTTP for the kubelet: /livez, /readyz, and /metrics if no authorization is required for it.
 
-Alive is whoever answers, for the loop that answers is the one that works; neither Postgres nor the API server is asked,
-whose absence no restart would mend. Ready is who could work; what keeps him from it is said in words, and so is what he
-does without.
+/livez succeeds if the loop runs and no reconcile hangs. It does not depend on Postgres or the API server: a restart
+would not end their outage. /readyz fails while the operator cannot work, and its text has the problems and warnings.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Problems = Callable[[], Sequence[str]]
 
 
 def measured(text: bytes) -> web.Response:
-    """Metrics, as Prometheus reads them."""
+    """A response with metrics in Prometheus's text format."""
     return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 

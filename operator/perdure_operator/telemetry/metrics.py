@@ -1,4 +1,4 @@
-"""What Prometheus reads of the operator; each metric is described where it is made."""
+"""The operator's metrics for Prometheus. Each has its description beside its definition."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SLOW = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
 class _Counts(Collector):
-    """Gauges that are read when they are asked for."""
+    """Gauges whose values are computed at each scrape."""
 
     def __init__(
         self, name: str, what: str, labels: Sequence[str], read: Callable[[], Mapping[tuple[str, ...], int]]
@@ -30,7 +30,7 @@ class _Counts(Collector):
         self._read = read
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """All that there are now."""
+        """The current values."""
         family = GaugeMetricFamily(*self._described, labels=self._labels)
         for values, count in self._read().items():
             family.add_metric(values, count)
@@ -38,7 +38,7 @@ class _Counts(Collector):
 
 
 class Metrics:
-    """All metrics of one process. It is the meter of the queue, and counts calls of the Kubernetes API."""
+    """All metrics of one process: of the work queue, of calls of the Kubernetes API, of runs and of resyncs."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -81,17 +81,17 @@ class Metrics:
         self._orphans = self._counter("orphans_cancelled", "Runs that were cancelled because their Workflow is gone.")
 
     def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """Offer a gauge that is read when it is asked for."""
+        """Add a gauge whose value is computed at each scrape."""
         self._gauge(name, what).set_function(read)
 
     def watch_counts(
         self, name: str, what: str, labels: Sequence[str], read: Callable[[], Mapping[tuple[str, ...], int]]
     ) -> None:
-        """Offer gauges that are read when they are asked for: those that there are then, by their labels' values."""
+        """Add gauges that are computed at each scrape, by the values of their labels."""
         self._registry.register(_Counts(f"{_PREFIX}_{name}", what, labels, read))
 
     def text(self) -> bytes:
-        """All of them in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
     # The queue's meter.
@@ -105,13 +105,13 @@ class Metrics:
         self._waits.observe(waited)
 
     def worked(self, seconds: float, error: str | None) -> None:
-        """It has ended, with the name of what it raised."""
+        """Work on a key has ended, with the name of its exception."""
         self._took.observe(seconds)
         self._reconciles.labels(error or "done").inc()
         if error is not None:
             self._retries.inc()
 
-    # Who counts calls.
+    # Calls of the Kubernetes API.
 
     def called(self, verb: str, resource: str, code: str, seconds: float) -> None:
         """A call was answered with `code`, or `none` if there was no answer."""
@@ -147,29 +147,29 @@ class Metrics:
             self._runs.labels(namespace, state).inc(runs)
 
     def stand_by(self) -> None:
-        """Somebody else leads from now on: what he counts is not to be told twice."""
+        """Drop the counts of runs and namespaces: the new leader reports them."""
         self._runs.clear()
         self._unreadable.clear()
 
     # Resyncs.
 
     def resynced(self, seconds: float, error: str | None) -> None:
-        """A resync has ended, with the name of what it raised."""
+        """A resync has ended, with the name of its exception."""
         self._resync_seconds.observe(seconds)
         self._resyncs.labels(error or "done").inc()
 
     def swept(self, error: str | None) -> None:
-        """A sweep has ended, with the name of what it raised."""
+        """A sweep has ended, with the name of its exception."""
         self._sweeps.labels(error or "done").inc()
 
     def unreadable(self, namespaces: Iterable[str]) -> None:
-        """The namespaces that could not be read when everything was last compared."""
+        """The namespaces that the last comparison could not read."""
         self._unreadable.clear()
         for namespace in namespaces:
             self._unreadable.labels(namespace).set(1)
 
     def orphan_cancelled(self) -> None:
-        """A run was cancelled because its Workflow is gone."""
+        """A run was cancelled because its Workflow was deleted."""
         self._orphans.inc()
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:

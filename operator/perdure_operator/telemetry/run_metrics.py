@@ -1,7 +1,7 @@
-"""Measures each attempt and each run once: how long it took to begin, and to begin its first step, and how it ended.
+"""Measures each attempt and each run once: the times to its begin and to its first step, and its end.
 
-What this process did not see coming it leaves alone: the operator before it has measured that. Nothing is asked of the
-store but when there is something to measure.
+Attempts that had begun before this process first observed their run are left out: the operator before it has measured
+them. The store is queried only if there is a change to measure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["RunMeter", "RunMetrics"]
 
 
 class RunMeter(Protocol):
-    """Who measures runs."""
+    """Takes the measurements."""
 
     def attempt_began(self, after: float) -> None:
         """An attempt's process began so many seconds after its claim."""
@@ -36,7 +36,7 @@ class RunMeter(Protocol):
 
 
 class Attempts(Protocol):
-    """Who knows how attempts went."""
+    """Looks up records of attempts."""
 
     async def attempts(self, uid: UUID, *, after: int) -> Sequence[AttemptRecord]:
         """The attempts at a run after the one of this number, oldest first."""
@@ -59,7 +59,7 @@ class _Measured:
 
 
 class RunMetrics:
-    """Is shown each run as often as it is looked at, until its Workflow has finished."""
+    """Takes each observation of a run until its Workflow has finished."""
 
     def __init__(self, store: Attempts, meter: RunMeter) -> None:
         self._store = store
@@ -67,10 +67,10 @@ class RunMetrics:
         self._measured: dict[UUID, _Measured] = {}
 
     async def saw(self, uid: UUID, run: Run) -> None:
-        """Measure what is new of a run.
+        """Measure the changes of a run since its last observation.
 
         Raises:
-            StoreError: the store does not answer; it can be shown again.
+            StoreError: the store does not respond; the next observation measures them.
         """
         measured = self._measured.get(uid)
         if measured is None:
@@ -88,7 +88,7 @@ class RunMetrics:
             self._meter.run_ended(run.state.value)
 
     def forget(self, uid: UUID) -> None:
-        """Nothing more comes of this run."""
+        """Forget a run of which no more changes come."""
         self._measured.pop(uid, None)
 
     def _measure(self, record: AttemptRecord, measured: _Measured) -> None:
@@ -101,13 +101,17 @@ class RunMetrics:
             self._meter.attempt_stepped(record.stepped_after)
         if attempt > measured.ended and record.ending is not None:
             measured.ended = attempt
-            # What it has not done by now it never does.
+            # An ended attempt neither begins nor starts a first step any more.
             measured.begun, measured.stepped = max(measured.begun, attempt), max(measured.stepped, attempt)
             self._meter.attempt_ended(record.ending)
 
 
 def _first_sight(run: Run) -> _Measured:
-    """What this process finds begun the one before it has measured; not so an end, which a status would tell."""
+    """The start values for a run that is observed for the first time.
+
+    The operator before this one has measured the begin and the first step of the current attempt, if they are over. It
+    has not measured an end: after that, the status would be finished, and the run not observed any more.
+    """
     before, now = run.attempt - 1, run.attempt
     return _Measured(
         begun=now if run.begun or run.state.ended else before,

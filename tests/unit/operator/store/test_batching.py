@@ -44,14 +44,14 @@ async def settle() -> None:
 @asynchronous
 async def test_what_is_asked_in_one_turn_goes_out_as_one_and_the_rest_when_one_is_answered() -> None:
     store = Store()
-    together = BatchLoader(store.ask, most=3, flights=2)
-    calls = [asyncio.ensure_future(together.answer(key)) for key in (1, 2)]
+    loader = BatchLoader(store.ask, most=3, flights=2)
+    calls = [asyncio.ensure_future(loader.load(key)) for key in (1, 2)]
     await settle()
     assert store.asked == [[1, 2]]
-    calls += [asyncio.ensure_future(together.answer(key)) for key in (3,)]
+    calls += [asyncio.ensure_future(loader.load(key)) for key in (3,)]
     await settle()
     assert store.asked == [[1, 2], [3]]
-    calls += [asyncio.ensure_future(together.answer(key)) for key in (1, 4, 1, 5, 6)]
+    calls += [asyncio.ensure_future(loader.load(key)) for key in (1, 4, 1, 5, 6)]
     await settle()
     assert len(store.asked) == 2, "as many as may be are under way"
     store.gates[1].set_result(None)
@@ -63,18 +63,18 @@ async def test_what_is_asked_in_one_turn_goes_out_as_one_and_the_rest_when_one_i
     for gate in store.gates[2:]:
         gate.set_result(None)
     assert await asyncio.gather(*calls) == [0, 0, 1, 2, 2, 2, 2, 3], "never by a question sent before it was asked"
-    await together.close()
+    await loader.close()
 
 
 @asynchronous
 async def test_an_error_goes_to_all_who_asked_with_it_and_to_nobody_later() -> None:
     store = Store()
-    together = BatchLoader(store.ask)
-    calls = [asyncio.ensure_future(together.answer(key)) for key in (1, 2)]
+    loader = BatchLoader(store.ask)
+    calls = [asyncio.ensure_future(loader.load(key)) for key in (1, 2)]
     await settle()
     store.gates[0].set_exception(LookupError("away"))
     assert [str(error) for error in await asyncio.gather(*calls, return_exceptions=True)] == ["away", "away"]
-    again = asyncio.ensure_future(together.answer(1))
+    again = asyncio.ensure_future(loader.load(1))
     await settle()
     store.gates[1].set_result(None)
     assert await again == 1
@@ -83,8 +83,8 @@ async def test_an_error_goes_to_all_who_asked_with_it_and_to_nobody_later() -> N
 @asynchronous
 async def test_who_is_cancelled_takes_nobody_along() -> None:
     store = Store()
-    together = BatchLoader(store.ask)
-    gives_up, stays = (asyncio.ensure_future(together.answer(1)) for _ in range(2))
+    loader = BatchLoader(store.ask)
+    gives_up, stays = (asyncio.ensure_future(loader.load(1)) for _ in range(2))
     await settle()
     gives_up.cancel()
     await settle()
@@ -96,12 +96,12 @@ async def test_who_is_cancelled_takes_nobody_along() -> None:
 @asynchronous
 async def test_closing_ends_every_wait() -> None:
     store = Store()
-    together = BatchLoader(store.ask, flights=1)
-    calls = [asyncio.ensure_future(together.answer(1))]
+    loader = BatchLoader(store.ask, flights=1)
+    calls = [asyncio.ensure_future(loader.load(1))]
     await settle()
-    calls.append(asyncio.ensure_future(together.answer(2)))
+    calls.append(asyncio.ensure_future(loader.load(2)))
     await settle()
-    await together.close()
+    await loader.close()
     for call in calls:
         with pytest.raises(asyncio.CancelledError):
             await call
