@@ -5,7 +5,7 @@ They are executed in order. The first that fails ends the list, since later acti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from perdure.attempt_ends import AttemptEnd
@@ -65,7 +65,7 @@ class CreatePod:
     """
 
     attempt: int
-    claim: Claim
+    claim: Claim = field(repr=False)
     avoid: tuple[str, ...] = ()
 
 
@@ -81,7 +81,7 @@ class DeletePod:
 class ReleaseRun:
     """End a claimed attempt, and leave its run to the next one."""
 
-    claim: Claim
+    claim: Claim = field(repr=False)
     ending: AttemptEnd
     detail: str
     code: int | None = None
@@ -92,7 +92,7 @@ class ReleaseRun:
 class NoteImage:
     """Store the id of the image that an attempt runs."""
 
-    claim: Claim
+    claim: Claim = field(repr=False)
     image: str
 
 

@@ -220,7 +220,7 @@ class Run:
 
     state: RunState
     attempt: int
-    claim: Claim | None
+    claim: Claim | None = field(repr=False)
     begun: bool
     limits: Limits
     claimed_for: float = 0.0
@@ -311,7 +311,7 @@ class Pod:
     name: str
     uid: str
     attempt: int
-    claim: Claim | None
+    claim: Claim | None = field(repr=False)
     phase: PodPhase
     created: datetime
     node: str | None = None

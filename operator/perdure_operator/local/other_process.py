@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from perdure.names import Claim
@@ -23,7 +23,7 @@ __all__ = ["OtherProcess"]
 
 @dataclass(frozen=True, slots=True)
 class _Unbegun:
-    claim: Claim
+    claim: Claim = field(repr=False)
     since: float
 
 

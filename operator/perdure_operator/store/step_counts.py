@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -21,7 +21,7 @@ GOOD_FOR: Final = 26e-6
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    claim: Claim
+    claim: Claim = field(repr=False)
     steps: int
     at: float
 

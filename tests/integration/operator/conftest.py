@@ -54,8 +54,8 @@ def start_operator(
     """Starts operators that watch the test's namespace."""
     operators: list[Operator] = []
 
-    def start(**options: str) -> Operator:
-        operators.append(Operator(children, api_server.kubeconfig, database.url, namespace, options))
+    def start(url: str = database.url, **options: str) -> Operator:
+        operators.append(Operator(children, api_server.kubeconfig, url, namespace, options))
         return operators[-1]
 
     yield start

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -34,7 +34,7 @@ class Standing:
 
     state: RunState
     attempt: int
-    claim: Claim | None
+    claim: Claim | None = field(repr=False)
     begun: bool
     cancel: bool
     suspend: bool

@@ -41,7 +41,7 @@ class ClaimedRun:
     """
 
     id: RunId
-    claim: Claim
+    claim: Claim = field(repr=False)
     attempt: int
     name: str
     entrypoint: str

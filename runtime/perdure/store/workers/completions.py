@@ -6,7 +6,7 @@ Every write is idempotent by the claim token, so that a lost answer is asked for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -32,7 +32,7 @@ class Completion:
     """How an attempt ended: with the run's final `state`, or with a run that goes on elsewhere, as `detail` says."""
 
     run: RunId
-    claim: Claim
+    claim: Claim = field(repr=False)
     state: str | None
     result: str | None = None
     error: str | None = None
