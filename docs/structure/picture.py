@@ -66,7 +66,10 @@ ROOMS: Final = (
     Room(
         "ground",
         ("errors, names, retry,", "threads and forks"),
-        _of("perdure", "attempt_ends", "errors", "forks", "module_names", "names", "owned_thread", "pauses", "retry"),
+        _of(
+            *("perdure", "attempt_ends", "claimed_attempt", "errors", "forks", "module_names", "names"),
+            *("owned_thread", "pauses", "retry"),
+        ),
         1,
     ),
     Room(

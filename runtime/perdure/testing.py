@@ -19,8 +19,9 @@ from typing import Any
 from uuid import uuid4
 
 from . import logs
+from .claimed_attempt import ClaimedAttempt
 from .definitions import WorkflowDefinition, definition_of
-from .engine.attempt import Attempt, Facts
+from .engine.attempt import Attempt
 from .engine.ctrl_c import noted
 from .engine.execute import CtrlC, Ending, execute, execute_async
 from .engine.journal import Recorded
@@ -232,20 +233,20 @@ class DurableRun:
         report = AttemptReport(len(self.attempts) + 1)
         memory = _Memory(stored, report, kill_after, kill_in)
         recorded = [replace(one, consumed=False) for one in stored.values()]
-        facts = Facts(
-            self.run_id,
-            Token(uuid4()),
-            report.number,
-            "test",
-            definition.entrypoint,
-            self._input,
+        claimed = ClaimedAttempt(
+            run_id=self.run_id,
+            id="test",
+            token=Token(uuid4()),
+            number=report.number,
+            entrypoint=definition.entrypoint,
+            input=self._input,
             seed=self._seed,
             cancelled=self._cancelled,
             cleanup=definition.cleanup,
         )
         try:
             with noted():
-                ending = _run(definition, facts, recorded, memory, _Observer(report), self._note_live)
+                ending = _run(definition, claimed, recorded, memory, _Observer(report), self._note_live)
         finally:
             self._live = None
         if ending.signal is not None and ending.state is None and not memory.dead:
@@ -283,21 +284,21 @@ def _definition(workflow: Callable[..., Any]) -> WorkflowDefinition:
 
 def _run(
     definition: WorkflowDefinition,
-    facts: Facts,
+    claimed: ClaimedAttempt,
     recorded: list[Recorded],
     memory: _Memory,
     observer: _Observer,
     note_live: Callable[[Attempt], None],
 ) -> Ending:
     if not definition.is_async:
-        attempt = Attempt(facts, recorded, _as_committer(memory), observer=observer)
+        attempt = Attempt(claimed, recorded, _as_committer(memory), observer=observer)
         note_live(attempt)
         memory.die = lambda: attempt.interrupt(Released("killed by the test"))
         return execute(definition, attempt)
     loop = RunLoop()
     try:
         committer = _as_committer(memory)
-        attempt = Attempt(facts, recorded, committer, loop=loop, loop_committer=committer, observer=observer)
+        attempt = Attempt(claimed, recorded, committer, loop=loop, loop_committer=committer, observer=observer)
         note_live(attempt)
         memory.die = lambda: attempt.interrupt(Released("killed by the test"))
         memory.call = loop.call_in_loop

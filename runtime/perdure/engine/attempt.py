@@ -6,10 +6,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
-from uuid import UUID
 
+from ..claimed_attempt import ClaimedAttempt
 from ..errors import (
     ControlSignal,
     NondeterminismError,
@@ -21,7 +20,6 @@ from ..errors import (
     Superseded,
     ValueNotStorable,
 )
-from ..names import RunId, Token
 from ..serialization.fingerprint import keyed_hash
 from ..store.attempts.checkpoint import Answer, Checkpoint, Settled
 from ..store.attempts.idle_connections import IdleConnections
@@ -42,31 +40,9 @@ if TYPE_CHECKING:
     from .outcome import Outcome
     from .unstored import Unstored
 
-__all__ = ["Attempt", "Facts", "Observer"]
+__all__ = ["Attempt", "Observer"]
 
 _MAX_BRANCH_THREADS = 32
-_NO_SEED = UUID(int=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the store says of an attempt when it begins."""
-
-    run_id: RunId
-    token: Token = field(repr=False)
-    attempt: int
-    run_name: str
-    entrypoint: str
-    input: str
-    deadline_in: float | None = None
-    seed: UUID = _NO_SEED
-    """The run's secret."""
-
-    cancelled: bool = False
-    """Whether somebody had asked for the run to be cancelled."""
-
-    cleanup: float | None = None
-    """Seconds that the workflow has to clean up once it is cancelled, or what is left of them; None ends it at once."""
 
 
 class Observer(Protocol):
@@ -87,7 +63,7 @@ class Attempt:
     """The state that all branches of an attempt share.
 
     Args:
-        facts: what was claimed.
+        claimed: what the store answered when the attempt began.
         recorded: the outcomes that earlier attempts stored.
         committer: stores outcomes for threads.
         loop: the loop of an async workflow.
@@ -114,11 +90,11 @@ class Attempt:
         "_threads",
         "_token",
         "cancellation",
+        "claimed",
         "committer",
         "current_step",
         "database_url",
         "ends",
-        "facts",
         "forked",
         "idle_connections",
         "inline_committer",
@@ -144,7 +120,7 @@ class Attempt:
 
     def __init__(  # noqa: PLR0913  what an attempt is given, by name
         self,
-        facts: Facts,
+        claimed: ClaimedAttempt,
         recorded: Iterable[Recorded],
         committer: ThreadCommitter,
         *,
@@ -159,20 +135,20 @@ class Attempt:
         cleanup_began: Callable[[float], None] | None = None,
         inline_committer: InlineCommitter | None = None,
     ) -> None:
-        self.facts = facts
-        self.run_id = facts.run_id
-        self.keyed = keyed_hash(facts.seed.bytes)
+        self.claimed = claimed
+        self.run_id = claimed.run_id
+        self.keyed = keyed_hash(claimed.seed.bytes)
         """A hash whose key is the run's secret, to be copied."""
-        self.run_name = facts.run_name
-        self.number = facts.attempt
+        self.run_name = claimed.id
+        self.number = claimed.number
         self.journal = Journal(recorded)
         self.loop = loop
         self.lane = Lane(self.journal, Verdict(self).at_rest, loop, clock)
         self.cancellation: Cancellation | None = None
-        if facts.cleanup is not None:
+        if claimed.cleanup is not None:
             from .cancellation import Cancellation  # which most runs do without
 
-            cancellation = Cancellation(self, facts.cleanup, asked=facts.cancelled, began=cleanup_began)
+            cancellation = Cancellation(self, claimed.cleanup, asked=claimed.cancelled, began=cleanup_began)
             self.cancellation = self.lane.cancellation = cancellation
         self.committer = committer
         self.loop_committer = loop_committer
@@ -203,9 +179,9 @@ class Attempt:
         self._draining: ControlSignal | None = None
         self._held_back = 0
         """Threads that drain: each stands before its next step."""
-        self._run = str(facts.run_id).encode()
-        self._token = str(facts.token).encode()
-        self._task_number = (facts.run_id.int & 0xFFFF_FFFF) << 20
+        self._run = str(claimed.run_id).encode()
+        self._token = str(claimed.token).encode()
+        self._task_number = (claimed.run_id.int & 0xFFFF_FFFF) << 20
         self._number_lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._thread_watch: ThreadWatch | None = None

@@ -131,7 +131,7 @@ def _entered(definition: WorkflowDefinition, attempt: Attempt) -> tuple[tuple[ob
         DefinitionError: a hint cannot be evaluated.
     """
     definition.result.prepare()
-    return definition.signature.decode(attempt.facts.input)
+    return definition.signature.decode(attempt.claimed.input)
 
 
 async def _main(definition: WorkflowDefinition, attempt: Attempt) -> object:

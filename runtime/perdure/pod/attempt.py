@@ -13,13 +13,14 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
 from perdure import logs
 from perdure.attempt_ends import AttemptEnd
-from perdure.engine.attempt import Attempt, Facts, Observer
+from perdure.engine.attempt import Attempt, Observer
 from perdure.engine.execute import CtrlC, Ending, execute, execute_async
 from perdure.entrypoints import load
 from perdure.errors import (
@@ -146,10 +147,10 @@ class _AttemptProcess:
     def _run(self) -> Ending:
         begun = self._begun
         run, token = self._environment.run_id, begun.token
-        recorded = self._store.load([(run, token)])[run] if begun.attempt > 1 else []
+        recorded = self._store.load([(run, token)])[run] if begun.number > 1 else []
         if (ending := self._over_already(recorded)) is not None:
             return ending
-        self._events.begun(begun.attempt, len(recorded))
+        self._events.begun(begun.number, len(recorded))
         try:
             if begun.source is not None:
                 self._source = SourceFolder(files_of_source(begun.source))
@@ -165,26 +166,15 @@ class _AttemptProcess:
             definition = load(begun.entrypoint)
         except EntrypointError as error:
             return _failed(error)
-        if definition.cleanup != begun.cleanup and not begun.cancel:
+        if definition.cleanup != begun.declared_cleanup and not begun.cancelled:
             self._store.declare_cleanup(run, token, definition.cleanup)
-        facts = Facts(
-            run,
-            token,
-            begun.attempt,
-            begun.run_name,
-            begun.entrypoint,
-            begun.input,
-            begun.deadline_in,
-            begun.seed,
-            cancelled=begun.cancel,
-            cleanup=begun.cleanup_left if begun.cancel else definition.cleanup,
-        )
+        claimed = begun if begun.cancelled else replace(begun, cleanup=definition.cleanup)
         committer = ThreadCommitter(self._opener)
         observer = _Progress(self._channel, self._events)
 
         def attempt(loop: RunLoop | None = None, loop_committer: LoopCommitter | None = None) -> Attempt:
             made = Attempt(
-                facts,
+                claimed,
                 recorded,
                 committer,
                 loop=loop,
@@ -212,9 +202,9 @@ class _AttemptProcess:
     def _over_already(self, recorded: list[Recorded]) -> Ending | None:
         """The end of an attempt for which there is nothing to do."""
         begun = self._begun
-        if begun.cancel and not (begun.cleanup_left is not None and begun.cleanup_left > 0):
+        if begun.cancelled and not (begun.cleanup is not None and begun.cleanup > 0):
             return Ending("cancelled")
-        if begun.suspend and not begun.cancel:
+        if begun.suspend and not begun.cancelled:
             return Ending(None, signal=Released("the run is suspended"))
         if any(one.key == CANCEL_KEY for one in recorded):
             # It cleans up, and has a limit of its own for that.

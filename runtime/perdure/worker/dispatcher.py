@@ -307,7 +307,7 @@ class Dispatcher:
                 if not self._running:
                     self._heartbeat.tell(busy=False)
             for run in got.runs:
-                self._pending.claimed(run.id)
+                self._pending.claimed(run.run_id)
             if not got.more:
                 self._pending.exhausted(self._slots.without_more(free, got.runs), now)
 
@@ -315,37 +315,37 @@ class Dispatcher:
         system = self._claims.system
         made = [Running(run, self._settings.definitions[run.entrypoint], now) for run in got]
         for running in made:
-            self._running[running.run.claim] = self._by_run[running.run.id] = running
+            self._running[running.run.claim] = self._by_run[running.run.run_id] = running
             self._slots.claimed(running)
         for running in made:
-            if running.run.attempt == 1:
+            if running.run.number == 1:
                 self._begin(running, [], system)
-        resumed = [running for running in made if running.run.attempt > 1]
+        resumed = [running for running in made if running.run.number > 1]
         if not resumed:
             return
         loaded = load_checkpoints(self._settings.url, system, [running.run for running in resumed])
         if loaded.error is not None:
             _log.warning("checkpoints could not be loaded, so runs are released: %s", loaded.error)
         for running in resumed:
-            recorded = loaded.recorded.get(running.run.id)
+            recorded = loaded.recorded.get(running.run.run_id)
             if recorded is not None:
                 self._begin(running, recorded, system)
-            elif running.run.id in loaded.superseded:
+            elif running.run.run_id in loaded.superseded:
                 self._ended(running, None)
             else:
                 self._ended(running, self._release_run(running, "its checkpoints could not be loaded"))
 
     def _begin(self, running: Running, recorded: list[Recorded], system: str) -> None:
         run = running.run
-        if run.cancel and not (run.cleanup is not None and run.cleanup > 0):
-            self._ended(running, Completion(run.id, run.claim, "cancelled"))
+        if run.cancelled and not (run.cleanup is not None and run.cleanup > 0):
+            self._ended(running, Completion(run.run_id, run.claim, "cancelled"))
             return
         if run.deadline_in is not None and not any(one.key == CANCEL_KEY for one in recorded):
             if run.deadline_in <= 0:
                 self._ended(running, _late(run))
                 return
             running.timer = self._later(run.deadline_in, partial(self._deadline, running))
-        _log.debug("run %s: attempt %d begins, with %d checkpoints", run.name, run.attempt, len(recorded))
+        _log.debug("run %s: attempt %d begins, with %d checkpoints", run.id, run.number, len(recorded))
         self._executor.start(running, recorded, system)
 
     # What running runs are told.
@@ -365,8 +365,8 @@ class Dispatcher:
         if running.attempt.in_step:
             self._time(running, 1.0, partial(self._leave_cancelled, running))
             return
-        _log.warning("run %s is cancelled, and its code does not end: it is left behind", running.run.name)
-        self._ended(running, Completion(running.run.id, running.run.claim, "cancelled"))
+        _log.warning("run %s is cancelled, and its code does not end: it is left behind", running.run.id)
+        self._ended(running, Completion(running.run.run_id, running.run.claim, "cancelled"))
 
     def _cleans_up(self, running: Running, seconds: float) -> None:
         """A cancelled run cleans up, for so many seconds at most. Its deadline counts no more."""
@@ -377,7 +377,7 @@ class Dispatcher:
             return
         late = CleanupCut("the run's cleanup had not ended in its time, so it was ended")
         running.attempt.cancel(str(late), at_once=True)
-        ending = Completion(running.run.id, running.run.claim, "cancelled", error=Failure.of(late).to_json())
+        ending = Completion(running.run.run_id, running.run.claim, "cancelled", error=Failure.of(late).to_json())
         self._time(running, _OVERTIME, lambda: self._ended(running, ending))
 
     def _time(self, running: Running, delay: float, action: Callable[[], None]) -> None:
@@ -395,7 +395,7 @@ class Dispatcher:
 
     def _superseded(self, running: Running) -> None:
         if running.attempt is not None:
-            running.attempt.interrupt(Superseded(f"another attempt owns run {running.run.name!r}, or it was deleted"))
+            running.attempt.interrupt(Superseded(f"another attempt owns run {running.run.id!r}, or it was deleted"))
         self._ended(running, None)
 
     # How they end.
@@ -414,14 +414,14 @@ class Dispatcher:
             running.timer.cancel()
         self._running.pop(running.run.claim, None)
         self._slots.forgotten(running)
-        if self._by_run.get(running.run.id) is running:
-            del self._by_run[running.run.id]
+        if self._by_run.get(running.run.run_id) is running:
+            del self._by_run[running.run.run_id]
         if not self._running:
             self._heartbeat.tell(busy=False)
 
     @staticmethod
     def _release_run(running: Running, why: str) -> Completion:
-        return Completion(running.run.id, running.run.claim, None, detail=why)
+        return Completion(running.run.run_id, running.run.claim, None, detail=why)
 
     # Looking around.
 
@@ -510,7 +510,7 @@ def _whatever(act: Callable[[], object]) -> bool:
 
 def _superseded_said(running: Running) -> None:
     run = running.run
-    _log.warning("run %s: another attempt owns it, or it was deleted; attempt %d does not count", run.name, run.attempt)
+    _log.warning("run %s: another attempt owns it, or it was deleted; attempt %d does not count", run.id, run.number)
 
 
 def _deadline_exceeded() -> DeadlineExceeded:
@@ -518,4 +518,4 @@ def _deadline_exceeded() -> DeadlineExceeded:
 
 
 def _late(run: ClaimedRun) -> Completion:
-    return Completion(run.id, run.claim, "failed", error=Failure.of(_deadline_exceeded()).to_json())
+    return Completion(run.run_id, run.claim, "failed", error=Failure.of(_deadline_exceeded()).to_json())

@@ -13,7 +13,7 @@ from functools import partial
 
 from ..attempt_ends import AttemptEnd
 from ..definitions import WorkflowDefinition
-from ..engine.attempt import Attempt, Facts, Observer
+from ..engine.attempt import Attempt, Observer
 from ..engine.execute import Ending, execute, execute_async
 from ..engine.loop import RunLoop
 from ..errors import Superseded
@@ -138,18 +138,7 @@ class Executor:
         if loop is not None and committers.loop is None:
             committers.loop = LoopCommitter(committers.opener, loop)
         attempt = Attempt(
-            Facts(
-                run.id,
-                run.token,
-                run.attempt,
-                run.name,
-                run.entrypoint,
-                run.input,
-                run.deadline_in,
-                run.seed,
-                cancelled=run.cancel,
-                cleanup=run.cleanup,
-            ),
+            run,
             recorded,
             committers.thread,
             loop=loop,
@@ -165,7 +154,7 @@ class Executor:
         if loop is not None and committers.loop is not None:
             loop.call_in_loop(self._start_async, loop, running, attempt, committers.loop)
             return
-        name = f"perdure-run-{run.name[:40]}"
+        name = f"perdure-run-{run.id[:40]}"
         OwnedThread(partial(self._run_sync, running, attempt), name=name, died=self._died).start()
 
     def tidy(self) -> None:
@@ -247,12 +236,14 @@ class Executor:
 def ending_of(run: ClaimedRun, ending: Ending) -> Completion | None:
     """What the store is to be told; None for an attempt that was superseded."""
     if ending.state is not None:
-        return Completion(run.id, run.claim, ending.state, ending.result, ending.error)
+        return Completion(run.run_id, run.claim, ending.state, ending.result, ending.error)
     if isinstance(ending.signal, Superseded):
         return None
-    return Completion(run.id, run.claim, None, detail=str(ending.signal))
+    return Completion(run.run_id, run.claim, None, detail=str(ending.signal))
 
 
 def _broken(run: ClaimedRun, error: BaseException) -> Completion:
-    _log.error("run %s: its attempt broke off", run.name, exc_info=error)
-    return Completion(run.id, run.claim, None, ending=AttemptEnd.CRASHED, detail=f"the attempt broke off: {error!r}")
+    _log.error("run %s: its attempt broke off", run.id, exc_info=error)
+    return Completion(
+        run.run_id, run.claim, None, ending=AttemptEnd.CRASHED, detail=f"the attempt broke off: {error!r}"
+    )

@@ -46,10 +46,10 @@ def load_checkpoints(url: str, system: str, runs: Sequence[ClaimedRun]) -> Loade
 
 def _load(store: AttemptStore, runs: Sequence[ClaimedRun], loaded: Loaded) -> None:
     try:
-        loaded.recorded |= store.load([(run.id, run.token) for run in runs])
+        loaded.recorded |= store.load([(run.run_id, run.token) for run in runs])
     except Superseded:
         if len(runs) == 1:
-            loaded.superseded.append(runs[0].id)
+            loaded.superseded.append(runs[0].run_id)
             return
         for run in runs:
             _load(store, [run], loaded)

@@ -209,15 +209,15 @@ class Fleet:
             self._futures.append(self._pool.submit(self._run_sync, one, run, committer))
 
     def _run_sync(self, begun: Begun, run: Run, committer: ThreadCommitter) -> None:
-        attempt = Attempt(begun.facts, begun.recorded, committer, database_url=self.url)
+        attempt = Attempt(begun.claimed, begun.recorded, committer, database_url=self.url)
         self._end(run, begun, execute(run.definition, attempt))
 
     def _run_loop(self, begun: dict[Any, Begun]) -> None:
-        runs = {begun[run.id].facts.run_id: run for run in self.loop if run.id in begun}
+        runs = {begun[run.id].claimed.run_id: run for run in self.loop if run.id in begun}
         with ThreadPoolExecutor(8) as enders:
 
             def ended(one: Begun, ending: Ending) -> None:
-                enders.submit(self._end, runs[one.facts.run_id], one, ending)
+                enders.submit(self._end, runs[one.claimed.run_id], one, ending)
 
             run_loop(list(runs.values()), [begun[run] for run in runs], self._opener(begun), ended)
 
@@ -237,7 +237,7 @@ def run_loop(
 
     async def one_of_them(run: Run, one: Begun) -> None:
         attempt = Attempt(
-            one.facts, one.recorded, committer, loop=loop, loop_committer=batches, database_url=opener.url
+            one.claimed, one.recorded, committer, loop=loop, loop_committer=batches, database_url=opener.url
         )
         ended(one, await execute_async(run.definition, attempt))
 

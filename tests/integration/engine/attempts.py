@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from perdure.claimed_attempt import ClaimedAttempt
 from perdure.definitions import definition_of
-from perdure.engine.attempt import Attempt, Facts
+from perdure.engine.attempt import Attempt
 from perdure.engine.execute import Ending, execute, execute_async
 from perdure.engine.loop import RunLoop
 from perdure.names import Claim, RunId
@@ -31,7 +32,7 @@ OWNER = "queue:default"
 class Begun:
     """An attempt that has begun, and what it is to replay."""
 
-    facts: Facts
+    claimed: ClaimedAttempt
     recorded: list[Recorded]
     system: str
 
@@ -84,17 +85,14 @@ class Run:
             recorded = store.load([(self.id, begun.token)])[self.id]
         finally:
             store.close()
-        self.number = begun.attempt
-        facts = Facts(
-            self.id, begun.token, begun.attempt, begun.run_name, begun.entrypoint, begun.input, seed=begun.seed
-        )
-        return Begun(facts, recorded, begun.system)
+        self.number = begun.number
+        return Begun(begun, recorded, begun.system)
 
     def finish(self, begun: Begun, ending: Ending) -> None:
         """Record the end of an attempt."""
         if ending.state is not None:
             store = AttemptStore(Opener(self.url))
-            store.finish(self.id, begun.facts.token, ending.state, ending.result, ending.error)
+            store.finish(self.id, begun.claimed.token, ending.state, ending.result, ending.error)
             store.close()
 
     def attempt(
@@ -115,7 +113,7 @@ class Run:
             if self.definition.is_async:
                 [ending] = _in_loop([self], [begun], opener, own, url, lease)
             else:
-                attempt = Attempt(begun.facts, begun.recorded, own, database_url=url, lease=lease)
+                attempt = Attempt(begun.claimed, begun.recorded, own, database_url=url, lease=lease)
                 ending = execute(self.definition, attempt)
         finally:
             if committer is None:
@@ -147,7 +145,7 @@ def _in_loop(
 
     async def together() -> list[Ending]:
         options: dict[str, Any] = {"loop": loop, "loop_committer": batches, "database_url": url, "lease": lease}
-        attempts = [Attempt(one.facts, one.recorded, committer, **options) for one in begun]
+        attempts = [Attempt(one.claimed, one.recorded, committer, **options) for one in begun]
         pairs = zip(runs, attempts, strict=True)
         return list(await asyncio.gather(*(execute_async(run.definition, attempt) for run, attempt in pairs)))
 

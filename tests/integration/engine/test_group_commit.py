@@ -67,7 +67,7 @@ def _together(url: str, begun: list[Begun], workflow_: Any) -> list[Ending]:
     batches.runs = len(begun)
 
     async def all_of_them() -> list[Ending]:
-        attempts = [Attempt(one.facts, one.recorded, committer, loop=loop, loop_committer=batches) for one in begun]
+        attempts = [Attempt(one.claimed, one.recorded, committer, loop=loop, loop_committer=batches) for one in begun]
         return list(await asyncio.gather(*[execute_async(workflow_.definition, attempt) for attempt in attempts]))
 
     try:
@@ -92,7 +92,7 @@ def test_concurrent_sync_runs_share_statements(database: Database) -> None:
     database.server.reset_statements()
     committer = ThreadCommitter(Opener(database.url), alone=False)
     with ThreadPoolExecutor(16) as threads:
-        ending = threads.map(lambda one: execute(counting.definition, Attempt(one.facts, [], committer)), begun)  # type: ignore[attr-defined]
+        ending = threads.map(lambda one: execute(counting.definition, Attempt(one.claimed, [], committer)), begun)  # type: ignore[attr-defined]
         assert {one.state for one in ending} == {"succeeded"}
     committer.close()
     assert _stored(database) == 16 * STEPS
@@ -113,7 +113,7 @@ def test_a_lone_sync_run_commits_in_its_own_thread_with_one_statement_a_step(dat
         return commit(checkpoint)
 
     committer.commit = seen  # type: ignore[method-assign, assignment]
-    execute(counting.definition, Attempt(begun.facts, [], committer))  # type: ignore[attr-defined]
+    execute(counting.definition, Attempt(begun.claimed, [], committer))  # type: ignore[attr-defined]
     committer.close()
     assert threads == {threading.get_ident()}
     assert _statements(database, "checkpoint") == STEPS
@@ -128,7 +128,7 @@ def test_a_lone_async_run_sends_each_step_at_once(database: Database) -> None:
 
 
 def _checkpoint(begun: Begun, ordinal: int, result: str) -> Checkpoint:
-    run, claim = str(begun.facts.run_id).encode(), str(begun.facts.token).encode()
+    run, claim = str(begun.claimed.run_id).encode(), str(begun.claimed.token).encode()
     return Checkpoint(run, claim, f"work#{ordinal}", ordinal, "work", 1, 0, 10, result, None)
 
 
@@ -176,7 +176,7 @@ def test_a_locked_row_in_a_batch_waits_alone(database: Database) -> None:
     begun = [Run(database.url, counting_async).begin() for _ in range(6)]
     with database.connect() as holder:
         holder.execute("BEGIN")
-        holder.execute("SELECT FROM perdure.runs WHERE id = %s FOR UPDATE", [begun[2].facts.run_id])
+        holder.execute("SELECT FROM perdure.runs WHERE id = %s FOR UPDATE", [begun[2].claimed.run_id])
         released = threading.Event()
 
         def others_done(settled: dict[int, Settled]) -> bool:
@@ -198,7 +198,7 @@ def test_a_locked_row_holds_no_other_thread(database: Database, poisoned: bool) 
     settled: dict[int, Settled] = {}
     with database.connect() as holder:
         holder.execute("BEGIN")
-        holder.execute("SELECT FROM perdure.runs WHERE id = %s FOR UPDATE", [begun[0].facts.run_id])
+        holder.execute("SELECT FROM perdure.runs WHERE id = %s FOR UPDATE", [begun[0].claimed.run_id])
 
         def work(place: int) -> None:
             result = "{poison" if poisoned and place == 1 else "1"

@@ -66,7 +66,7 @@ def test_checkpoints_of_threads(database: Database, proxy: Proxy, begun: list[Be
     answers: list[Settled] = []
 
     def commit(one: Begun) -> None:
-        run, claim = str(one.facts.run_id).encode(), str(one.facts.token).encode()
+        run, claim = str(one.claimed.run_id).encode(), str(one.claimed.token).encode()
         value = f'"{"x" * VALUE}"'
         answers.append(committer.commit(Checkpoint(run, claim, "work", 1, "work", 1, 0, 10, value, None)))
 

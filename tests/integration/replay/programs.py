@@ -16,7 +16,8 @@ from typing import Any
 from uuid import UUID
 
 import perdure
-from perdure.engine.attempt import Attempt, Facts
+from perdure.claimed_attempt import ClaimedAttempt
+from perdure.engine.attempt import Attempt
 from perdure.engine.context import CURRENT
 from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
@@ -308,11 +309,12 @@ def play(
     _play = mine = Play(program, stored=dict(stored), due=due)
     loop = RunLoop() if real else VirtualLoop()
     store = _Store(mine, limit)
-    facts = Facts(RUN, Token(UUID(int=1)), 1, "replay", interpret.definition.entrypoint, "{}")  # type: ignore[attr-defined]
+    token, entrypoint = Token(UUID(int=1)), interpret.definition.entrypoint  # type: ignore[attr-defined]
+    claimed = ClaimedAttempt(run_id=RUN, id="replay", token=token, number=1, entrypoint=entrypoint, input="{}")
     committer: Any = store
     clock: Any = {"clock": loop.nanoseconds} if isinstance(loop, VirtualLoop) else {}
     copies = [Recorded(r.key, r.ordinal, r.attempt, r.tries, r.clock, r.result, r.error) for r in stored.values()]
-    mine.attempt = Attempt(facts, copies, committer, loop=loop, loop_committer=committer, **clock)
+    mine.attempt = Attempt(claimed, copies, committer, loop=loop, loop_committer=committer, **clock)
     store.loop = loop
     try:
         ending = loop.run_until_complete(execute_async(interpret.definition, mine.attempt))  # type: ignore[attr-defined]

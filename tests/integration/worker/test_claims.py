@@ -30,11 +30,11 @@ def test_bytes_of_input_bound_a_claim(database: Database) -> None:
             client.start("flows:large", id=f"run-{n}", input={"text": "x" * 900_000})
     claiming, places = claims(database), FreeSlots(async_runs=100)
     claimed = claiming.claim(places, [])
-    assert [run.name for run in claimed.runs] == ["run-0", "run-1", "run-2", "run-3"]
+    assert [run.id for run in claimed.runs] == ["run-0", "run-1", "run-2", "run-3"]
     assert claimed.more
-    names = [run.name for run in claimed.runs]
+    names = [run.id for run in claimed.runs]
     while (claimed := claiming.claim(places, [])).runs:
-        names += [run.name for run in claimed.runs]
+        names += [run.id for run in claimed.runs]
     assert names == [f"run-{n}" for n in range(20)]
     assert not claimed.more
     claiming.close()
@@ -48,8 +48,8 @@ def test_input_that_is_too_large_by_itself_is_claimed_alone(database: Database) 
         "UPDATE perdure.runs SET input = json_build_object('text', repeat('x', 9000000)) WHERE name = 'run-0'"
     )
     claiming = claims(database)
-    assert [run.name for run in claiming.claim(FreeSlots(async_runs=100), []).runs] == ["run-0"]
-    assert [run.name for run in claiming.claim(FreeSlots(async_runs=100), []).runs] == ["run-1"]
+    assert [run.id for run in claiming.claim(FreeSlots(async_runs=100), []).runs] == ["run-0"]
+    assert [run.id for run in claiming.claim(FreeSlots(async_runs=100), []).runs] == ["run-1"]
     claiming.close()
 
 
@@ -67,7 +67,7 @@ def test_bytes_of_checkpoints_bound_a_load(database: Database, proxy: Proxy) -> 
     runs = claiming.claim(places, []).runs
     assert [run.recorded_bytes for run in runs] == [900_002] * 20
     loaded = load_checkpoints(proxy.url(database.name), claiming.system, runs)
-    assert {run: len(found) for run, found in loaded.recorded.items()} == {run.id: 1 for run in runs}
+    assert {run: len(found) for run, found in loaded.recorded.items()} == {run.run_id: 1 for run in runs}
     count, _, _ = proxy.sizes("perdure.load(")
     assert count == 5
     claiming.close()
@@ -84,11 +84,11 @@ def test_interrupted_run_keeps_its_place(database: Database, ending: str) -> Non
     claiming = claims(database)
     with Client(database.url) as client:
         client.start("flows:async_count", id="first", input={"steps": 1})
-        assert [run.name for run in claiming.claim(FreeSlots(async_runs=1), []).runs] == ["first"]
+        assert [run.id for run in claiming.claim(FreeSlots(async_runs=1), []).runs] == ["first"]
         for n in range(100):
             client.start("flows:async_count", id=f"later-{n}", input={"steps": 1})
     _release_run(database, ending)
-    assert [run.name for run in claiming.claim(FreeSlots(async_runs=2), []).runs] == ["first", "later-0"]
+    assert [run.id for run in claiming.claim(FreeSlots(async_runs=2), []).runs] == ["first", "later-0"]
     claiming.close()
 
 

@@ -19,7 +19,7 @@ from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 
 KINDS = {
-    "Attempt", "Branch", "BranchFuture", "BranchTask", "Checkpoint", "ClaimedRun", "Completion", "Delivery", "Facts",
+    "Attempt", "Branch", "BranchFuture", "BranchTask", "Checkpoint", "ClaimedRun", "Completion", "Delivery",
     "Flag", "Journal", "Lane", "LaneTimer", "Outcome", "Place", "Recorded", "RunHandle", "Running", "RunTimer",
     "Seat", "StepContext", "StepDefinition", "ThreadPoolExecutor", "ThreadWatch", "TimerHandle", "Timer",
     "StepConnection", "AsyncStepConnection", "Ballast",

@@ -18,7 +18,8 @@ from uuid import uuid4
 
 import perdure
 from perdure import step, workflow
-from perdure.engine.attempt import Attempt, Facts
+from perdure.claimed_attempt import ClaimedAttempt
+from perdure.engine.attempt import Attempt
 from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
 from perdure.errors import Released
@@ -139,9 +140,17 @@ def in_flight(look: Callable[[], Any]) -> tuple[Any, Any]:
 
     def start() -> asyncio.Task[Any]:
         definition = hanging.definition  # type: ignore[attr-defined]
-        facts = Facts(RunId(uuid4()), Token(uuid4()), 1, "run", definition.entrypoint, "{}", seed=uuid4())
+        claimed = ClaimedAttempt(
+            run_id=RunId(uuid4()),
+            id="run",
+            token=Token(uuid4()),
+            number=1,
+            entrypoint=definition.entrypoint,
+            input="{}",
+            seed=uuid4(),
+        )
         stores_nothing = cast("Any", None)
-        attempts.append(Attempt(facts, [], stores_nothing, loop=run_loop, connections=idle))
+        attempts.append(Attempt(claimed, [], stores_nothing, loop=run_loop, connections=idle))
         return run_loop.create_task(execute_async(definition, attempts[-1]))
 
     async def main() -> tuple[Any, Any]:

@@ -11,7 +11,8 @@ import pytest
 
 import perdure
 from perdure import step, workflow
-from perdure.engine.attempt import Attempt, Facts
+from perdure.claimed_attempt import ClaimedAttempt
+from perdure.engine.attempt import Attempt
 from perdure.engine.branch import Branch
 from perdure.engine.context import CURRENT
 from perdure.engine.loop import RunLoop
@@ -64,7 +65,9 @@ def test_a_thread_that_stands_before_a_body_when_the_attempt_ends_does_not_begin
 
 def test_neither_does_a_task() -> None:
     committer: Any = None
-    attempt = Attempt(Facts(RunId(UUID(int=1)), Token(UUID(int=1)), 1, "run", "m:f", "{}"), [], committer)
+    one = UUID(int=1)
+    claimed = ClaimedAttempt(run_id=RunId(one), id="run", token=Token(one), number=1, entrypoint="m:f", input="{}")
+    attempt = Attempt(claimed, [], committer)
     attempt.interrupt(Released("ended"))
     with pytest.raises(Released):
         asyncio.run(attempt.enter_async_step())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from perdure.definitions import WorkflowDefinition
-from perdure.names import Claim, RunId
+from perdure.names import Claim, RunId, Token
 from perdure.store.workers.claims import ClaimedRun, FreeSlots
 from perdure.worker.executor import Running
 from perdure.worker.pending import Kind
@@ -28,7 +28,17 @@ def room() -> Slots:
 
 
 def running(entrypoint: str = "async", *, crashes: int = 0, since: float = 0.0) -> Running:
-    run = ClaimedRun(RunId(uuid4()), Claim(uuid4()), 1, "one", entrypoint, "{}", crashes, False, None)
+    claim = Claim(uuid4())
+    run = ClaimedRun(
+        run_id=RunId(uuid4()),
+        id="one",
+        token=Token(claim),
+        number=1,
+        entrypoint=entrypoint,
+        input="{}",
+        claim=claim,
+        crashes=crashes,
+    )
     return Running(run, DEFINITIONS[entrypoint], since)
 
 

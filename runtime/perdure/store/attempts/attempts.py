@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from ...attempt_ends import AttemptEnd
+from ...claimed_attempt import ClaimedAttempt
 from ...errors import PerdureError, SchemaMismatch, StoreChanged, StoreError, StoreUnavailable, Superseded
 from ...names import Claim, RunId, Token
 from ..postgres.connection import Fault, storable
@@ -43,29 +44,27 @@ class SecondStart(PerdureError):
     """The attempt has begun already, in another process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What the store says of an attempt that begins; times in seconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun(ClaimedAttempt):
+    """The answer to a pod's begin: the attempt, and what is asked of its process besides.
 
-    `cleanup` is what was declared, `cleanup_left` what is left of that to a run that is cancelled; `token` is a secret.
+    Attributes:
+        source: the files of the workflow's code, a JSON object; None where the code is in the image.
+        namespace: of the Workflow.
+        owner: of the run, such as `cluster:<UID>`.
+        suspend: whether the run is suspended.
+        system: the identifier of the database system that answered.
+        timeline: of that server; a fail-over changes it.
+        declared_cleanup: seconds of cleanup that an earlier attempt declared.
     """
 
-    entrypoint: str
-    input: str
     source: str | None
-    run_name: str
     namespace: str
     owner: str
-    attempt: int
-    cancel: bool
     suspend: bool
-    deadline_in: float | None
     system: str
     timeline: str
-    seed: UUID
-    cleanup: float | None
-    cleanup_left: float | None
-    token: Token = field(repr=False)
+    declared_cleanup: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,21 +155,22 @@ class AttemptStore:
             )
         check_versions(schema, 0)
         return Begun(
+            run_id=run,
             entrypoint=_text(row[2]),
             input=_text(row[3]),
             source=row[4].decode() if row[4] is not None else None,
-            run_name=_text(row[5]),
+            id=_text(row[5]),
             namespace=_text(row[6]),
             owner=_text(row[7]),
-            attempt=int(row[8] or 0),
-            cancel=row[9] == b"t",
+            number=int(row[8] or 0),
+            cancelled=row[9] == b"t",
             suspend=row[10] == b"t",
             deadline_in=float(row[11]) if row[11] is not None else None,
             system=_text(row[12]),
             timeline=_text(row[13]),
             seed=UUID(_text(row[14])),
-            cleanup=float(row[15]) if row[15] is not None else None,
-            cleanup_left=float(row[16]) if row[16] is not None else None,
+            declared_cleanup=float(row[15]) if row[15] is not None else None,
+            cleanup=float(row[16]) if row[16] is not None else None,
             token=Token(UUID(_text(row[17]))),
         )
 

@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from ...claimed_attempt import ClaimedAttempt
 from ...errors import StoreUnavailable
 from ...names import Claim, RunId, Token
 from ..postgres.connection import connect, translated
@@ -29,35 +30,20 @@ from .processes import Watched, identity_parameters
 
 __all__ = ["Claimed", "ClaimedRun", "Claims", "Delayed", "Entrypoints", "FreeSlots", "NotificationConnection", "Survey"]
 
-_NO_SEED = UUID(int=0)
 
-
-@dataclass(frozen=True, slots=True)
-class ClaimedRun:
-    """A run that this process has claimed and begun; `deadline_in` in seconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedRun(ClaimedAttempt):
+    """The attempt that a worker has claimed and begun at once. Its token is the claim, which nobody else knows.
 
     Attributes:
-        recorded_bytes: of the values of its checkpoints.
+        claim: of the attempt.
+        crashes: attempts before it that ended in a crash, since the last new checkpoint.
+        recorded_bytes: of the values of the run's checkpoints.
     """
 
-    id: RunId
     claim: Claim = field(repr=False)
-    attempt: int
-    name: str
-    entrypoint: str
-    input: str
-    crashes: int
-    cancel: bool
-    deadline_in: float | None
-    seed: UUID = _NO_SEED
+    crashes: int = 0
     recorded_bytes: int = 0
-    cleanup: float | None = None
-    """Seconds for which it may clean up, or what is left of them."""
-
-    @property
-    def token(self) -> Token:
-        """The right to write what the attempt does: the claim itself, which nobody else has been told."""
-        return Token(self.claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,19 +251,21 @@ class Claims:
 
 
 def _claimed(row: dict[str, Any]) -> ClaimedRun:
+    claim = Claim(row["claim"])
     return ClaimedRun(
-        id=RunId(row["id"]),
-        claim=Claim(row["claim"]),
-        attempt=row["attempt"],
-        name=row["name"],
+        run_id=RunId(row["id"]),
+        id=row["name"],
+        token=Token(claim),
+        number=row["attempt"],
         entrypoint=row["entrypoint"],
         input=row["input"],
-        crashes=row["crashes"],
-        cancel=row["cancel"],
         deadline_in=row["deadline_in"],
         seed=row["seed"],
-        recorded_bytes=int(row["recorded_bytes"] or 0),
+        cancelled=row["cancel"],
         cleanup=row["cleanup"],
+        claim=claim,
+        crashes=row["crashes"],
+        recorded_bytes=int(row["recorded_bytes"] or 0),
     )
 
 

@@ -1,0 +1,43 @@
+"""An attempt that a process has claimed and begun: what pods, workers and tests execute alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from .names import RunId, Token
+
+__all__ = ["NO_SEED", "ClaimedAttempt"]
+
+NO_SEED: Final = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedAttempt:
+    """What the store answers when an attempt begins.
+
+    Attributes:
+        run_id: the UUID of the run.
+        id: the run's id, as its user gave it, or the Workflow's name.
+        token: the right to store the attempt's outcomes. It is a secret.
+        number: of the attempt in its run, from 1.
+        entrypoint: of the workflow, `module:function`.
+        input: the workflow's arguments, a JSON object.
+        deadline_in: seconds until the run's deadline; None if it has none.
+        seed: the run's secret, from which its random values and fingerprints are derived.
+        cancelled: whether the run's cancellation had been requested before the attempt began.
+        cleanup: seconds for which the workflow may clean up once it is cancelled, or the rest of them; None ends the
+            run at once.
+    """
+
+    run_id: RunId
+    id: str
+    token: Token = field(repr=False)
+    number: int
+    entrypoint: str
+    input: str
+    deadline_in: float | None = None
+    seed: UUID = NO_SEED
+    cancelled: bool = False
+    cleanup: float | None = None
