@@ -266,8 +266,13 @@ _INPUT: Final = Walk(
         Hop(
             "perdure.store.attempts.attempts", "AttemptStore.begin Begun", "`Begun.input` carries it into the process."
         ),
-        Hop("perdure.pod.attempt", "_AttemptProcess._run", "It goes into the attempt's facts."),
-        Hop("perdure.engine.attempt", "Facts", "`Facts.input` carries it to the call."),
+        Hop(
+            "perdure.claimed_attempt",
+            "ClaimedAttempt",
+            "`Begun` is one: `ClaimedAttempt.input` carries it to the call.",
+        ),
+        Hop("perdure.pod.attempt", "_AttemptProcess._run", "Makes the engine's attempt of it."),
+        Hop("perdure.engine.attempt", "Attempt", "Holds it until the function is called."),
         Hop("perdure.engine.execute", "execute", "Calls the function with it."),
         Hop("perdure.serialization.arguments", "Signature.decode", "By parameter name, checked against the hints."),
         Hop("perdure.serialization.codec", "ValueCodec.read", "Each value by its hint."),
