@@ -90,8 +90,14 @@ class Release:
 
     def kubectl(self, *arguments: str, given: str = "", namespace: str = "") -> str:
         """Run kubectl, in its namespace if none is named."""
-        where = f"--namespace={namespace or self.namespace}"
-        command = [self.cluster.kubectl, f"--kubeconfig={self.cluster.kubeconfig}", where]
+        return self._kubectl(f"--namespace={namespace or self.namespace}", *arguments, given=given)
+
+    def apply(self, manifests: str) -> None:
+        """Apply objects by kubectl, each in the namespace that it names."""
+        self._kubectl("apply", "--filename=-", given=manifests)
+
+    def _kubectl(self, *arguments: str, given: str) -> str:
+        command = [self.cluster.kubectl, f"--kubeconfig={self.cluster.kubeconfig}"]
         done = subprocess.run([*command, *arguments], input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout

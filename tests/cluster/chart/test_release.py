@@ -197,7 +197,7 @@ def test_uninstalled_it_leaves_what_is_the_users_and_applied_without_helm_goes_o
 
     pods: dict[str, str] = {}
     for _ in range(2):
-        installed.kubectl("apply", "--filename=-", given=installed.manifests(values))
+        installed.apply(installed.manifests(values))
         installed.kubectl("rollout", "status", "deployment/perdure-operator", "--timeout=90s")
         assert uids(installed, "operator", "postgres").items() >= pods.items()
         pods = uids(installed, "operator", "postgres")
