@@ -112,6 +112,8 @@ class Capacity:
         if uid in self._holders:
             del self._holders[uid]
             self._held[key.namespace] -= 1
+            if not self._held[key.namespace]:
+                del self._held[key.namespace]
         self._leave(key, uid)
         self._hand_on()
 

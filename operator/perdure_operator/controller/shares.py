@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping
+from typing import Final
 
-__all__ = ["Shares"]
+__all__ = ["REMEMBERED", "Shares"]
+
+REMEMBERED: Final = 10_000
+"""Of so many namespaces it is known when they were served last. Others count as never served."""
 
 
 class Shares:
@@ -28,7 +32,10 @@ class Shares:
 
     def served(self, namespace: str) -> None:
         """A namespace got a place."""
+        self._served.pop(namespace, None)  # so that they stand in the order of their turns
         self._served[namespace] = next(self._turns)
+        if len(self._served) > REMEMBERED:
+            del self._served[next(iter(self._served))]
 
     def _turn(self, namespace: str) -> int:
         return self._served.get(namespace, 0)

@@ -95,3 +95,12 @@ def test_never_more_than_there_are_and_nobody_waits_for_a_free_one(total, per_na
             assert inside <= per_namespace
             if capacity._waiting.get(namespace):
                 assert len(held) == total or inside == per_namespace
+
+
+def test_a_namespace_without_places_leaves_nothing_behind():
+    capacity, _ = of(Places(total=5))
+    for key in KEYS[:4]:
+        capacity.take(key, UIDS[key])
+    for key in KEYS[:4]:
+        capacity.settle(key, UIDS[key], held=False)
+    assert dict(capacity._held) == {}

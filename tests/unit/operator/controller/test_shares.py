@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure_operator.controller.shares import Shares
+from perdure_operator.controller.shares import REMEMBERED, Shares
 
 NAMES = [f"team-{number}" for number in range(5)]
 weights = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 5))
@@ -68,3 +68,15 @@ def test_a_namespace_with_short_runs_keeps_its_part_beside_one_with_long_runs():
 
 def test_nobody_waits():
     assert Shares({}).next([], {}) is None
+
+
+def test_of_namespaces_without_end_the_newest_are_remembered():
+    shares = Shares({})
+    for number in range(REMEMBERED + 5):
+        shares.served(f"team-{number}")
+        shares.served("often")
+    assert len(shares._served) == REMEMBERED
+    newest = f"team-{REMEMBERED + 4}"
+    assert shares.next([newest, "often"], {}) == newest
+    # One that is forgotten was served before all others, as one that is new.
+    assert shares.next([newest, "team-0"], {}) == "team-0"
