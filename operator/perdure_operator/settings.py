@@ -18,6 +18,7 @@ from perdure.pod.environment import DEFAULT_LEASE_SECONDS
 from .api.names import RUNTIME_USER
 from .api.untyped import mapping
 from .api.validation import refusals
+from .decide.observed import DISRUPTION_LIMIT
 from .errors import Misconfigured
 
 __all__ = ["Settings"]
@@ -109,7 +110,7 @@ class Settings(BaseModel):
     active_deadline_seconds: int | None = Field(default=None, ge=1)
     """The deadline of Workflows that name none."""
 
-    disruption_limit: int = Field(default=20, ge=0, le=1_000_000)
+    disruption_limit: int = Field(default=DISRUPTION_LIMIT, ge=0, le=1_000_000)
     """How many disruptions in a row, without a new checkpoint between them, a run survives."""
 
     succeeded_pods_ttl_seconds: float = Field(default=600, ge=0)

@@ -14,6 +14,7 @@ from perdure.names import Claim
 from perdure.store.runs.model import RunState
 
 __all__ = [
+    "DISRUPTION_LIMIT",
     "FINISHED",
     "STALLED",
     "Condition",
@@ -31,6 +32,9 @@ __all__ = [
     "Status",
     "Workflow",
 ]
+
+DISRUPTION_LIMIT: Final = 20
+"""How many disruptions in a row a run survives, where nobody says otherwise; the column's default in the store, too."""
 
 FINISHED: Final = "Finished"
 """The condition that is True once a Workflow has ended, for ever."""
@@ -160,7 +164,7 @@ class Limits:
     deadline_seconds: float | None
     suspend: bool
     cancel: bool
-    disruption_limit: int = 20
+    disruption_limit: int = DISRUPTION_LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +181,7 @@ class Policy:
     """
 
     active_deadline_seconds: int | None = None
-    disruption_limit: int = 20
+    disruption_limit: int = DISRUPTION_LIMIT
     succeeded_pods: float = 600.0
     failed_pods: int = 3
     barred_namespace: str | None = None

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from sqlalchemy import DefaultClause
+
+from perdure.store.schema.tables import runs
+from perdure_operator.decide.observed import DISRUPTION_LIMIT, Limits, Policy
 from perdure_operator.errors import Misconfigured
 from perdure_operator.settings import Settings
 
@@ -42,6 +47,17 @@ def test_in_its_own_namespace_it_runs_no_workflows_unless_it_is_told_to(tmp_path
     assert settings.workflows_in_own_namespace is False
     told = Settings.parse(["--own-namespace=here"], {**ENOUGH, "PERDURE_OPERATOR_WORKFLOWS_IN_OWN_NAMESPACE": "true"})
     assert (told.own_namespace, told.workflows_in_own_namespace) == ("here", True)
+
+
+def test_the_limit_of_disruptions_is_one_and_the_same_everywhere():
+    unsaid = Limits(backoff_limit=6, deadline_seconds=None, suspend=False, cancel=False)
+    assert Settings.parse([], ENOUGH).disruption_limit == Policy().disruption_limit == unsaid.disruption_limit
+    default = runs.c.disruption_limit.server_default
+    assert isinstance(default, DefaultClause)
+    assert str(default.arg) == str(DISRUPTION_LIMIT)
+    page = (Path(__file__).resolve().parents[3] / "docs" / "kubernetes.md").read_text()
+    assert f"| `--disruption-limit` | {DISRUPTION_LIMIT} |" in page
+    assert f"ends the run after {DISRUPTION_LIMIT} in a row without a new checkpoint (`--disruption-limit`)" in page
 
 
 def test_two_processes_of_one_pod_are_two():
