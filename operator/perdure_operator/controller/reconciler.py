@@ -219,6 +219,7 @@ class Reconciler:
             preparation=self.preparation,
             source=source,
             source_problem=problem,
+            other_owner=seen.other_owner,
         )
         return replace(observed, hindered_for=self._hindered_for(observed))
 

@@ -93,6 +93,9 @@ def _assess(observed: Observed, spec: Spec | None) -> _Assessment | None:
         if cancel:
             situation = Situation(Kind.FAILED, Reason.CANCELLED, "cancelled; this store has nothing of it to run")
             return _Assessment(Plan(situation), observed)
+        if observed.other_owner is not None:
+            plan = _of_another_operator(observed.other_owner)
+            return _Assessment(plan, observed, trusted=False, restart_noted=False)
     if doubted is not None and not restarted and not (cancel and _ends_at_once(run, deleting=workflow.deleting)):
         message = (
             f"{doubted}; or set the annotation perdure.io/restart to a new value to go on with what this store has"
@@ -114,6 +117,15 @@ def _assess(observed: Observed, spec: Spec | None) -> _Assessment | None:
     return _Assessment(
         replace(plan, first=[*first, *plan.first], requeue_after=requeue_after), observed, restarted=restarted
     )
+
+
+def _of_another_operator(owner: str) -> Plan:
+    """A Workflow that another operator has begun, before its label came to name this one. No restart changes that."""
+    message = (
+        f"the store has its run as the run of another operator, {owner}: delete the Workflow and create it anew;"
+        " the label perdure.io/instance says which operator a Workflow is for, and is not to be changed"
+    )
+    return stalled(Reason.CHECKPOINTS_MISSING, message, LOOK_STALLED)
 
 
 def _ends_at_once(run: Run | None, *, deleting: bool) -> bool:

@@ -361,6 +361,7 @@ class Observed:
         preparation: seconds that a node may take to prepare a pod's container, including pulling its image.
         source: the files of the run's source; None if the Workflow names none, or they cannot be read.
         source_problem: why the ConfigMap of the source cannot be read.
+        other_owner: the owner of this Workflow's run, if the store has it for another operator. `run` is None then.
     """
 
     workflow: Workflow
@@ -382,3 +383,4 @@ class Observed:
     preparation: float = 3600.0
     source: Mapping[str, str] | None = None
     source_problem: str | None = None
+    other_owner: str | None = None

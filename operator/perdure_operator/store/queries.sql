@@ -52,6 +52,10 @@ FROM perdure.meta m LEFT JOIN LATERAL (
     WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner = %(owner)s
 ) o ON true
 
+-- name: other_owners
+-- The owners of those of these runs that are not this owner's.
+SELECT r.id, r.owner FROM perdure.runs r WHERE r.id = ANY (%(runs)s::uuid[]) AND r.owner <> %(owner)s
+
 -- name: release_run
 WITH shortly AS MATERIALIZED (
     SELECT set_config('lock_timeout', %(lock_timeout)s, true)

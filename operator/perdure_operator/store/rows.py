@@ -44,10 +44,15 @@ _MESSAGE = re.compile(rf'"message"\s*:\s*{_TEXT}', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class RunLookup:
-    """The result of a lookup: the run, None if the store has none of this owner with that id, and the store's id."""
+    """The result of a lookup: the run, None if the store has none of this owner with that id, and the store's id.
+
+    Attributes:
+        other_owner: the owner of the run with that id, if it is another one.
+    """
 
     store_id: UUID
     run: Run | None
+    other_owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

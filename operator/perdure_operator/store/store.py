@@ -122,6 +122,8 @@ class OperatorStore:
     async def observe(self, uid: UUID) -> RunLookup:
         """Look up a run with all fields but `silent`, which `sources.liveness` sets. Concurrent lookups share a query.
 
+        Where this owner has no such run, a second round trip asks whose it is.
+
         Raises:
             StoreUnavailable: no answer in time.
             SchemaMismatch: there is no schema, or another one.
@@ -142,13 +144,16 @@ class OperatorStore:
         rows = await self._calls.read("observe", parameters, doing)
         store_id = answering_store(rows, doing)
         runs = {row["id"]: run_of_row(row, self._ages) for row in rows if row["id"] is not None}
+        missing = [uid for uid in uids if uid not in runs]
+        others = await self._calls.read("other_owners", {"runs": missing}, doing) if missing else []
+        owners = {row["id"]: row["owner"] for row in others}
         for uid in uids:
             if (run := runs.get(uid)) is not None:
                 self._steps.saw(uid, run.claim, run.steps)
             else:
                 self._ages.forget(uid)
                 self._steps.forget(uid)
-        return {uid: RunLookup(store_id, runs.get(uid)) for uid in uids}
+        return {uid: RunLookup(store_id, runs.get(uid), owners.get(uid)) for uid in uids}
 
     async def claim(self, uid: UUID, observed_attempt: int) -> Claim | None:
         """Claim a run for the attempt after the observed one. None if it was claimed otherwise, or must not be.

@@ -60,3 +60,31 @@ def test_one_that_gets_another_label_is_cancelled_and_runs_nowhere_twice(scene: 
     eventually(lambda: scene.database.query(cancelled) == [(True,)], deadline=30)
     assert owners(scene) == {"one": "blue", "held": "blue"}
     assert len(scene.pods()) == 2
+
+
+def test_a_run_of_another_instance_is_left_alone_and_the_status_says_whose_it_is(
+    scene: Scene, start_operator: Start
+) -> None:
+    leads(start_operator, "blue")
+    green = leads(start_operator, "green")
+    uid = scene.apply(labels={LABEL: "blue"})
+    scene.until_pod()
+    scene.label("one", {LABEL: "green"})
+
+    def told() -> str:
+        condition = scene.condition("Stalled")
+        assert condition is not None
+        assert condition["reason"] == "CheckpointsMissing"
+        assert "as the run of another operator" in condition["message"]
+        return str(condition["message"])
+
+    said = eventually(told, deadline=30)
+    assert "/blue" in said
+    assert "perdure.io/restart" not in said  # which would change nothing
+    restart = {"metadata": {"annotations": {"perdure.io/restart": "1"}}}
+    scene.api.patch(f"/apis/perdure.io/v1alpha1/namespaces/{scene.namespace}/workflows/one", restart)
+    green.until_compared(2)
+    told()
+    assert green.metric("queue_failing") == 0
+    assert not [line for line in green.log if line["level"] == "error" or "under this id" in str(line)]
+    assert [attempt for attempt, _ in scene.attempts(uid)] == [1]

@@ -153,6 +153,7 @@ SITUATIONS: Mapping[str, Mapping[str, object]] = {
     "refused long ago": {"refused": "Invalid value", "refused_for": 5000.0, "refused_generation": 1},
     "over its quota": {"refused": "exceeded quota: small", "refused_for": 5.0},
     "in a namespace that goes": {"refused": "is being terminated", "refused_for": 5.0},
+    "the run is another operator's": {"other_owner": "cluster:one/blue"},
     "in the operator's namespace": {"policy": Policy(barred_namespace="shop")},
 }
 

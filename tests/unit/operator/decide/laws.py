@@ -59,6 +59,7 @@ def nothing_starts_that_must_not(seen: Observed, actions: list[Any]) -> None:
     assert not finished(seen)
     assert not workflow.deleting
     assert not seen.policy.bars(workflow.key)
+    assert seen.run is not None or seen.other_owner is None
     assert workflow.spec is not None
     assert workflow.problem is None
     assert not workflow.spec.cancel or (seen.run is not None and seen.run.may_clean_up)

@@ -196,6 +196,7 @@ anything = st.builds(
     pod_gone=st.booleans(),
     pod_met=st.booleans(),
     policy=st.builds(Policy, barred_namespace=st.sampled_from([None, "shop", "other"])),
+    other_owner=maybe_text,
     wanted=st.booleans(),
     hindered_for=seconds,
     preparation=seconds,

@@ -8,6 +8,7 @@ import pytest
 
 from perdure.store.runs.model import RunState
 from perdure_operator.decide.actions import ClaimRun, CreatePod, InsertRun, ReleaseRun, RequestCancel, WriteStatus
+from perdure_operator.decide.observed import Status
 from tests.unit.operator.decide.builders import (
     LIMITS,
     NOW,
@@ -197,3 +198,17 @@ def test_a_run_that_is_behind_is_cancelled_with_its_workflow():
 def test_pods_are_left_alone_while_the_store_is_in_doubt():
     pods = [pod(1, created=ago(900)), pod(2, created=ago(800)), *(over(n) for n in range(3, 9))]
     assert deeds(observed(None, pods)) == []
+
+
+def test_the_run_of_another_operator_is_left_alone_and_no_restart_changes_that():
+    for status in (Status(), started()):
+        given = workflow(status=status, restart="again")
+        seen = observed(workflow=given, other_owner="cluster:one/blue")
+        assert deeds(seen) == []
+        assert reason(seen) == "CheckpointsMissing"
+        assert "the run of another operator, cluster:one/blue" in message(seen)
+        assert new_status(seen).restart is None
+        assert requeue_after(seen) is not None
+        assert deeds(replace(seen, workflow=replace(given, deleting=True))) == []
+    cancelled = workflow(spec=spec(cancel=True))
+    assert reason(observed(workflow=cancelled, other_owner="cluster:one/blue")) == "Cancelled"
