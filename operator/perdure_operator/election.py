@@ -1,8 +1,8 @@
-"""Who of several operators works: the one that holds the Lease.
+"""Leader election by a Lease: of several operators, only its holder works.
 
-Times are of this process's own clock: a record that has not changed for its whole duration, as seen from here, has
-lapsed. A holder that cannot renew in time stops its work before anybody else may begin; should it be paused across its
-time, the store's claims make what it still does harmless.
+All times are by this process's own clock: a record lapses if this process has not observed a change of it for its whole
+duration. A holder that cannot renew in time stops before another operator may start. If a holder is paused for longer
+than that, the store's claims make its late actions harmless.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class LeaseTimes:
     """Seconds, as client-go has them.
 
     Attributes:
-        duration: of a record that is not renewed.
-        renew: within which a holder must have renewed, or it stops.
+        duration: of a record without a renewal.
+        renew: within which a holder must have renewed the Lease, or it stops.
         retry: between tries.
     """
 
@@ -65,14 +65,14 @@ class Elector:
         self._changed_at = 0.0
         self._renewed_at = 0.0
         self.holder: str | None = None
-        """Who holds it, as it was last seen."""
+        """The last known holder."""
         self.problem: str | None = None
-        """Why it could not be read or written when that was last tried."""
+        """Why the last read or write of the Lease failed; None if it did not."""
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Work whenever the Lease is held, until cancelled; then let go of it.
+        """Run `work` whenever this process holds the Lease, until cancelled; then release it.
 
-        An error of `work` ends this, and frees the Lease for somebody else.
+        An error of `work` ends this, and releases the Lease, too.
         """
         try:
             while True:
@@ -86,7 +86,7 @@ class Elector:
                     await self._release()
 
     async def _acquire(self) -> None:
-        while not await self._try():  # noqa: ASYNC110 nobody tells when a Lease comes free
+        while not await self._try():  # noqa: ASYNC110 there is no event for a free Lease
             await asyncio.sleep(self._times.retry * random.uniform(1.0, 1.2))
 
     async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -108,7 +108,7 @@ class Elector:
             try:
                 async with asyncio.timeout(left):
                     if not await self._try() and self.holder != self.identity:
-                        return  # somebody else has taken it
+                        return  # another operator has taken it
             except TimeoutError:
                 return
             left = self._renewed_at + self._times.renew - self._clock()
@@ -120,21 +120,21 @@ class Elector:
         try:
             held = await self._take_or_renew()
         except Conflict:
-            return False  # somebody else was faster
+            return False  # another operator was faster
         except ApiError as error:
             self.problem = str(error)
             _log.warning("the lease cannot be renewed now: %s", error)
             return False
         self.problem = None
         if held:
-            self._renewed_at = began  # not when the answer came: the others count from what was written
+            self._renewed_at = began  # not when the response came: the others count from the write
         return held
 
     async def _take_or_renew(self) -> bool:
         try:
             lease = await self._kube.get(LEASES, self._namespace, self._name)
         except NotFound:
-            # Made without a holder. Several electors may make it at once; then they write, and one of them is first.
+            # Created without a holder. Several operators may try that at once; one of them then wins the write.
             body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}}
             lease = await self._kube.ensure(LEASES, self._namespace, body)
         self._see(lease)
@@ -147,7 +147,7 @@ class Elector:
         return True
 
     async def _release(self) -> None:
-        """Let others take it at once."""
+        """Release the Lease, so that another operator can take it at once."""
         if self.holder != self.identity:
             return
         lease = await self._kube.get(LEASES, self._namespace, self._name)
@@ -180,7 +180,7 @@ class Elector:
 
 
 def _clock() -> float:
-    """Seconds that go on while the machine sleeps: its Lease lapses meanwhile."""
+    """Seconds of a clock that also counts while the machine sleeps: its Lease lapses meanwhile."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

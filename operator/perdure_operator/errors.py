@@ -1,18 +1,19 @@
-"""Every error that the operator raises by itself, in one tree.
+"""All errors that the operator raises, in one tree.
 
     OperatorError(PerdureError)
     ├── Misconfigured          settings with which the operator cannot work; the message names each
-    └── ApiError               the API server did not do what it was asked for
+    └── ApiError               a request to the API server failed
         ├── NotFound             404
-        ├── Conflict             409: the object is another one by now, or a newer version of it
-        │   └── AlreadyExists      409: there is one of this name
-        ├── Expired              410: a list whose continuation is too old
-        ├── Refused              400, 403, 422: asked again, it says the same until somebody changes something
-        ├── Unauthorized         401, with credentials that were read anew
-        ├── TooManyRequests      429: it says when to come again
-        └── Unavailable          5xx, no connection, no answer in time: whether it was done is not known
+        ├── Conflict             409: the object has another UID, or a newer version
+        │   └── AlreadyExists      409: an object of this name exists
+        ├── Expired              410: the list's continuation is too old
+        ├── Refused              400, 403, 422: the request fails until its cause is mended
+        ├── Unauthorized         401, with credentials that were just read
+        ├── TooManyRequests      429: with the time to try again
+        └── Unavailable          5xx, no connection, no response in time: the request may have taken effect
 
-What is away (`Unavailable`, `TooManyRequests`, the store's `StoreUnavailable`) is waited for; the queue asks again.
+The work queue retries after all of them. `Unavailable`, `TooManyRequests` and the store's `StoreUnavailable` end by
+themselves.
 """
 
 from __future__ import annotations
@@ -35,28 +36,28 @@ __all__ = [
 
 
 class OperatorError(PerdureError):
-    """The base of what the operator raises by itself."""
+    """The base of the operator's errors."""
 
 
 class Misconfigured(OperatorError):
-    """Settings with which the operator cannot work; the message names each and says what to change."""
+    """Settings with which the operator cannot work; the message names each, with a remedy."""
 
 
 class ApiError(OperatorError):
-    """The API server did not do what it was asked for.
+    """A request to the API server failed.
 
     Attributes:
-        asked: verb and object: `create pods shop/transfer-17-0a1b2c3d-1`.
-        said: the server's words, or what became of the connection.
+        call: verb and object: `create pods shop/transfer-17-0a1b2c3d-1`.
+        said: the server's message, or the error of the connection.
     """
 
-    def __init__(self, asked: str, said: str) -> None:
-        super().__init__(asked, said)
-        self.asked = asked
+    def __init__(self, call: str, said: str) -> None:
+        super().__init__(call, said)
+        self.call = call
         self.said = said
 
     def __str__(self) -> str:
-        return f"{self.asked}: {self.said}"
+        return f"{self.call}: {self.said}"
 
 
 class NotFound(ApiError):
@@ -64,7 +65,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """The object is another one by now, or a newer version of it."""
+    """The object has another UID, or a newer version."""
 
 
 class AlreadyExists(Conflict):
@@ -76,25 +77,25 @@ class Expired(ApiError):
 
 
 class Refused(ApiError):
-    """The server does not want this, and will not until somebody changes something."""
+    """The server rejects the request, until its cause is mended: invalid, or forbidden."""
 
 
 class Unauthorized(ApiError):
-    """The server does not know who asks."""
+    """The server does not accept the credentials."""
 
 
 class TooManyRequests(ApiError):
     """The server is busy.
 
     Attributes:
-        retry_after: in how many seconds to come again.
+        retry_after: seconds until the next try.
     """
 
-    def __init__(self, asked: str, said: str, retry_after: float) -> None:
-        super().__init__(asked, said)
-        self.args = (asked, said, retry_after)
+    def __init__(self, call: str, said: str, retry_after: float) -> None:
+        super().__init__(call, said)
+        self.args = (call, said, retry_after)
         self.retry_after = retry_after
 
 
 class Unavailable(ApiError):
-    """No answer, or none of use; whether it was done is not known."""
+    """No usable response; the request may have taken effect."""

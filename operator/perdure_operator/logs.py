@@ -1,4 +1,4 @@
-"""Structured logs: one line a record, JSON or key=value, with the Workflow, run and attempt that it is about."""
+"""Structured logs: one line for each record, JSON or key=value, with its Workflow, run and attempt."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["about", "configure"]
 _ABOUT: ContextVar[Mapping[str, object]] = ContextVar("perdure_operator_about", default={})  # noqa: B039 it is not changed
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_RUNTIME = "perdure_"  # what the runtime's own records carry, empty here
+_RUNTIME = "perdure_"  # fields of the runtime's records, empty here
 _QUIET = ("kopf", "aiohttp", "asyncio")
 
 
 @contextmanager
 def about(**what: object) -> Iterator[None]:
-    """Have the records of a block say what they are about."""
+    """Add these fields to all records of a block."""
     token = _ABOUT.set({**_ABOUT.get(), **what})
     try:
         yield
@@ -38,7 +38,7 @@ def configure(level: str, format: Literal["json", "text"]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in _QUIET:
-        # kopf tells of each try of each request; what comes of it is told here.
+        # kopf logs each try of each request; the operator logs the results.
         logging.getLogger(name).setLevel(logging.CRITICAL if name == "kopf" else logging.WARNING)
 
 

@@ -31,7 +31,7 @@ _log = logging.getLogger("perdure.operator")
 _USAGE = 64  # as sysexits.h has it
 _ASK_AGAIN = 2.0
 _STUCK = 300.0
-"""Seconds after which a reconcile that has not ended means that something hangs; each of its calls ends before."""
+"""Seconds after which a running reconcile counts as hanging. The time limits of its calls are shorter."""
 
 
 class Operator:
@@ -65,7 +65,7 @@ class Operator:
         """Operate until SIGTERM or SIGINT.
 
         Raises:
-            Misconfigured: it cannot work as it was told.
+            Misconfigured: the operator cannot work with its settings.
         """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class Operator:
             self._metrics.stand_by()
 
     async def _identify(self) -> str:
-        """Whose runs these are: this cluster's."""
+        """The owner of this operator's runs in the store."""
         if self._settings.cluster_id is not None:
             self._problem = None
             return self._owner_in(self._settings.cluster_id)
@@ -200,7 +200,7 @@ class Operator:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the operator as the command line and the environment say; its exit code."""
+    """Run the operator with settings from command line and environment. Returns its exit code."""
     try:
         settings = Settings.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
         logs.configure(settings.log_level, settings.log_format)

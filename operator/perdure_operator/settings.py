@@ -1,4 +1,4 @@
-"""What the operator is told, by flags and by variables PERDURE_OPERATOR_*; a flag wins."""
+"""The operator's settings, from flags and from variables PERDURE_OPERATOR_*; flags take precedence."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class Settings(BaseModel):
     """The key of that Secret."""
 
     pod_database_url: str | None = Field(default=None, repr=False)
-    """The store for pods, written into them for everybody to read who may read pods: for tests."""
+    """The store for pods, in plain text in their manifests: for tests."""
 
     pod_database_tls_mode: _SslMode | None = None
-    """How pods reach the store, as libpq's sslmode; what the URL itself says counts before."""
+    """How pods connect to the store, as libpq's sslmode. A mode in the URL takes precedence."""
 
     pod_database_ca_secret: str | None = None
     """The Secret in each Workflow's namespace with the authority that signed the store's certificate."""
@@ -120,7 +120,7 @@ class Settings(BaseModel):
     """How many pods of another run stay for their logs, the newest."""
 
     ttl_seconds_after_finished: float | None = Field(default=None, ge=0)
-    """How long finished Workflows are kept that do not say so; none: for ever. A GitOps tool would make them anew."""
+    """Seconds that finished Workflows without a time to live are kept; none: for ever. GitOps tools recreate them."""
 
     successful_runs_history_limit: int | None = Field(default=None, ge=0)
     """How many Workflows of a namespace are kept that succeeded, the newest; none: all. Mind GitOps tools, as above."""
@@ -132,13 +132,13 @@ class Settings(BaseModel):
     """Those that are watched; none: all."""
 
     own_namespace: str | None = Field(default_factory=_own_namespace)
-    """The namespace that the operator's pod is in; without, what its account says."""
+    """The namespace of the operator's pod. By default it is read from its service account."""
 
     workflows_in_own_namespace: bool = False
     """Run Workflows there, too: their pods can have the operator's account and read its Secrets."""
 
     cluster_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
-    """Tells this cluster's runs from those of others in the same store, for ever; none: the UID of kube-system."""
+    """A permanent id of this cluster among those that share the store; none: the UID of the namespace kube-system."""
 
     instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$")
     """Runs Workflows with the label perdure.io/instance of this value; none: those without that label."""
@@ -177,13 +177,13 @@ class Settings(BaseModel):
     """From one comparison of everything to the next, on average."""
 
     retention_days: float = Field(default=7, ge=0)
-    """How long what is stored of a run stays once its Workflow is gone."""
+    """How many days the rows of a run are kept after its Workflow was deleted."""
 
     http_port: int = Field(default=8080, ge=0, le=65535)
     """Of /livez and /readyz; 0: any."""
 
     metrics: Literal["authorized", "open", "none"] = "authorized"
-    """Who may read /metrics: accounts with the right to get that path, by HTTPS; everybody, where /livez is; nobody."""
+    """Access to /metrics: by HTTPS for accounts with the right to get that path; open, beside /livez; or none."""
 
     metrics_port: int = Field(default=8443, ge=0, le=65535)
     """Of /metrics by HTTPS; 0: any."""
@@ -192,7 +192,7 @@ class Settings(BaseModel):
     """The folder with tls.crt and tls.key for that; without, the operator makes a certificate for itself."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """What is logged at least."""
+    """The lowest level that is logged."""
 
     log_format: Literal["json", "text"] = "json"
     """A line is a JSON object, or key=value."""
@@ -236,7 +236,7 @@ class Settings(BaseModel):
 
         Raises:
             Misconfigured: some are wrong; the message names each.
-            SystemExit: a flag is unknown, or help was asked for.
+            SystemExit: a flag is unknown, or `--help` was given.
         """
         variables = {name: environ.get(_PREFIX + name.upper()) for name in cls.model_fields}
         variables["database_url"] = variables["database_url"] or environ.get("PERDURE_DATABASE_URL")
@@ -261,7 +261,7 @@ def _flags(arguments: Sequence[str]) -> dict[str, str | None]:
         epilog=f"Each flag is also a variable: --log-level is {_PREFIX}LOG_LEVEL. Lists are separated by commas.",
     )
     for name, field in Settings.model_fields.items():
-        if name not in _SECRETS:  # everybody can read a command line
+        if name not in _SECRETS:  # a command line can be read by other users
             shown = "" if field.default in (None, ()) or field.is_required() else f" Default: {field.get_default()}."
             described = f"{field.description}{'' if field.default_factory else shown}"
             parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=described.replace("%", "%%"))

@@ -1,4 +1,4 @@
-"""Makes crds/perdure.io_workflows.yaml from the models: `python -m perdure_operator.api.crd` writes it."""
+"""Generates crds/perdure.io_workflows.yaml from the models: `python -m perdure_operator.api.crd` writes it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _COLUMNS: Final = (
 _SELECTABLE: Final = (".spec.entrypoint", ".spec.suspend", ".status.phase")
 
 _ORDER: Final = ("description", "type", "format", "nullable", "default", "enum", "required", "properties", "items")
-"""Of keys, as people read them; the others come after these."""
+"""The order of keys for readers; other keys follow."""
 
 _DROPPED: Final = frozenset({"pattern", "title"})
-"""What pydantic adds, and patterns: a rule says the same in words."""
+"""Keys that are left out: pydantic's own, and patterns, for which there are rules with readable messages."""
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes what is there twice twice: not every reader of manifests takes references."""
+    """Writes repeated values in full: not every reader of manifests supports references."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  # the loader's signature
         return True
@@ -106,7 +106,7 @@ def _root_schema() -> dict[str, Any]:
 
 
 def _structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema of pydantic's as Kubernetes wants it: without references, unions with null, and names of types."""
+    """A JSON schema of pydantic in the form of Kubernetes: without references, unions with null, and titles."""
     schema = dict(schema)
     if reference := schema.pop("$ref", None):
         schema = definitions[reference.rpartition("/")[2]] | schema
@@ -118,7 +118,7 @@ def _structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str
         made["properties"] = {name: _structural(one, definitions) for name, one in properties.items()}
     if items := made.get("items"):
         made["items"] = _structural(items, definitions)
-    # Models say here whether they are closed, maps what they hold.
+    # For models this key means whether they are closed; for maps it is the schema of the values.
     held = made.pop("additionalProperties", False)
     if isinstance(held, dict):
         made["additionalProperties"] = _structural(held, definitions)

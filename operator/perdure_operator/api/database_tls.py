@@ -1,7 +1,7 @@
-"""What a pod needs for TLS to the store: variables of `perdure exec`, and the files that they name.
+"""TLS between a pod and the store: variables of `perdure exec`, and the files that they name.
 
-The variables are the runtime's own and not libpq's: those would speak to every other database of the workflow, too.
-No podTemplate takes the place of any of it. Files come as volumes: authorities of clouds are longer than a variable.
+The variables are the runtime's own, not libpq's, which would apply to other databases of the workflow, too. A
+podTemplate cannot replace them. Files are mounted: the authorities of cloud providers are too long for a variable.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _FOLDER: Final = "/etc/perdure/database"
 _CA: Final = "perdure-database-ca"
 _CLIENT: Final = "perdure-database-client"
 _CERTIFICATE, _KEY = "tls.crt", "tls.key"
-_FOR_THE_GROUP = 0o440  # libpq takes no key that everybody may read
+_FOR_THE_GROUP = 0o440  # libpq rejects a key that other users may read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseTls:
-    """What the operator's settings say about it; the store's URL counts before.
+    """The operator's settings for TLS to the store. The store's URL takes precedence.
 
     Attributes:
         mode: libpq's sslmode; None leaves it to the URL.
@@ -45,8 +45,8 @@ class DatabaseTls:
             "PERDURE_DATABASE_SSLCERT": f"{_FOLDER}/client/{_CERTIFICATE}" if self.client_secret else None,
             "PERDURE_DATABASE_SSLKEY": f"{_FOLDER}/client/{_KEY}" if self.client_secret else None,
         }
-        # Those that are not told are told to be empty, which is as if they were not there: a template's `envFrom` sets
-        # whatever its ConfigMap holds, but goes before no variable that the container names.
+        # Unset variables are set to be empty, which has the same effect. Otherwise a template's `envFrom` could set
+        # them from its ConfigMap; variables that the container names take precedence over it.
         return [{"name": name, "value": value or ""} for name, value in told.items()]
 
     def mounts(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class DatabaseTls:
         return [*([ca] if self._authority() else []), *([client] if self.client_secret else [])]
 
     def volumes(self) -> list[dict[str, Any]]:
-        """Volumes of the pod: of each object, the files that are asked for and no others."""
+        """Volumes of the pod, with only the named files of each Secret or ConfigMap."""
         made: list[dict[str, Any]] = []
         if authority := self._authority():
             made.append({"name": _CA, **authority})

@@ -1,4 +1,4 @@
-"""The kind `Workflow` as pydantic models: what its schema is made of, and what a spec is read by.
+"""The kind `Workflow` as pydantic models: its schema is generated from them, and specs are parsed by them.
 
 Every field is described for `kubectl explain`. Defaults are the API server's, and so are most refusals.
 """
@@ -239,7 +239,7 @@ class TemplateMetadata(Open):
 
 
 class PodTemplate(Open):
-    """What is laid over the pods of this run: maps by key, lists of named things by name."""
+    """The template that is laid over the pods of this run: maps by key, lists of named things by name."""
 
     model_config = Open.model_config | {
         "json_schema_extra": rules(rule(only("metadata", "spec"), TEMPLATE_FIELDS), **OPAQUE)
@@ -250,7 +250,7 @@ class PodTemplate(Open):
 
 
 class WorkflowSpec(Closed):
-    """What to run, and how. What a run starts with stays; what steers it can be changed at any time."""
+    """The spec. Fields with which a run starts are immutable; fields that control it can be changed at any time."""
 
     model_config = Closed.model_config | {
         "json_schema_extra": rules(
@@ -420,6 +420,6 @@ class WorkflowObject(Closed):
     status: WorkflowStatus | None = Field(
         default=None,
         description="How the run stands; written by the operator.",
-        # Without it kstatus takes a Workflow that nobody has seen yet for one that is done.
+        # Without this default, kstatus counts a Workflow as done that no operator has reconciled yet.
         json_schema_extra={"default": {"observedGeneration": -1}},
     )

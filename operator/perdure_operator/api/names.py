@@ -1,4 +1,4 @@
-"""What the API is called: group, kind, labels and annotations. Others select and watch by these."""
+"""The names of the API: group, kind, labels and annotations. Other programs select and watch by them."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ KIND: Final = "Workflow"
 PLURAL: Final = "workflows"
 
 FIELD_MANAGER: Final = "perdure"
-"""Who owns the status, for server-side apply."""
+"""The field manager of the status, for server-side apply."""
 
 CONTAINER: Final = "workflow"
 """The container of a pod that runs the attempt."""
 
 RUNTIME_USER: Final = 10001
-"""The user, and the group, that the runtime image has."""
+"""The user and the group of the runtime image."""
 
 OURS: Final = f"{GROUP}/"
-"""Labels and annotations that begin so belong to the operator."""
+"""The prefix of the operator's labels and annotations."""
 
 LABEL_WORKFLOW: Final = f"{OURS}workflow"
 LABEL_WORKFLOW_UID: Final = f"{OURS}workflow-uid"
 LABEL_ATTEMPT: Final = f"{OURS}attempt"
 LABEL_INSTANCE: Final = f"{OURS}instance"
-"""On a Workflow: whose it is, where several operators share a cluster. On a pod: the same."""
+"""On Workflows and pods: to which operator they belong, if several operators share a cluster."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "perdure"
 POD_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_WORKFLOW_UID}"
 """Selects the pods of all Workflows."""
 
 RESTART_ANNOTATION: Final = f"{OURS}restart"
-"""A person sets it to have a run whose checkpoints are missing start anew."""
+"""A person sets it to restart a run whose checkpoints are missing."""
 
 RELEASE_ANNOTATION: Final = f"{OURS}release"
-"""On the kind: the release that it is of. An older one does not take its place."""
+"""On the kind: its release. An older release does not replace it."""
 
 GENERATION_ANNOTATION: Final = f"{OURS}generation"
 """On a pod: the generation of the Workflow from which it was made."""
@@ -75,12 +75,12 @@ _TAIL = re.compile(r"[^a-zA-Z0-9]+$")
 
 
 def pod_name(workflow: str, uid: UUID, attempt: int) -> str:
-    """The name of an attempt's pod: known beforehand, and never that of another attempt."""
+    """The name of an attempt's pod: deterministic, and unique for each attempt."""
     return f"{_cut(workflow, _LONGEST_PREFIX)}-{uid.hex[:8]}-{attempt}"
 
 
 def pod_labels(workflow: Workflow, attempt: int) -> dict[str, str]:
-    """The labels by which a pod is found, as a person or as the operator looks for it."""
+    """The labels by which people and the operator find a pod."""
     return {
         LABEL_MANAGED_BY: MANAGED_BY,
         LABEL_WORKFLOW: _cut(workflow.key.name, _LONGEST_LABEL),
@@ -90,5 +90,5 @@ def pod_labels(workflow: Workflow, attempt: int) -> dict[str, str]:
 
 
 def _cut(name: str, length: int) -> str:
-    """The start of a name; names, and the parts of names between dots, end in a letter or a digit."""
+    """The beginning of a name. Names, and their parts between dots, must end in a letter or a digit."""
     return _TAIL.sub("", name[:length])

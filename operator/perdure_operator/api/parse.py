@@ -1,7 +1,7 @@
-"""A Workflow as the API server has it -> `observed.Workflow`.
+"""Parses a Workflow of the API server into `observed.Workflow`.
 
-Total: an object that was stored before the schema changed, or that nobody should have been able to store, has a
-`problem` that says what is wrong with it. Nothing here raises.
+Total: raises no error. An object that violates the schema, since it was stored before the schema changed or in spite of
+it, gets a `problem` that describes the violation.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .validation import refusals, too_large
 __all__ = ["brief", "parse_workflow"]
 
 MAX_RESTART = 256
-"""Characters of the annotation `perdure.io/restart` that the status repeats; of a longer one it has the digest."""
+"""Most characters of the annotation `perdure.io/restart` that the status repeats. It has the digest of a longer one."""
 
 _LONGEST_PROBLEM = 1024
-"""Bytes: it can repeat names that somebody chose."""
+"""Most bytes of a problem, which can repeat names of any length."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -39,7 +39,7 @@ _NEW = "create a new Workflow"
 
 
 def parse_workflow(body: Mapping[str, Any]) -> Workflow:
-    """A Workflow object. `spec` is None where it could not be read at all; `problem` says why it cannot be taken."""
+    """Parse a Workflow. `spec` is None if it could not be parsed at all; `problem` is the reason why it is invalid."""
     metadata = mapping(body.get("metadata"))
     annotations = mapping(metadata.get("annotations"))
     restart = annotations.get(RESTART_ANNOTATION)
@@ -60,14 +60,14 @@ def parse_workflow(body: Mapping[str, Any]) -> Workflow:
 
 
 def _bounded(restart: str) -> str:
-    """The value of the annotation as the status keeps it: an annotation may have 256 KiB."""
+    """The value of the annotation for the status. An annotation may have 256 KiB, so a long one becomes a digest."""
     if len(restart) <= MAX_RESTART:
         return restart
     return f"sha256:{sha256(restart.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def brief(workflow: Workflow) -> Workflow:
-    """A Workflow without what may be long."""
+    """A Workflow without its long fields."""
     if workflow.spec is None or workflow.spec.brief:
         return workflow
     spec = replace(workflow.spec, input="null", source_inline=None, pod_template=_EMPTY, brief=True)
@@ -75,7 +75,7 @@ def brief(workflow: Workflow) -> Workflow:
 
 
 def _spec(raw: Any) -> tuple[Spec | None, str | None]:
-    if isinstance(raw, str):  # what was put in the place of a spec that could not be read
+    if isinstance(raw, str):  # stands in the place of a spec that could not be parsed
         return None, f"spec: {raw}: {_NEW}"
     if not isinstance(raw, Mapping):
         return None, f"the Workflow has no spec that is an object: {_NEW}"
@@ -131,7 +131,7 @@ def _source(spec: Spec) -> list[str]:
 
 
 def _words(error: ValidationError) -> str:
-    """What is wrong, field by field, without the values: they may be long, and may be secret."""
+    """The violations, field by field, without the values: they may be long, and may be secret."""
     said = "; ".join(
         ".".join(["spec", *(str(part) for part in one["loc"])]) + f": {one['msg']}"
         for one in error.errors(include_url=False, include_context=False, include_input=False)[:5]
@@ -143,5 +143,5 @@ def _uid(value: Any) -> UUID:
     try:
         return UUID(str(value))
     except ValueError:
-        # No API server gives such a UID; whoever does, means one object by it.
+        # An API server's UIDs are UUIDs. Another kind of UID is mapped to a UUID, always to the same one.
         return uuid5(NAMESPACE_OID, str(value))

@@ -1,6 +1,6 @@
-"""The pod of an attempt: ours, with the podTemplate laid over it.
+"""Builds the pod of an attempt: the operator's own manifest, with the podTemplate laid over it.
 
-By default it passes Pod Security `restricted`, holds no token of the API's and what its run needs, and no more.
+By default the pod passes Pod Security `restricted`, and has no token for the API server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["PodSettings", "SecretKey", "build_pod"]
 
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _SCRATCH: Final = "perdure-tmp"
-_SCRATCH_PATH: Final = "/tmp"  # noqa: S108  # the pod's own, in memory of nobody else
+_SCRATCH_PATH: Final = "/tmp"  # noqa: S108  # a volume of this pod alone
 
 _DEFAULT_RESOURCES: Final = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
@@ -39,22 +39,22 @@ class SecretKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodSettings:
-    """What the operator's settings say about every pod.
+    """The operator's settings for all pods.
 
     Attributes:
-        database: the store's URL: where a Secret has it, or the URL itself, which is then there to read in every pod.
-        tls: what it takes to reach the store by TLS.
-        runtime_image: what runs Workflows that name no image.
-        runtime_user: the user, and the group, of that image's processes; None: the platform's own. Other images have
-            users of their own.
-        lease_seconds: an attempt whose heartbeat rests for this long is taken for dead.
-        grace_seconds: from SIGTERM to SIGKILL, where a podTemplate says nothing else.
-        image_pull_policy: None for Kubernetes' own.
+        database: the store's URL, or the key of a Secret that has it. A URL itself can be read in each pod.
+        tls: the settings for TLS to the store.
+        runtime_image: the image for Workflows without their own.
+        runtime_user: the user and the group of that image's processes; None leaves them to the platform. Other images
+            have users of their own.
+        lease_seconds: seconds without a heartbeat after which an attempt counts as dead.
+        grace_seconds: from SIGTERM to SIGKILL, unless a podTemplate sets it.
+        image_pull_policy: None leaves it to Kubernetes.
         image_pull_secrets: names of Secrets in the Workflow's namespace.
-        service_account: of pods, where a podTemplate says nothing else.
-        template: a podTemplate without refusals, over which each Workflow's own is laid.
-        resources: of the container, where a podTemplate says nothing else.
-        labels: besides those by which a pod is found.
+        service_account: of pods, unless a podTemplate sets it.
+        template: a valid podTemplate, over which each Workflow's own is laid.
+        resources: of the container, unless a podTemplate sets them.
+        labels: added to those by which a pod is found.
     """
 
     database: SecretKey | str = field(repr=False)
@@ -75,9 +75,9 @@ def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> di
     """The manifest of the pod for a claimed attempt.
 
     Args:
-        workflow: its spec is there, and its podTemplate has no refusals.
-        claim: the attempt, its token, and which nodes it had better not get.
-        settings: what holds for all pods.
+        workflow: with a valid spec and podTemplate.
+        claim: the attempt, its claim, and the nodes to avoid.
+        settings: for all pods.
     """
     spec = workflow.spec
     assert spec is not None, "a Workflow whose spec could not be read has no attempts"
@@ -109,7 +109,7 @@ def build_pod(workflow: Workflow, claim: CreatePod, settings: PodSettings) -> di
                     "name": workflow.key.name,
                     "uid": str(workflow.uid),
                     "controller": True,
-                    # A Workflow may go before its pods; and blocking would ask for a right to its finalizers.
+                    # A Workflow may be deleted before its pods. Blocking that would require a right to its finalizers.
                     "blockOwnerDeletion": False,
                 }
             ],
@@ -123,7 +123,7 @@ def _pod_spec(spec: Spec, settings: PodSettings, seed: int) -> dict[str, Any]:
         "name": CONTAINER,
         "image": spec.image or settings.runtime_image,
         "command": ["perdure", "exec"],
-        # One for all attempts of the run: their sets of strings have one order.
+        # The same for all attempts of the run, so that sets of strings have the same order in each.
         "env": [{"name": "PYTHONHASHSEED", "value": str(seed)}],
         "resources": dict(settings.resources),
         "securityContext": {
@@ -131,7 +131,7 @@ def _pod_spec(spec: Spec, settings: PodSettings, seed: int) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        # Why an attempt could not start is in its last words.
+        # The end of the log shows why an attempt could not start.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": _SCRATCH, "mountPath": _SCRATCH_PATH}],
     }
@@ -139,10 +139,10 @@ def _pod_spec(spec: Spec, settings: PodSettings, seed: int) -> dict[str, Any]:
     user = settings.runtime_user
     if spec.image is None:
         security |= {} if user is None else {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
-        # That user has no home of its own in the image, and could not write there; a platform's has no name, either.
+        # The runtime's user has no home in the image to which it could write; a platform's user has no name, either.
         container["env"] += [{"name": "HOME", "value": _SCRATCH_PATH}, {"name": "USER", "value": "perdure"}]
     elif settings.tls.client_secret is not None and user is not None:
-        # Whoever the image's user is, its group is to read the key.
+        # The image's user is unknown, so its processes get a group that may read the key.
         security["fsGroup"] = user
     if settings.image_pull_policy is not None:
         container["imagePullPolicy"] = settings.image_pull_policy
@@ -163,7 +163,7 @@ def _pod_spec(spec: Spec, settings: PodSettings, seed: int) -> dict[str, Any]:
 
 
 def _avoiding(spec: dict[str, Any], nodes: Sequence[str]) -> dict[str, Any]:
-    """A pod's spec for the other nodes, as long as there are any that take it."""
+    """A pod's spec that prefers other nodes than these."""
     affinity = spec.get("affinity", {})
     of_nodes = affinity.get("nodeAffinity", {}) if isinstance(affinity, Mapping) else None
     if not nodes or not isinstance(of_nodes, Mapping) or not isinstance(of_nodes.get(_PREFERRED, []), list):
@@ -174,7 +174,7 @@ def _avoiding(spec: dict[str, Any], nodes: Sequence[str]) -> dict[str, Any]:
 
 
 def _environment(workflow: Workflow, claim: CreatePod, settings: PodSettings, grace: int) -> list[dict[str, Any]]:
-    """What `perdure exec` reads. It comes first, so that variables of the template can refer to it."""
+    """The variables for `perdure exec`. They come first, so that variables of the template can refer to them."""
     database: dict[str, Any]
     if isinstance(settings.database, SecretKey):
         reference = {"name": settings.database.name, "key": settings.database.key}
@@ -188,7 +188,7 @@ def _environment(workflow: Workflow, claim: CreatePod, settings: PodSettings, gr
         {"name": "PERDURE_CLAIM", "value": str(claim.claim)},
         {"name": "PERDURE_GRACE_SECONDS", "value": str(grace)},
         {"name": "PERDURE_LEASE_SECONDS", "value": f"{settings.lease_seconds:g}"},
-        # Of local runs alone. Empty, so that no `envFrom` of a template sets them.
+        # Only for local runs. Empty, so that a template's `envFrom` cannot set them.
         *({"name": name, "value": ""} for name in ("PERDURE_PATIENCE_SECONDS", "PERDURE_PARENT", "PERDURE_EVENTS_FD")),
         _field("PERDURE_POD_NAME", "metadata.name"),
         _field("PERDURE_NODE_NAME", "spec.nodeName"),
@@ -200,14 +200,14 @@ def _field(name: str, path: str) -> dict[str, Any]:
 
 
 def _add(to: dict[str, Any], field: str, ours: Sequence[Mapping[str, Any]]) -> None:
-    """Add what no template takes the place of: two of a name, the API server refuses."""
+    """Add items that a template cannot replace. The API server rejects a second item of the same name."""
     given = to.get(field, [])
     if ours and isinstance(given, list):
         to[field] = [*given, *ours]
 
 
 def _drop_unused_scratch(spec: dict[str, Any]) -> None:
-    """Where a template mounts something else at its place, nothing uses our empty folder."""
+    """Remove our empty folder if a template mounts another volume in its place."""
     mounts = [one.get("volumeMounts") for one in [*spec["containers"], *spec.get("initContainers", [])]]
     if all(isinstance(some, list) and not any(_is_scratch(mount) for mount in some) for some in mounts if some):
         spec["volumes"] = [volume for volume in spec.get("volumes", []) if not _is_scratch(volume)]

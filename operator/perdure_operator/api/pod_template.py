@@ -1,8 +1,8 @@
-"""Lays a podTemplate over a pod of ours.
+"""Lays a podTemplate over the operator's pod manifest.
 
-Maps merge by key, containers, init containers, volumes, variables and pull secrets by name, mounts by path, devices by
-theirs; tolerations are added. A variable, a volume or a mount that the template gives takes the place of ours as a
-whole, for its parts exclude each other. Every other list takes the place of ours. `null` takes away what is ours.
+Maps merge by key; containers, init containers, volumes, variables and pull secrets by name; mounts and devices by path;
+tolerations are added. A variable, a volume or a mount of the template replaces ours as a whole, since its parts exclude
+each other. Every other list replaces ours. `null` removes our value.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _NAMED: Final = {
     "volumeDevices": "devicePath",
 }
 _DEEP: Final = frozenset({"containers", "initContainers"})
-"""Items of these are laid over ours; items of the other lists take the place of ours."""
+"""Lists whose items merge with ours; items of the other lists replace ours."""
 
 _ADDED: Final = frozenset({"tolerations"})
 
 _STAYING: Final = frozenset({"args", "command", "containers", "image", "name", "restartPolicy"})
-"""Fields that a template may not change cannot be taken away, either."""
+"""Fields that a template must neither change nor remove."""
 
 _RESOURCES: Final = ("requests", "limits")
 
 
 def lay_over(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
-    """The pod with the template laid over it. Total: what makes no sense in a pod is left for the API server to refuse.
+    """The pod with the template laid over it. Total: the API server rejects values that are invalid in a pod.
 
     Args:
         pod: with `metadata` and `spec`; our container is the first.
-        template: one without `refusals`.
+        template: without violations (`validation.refusals`).
     """
     laid = _lay(pod, {field: template[field] for field in ("metadata", "spec") if template.get(field)})
     given = _container(template)
@@ -57,7 +57,7 @@ def _lay(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
             if key not in _STAYING:
                 laid.pop(key, None)
         elif isinstance(value, Mapping):
-            # Also where there is nothing of ours: a null in what is theirs is no field of a pod.
+            # Also if we have no value there: a null of the template must not become a field of the pod.
             mine = laid.get(key)
             laid[key] = _lay(mine if isinstance(mine, Mapping) else {}, value)
         elif _are_items(value) and _are_items(laid.get(key, [])):
@@ -98,7 +98,7 @@ def _container(template: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _drop_contradicted(container: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Where a template asks for 2 GiB and sets no limit, our limit of 1 GiB is not meant to stand; and vice versa."""
+    """If a template requests 2 GiB without a limit, our limit of 1 GiB is removed; and vice versa."""
     asked, laid = given.get("resources"), container.get("resources")
     if not isinstance(asked, Mapping) or not isinstance(laid, dict):
         return

@@ -1,4 +1,4 @@
-"""A pod as the API server has it -> `observed.Pod`. Total: of what is missing or odd nothing is concluded."""
+"""Parses a pod of the API server into `observed.Pod`. Total: missing or malformed fields count as absent."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["parse_pod"]
 
 _INITIALISING: Final = "PodInitializing"
 _ON_THE_WAY: Final = frozenset({"", "ContainerCreating", _INITIALISING})
-"""Reasons of a waiting container that need nobody's attention."""
+"""Normal reasons of a waiting container."""
 
 _NEARER: Final = frozenset({"PodScheduled", "PodReadyToStartContainers", "Initialized"})
-"""Conditions that a pod fulfils on its way to its start."""
+"""Conditions that become true while a pod starts."""
 
 _DISRUPTED: Final = frozenset(
     {
@@ -42,24 +42,24 @@ _DISRUPTED: Final = frozenset(
         "UnexpectedAdmissionError",
     }
 )
-"""Reasons of a pod's status for which the kubelet, the node or the control plane ends a pod or does not take it."""
+"""Reasons of a pod's status if the kubelet, the node or the control plane has ended or rejected the pod."""
 
 _ADVICE: Final = {
     "runAsNonRoot": "let the image have a numeric user other than root, or name one in podTemplate:"
     " spec.securityContext.runAsUser",
 }
-"""What to do about words of the kubelet's that say only what is wrong."""
+"""Remedies for messages of the kubelet that only name the problem."""
 
 _LONGEST: Final = 2048
-"""Bytes of what Kubernetes says about a pod."""
+"""Most bytes of a message from Kubernetes."""
 
 
 def parse_pod(body: Mapping[str, Any]) -> Pod:
-    """A pod of a Workflow's attempt; `attempt` is 0 where somebody took away its label.
+    """Parse a pod of a Workflow's attempt; `attempt` is 0 if its label was removed.
 
-    `waiting` and `disrupted` begin with the reason as Kubernetes has it (`disrupted`: "Evicted: The node was low on
-    ..."). Where an init container failed, so that `workflow` never started, `end` is that one's and says so. Other
-    containers of the pod change nothing: a run's end does not wait for them.
+    `waiting` and `disrupted` begin with Kubernetes' reason (`disrupted`: "Evicted: The node was low on ..."). If an
+    init container failed, so that `workflow` never started, `end` is the init container's. Other containers of the pod
+    have no effect: a run's end does not wait for them.
     """
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
     phase = _phase(status.get("phase"))
@@ -89,7 +89,7 @@ def parse_pod(body: Mapping[str, Any]) -> Pod:
 def _waiting(container: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, str] | None:
     """Why `workflow` has not started: its own reason, that of the init container before it, or the scheduler's.
 
-    `PodInitializing` only while init containers run; the kubelet says so also while it pulls the image after that.
+    `PodInitializing` only while init containers run; the kubelet reports it also while it pulls the image after that.
     """
     state = mapping(container.get("state"))
     if "running" in state or "terminated" in state:
@@ -169,7 +169,7 @@ def _stage(container: Mapping[str, Any], spec: Mapping[str, Any], status: Mappin
     state = mapping(container.get("state"))
     if "running" in state or "terminated" in state:
         return Stage.STARTED
-    if container or status.get("startTime"):  # the kubelet's first words, before it does anything
+    if container or status.get("startTime"):  # the kubelet's first report, before it begins
         return Stage.TAKEN
     return Stage.BOUND if spec.get("nodeName") else Stage.UNBOUND
 

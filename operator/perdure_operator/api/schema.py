@@ -1,6 +1,6 @@
-"""How models become a structural schema: one base for closed and one for open objects, and rules in CEL.
+"""Turns models into a structural schema: a base for closed objects, one for open objects, and rules in CEL.
 
-A rule that CEL cannot express is not written here: `parse` and `pod_template` tell it to the user in the status.
+Rules that CEL cannot express are not here: `parse` and `validation` check them, and the status shows the violation.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ BY_NAME: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-
 """A list that is merged by the names of its items, which are unique."""
 
 OPAQUE: Final[JsonDict] = {"x-kubernetes-preserve-unknown-fields": True}
-"""Anything: kept as it is."""
+"""Any value, kept as it is."""
 
 
 class Closed(BaseModel):
-    """An object whose fields are all known; others are refused by strict clients, and pruned."""
+    """An object whose fields are all known. Strict clients reject other fields, and the API server prunes them."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -39,7 +39,7 @@ class Closed(BaseModel):
 
 
 class Open(BaseModel):
-    """An object of which the schema knows some fields; the others are kept as they are."""
+    """An object with known fields and others, which are kept as they are."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -52,21 +52,21 @@ class Open(BaseModel):
 
 
 def rule(cel: str, message: str, at: str | None = None) -> dict[str, str]:
-    """A rule of the API server's; `at` is the field, below the object that has the rule, which the message is about."""
+    """A validation rule for the API server; `at` is the field, in the object with the rule, that the message names."""
     placed = {"fieldPath": f".{at}", "reason": "FieldValueForbidden"} if at else {}
     return {"rule": cel, "message": message, **placed}
 
 
 def rules(*them: Mapping[str, str], **more: Any) -> JsonDict:
-    """What makes these the rules of a model or of a field, for `json_schema_extra`."""
+    """The value of `json_schema_extra` that gives these rules to a model or a field."""
     return {RULES: [dict(one) for one in them], **more}
 
 
 def immutable(field: str, message: str, *, opaque: bool = False) -> dict[str, str]:
-    """A rule of the object that has `field`: it stays as it is, and stays absent where it is absent.
+    """A rule of the object that has `field`: the field must not be changed, added or removed.
 
-    A rule of the field itself would not see it come and go. What the schema calls `opaque` has no type in CEL, so
-    that `self.field` does not compile, but can be compared once the object is taken for dynamic (see ADR 0009).
+    A rule of the field itself is not evaluated when the field is added or removed. An `opaque` field has no type in
+    CEL, so that `self.field` does not compile; but it can be compared if the object counts as dynamic (see ADR 0009).
     """
     new, old = ("dyn(self)", "dyn(oldSelf)") if opaque else ("self", "oldSelf")
     new, old = f"{new}.{field}", f"{old}.{field}"
@@ -74,6 +74,6 @@ def immutable(field: str, message: str, *, opaque: bool = False) -> dict[str, st
 
 
 def only(*fields: str) -> str:
-    """CEL: an open object holds no other field than these. CEL does not see the others, but counts them."""
+    """CEL: an open object has only these fields. CEL cannot read other fields, but counts them."""
     counted = " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
     return f"size(dyn(self)) == {counted}"

@@ -1,7 +1,7 @@
-"""`observed.Status` <-> the JSON of a status: bounded in size, and tolerant of whatever was written before.
+"""Converts `observed.Status` to the JSON of a status, limited in size, and back, tolerating malformed statuses.
 
-What `read_status` makes of `status_document(status)` is `canonical(status)`. So who asks whether a status has changed
-compares canonical ones: the API server neither keeps the order of keys nor tells 1.0 from 1.
+`read_status(status_document(status))` is `canonical(status)`. Compare canonical statuses to find changes: the API
+server neither keeps the order of keys nor distinguishes 1.0 from 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INT64: Final = 2**63
 
 
 def status_document(status: Status) -> dict[str, Any]:
-    """The status as JSON, for server-side apply: a field that is not there is one that is taken away."""
+    """The status as JSON for server-side apply, which removes missing fields."""
     document: dict[str, Any] = {
         "observedGeneration": status.observed_generation,
         "storeId": str(status.store_id) if status.store_id else None,
@@ -54,7 +54,7 @@ def status_document(status: Status) -> dict[str, Any]:
 
 
 def read_status(raw: Any) -> Status:
-    """A status from its JSON. A field that is not what it should be is taken for one that is not there."""
+    """Parse a status. Malformed fields count as absent."""
     if not isinstance(raw, Mapping):
         return Status()
     steps, error = mapping(raw.get("steps")), mapping(raw.get("error"))
@@ -83,7 +83,7 @@ def canonical(status: Status) -> Status:
 
 
 def same(one: Status, other: Status) -> bool:
-    """Whether two statuses say the same, whenever their conditions began to."""
+    """Whether two statuses are the same but for the times of their conditions."""
     return _timeless(canonical(one)) == _timeless(canonical(other))
 
 
@@ -135,7 +135,7 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _result(result: str) -> Any:
-    """The value of a JSON text, or the text itself if it is none."""
+    """The value of a JSON text, or the text itself if it is not JSON."""
     try:
         value = _as_stored(json.loads(result, parse_constant=_no_constant))
     except (ValueError, RecursionError):
@@ -150,7 +150,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _as_stored(value: Any) -> Any:
-    """A value as it comes back from the API server, which has 64 bits for a number."""
+    """A value as the API server returns it: numbers have 64 bits."""
     match value:
         case dict():
             return {_storable(key): _as_stored(one) for key, one in sorted(value.items())}
@@ -178,7 +178,7 @@ def _float(value: int) -> float:
 
 
 def _storable(words: str) -> str:
-    """Lone surrogates are no UTF-8."""
+    """The text without lone surrogates, which UTF-8 cannot encode."""
     return words.encode(errors="replace").decode()
 
 

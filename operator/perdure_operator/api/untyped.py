@@ -1,4 +1,4 @@
-"""Reads JSON whose shape nobody vouches for: what is of another kind than it should be is as if it were not there."""
+"""Reads JSON that no schema has validated: a value of the wrong type counts as absent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["integer", "items", "mapping", "text"]
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """An object; an empty one, if it is none."""
+    """The object; an empty one for another value."""
     return value if isinstance(value, Mapping) else {}
 
 

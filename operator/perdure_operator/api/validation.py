@@ -1,7 +1,7 @@
-"""What a podTemplate may not say, and the words that refuse it.
+"""Validates podTemplates, and has the messages for violations.
 
-The API server says the same words by the rules of the schema, as far as CEL sees into a template (`models`);
-`refusals` says all of them, also for objects that were stored before a rule was made.
+The API server checks the same rules with the same messages, as far as CEL can read a template (`models`). `refusals`
+checks all of them, also for objects that were stored before a rule was added.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .names import CONTAINER, LABEL_MANAGED_BY, OURS
 __all__ = ["refusals", "too_large"]
 
 MAX_TEMPLATE_BYTES: Final = 64 * 1024
-"""A podTemplate as compact JSON in UTF-8. The operator lays it over each attempt's pod, and so holds some at a time."""
+"""Most bytes of a podTemplate as compact JSON in UTF-8. The operator has several templates in memory at a time."""
 
 RESERVED_ENV: Final = "PERDURE"
-"""Variables that begin so are the operator's; prefixes, too."""
+"""The prefix of the operator's variables. A template's own `prefix` must not begin with it, either."""
 
 _MOST_LEVELS: Final = 50
 
@@ -56,21 +56,21 @@ _SWITCHES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "activeDeadlineSeconds": (lambda value: value is None, POD_DEADLINE),
     "terminationGracePeriodSeconds": (lambda value: value is None or (type(value) is int and value >= 1), GRACE),
 }
-"""Fields of a pod's spec, and what they may be."""
+"""Fields of a pod's spec, and their permitted values."""
 
 _METADATA_FIELDS = {"labels", "annotations"}
 
 
 def refusals(template: Any) -> list[str]:
-    """Why a podTemplate is refused: a sentence each, beginning with the field's path; none if it is not.
+    """The violations of a podTemplate, one sentence each, which begins with the path of the field.
 
-    Total: whatever JSON it is given. What is merely wrong in a pod, the API server refuses when the pod is created.
+    Total for any JSON value. Values that are only invalid in a pod are rejected by the API server on its creation.
     """
     return list(_template(template, "podTemplate"))
 
 
 def too_large(template: Any) -> str | None:
-    """Why a podTemplate is refused for its size alone. Asked first: what is made of it takes many times that."""
+    """The violation if a podTemplate is too large. Checked first, since processing takes many times its size."""
     size = len(json.dumps(template, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))
     if size > MAX_TEMPLATE_BYTES:
         return (
@@ -151,7 +151,7 @@ def _workflow_container(container: Mapping[str, Any], at: str) -> Iterator[str]:
 
 
 def _named(items: Any, at: str) -> Iterator[str]:
-    """Each item must have a name of its own, by which it is laid over ours."""
+    """Violations of items without a unique name, by which they would merge with ours."""
     if items is None:
         return
     if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):

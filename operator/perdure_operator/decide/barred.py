@@ -1,8 +1,8 @@
-"""Where nothing starts: in the operator's own namespace, unless its settings allow that (docs/adr/0027).
+"""Bars Workflows in the operator's own namespace from starting, unless its settings allow that (docs/adr/0027).
 
-Somebody who may create Workflows in a namespace can give their pods each of its service accounts and Secrets. In this
-namespace those are the operator's. So no run, no attempt and no pod begins there. An attempt that had begun before the
-setting held goes on; what it has finished is kept, and the next attempt waits until a person allows it.
+A user who may create Workflows in a namespace can give their pods all of its service accounts and Secrets; in this
+namespace, those of the operator. So no run, no attempt and no pod starts there. An attempt that had begun before the
+setting took effect continues; its steps are kept, and the next attempt waits until a person allows it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ __all__ = ["barred", "namespace_refused"]
 
 
 def barred(observed: Observed) -> bool:
-    """Whether the Workflow is where nothing starts."""
+    """Whether the Workflow is in a namespace in which nothing starts."""
     return observed.policy.bars(observed.workflow.key)
 
 
 def namespace_refused(observed: Observed) -> Plan:
-    """What a Workflow waits for that is there: a person makes it anew elsewhere, or allows it."""
+    """The plan for a Workflow there: it waits until a person creates it elsewhere, or allows it."""
     where = observed.workflow.key.namespace
     kept = "" if observed.run is None else " What the run has finished is kept."
     message = (

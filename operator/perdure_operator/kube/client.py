@@ -1,8 +1,7 @@
 """Verbs of the API on kinds of objects.
 
-Every call has a timeout, is counted, and raises an `ApiError`; nothing is tried again here but a call with expired
-credentials, and a list that took too long. Bodies are plain dictionaries: models of the whole API would cost seconds a
-list.
+Every call has a timeout, is counted, and raises an `ApiError`. Only calls with expired credentials and lists that took
+too long are retried here. Bodies are plain dictionaries: models of the whole API would cost seconds for each list.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from urllib.parse import quote, urlencode
 from ..errors import Expired, Refused, Unavailable
 from .lists import ListReader
 from .responses import body_of
-from .session import Answer, Arriving, Credentials, Request, Session
+from .session import Credentials, Request, Response, Session, StreamedResponse
 
 __all__ = [
     "ACCESS_REVIEWS",
@@ -41,14 +40,14 @@ T = TypeVar("T")
 
 FIELD_MANAGER = "perdure"
 PAGE = 500
-"""Objects a page of a list, at most."""
+"""Most objects on a page of a list."""
 
 _FIRST_PAGE = 50
 _PAGE_BYTES = 4 * 1024 * 1024
-"""What a page should have: how many objects that are is told by the page before."""
+"""The aim for the bytes of a page. The number of objects for it follows from the sizes on the page before."""
 
 _SEGMENT = re.compile(r"[a-z0-9]([-a-z0-9.:_]{0,251}[a-z0-9])?", re.IGNORECASE)
-"""What objects of Kubernetes are called: DNS names, and for a few kinds a little more."""
+"""The characters of object names in Kubernetes: DNS names, and a few more for some kinds."""
 
 _PAGE_TIMEOUT = 30.0  # seconds
 _LIST_TRIES = 3
@@ -58,7 +57,7 @@ _MERGE = "application/merge-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of objects: where they live, and their plural."""
+    """A kind of objects: its group and version in the path, and its plural."""
 
     root: str
     plural: str
@@ -66,12 +65,12 @@ class Resource:
     def path(self, namespace: str | None, name: str | None = None, subresource: str = "") -> str:
         """The path of a collection, an object or a subresource. All paths are made here.
 
-        Names come from specs, annotations and owner references, which tenants write. One that is no segment of a path
-        would name another object, perhaps of another namespace: a client folds `..`, and the API server decodes `%2F`
-        before it routes.
+        Names come from specs, annotations and owner references, which tenants write. A name that is not a single
+        segment of a path could lead to another object, even in another namespace: clients resolve `..`, and the API
+        server decodes `%2F` before it routes.
 
         Raises:
-            Refused: `namespace` or `name` can name no object of Kubernetes.
+            Refused: `namespace` or `name` is not a valid name in Kubernetes.
         """
         parts = [self.root]
         if namespace is not None:
@@ -98,7 +97,7 @@ ACCESS_REVIEWS = Resource("/apis/authorization.k8s.io/v1", "subjectaccessreviews
 
 
 class Calls(Protocol):
-    """Who counts calls."""
+    """Counts calls."""
 
     def called(self, verb: str, resource: str, code: str, seconds: float) -> None:
         """A call was answered with `code`, or `none` if there was no answer."""
@@ -133,27 +132,27 @@ class Kube:
         await self._session.close()
 
     async def credentials(self) -> Credentials:
-        """What it uses, read anew unless that was a moment ago."""
+        """The current credentials, read again unless they were read a moment ago."""
         return await self._session.credentials()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
-        """An object as it is now."""
+        """Read an object."""
         return await self._call("get", resource, "GET", resource.path(namespace, name))
 
     async def ask(self, resource: Resource, namespace: str | None) -> None:
-        """Have a list of one object, to see whether the API server answers."""
+        """List one object, to check that the API server responds."""
         await self._call("list", resource, "GET", resource.path(namespace), query={"limit": "1"})
 
     async def listed(
         self, resource: Resource, read: Callable[[Json], T], *, namespace: str | None = None, selector: str = ""
     ) -> tuple[list[T], str]:
-        """All objects as they were at one moment, each by `read`, and the version of that moment.
+        """All objects of one moment, each parsed by `read`, and the list's version.
 
         Raises:
-            ApiError: some of it could not be read, so none of it counts.
+            ApiError: a page could not be read, so the list is incomplete.
         """
         for _ in range(_LIST_TRIES - 1):
-            with suppress(Expired):  # the moment has been forgotten since the first page
+            with suppress(Expired):  # the server no longer has the moment of the first page
                 return await self._pages(resource, read, namespace, selector)
         return await self._pages(resource, read, namespace, selector)
 
@@ -166,7 +165,7 @@ class Kube:
             before = len(found)
             page = await self._page(resource, resource.path(namespace) + f"?{urlencode(query)}", read, found)
             about = page.rest.get("metadata")
-            if not page.listed or not isinstance(about, dict):  # the word of a proxy, perhaps
+            if not page.listed or not isinstance(about, dict):  # the response of a proxy, perhaps
                 raise Unavailable(f"list {resource.plural}", "the answer is no list")
             following = about.get("continue")
             if not following:
@@ -177,9 +176,9 @@ class Kube:
     async def _page(
         self, resource: Resource, path: str, read: Callable[[Json], T], found: list[T], *, again: bool = True
     ) -> ListReader:
-        """Add what is on a page to `found`, one object at a time: a page of the largest would fit nowhere."""
-        asked = f"list {resource.plural}"
-        request = Request(asked, "GET", path, None, "application/json")
+        """Add the objects of a page to `found`, parsed one at a time: a parsed page of the largest would be too big."""
+        call = f"list {resource.plural}"
+        request = Request(call, "GET", path, None, "application/json")
         began = self._clock()
         async with self._answered("list", resource, request, _PAGE_TIMEOUT) as answer:
             if answer.status == 200:
@@ -187,25 +186,25 @@ class Kube:
                 try:
                     async for item in page.items():
                         found.append(read(item))
-                        del item  # so that it is gone before the next is parsed
+                        del item  # frees it before the next one is parsed
                 except ValueError as error:
-                    raise Unavailable(asked, "the answer is no JSON") from error
+                    raise Unavailable(call, "the answer is no JSON") from error
                 return page
             refused = await answer.whole()
         if refused.status == 401 and again and await self._session.newer_credentials(began):
             return await self._page(resource, path, read, found, again=False)
-        body_of(asked, refused)
-        raise Unavailable(asked, f"{refused.status}: the answer is no list")
+        body_of(call, refused)
+        raise Unavailable(call, f"{refused.status}: the answer is no list")
 
     async def create(self, resource: Resource, namespace: str | None, body: Json, *, strict: bool = False) -> Json:
-        """Create an object; `strict`: a field that the server does not know is refused, not dropped."""
+        """Create an object; `strict`: the server rejects unknown fields instead of dropping them."""
         query = {"fieldManager": FIELD_MANAGER, **({"fieldValidation": "Strict"} if strict else {})}
         return await self._call("create", resource, "POST", resource.path(namespace), body, query=query)
 
     async def ensure(self, resource: Resource, namespace: str, body: Json) -> Json:
-        """Create an object unless there is one of its name, which stays as it is where `body` says nothing but that.
+        """Create an object, unless one of its name exists. That one stays as it is if `body` has only its identity.
 
-        By server-side apply, because its name is in the request: a role can allow to create this one and no other.
+        By server-side apply, whose request has the name: a role can then allow the creation of this one object.
         """
         name = str(body["metadata"]["name"])
         path = resource.path(namespace, name)
@@ -213,17 +212,17 @@ class Kube:
         return await self._call("apply", resource, "PATCH", path, body, query=query, content=_APPLY)
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: Json, *, timeout: float) -> Json:
-        """Put an object in the place of the one of the same resourceVersion, else Conflict."""
+        """Replace the object of the same resourceVersion; Conflict if it has changed."""
         path = resource.path(namespace, name)
         return await self._call("update", resource, "PUT", path, body, timeout=timeout)
 
     async def merge(self, resource: Resource, namespace: str, name: str, body: Json) -> Json:
-        """Lay fields over an object."""
+        """Merge fields into an object."""
         return await self._call("patch", resource, "PATCH", resource.path(namespace, name), body, content=_MERGE)
 
     async def apply_status(self, resource: Resource, namespace: str, name: str, body: Json) -> Json:
-        """Make `body` what this manager says of an object's status; Conflict if the object has another UID."""
-        # Server-side apply refuses unknown fields in any case, and looking for them before that takes a while.
+        """Apply `body` as this field manager's part of an object's status; Conflict if the object has another UID."""
+        # Server-side apply rejects unknown fields anyway, and strict validation before that takes time.
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Ignore"}
         path = resource.path(namespace, name, "status")
         return await self._call("apply", resource, "PATCH", path, body, query=query, content=_APPLY)
@@ -231,9 +230,9 @@ class Kube:
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str, grace: int | None = None
     ) -> Json:
-        """Delete the object of this UID, and behind it what belongs to it; Conflict if it is another.
+        """Delete the object of this UID, and in the background its dependents; Conflict if it has another UID.
 
-        The answer is the object, if it is to go, or a Status, if it has gone.
+        Returns the object if its deletion has begun, or a Status if it is deleted.
         """
         body: Json = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         if grace is not None:
@@ -252,23 +251,23 @@ class Kube:
         content: str = "application/json",
         timeout: float | None = None,
     ) -> Json:
-        asked = f"{verb} {path.removeprefix(resource.root + '/')}"
-        request = Request(asked, method, path + (f"?{urlencode(query)}" if query else ""), body, content)
+        call = f"{verb} {path.removeprefix(resource.root + '/')}"
+        request = Request(call, method, path + (f"?{urlencode(query)}" if query else ""), body, content)
         began = self._clock()
         answer = await self._sent(verb, resource, request, timeout)
         if answer.status == 401 and await self._session.newer_credentials(began):
             answer = await self._sent(verb, resource, request, timeout)
-        return body_of(asked, answer)
+        return body_of(call, answer)
 
-    async def _sent(self, verb: str, resource: Resource, request: Request, timeout: float | None) -> Answer:
+    async def _sent(self, verb: str, resource: Resource, request: Request, timeout: float | None) -> Response:
         async with self._answered(verb, resource, request, timeout or self._timeout) as answer:
             return await answer.whole()
 
     @asynccontextmanager
     async def _answered(
         self, verb: str, resource: Resource, request: Request, timeout: float
-    ) -> AsyncIterator[Arriving]:
-        """The answer to a request, which is counted with what becomes of it."""
+    ) -> AsyncIterator[StreamedResponse]:
+        """The response to a request, which is counted with its code."""
         code, began = "none", self._clock()
         try:
             async with self._session.arriving(request, timeout) as answer:

@@ -1,7 +1,7 @@
-"""JSON that is nested deeper than the parser goes, as the API server takes it: 10,000 levels.
+"""Reads JSON that is nested too deeply for the parser. The API server accepts 10,000 levels.
 
-The fields that a schema leaves open can hold that, so one tenant's object would make a whole list unreadable. Of such
-an object is read who it is; what it asks for is not.
+Open fields of a schema can have such values, so that one tenant's object would make a whole list unreadable. Of such an
+object, only the identity is read, not the spec.
 """
 
 from __future__ import annotations
@@ -13,29 +13,27 @@ from typing import Any, Final
 __all__ = ["end_of_value", "read"]
 
 _LEVELS: Final = 20
-"""What identifies an object lies higher than that."""
+"""Levels that are read. The identity of an object is within them."""
 
 _STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 _STRING: Final = r'"(?:[^"\\]|\\.)*+"'
 
 
 def _flat(levels: int) -> str:
-    """What holds no bracket but pairs of them, so many levels deep."""
+    """A pattern for text with at most so many levels of balanced brackets."""
     inside = rf"|[\[{{]{_flat(levels - 1)}[\]}}]" if levels else ""
     return rf"(?:[^\[\]{{}}\"]|{_STRING}{inside})*+"
 
 
 _BRACKET: Final = re.compile(rf"(?:{_flat(10)})([\[\]{{}}])", re.DOTALL)
-"""The next bracket that is not in a flat place: those are passed over, for there may be half a million of them."""
+"""Finds the next bracket outside of flat parts. Those are skipped, since there may be half a million of them."""
 
 
 def read(text: str) -> Any:
-    """What a text of JSON says; where it is nested too deeply, as far as to tell which object it is.
-
-    The `spec` of that is a sentence that says so.
+    """Parse JSON. Of an object that is nested too deeply, only the identity, and a `spec` that names the problem.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: the text is not JSON.
     """
     try:
         return json.loads(text)
@@ -60,7 +58,7 @@ def end_of_value(text: str, start: int) -> int | None:
 
 
 def _cut(text: str) -> str:
-    """The text with null in the place of what is too deep."""
+    """The text with null in place of values that are nested too deeply."""
     kept: list[str] = []
     depth, since = 0, 0
     at = 0

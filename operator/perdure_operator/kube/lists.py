@@ -1,7 +1,7 @@
-"""Takes a list out of an answer while that comes, one object at a time.
+"""Parses a list while its response arrives, one object at a time.
 
-An object may have 1.5 MB, and thirty times that once it is parsed: a page of such objects fits nowhere. So no more is
-held than the text of the object that is being read, and that object.
+An object may have 1.5 MB, and thirty times that when it is parsed, so a page of such objects would be too big. Only the
+text of the current object, and that object, are in memory.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class ListReader:
     """Reads one list: `items` once, and then `rest`.
 
     Attributes:
-        rest: the list's fields but for its items, once those were read.
+        rest: the list's fields without its items, after those were read.
         size: bytes read so far.
-        listed: whether there were items, none at all perhaps.
+        listed: whether the list had the field `items`, perhaps empty.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
@@ -40,10 +40,10 @@ class ListReader:
         self.listed = False
 
     async def items(self) -> AsyncIterator[Any]:
-        """Each item of the list, as it comes.
+        """The items of the list, as they arrive.
 
         Raises:
-            ValueError: this is no JSON object, or it is not whole.
+            ValueError: the response is not a JSON object, or it is incomplete.
         """
         await self._expect("{")
         if await self._next() == "}":
@@ -76,7 +76,7 @@ class ListReader:
         enough = 0
         while True:
             await self._next()
-            # What was tried in vain is tried again only once there is twice as much of it.
+            # After a failed try, parse again only when twice as much text has arrived, to keep the work linear.
             if len(self._text) - self._at >= enough or self._over:
                 try:
                     value, end = _decoded(self._text, self._at)
@@ -100,7 +100,7 @@ class ListReader:
         return sign
 
     async def _next(self) -> str:
-        """The next sign that is no blank."""
+        """The next character that is not a blank."""
         while True:
             found = _BLANKS.match(self._text, self._at)
             assert found is not None

@@ -1,4 +1,4 @@
-"""What the API server answered, as JSON or as an error of ours."""
+"""Turns responses of the API server into JSON, or into the operator's errors."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ from ..errors import (
     Unavailable,
 )
 from . import deep_json
-from .session import Answer
+from .session import Response
 
 __all__ = ["body_of"]
 
 _RETRY_AFTER = 1.0
-"""Seconds after which to come again where a 429 does not say."""
+"""Seconds until the next try after a 429 without the header Retry-After."""
 
 _SAID = 200
-"""Bytes of an answer that is no Status of the API: of a proxy, perhaps."""
+"""Most bytes of a response that is not a Status of the API, but of a proxy, perhaps."""
 
 
-def body_of(asked: str, answer: Answer) -> dict[str, Any]:
-    """The object that was answered with.
+def body_of(call: str, answer: Response) -> dict[str, Any]:
+    """The object in a response.
 
     Raises:
-        ApiError: it is none.
+        ApiError: the response is an error.
     """
     if answer.status >= 400:
-        _refuse(asked, answer)
+        _refuse(call, answer)
     try:
         body = deep_json.read(answer.data.decode())
     except ValueError as error:
-        raise Unavailable(asked, "the answer is no JSON") from error
+        raise Unavailable(call, "the answer is no JSON") from error
     if not isinstance(body, dict):
-        raise Unavailable(asked, "the answer is no object")
+        raise Unavailable(call, "the answer is no object")
     return body
 
 
-def _refuse(asked: str, answer: Answer) -> NoReturn:
+def _refuse(call: str, answer: Response) -> NoReturn:
     said, reason = _words(answer)
     match answer.status:
         case 429:
-            raise TooManyRequests(asked, said, _seconds(answer.headers.get("Retry-After")))
+            raise TooManyRequests(call, said, _seconds(answer.headers.get("Retry-After")))
         case 409 if reason == "AlreadyExists":
-            raise AlreadyExists(asked, said)
+            raise AlreadyExists(call, said)
         case 401 | 404 | 409 | 410:
-            raise {401: Unauthorized, 404: NotFound, 409: Conflict, 410: Expired}[answer.status](asked, said)
+            raise {401: Unauthorized, 404: NotFound, 409: Conflict, 410: Expired}[answer.status](call, said)
         case status if status >= 500:
-            raise Unavailable(asked, f"{status}: {said}")
+            raise Unavailable(call, f"{status}: {said}")
         case 400 | 403 | 413 | 415 | 422:
-            raise Refused(asked, said)
+            raise Refused(call, said)
         case status:
-            raise ApiError(asked, f"{status}: {said}")
+            raise ApiError(call, f"{status}: {said}")
 
 
-def _words(answer: Answer) -> tuple[str, object]:
-    """What it says, and the machine's word for that."""
+def _words(answer: Response) -> tuple[str, object]:
+    """The message and the reason of an error response."""
     try:
         body = deep_json.read(answer.data.decode())
         return str(body["message"]), body.get("reason")

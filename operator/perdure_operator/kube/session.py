@@ -1,7 +1,6 @@
-"""Connections to the API server with the credentials of the moment: those of a kubeconfig, or of the operator's pod.
+"""Connections to the API server with the current credentials: from a kubeconfig, or of the operator's pod.
 
-Credentials are replaced while the operator runs, and for a moment there may be none: then there is no answer, as when
-the server is away.
+Credentials are replaced while the operator runs. For a moment there may be none; calls then fail as in an outage.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from kubernetes.aio.client.configuration import Configuration
 
 from ..errors import Misconfigured, Unavailable
 
-__all__ = ["Answer", "Arriving", "Credentials", "Request", "Session"]
+__all__ = ["Credentials", "Request", "Response", "Session", "StreamedResponse"]
 
 _log = logging.getLogger("perdure.operator.kube")
 
 _CONNECT = 5.0  # seconds
 _CHUNK = 256 * 1024  # bytes
 _NEWER_CREDENTIALS = 5.0
-"""Shortest time in seconds between two readings of the credentials."""
+"""Fewest seconds between two reads of the credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How to reach the API server and be known to it, for a client of another library."""
+    """Address and credentials of the API server, for the client of another library."""
 
     server: str
     authorization: str | None
@@ -50,9 +49,9 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request; `asked` says in an error what it was for."""
+    """A request; `call` names it in errors."""
 
-    asked: str
+    call: str
     method: str
     path: str
     body: dict[str, Any] | None
@@ -60,8 +59,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, whatever it says."""
+class Response:
+    """A complete response, also of an error."""
 
     status: int
     headers: Mapping[str, str]
@@ -69,30 +68,30 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Arriving:
-    """An answer of which no more than the head has come."""
+class StreamedResponse:
+    """A response of which only the head has arrived."""
 
     status: int
     headers: Mapping[str, str]
     content: aiohttp.StreamReader
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """What comes, as it comes."""
+        """The chunks of the body, as they arrive."""
         return aiter(self.content.iter_chunked(_CHUNK))
 
-    async def whole(self) -> Answer:
-        """The answer, once all of it is there."""
-        return Answer(self.status, self.headers, await self.content.read())
+    async def whole(self) -> Response:
+        """Read the whole response."""
+        return Response(self.status, self.headers, await self.content.read())
 
 
 class Session:
-    """`open` it before use; `clock` tells seconds."""
+    """A client with credentials. To be opened before use; `clock` is monotonic."""
 
     def __init__(self, kubeconfig: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._kubeconfig = kubeconfig
         self._clock = clock
         self._client: ApiClient | None = None
-        self._former: list[ApiClient] = []  # calls may be under way on them
+        self._former: list[ApiClient] = []  # running calls may use them
         self._read_at = 0.0
         self._reading = asyncio.Lock()
 
@@ -100,7 +99,7 @@ class Session:
         """Read the credentials.
 
         Raises:
-            Misconfigured: there are none.
+            Misconfigured: no credentials were found.
         """
         configuration = Configuration()
         try:
@@ -109,24 +108,24 @@ class Session:
             else:
                 named = None if self._kubeconfig is None else str(self._kubeconfig)
                 await config.load_kube_config(named, client_configuration=configuration, persist_config=False)
-            # Else aiohttp asks the environment anew with each request, and a .netrc, which knows nothing of clusters.
+            # Otherwise aiohttp would read the environment and a .netrc with each request; neither concerns clusters.
             configuration.client_session_kwargs = {"trust_env": False}
             configuration.proxy = configuration.proxy or _proxy(configuration.host)
             opened = ApiClient(configuration)
         except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
-            # The last two are how the library takes a file that is no kubeconfig.
+            # The library raises the last two for a file that is not a kubeconfig.
             raise Misconfigured(f"no credentials for a Kubernetes API: {error}") from error
         if self._client is not None:
             self._former.append(self._client)
         self._client, self._read_at = opened, self._clock()
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close all connections."""
         for client in [*self._former, *([self._client] if self._client else [])]:
             await client.close()
 
     async def credentials(self) -> Credentials:
-        """What it uses, read anew unless that was a moment ago."""
+        """The current credentials, read again unless they were read a moment ago."""
         await self.newer_credentials(self._clock())
         assert self._client is not None
         configuration = self._client.configuration
@@ -141,11 +140,11 @@ class Session:
         )
 
     @asynccontextmanager
-    async def arriving(self, request: Request, timeout: float) -> AsyncIterator[Arriving]:
-        """Send a request, and read the answer as it comes.
+    async def arriving(self, request: Request, timeout: float) -> AsyncIterator[StreamedResponse]:
+        """Send a request, and read the response as it arrives.
 
         Raises:
-            Unavailable: there is none, not in so many seconds, or only a part of one.
+            Unavailable: no response, none in time, or an incomplete one.
         """
         assert self._client is not None
         headers = {"Accept": "application/json", "Content-Type": request.content, "User-Agent": "perdure-operator"}
@@ -159,12 +158,12 @@ class Session:
                 _request_timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT),
             )
             async with response.response as received:
-                yield Arriving(received.status, received.headers, received.content)
+                yield StreamedResponse(received.status, received.headers, received.content)
         except (aiohttp.ClientError, config.ConfigException, OSError) as error:  # a TimeoutError is an OSError
-            raise Unavailable(request.asked, f"{type(error).__name__}: {error}") from error
+            raise Unavailable(request.call, f"{type(error).__name__}: {error}") from error
 
     async def newer_credentials(self, than: float) -> bool:
-        """Whether there may be newer ones than at a moment."""
+        """Whether there may be newer credentials than at a moment."""
         async with self._reading:
             if self._read_at > than:
                 return True
@@ -182,6 +181,6 @@ class Session:
 
 
 def _proxy(server: str) -> str | None:
-    """The proxy by which the environment wants a server reached."""
+    """The proxy for a server by the environment."""
     address = urlsplit(server)
     return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)

@@ -1,4 +1,4 @@
-"""What an API server would refuse of a Workflow, in its words: the schema of the kind, strictly, and then its rules."""
+"""Validates a Workflow as the API server would, with its messages: strictly by the kind's schema, then by its rules."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def admit(workflow: Mapping[str, Any], namespace: str) -> Workflow:
-    """The Workflow, with what its kind has by default; its UID and status are still those of nobody.
+    """The Workflow with the defaults of its kind, and a UID and status that are placeholders.
 
     Raises:
-        UsageError: an API server would refuse it, or an operator could not take it.
+        UsageError: an API server would reject it, or an operator could not parse it.
     """
     if said := problems(workflow):
         name = (workflow.get("metadata") or {}).get("name") or "without a name"
@@ -56,7 +56,7 @@ def admit(workflow: Mapping[str, Any], namespace: str) -> Workflow:
 
 
 def problems(workflow: Mapping[str, Any]) -> list[str]:
-    """Why the API server would refuse a Workflow; rules are looked at once the schema holds, as there."""
+    """The API server's errors for a Workflow. As there, rules are checked only if the schema is satisfied."""
     if len(json.dumps(workflow, ensure_ascii=False).encode(errors="surrogatepass")) > MOST_BYTES:
         return [f"Request entity too large: limit is {MOST_BYTES}"]
     said = [*_metadata(workflow.get("metadata")), *_Schema().check(_schema(), {**workflow, "status": None}, "")]
@@ -65,7 +65,7 @@ def problems(workflow: Mapping[str, Any]) -> list[str]:
 
 @cache
 def immutable_words(field: str) -> str:
-    """With which words a change of a field of the spec is refused."""
+    """The message for a change of an immutable field of the spec."""
     rules = _schema()["properties"]["spec"][_RULES]
     return next(f"spec.{field}: Forbidden: {one['message']}" for one in rules if one.get("fieldPath") == f".{field}")
 
@@ -100,7 +100,7 @@ def _metadata(metadata: Any) -> Iterator[str]:
 
 
 class _Schema:
-    """Holds a value against a structural schema."""
+    """Validates a value by a structural schema."""
 
     def check(self, schema: Mapping[str, Any], value: Any, at: str) -> Iterator[str]:
         kind = schema.get("type")
@@ -137,7 +137,7 @@ class _Schema:
 
     def _object(self, schema: Mapping[str, Any], value: dict[str, Any], at: str) -> Iterator[str]:
         fields, size = schema.get("properties", {}), len(value)
-        # Null is the same as nothing, where the schema does not say that it is a value.
+        # Null counts as absent, unless the field is nullable.
         given = {key: one for key, one in value.items() if one is not None or key not in fields}
         for key in schema.get("required", ()):
             if key not in given:
@@ -180,7 +180,7 @@ def _below(at: str, key: str) -> str:
 
 
 def _rules(spec: Mapping[str, Any]) -> Iterator[str]:
-    """The rules of the schema, by what they say; a test holds them against the API server's own answers."""
+    """The rules of the schema by their CEL text. A test compares them with the API server's responses."""
     fields = _schema()["properties"]["spec"]["properties"]
     for field in ("entrypoint", "image"):
         value = spec.get(field)
@@ -213,7 +213,7 @@ def _words(field: Mapping[str, Any], rule: int = 0) -> str:
 
 
 def _pattern(field: Mapping[str, Any]) -> str:
-    """What the rule of a field has its value match, whole."""
+    """The pattern that the rule of a field requires for its whole value."""
     [rule] = field[_RULES]
     found = re.fullmatch(r"self\.matches\('\^(.*)\$'\)", rule["rule"])
     assert found is not None, f"a pattern is all that is expected of {rule['rule']}"

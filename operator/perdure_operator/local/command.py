@@ -1,4 +1,4 @@
-"""`perdure run FILE.yaml`: read the manifest, run it, tell how it ended."""
+"""`perdure run FILE.yaml`: read the manifest, run it, show its end."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _find(place: StoreTarget, workflow: Workflow) -> StoredManifest | None:
 
 
 def _check_same(workflow: Workflow, stored: StoredManifest) -> None:
-    """See that nothing was changed that a run starts with."""
+    """Check that no immutable field was changed since the run was inserted."""
     spec = workflow.spec
     assert spec is not None
     files = None if stored.source is None else files_of_source(stored.source)
@@ -121,7 +121,7 @@ def _canonical(text: str) -> str:
 
 
 def _bound(workflow: Workflow, stored: StoredManifest | None) -> Workflow:
-    """The Workflow with the UID of its run, without what only a cluster has a use for."""
+    """The Workflow with the UID of its run, and without fields that apply only in a cluster."""
     assert workflow.spec is not None
     uid: UUID = uuid4() if stored is None else stored.run_id
     spec = replace(workflow.spec, ttl_seconds_after_finished=None)
@@ -136,7 +136,7 @@ def _title(workflow: Workflow) -> str:
 
 
 def _tell(display: Display, manifest: Manifest, template: LocalTemplate, spec: Spec) -> None:
-    """Say once what of the file makes no difference here."""
+    """Print once which parts of the file have no effect here."""
     used = template.used | {f"ConfigMap {spec.source_config_map}"}
     if skipped := [other for other in manifest.others if other not in used]:
         display.note(f"not used, of the same file: {', '.join(skipped)}")
@@ -154,7 +154,7 @@ def _again(arguments: Namespace) -> list[str]:
 
 
 def _report(workflow: Workflow, detail: RunDetail | None, arguments: Namespace) -> int:
-    """Print how the Workflow stands. Returns the command's exit code."""
+    """Print the situation of the Workflow. Returns the command's exit code."""
     status = workflow.status
     finished = status.conditions["Finished"]
     if detail is not None and detail.run.state.ended:

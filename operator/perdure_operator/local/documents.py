@@ -1,4 +1,4 @@
-"""YAML and JSON as `kubectl` reads them: what it takes for a text is one, and a key that is there twice is an error."""
+"""Reads YAML and JSON as `kubectl` does: the same values are strings, and a repeated key is an error."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from perdure.errors import UsageError
 __all__ = ["MOST_BYTES", "read_documents"]
 
 MOST_BYTES: Final = 3 * 1024 * 1024
-"""The longest request that an API server takes."""
+"""Most bytes of a request to the API server."""
 
 _MOST_VALUES = 200_000
-"""With all that aliases repeat."""
+"""Most values of a document, including those that aliases repeat."""
 
 _DEEPEST = 200
 
@@ -27,14 +27,14 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _NotPlain(Exception):
-    """A value that JSON does not have, or too many of them."""
+    """A value that JSON lacks, or too many values."""
 
 
 def read_documents(file: Path) -> list[Any]:
     """The documents in a file, as plain JSON values; empty ones are left out.
 
     Raises:
-        UsageError: it cannot be read, or holds something else; the message says where.
+        UsageError: it cannot be parsed, or has a value that JSON lacks; the message has the place.
     """
     try:
         with file.open("rb") as opened:
@@ -98,7 +98,7 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
 
 
 def _key(key: yaml.Node) -> yaml.ScalarNode:
-    """A key as Kubernetes' YAML has it: a text, whatever it looks like."""
+    """A key as in Kubernetes' YAML: always a string, even if it looks like a number."""
     if not isinstance(key, yaml.ScalarNode):
         raise ConstructorError(None, None, "a key must be a text", key.start_mark)
     if key.tag == _MERGE:

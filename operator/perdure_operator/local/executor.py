@@ -1,4 +1,4 @@
-"""Does to a local run what was decided: in the store, and to the one process that this command may have of it."""
+"""Executes actions on a local run: in the store, and on this command's process for it."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ __all__ = ["AnotherRun", "Change", "LocalExecutor"]
 T = TypeVar("T")
 
 Change = InsertRun | ClaimRun | CreatePod | ReleaseRun | SetLimits | RequestCancel | EndRun
-"""An action after which everything is to be looked at anew."""
+"""An action after which everything is observed again."""
 
 
 class Ask(Protocol):
-    """Runs a question to the store to its end."""
+    """Runs a call of the store to its end."""
 
     def __call__(self, question: Coroutine[Any, Any, T], /) -> T:
-        """What it answers."""
+        """The result of the call."""
 
 
 class AnotherRun(Exception):
-    """Somebody else has started a run of this name a moment ago."""
+    """Another command has started a run of this name a moment ago."""
 
 
 class LocalExecutor:
     """Applies changes to one Workflow's run.
 
     Args:
-        store: has the run.
-        runs: has what manifests without a cluster add to it.
-        ask: asks the store.
+        store: of the run.
+        runs: the same store's calls for manifests without a cluster.
+        ask: runs a call of `store`.
         pods: the processes of this command.
-        variables: for each of them, besides those that say which run and attempt it is.
-        display: what is told meanwhile.
-        stops: who wants the command to stop; then it begins nothing.
+        variables: for each process, besides those that identify run and attempt.
+        display: for messages and progress.
+        stops: requests to stop this command; after the first, it starts nothing.
 
     Attributes:
-        inserted: whether the run is new with this command.
-        claimed: what this command has claimed and not started a process for.
+        inserted: whether this command has inserted the run.
+        claimed: a claim of this command for which it has not started a process.
         started: whether this command has started a process.
     """
 
@@ -81,11 +81,11 @@ class LocalExecutor:
         self.started = False
 
     def change(self, observed: Observed, action: Change) -> bool:
-        """Do what calls for a new look; whether it could be done.
+        """Execute an action. Returns whether it took effect.
 
         Raises:
-            Interrupted: somebody wants the command to stop.
-            AnotherRun: there is a run of this name under another UID.
+            Interrupted: a request to stop the command has come.
+            AnotherRun: a run of this name with another UID exists.
             StoreError: the store cannot be used, or the process cannot be started.
         """
         workflow = observed.workflow
@@ -122,7 +122,7 @@ class LocalExecutor:
         if self._stops.count:
             raise Interrupted
         if self._pods.alive:
-            return False  # the process of an attempt that was taken from us is about to leave
+            return False  # the process of an attempt that has lost its claim is about to end
         claim = self._ask(self._store.claim(workflow.uid, attempt))
         if claim is None:
             return False

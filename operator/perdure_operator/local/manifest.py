@@ -1,4 +1,4 @@
-"""The Workflow in a file, and what else is there of use to it."""
+"""Reads the Workflow in a file, with the ConfigMaps and Secrets beside it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEFAULT_NAMESPACE = "default"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A Workflow as it is written, the ConfigMaps and Secrets of its namespace in the same file, and what is left over.
+    """A Workflow as it is written, with the ConfigMaps and Secrets of its namespace, and the file's other documents.
 
     Attributes:
         others: the other documents of the file, `Kind name`.
@@ -38,7 +38,7 @@ def read_manifest(file: Path) -> Manifest:
     """Read a file.
 
     Raises:
-        UsageError: it cannot be read, or has not one Workflow.
+        UsageError: it cannot be parsed, or does not have exactly one Workflow.
     """
     documents = list(_documents(file))
     workflows = [one for one in documents if one.get("kind") == KIND and _group(one) in (GROUP, "")]

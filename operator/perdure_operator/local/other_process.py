@@ -1,4 +1,4 @@
-"""An attempt that no process of this command runs: where it is, whether it lives, and who is about to start it."""
+"""An attempt in a process of another command: where it runs, whether it lives, which command is about to start it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class _Unbegun:
 
 
 class OtherProcess:
-    """Watches the attempt of another command, on whichever machine, as a pod.
+    """Watches the attempt of another command, on this or another machine, and represents it as a pod.
 
     Args:
-        lease: seconds without a sign of life after which it is taken for dead, or for one that is never begun.
+        lease: seconds without a heartbeat after which the attempt counts as dead, or as never begun.
         now: for the times of pods.
     """
 
@@ -42,24 +42,24 @@ class OtherProcess:
         self._unbegun: _Unbegun | None = None
         self.process: Watched | None = None
         self.standing: Standing | None = None
-        """Of the run, where a process has it."""
+        """The claim of the run, if a process has begun it."""
 
     def failed(self) -> None:
-        """Take in that the store did not answer: what was seen before counts no more."""
+        """Note that the store did not respond: earlier observations do not count any more."""
         self._observer.failed()
         self._unbegun = None
 
     def look(self, run: Run, claim: Claim, name: str, ask: Callable[[], Standing | None]) -> tuple[Run, Pod | None]:
-        """The run, with what is known of its process, and that as a pod. Without one the attempt is to be started here.
+        """The run with its process's state, and that process as a pod. Without a pod, this command starts the attempt.
 
-        The store lets an attempt begin once. So to start one that somebody else is about to start does no harm.
+        If another command is about to start it, too, no harm is done: the store lets an attempt begin once.
         """
         asked = time.monotonic()
         standing = ask()
         self.process = self.standing = None
         pod = Pod(name, "", run.attempt, claim, PodPhase.UNKNOWN, self._now())
         if standing is None or standing.claim != claim:
-            return run, pod  # it has moved on meanwhile, and so will the next look
+            return run, pod  # the run has changed meanwhile; the next observation shows that
         if not standing.begun or standing.process is None:
             return run, pod if self._awaited(claim, standing) else None
         self.process, self.standing = standing.process, standing
@@ -67,14 +67,14 @@ class OtherProcess:
         return replace(run, begun=True, silent=deaths[0].detail if deaths else None), pod
 
     def stop(self) -> None:
-        """Send SIGTERM to the process that was seen, where that is one of this machine's."""
+        """Send SIGTERM to the observed process, if it runs on this machine."""
         process = self.process
         if process is None or process.pid is None or process.host != host_identity():
             return
         with suppress(OSError):
             descriptor = os.pidfd_open(process.pid)
             try:
-                # The number may be another's by now; the descriptor is not.
+                # The pid may belong to another process by now; the descriptor does not.
                 if not is_gone(process.host, process.pid, process.pid_started):
                     signal.pidfd_send_signal(descriptor, signal.SIGTERM)
             finally:

@@ -1,4 +1,4 @@
-"""The processes of this command's attempts, each seen as the pod that it takes the place of."""
+"""The processes of this command's attempts. Each is represented as a pod, which it replaces."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ..decide.observed import ContainerEnd, Pod, PodPhase
 __all__ = ["LocalPods"]
 
 _STEP: Final = 0.1
-"""Seconds between two looks at whatever has a deadline, and between two pictures on a terminal."""
+"""Seconds between two checks of deadlines, and between two frames on a terminal."""
 
 _LAST: Final = 5.0
-"""Seconds that a process has to leave once this command has no more use for it."""
+"""Seconds that a process has to end once this command does not need it any more."""
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ class LocalPods:
     """Starts processes, waits for them, and ends them.
 
     Args:
-        display: what is told meanwhile.
-        stops: who wants the command to stop; the process is then told, and may finish its step.
+        display: for messages and progress.
+        stops: requests to stop this command, which are passed on to the process; it may finish its step.
         grace: seconds from SIGTERM to SIGKILL.
         now: for the times of pods.
     """
@@ -53,18 +53,18 @@ class LocalPods:
 
     @property
     def alive(self) -> bool:
-        """Whether a process of this command works."""
+        """Whether a process of this command runs."""
         return self._living is not None
 
     def pods(self) -> list[Pod]:
-        """All that were started, but for those that were deleted."""
+        """All started processes, but for deleted ones."""
         return [*self._ended.values(), *([self._living.pod] if self._living else [])]
 
     def start(self, name: str, attempt: int, claim: Claim, environment: Mapping[str, str]) -> None:
         """Start the process of a claimed attempt.
 
         Raises:
-            OSError: there is none to be had.
+            OSError: it cannot be started.
         """
         assert self._living is None, "one attempt at a time"
         process = AttemptProcess(environment, self._event, self._display.output if self._display.live else None)
@@ -74,7 +74,7 @@ class LocalPods:
         )
 
     def delete(self, uid: str) -> bool:
-        """End a process, which may first finish its step, or forget one that has ended; whether it was one of these."""
+        """End a process, which may first finish its step, or forget an ended one. False if it is unknown."""
         if self._ended.pop(uid, None) is not None:
             return True
         living = self._living
@@ -85,7 +85,7 @@ class LocalPods:
         return True
 
     def work(self, seconds: float) -> None:
-        """Wait for so long, or until something has happened: an attempt has begun, or its process has ended."""
+        """Wait for so many seconds, or until an attempt has begun, or its process has ended."""
         ends = time.monotonic() + seconds
         self._news = False
         while (living := self._living) is not None and not self._news and (left := ends - time.monotonic()) > 0:
@@ -97,7 +97,7 @@ class LocalPods:
             self._display.refresh()
 
     def close(self) -> None:
-        """End what is left, at once if it does not go by itself."""
+        """End all processes, with SIGKILL if they do not end by themselves."""
         ends = time.monotonic() + _LAST
         if (living := self._living) is not None:
             living.process.terminate()
@@ -114,7 +114,7 @@ class LocalPods:
         self._news = self._news or event.get("event") == "begun"
 
     def _heed(self, living: _LocalPod) -> None:
-        """Pass on what this command was told, and keep to the grace period."""
+        """Pass requests to stop on to the process, and kill it after the grace period."""
         while self._told < self._stops.count:
             self._told += 1
             living.process.terminate()
@@ -136,7 +136,7 @@ class LocalPods:
         self._living = None
         self._display.attempt_ended()
         if code == ExitCode.SECOND_START:
-            # The attempt runs in another process; there is no such second pod in a cluster.
+            # The attempt runs in another process. In a cluster there would be no second pod for it.
             return
         ended = ContainerEnd(code if code >= 0 else 128 - code, "Error" if code else "Completed")
         phase = PodPhase.FAILED if code else PodPhase.SUCCEEDED

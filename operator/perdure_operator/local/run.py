@@ -1,8 +1,8 @@
-"""One Workflow, from wherever its run stands to its end: observe, decide, apply, as the operator does.
+"""Runs one Workflow from its current state to its end: observe, decide, execute, as the operator does.
 
-What the API server is in a cluster is here the store and this process: the run's row has the limits, which the newest
-command has written; the status is made anew by each command, for all that it rests on is in the store. This process,
-and all that it started, may be killed at any time.
+The store and this process take the place of the API server: the run's row has the limits, which the newest command has
+written; each command makes the status again, since the store has everything that it depends on. This process, and all
+that it started, may be killed at any time.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ __all__ = ["Code", "LocalWorkflow"]
 T = TypeVar("T")
 
 _LOOK_WORKING: Final = 5.0
-"""Seconds from look to look while a process of ours works, which tells by itself when it ends."""
+"""Seconds between observations while our process runs, whose end is noticed at once."""
 
 _ROUNDS: Final = 20
-"""So many rounds may follow one another without a pause."""
+"""Most rounds without a pause."""
 
 _OF_OTHERS: Final = frozenset({"Started", "Resumed", "Succeeded", "Failed", "Cancelled", "Crashed", "Disrupted"})
-"""Events that the person sees in another way."""
+"""Events that the display shows in another way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The files that go with a run, or why there are none though the Workflow names some."""
+    """The source files of a run, or why they cannot be read."""
 
     files: Mapping[str, str] | None = None
     problem: str | None = None
@@ -63,12 +63,12 @@ class LocalWorkflow:
 
     Args:
         workflow: with the UID of its run, and without a time to live.
-        code: of its source.
+        code: its source.
         variables: for its processes.
         grace: seconds that a process has from SIGTERM to SIGKILL.
         place: the store.
-        display: what is told meanwhile.
-        stops: who wants it to stop.
+        display: for messages and progress.
+        stops: requests to stop this command.
     """
 
     def __init__(
@@ -112,13 +112,13 @@ class LocalWorkflow:
         self._greeted = False
 
     def settle(self) -> RunDetail | None:
-        """Bring the Workflow to its end, or to where it waits for a person. Returns its run, if there is one.
+        """Bring the Workflow to its end, or until it waits for a person. Returns its run, if it has one.
 
-        Where it then stands is in `workflow.status`.
+        `workflow.status` then has its situation.
 
         Raises:
-            Interrupted: somebody wants this command to stop; its process has released the run.
-            AnotherRun: there is a run of this name under another UID.
+            Interrupted: a request to stop this command has come; its process has released the run.
+            AnotherRun: a run of this name with another UID exists.
             RunNotFound: the run was deleted.
             StoreError: the store cannot be used, or was away for too long.
         """
@@ -143,7 +143,7 @@ class LocalWorkflow:
             self._close()
 
     def _round(self) -> tuple[bool, bool]:
-        """Observe, decide, apply. Whether to do so again at once; whether nothing is left to do here."""
+        """Observe, decide, execute. Returns whether to do so again at once, and whether the command is done."""
         observed = self._observe()
         actions = decide(observed)
         if self._stops.count and not self._pods.alive and not _ended(observed):
@@ -154,7 +154,7 @@ class LocalWorkflow:
         return again, not again and bool(status.conditions) and not status.says("Reconciling")
 
     def _endure(self, error: StoreUnavailable, since: float) -> None:
-        """Wait for a store that is away; what was seen of others before counts no more."""
+        """Wait while the store does not respond; earlier observations of other processes do not count any more."""
         self._elsewhere.failed()
         if self._stops.count and not self._pods.alive:
             raise Interrupted from error
@@ -179,7 +179,7 @@ class LocalWorkflow:
                 self._follow(run)
             run, pods = self._with_pod_elsewhere(run, pods)
             if not self._applier.started and run.last is not None and run.last.ending == AttemptEnd.RELEASED:
-                # A person stopped it, and a person asks for it now: that is no disruption to recover from.
+                # A person stopped the attempt, and a person starts the run now: no backoff is needed.
                 run = replace(run, due_in=0.0)
         return Observed(
             workflow=self.workflow,
@@ -192,7 +192,7 @@ class LocalWorkflow:
         )
 
     def _greet(self, run: Run) -> None:
-        """Show once what a run that was there before has done."""
+        """Show once the finished steps of a run that an earlier command has inserted."""
         if self._greeted or self._applier.inserted:
             return
         self._greeted = True
@@ -202,7 +202,7 @@ class LocalWorkflow:
             self._steps.show()
 
     def _follow(self, run: Run) -> None:
-        """Take over what a newer command, which has the Workflow's newer spec, has written to the run's row."""
+        """Take the limits from the run's row, if a newer command with a newer spec has written them."""
         assert self.workflow.spec is not None
         limits = run.limits
         deadline = None if limits.deadline_seconds is None else int(limits.deadline_seconds)
@@ -233,7 +233,7 @@ class LocalWorkflow:
     # Applying.
 
     def _apply(self, observed: Observed, actions: Sequence[Action]) -> bool:
-        """Do what was decided; whether to look at everything anew at once."""
+        """Execute actions. Returns whether to observe again at once."""
         self._look = _LOOK_WORKING if self._pods.alive else LOOK
         again = False
         for action in actions:
@@ -262,10 +262,10 @@ class LocalWorkflow:
         if finished.status != "True" and finished.reason not in ("Running", "Starting"):
             self._display.waiting(finished.message, None)
 
-    # Waiting and asking.
+    # Waiting, and calls of the store.
 
     def _wait(self) -> None:
-        """Wait until the next look; less where something happens before."""
+        """Wait until the next observation, or until a process changes."""
         if self._pods.alive:
             self._pods.work(self._look)
         else:

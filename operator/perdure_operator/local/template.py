@@ -1,4 +1,4 @@
-"""What of a podTemplate there is without a cluster: variables and the grace period. The rest is named, and ignored."""
+"""The parts of a podTemplate that apply without a cluster: variables and the grace period. The rest is ignored."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _SHOWN = ("name", "env", "envFrom")
 
 @dataclass(frozen=True, slots=True)
 class LocalTemplate:
-    """What goes into each attempt's process.
+    """The parts of a podTemplate for each attempt's process.
 
     Attributes:
         variables: of the container `workflow`.
-        ignored: paths of what makes no sense here, below `spec`.
-        used: which ConfigMaps and Secrets of the file were taken, `Kind name`.
+        ignored: paths below `spec` that have no effect here.
+        used: the ConfigMaps and Secrets of the file that were read, `Kind name`.
     """
 
     variables: Mapping[str, str]
@@ -35,15 +35,15 @@ class LocalTemplate:
 
 
 def local_template(spec: Spec, manifest: Manifest, environment: Mapping[str, str]) -> LocalTemplate:
-    """Read a podTemplate that the API server takes.
+    """Read a valid podTemplate.
 
     Args:
         spec: of the Workflow.
-        manifest: the file that it is in.
-        environment: of this process: where a variable comes from that the file does not tell.
+        manifest: of its file.
+        environment: of this process, for variables whose values are not in the file.
 
     Raises:
-        UsageError: variables come from where nobody knows here; the message names each, and says how to give it.
+        UsageError: the values of variables are unknown here; the message names each, with a remedy.
     """
     reading = _Variables(manifest, environment)
     for container in _containers(spec.pod_template):
@@ -104,7 +104,7 @@ class _Variables:
                 self.variables[name] = self._expanded(value or "")
 
     def _expanded(self, value: str) -> str:
-        """With what $(NAME) stands for, where that is known; $$ is a dollar."""
+        """The text with $(NAME) replaced by known variables; $$ is a dollar sign."""
         return _REFERENCE.sub(lambda found: "$" if found[1] is None else self.variables.get(found[1], found[0]), value)
 
     def _take_all(self, source: Any) -> None:
@@ -129,7 +129,7 @@ class _Variables:
         elif field in self._fields:
             self.variables[name] = self._fields[str(field)]
         elif name in self._environment or reference.get("optional"):
-            pass  # a process has what the command has
+            pass  # a process has the command's own
         else:
             what = f"the {kind} {reference.get('name')}" if kind else "what only a pod has"
             self.problems.append(

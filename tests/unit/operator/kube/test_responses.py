@@ -55,9 +55,9 @@ def test_each_status_is_an_error_with_the_servers_words(
     api.refuse(status, reason, "it is so")
     raised = failure(api)
     assert type(raised) is error
-    assert raised.asked == "get namespaces/shop/pods/one"
+    assert raised.call == "get namespaces/shop/pods/one"
     assert "it is so" in raised.said
-    assert str(raised) == f"{raised.asked}: {raised.said}"
+    assert str(raised) == f"{raised.call}: {raised.said}"
     assert api.called == [("get", "pods", str(status))]
     assert len(api.asked) == 1  # asked once: who called knows when to come again
 
