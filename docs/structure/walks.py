@@ -263,13 +263,11 @@ _INPUT: Final = Walk(
         Hop("perdure_operator.store.rows", "new_run", "Makes the run's row of the Workflow."),
         Hop("perdure.store.runs.runs", "NewRun.parameters", "The row's columns."),
         Hop("store/schema/functions/begin.sql", "", "The attempt's process asks for it as it begins."),
-        Hop(
-            "perdure.store.attempts.attempts", "AttemptStore.begin Begun", "`Begun.input` carries it into the process."
-        ),
+        Hop("perdure.store.attempts.attempts", "AttemptStore.begin Begun", "The answer carries it into the process."),
         Hop(
             "perdure.claimed_attempt",
             "ClaimedAttempt",
-            "`Begun` is one: `ClaimedAttempt.input` carries it to the call.",
+            "`ClaimedAttempt.input` is a part of that answer.",
         ),
         Hop("perdure.pod.attempt", "_AttemptProcess._run", "Makes the engine's attempt of it."),
         Hop("perdure.engine.attempt", "Attempt", "Holds it until the function is called."),
