@@ -1,6 +1,6 @@
-"""What a process asks of the store about the attempts that it runs: begin, load, finish, release, heartbeat.
+"""The store's calls for the attempts of a process: begin, load, finish, release, heartbeat.
 
-Each is idempotent by the attempt's claim or token, so that a lost answer is asked for again.
+Each call is idempotent by the attempt's claim or token, so a call whose answer was lost is repeated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["AttemptStore", "Begun", "SecondStart", "Verdict"]
 
 
 _NOT_OURS = "PD003"
-"""What the function `load` raises for a token that owns nothing."""
+"""SQLSTATE that the function `load` raises for a token that owns no run."""
 
 
 class SecondStart(PerdureError):
@@ -46,7 +46,7 @@ class SecondStart(PerdureError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun(ClaimedAttempt):
-    """The answer to a pod's begin: the attempt, and what is asked of its process besides.
+    """The answer to a pod's begin: the attempt, and requests about its run.
 
     Attributes:
         source: the files of the workflow's code, a JSON object; None where the code is in the image.
@@ -69,7 +69,7 @@ class Begun(ClaimedAttempt):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a heartbeat answers."""
+    """The answer to a heartbeat."""
 
     superseded: bool
     cancel: bool
@@ -90,19 +90,19 @@ def _uuids(values: Sequence[UUID]) -> bytes:
 
 
 class AttemptStore:
-    """One connection for what is asked rarely; made when needed, given back by `close`."""
+    """One connection for rare calls; opened when it is needed, closed by `close`."""
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
         self._wire: Wire | None = None
 
     def adopt(self, wire: Wire | None) -> None:
-        """Ask on a connection that is open already."""
+        """Use a connection that is open already."""
         self.close()
         self._wire = wire
 
     def release(self) -> Wire | None:
-        """Leave the connection to whoever goes on with it; the next call opens another."""
+        """Hand the connection over to the caller; the next call opens another."""
         wire, self._wire = self._wire, None
         return wire
 
@@ -115,7 +115,7 @@ class AttemptStore:
     def begin(self, run: RunId, claim: Claim, process: ProcessIdentity) -> Begun:
         """Begin a claimed attempt: trade its claim for its token.
 
-        Once. Whoever asks again with the same process, of an answer that was lost, is told the same.
+        This works once. A repeated call from the same process, whose answer was lost, gets the same answer.
 
         Raises:
             Superseded: another attempt owns the run, or it is gone.
@@ -199,7 +199,7 @@ class AttemptStore:
         return loaded
 
     def declare_cleanup(self, run: RunId, token: Token, seconds: float | None) -> Answer:
-        """Say for how long a cancelled run may clean up, before its first step."""
+        """Declare for how long a cancelled run may clean up, before its first step."""
         seconds_ = None if seconds is None else repr(seconds).encode()
         return self._answer(
             DECLARE_CLEANUP, (str(run).encode(), str(token).encode(), seconds_), "say how long the run may clean up"

@@ -1,4 +1,4 @@
-"""Checkpoints as they go to the store, what it answers to them, and what comes back on replay."""
+"""Checkpoints as they go to the store, the store's answers to them, and recorded steps as replay reads them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LOCK_TIMEOUT = 100
 """Milliseconds that a checkpoint may wait for a lock where others wait behind it."""
 
 LOCK_PAUSES = Pauses(0.02, 0.5)
-"""Between questions whether a locked row is free: nobody else waits meanwhile."""
+"""Pauses between two tries to write to a locked row; no other checkpoint waits meanwhile."""
 
 MOST_TOGETHER = 512
 """Checkpoints in one statement."""
 
 
 class Answer(IntEnum):
-    """What the store says to a write."""
+    """The store's answer to a write."""
 
     DONE = 0
     DONE_BEFORE = 1
@@ -119,7 +119,7 @@ Settled = Answer | StoreError | ValueNotStorable
 
 
 def _quoted(values: list[str | None]) -> bytes:
-    # Asked of all as one text: keys, names and numbers have nothing to escape.
+    # One joined text is checked for all of them: keys, names and numbers have nothing to escape.
     text = "".join([value for value in values if value is not None])
     if '"' in text or "\\" in text:
         values = [None if v is None else v.replace("\\", "\\\\").replace('"', '\\"') for v in values]
@@ -154,7 +154,7 @@ def answer_of(value: bytes | None) -> Answer:
 
 
 def settled_by(error: WireError) -> Settled | None:
-    """What an error settles, if asking again cannot help."""
+    """The final result of a checkpoint whose write failed; None if another try may succeed."""
     if error.fault is Fault.REFUSED:
         return ValueNotStorable(f"Postgres refuses the value: {error}")
     if error.fault is Fault.UNUSABLE:

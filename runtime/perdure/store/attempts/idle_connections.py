@@ -1,9 +1,8 @@
 """The connections of database steps: how many at a time, and those that are kept from one step to the next.
 
-Who waits for a place holds none, so that places come free as steps end; and a connection that the server has ended,
-as it does with a transaction that stays idle, takes no place any more, whatever its step still does. So steps that
-wait for each other wait no longer than until one of them has been idle for too long. Light to import: every attempt
-has it.
+A step that waits for a slot holds none, so slots come free as steps end. A connection that the server has ended (as it
+does with a transaction that stays idle) gives up its slot at once, even if its step goes on. So steps that wait for
+each other wait only until one of them has been idle for too long. Light to import: every attempt imports it.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class IdleConnections:
         self._closed = False
 
     def ask(self, wake: Callable[[], None]) -> Seat:
-        """Ask for a place. `wake` is called, in any thread, when it is granted, unless it is at once."""
+        """Request a slot. `wake` is called, in any thread, when the slot is granted later than at once."""
         seat = Seat(wake)
         with self._lock:
             if self._most is None or len(self._seats) < self._most:
@@ -130,7 +129,7 @@ class IdleConnections:
         return any(type(one) is type(connection) for one, _, _ in self._idle)
 
     def tidy(self) -> None:
-        """Close what has been idle for long."""
+        """Close connections that have been idle for long."""
         until = self._clock() - _KEEP
         old = []
         with self._lock:
@@ -152,7 +151,7 @@ class IdleConnections:
         return len(self._seats)
 
     def close(self) -> None:
-        """Close what is kept, and whatever is given back later."""
+        """Close all kept connections, and each that is given back later."""
         with self._lock:
             self._closed = True
             kept = [one for one, _, _ in self._idle]

@@ -25,7 +25,7 @@ class InlineCommit:
     """A checkpoint on its way.
 
     Attributes:
-        locked: whether it waits for somebody's lock on the run's row.
+        locked: whether it waits for another session's lock on the run's row.
     """
 
     __slots__ = ("_callback", "_gate", "_lock", "_settled", "checkpoint", "given_up", "locked")
@@ -47,7 +47,7 @@ class InlineCommit:
         return self._settled
 
     def then(self, callback: Callable[[], object]) -> None:
-        """Call something once it is settled, in whatever thread."""
+        """Call `callback` once the checkpoint is settled; the thread can be any."""
         with self._lock:
             if self._settled is None:
                 self._callback = callback
@@ -99,7 +99,7 @@ class InlineCommitter:
             settled: Settled
             try:
                 settled = self._committer.commit(commit.checkpoint, commit.given_up, commit.note_lock)
-            except Exception as error:  # noqa: BLE001  whoever waits must learn it
+            except Exception as error:  # noqa: BLE001  the waiting thread must get it
                 settled = StoreUnavailable(f"checkpoint {commit.checkpoint.key!r} could not be stored: {error!r}")
             commit.settle(settled)
             del commit, settled

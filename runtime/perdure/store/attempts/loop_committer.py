@@ -35,8 +35,8 @@ Callback = Callable[[Settled], None]
 class LoopCommitter:
     """Commits for the tasks of one event loop, on connections that the loop itself waits for.
 
-    Two connections take turns, so that one batch is on its way while the outcomes of the other are being used. Those
-    whose rows somebody has locked are asked for again now and then, in statements that pass over such rows.
+    Two connections take turns, so that one batch is on its way while the outcomes of the other are being used. A
+    checkpoint whose row another session has locked is tried again after pauses, in statements that skip locked rows.
     """
 
     def __init__(self, opener: Opener, loop: asyncio.AbstractEventLoop, *, connections: int = 2) -> None:
@@ -50,7 +50,7 @@ class LoopCommitter:
         self._locked: list[tuple[Checkpoint, Callback]] = []
         self._locked_rounds = 0
         self.runs = 0
-        """Runs in flight that commit here: with one, there is nobody to wait for."""
+        """Runs in flight that commit here: with one, no other checkpoint is worth a wait."""
 
     def adopt(self, wire: Wire | None) -> None:
         """Commit on a connection that is open already; before the first commit."""
@@ -93,12 +93,12 @@ class LoopCommitter:
                     return
 
     def close(self) -> None:
-        """End the connections; what is under way gets no answer."""
+        """Close the connections; checkpoints under way get no answer."""
         for lane in self._lanes:
             lane.close()
 
     def ask_again(self, checkpoint: Checkpoint, callback: Callback) -> None:
-        """Its row was locked: ask again after a pause, in which the others go on."""
+        """Try a checkpoint whose row was locked again after a pause, in which the others go on."""
         self._locked.append((checkpoint, callback))
         if len(self._locked) == 1:
             self._locked_rounds += 1
@@ -133,13 +133,13 @@ class LoopCommitter:
         ).start()
 
     def _tell(self, opened: Callable[[Wire | StoreError], None], answer: Wire | StoreError) -> None:
-        """Tell the loop what came of opening a connection."""
+        """Hand the loop the new connection, or the error."""
         try:
             self.loop.call_soon_threadsafe(opened, answer, context=self._outside)
         except RuntimeError:
             if not self.loop.is_closed():
                 raise
-            # Nobody waits for the connection any more.
+            # The loop has closed since, so the connection has no user any more.
             if not isinstance(answer, StoreError):
                 answer.close()
 
@@ -247,7 +247,7 @@ class _BatchLane:
 
     def _many_answered(self, answer: list[list[bytes | None]] | WireError) -> None:
         if isinstance(answer, WireError):
-            # Whatever it was, each alone finds out exactly: a poisoned value, a step stored before, a lost connection.
+            # Each alone finds the exact cause: a poisoned value, a step stored before, a lost connection.
             self._singly = True
             self._again(answer)
             return

@@ -67,7 +67,7 @@ RENEW = Query("DISCARD ALL")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a transaction may do while a step's body runs, in seconds."""
+    """Time limits of a transaction while a step's body runs, in seconds."""
 
     statement: float
     lock: float
@@ -75,7 +75,7 @@ class Limits:
 
 
 def application_name(run: UUID, attempt: int) -> str:
-    """What the transactions of an attempt are called in pg_stat_activity."""
+    """The application_name of an attempt's transactions in pg_stat_activity."""
     return f"perdure {run} {attempt}"
 
 
@@ -117,7 +117,7 @@ def marked_checkpoint(parameters: Parameters, marker: str, lease: float) -> Quer
 def end_older_transactions(run: UUID, attempt: int) -> Query:
     """End the backends that run database steps of attempts of a run before `attempt`; the row counts them.
 
-    For whoever claims a run and meets a lock, too. Postgres shows and ends them only for their own role, its members,
+    Also for a claimer that meets a lock. Postgres shows and ends them only for their own role, its members,
     or one that has pg_signal_backend and pg_read_all_stats.
     """
     return Query(statement("end_older_transactions"), {"run": str(run), "attempt": str(attempt)})
@@ -143,7 +143,7 @@ class _Phase(Enum):
 
 
 class _Guard:
-    """What both kinds of connection have in common: who may use them, and what a step's use of them came to."""
+    """The common part of both kinds of connection: which step may use it, and how that step's use of it ended."""
 
     pgconn: pq.abc.PGconn
     prepare_threshold: int | None
@@ -151,7 +151,7 @@ class _Guard:
     _step = ""
     _failure: psycopg.Error | None = None
     violation: TransactionError | None = None
-    """What the step did to its transaction and must not; whatever else it does, this is its outcome."""
+    """The forbidden thing that the step did to its transaction: it is the step's outcome, even if the body returns."""
     abandoned = False
     """Left to a thread that could not be stopped."""
     held_by: str | None = None
@@ -170,7 +170,7 @@ class _Guard:
             self._ended(None)
 
     def rest(self) -> None:
-        """Nobody may use the connection until it is taken out of rest by `wake`."""
+        """Forbid all use of the connection until `wake`."""
         self._phase = _Phase.OVER
 
     def wake(self) -> None:
@@ -193,7 +193,7 @@ class _Guard:
             return True
 
     def renew(self) -> None:
-        """Forget what another attempt's steps have set on this object; what they set in the session, `RENEW` does."""
+        """Reset settings that another attempt's steps left on this object; `RENEW` resets those of the session."""
         kept: Any = self  # psycopg keeps these to itself
         kept._adapters = None  # noqa: SLF001
         kept._notice_handlers.clear()  # noqa: SLF001
@@ -270,7 +270,7 @@ class _Guard:
                 " step's checkpoint. Perdure commits when the step returns and rolls back when it raises; execute no"
                 " COMMIT or ROLLBACK (savepoints: 'with connection.transaction():')"
             )
-        # Whatever the step still sends would be committed on its own.
+        # A statement that the step still sends would be committed on its own.
         self.end()
 
     def _refuse(self, what: str) -> NoReturn:
@@ -294,9 +294,9 @@ class _Guard:
 
 
 def _hung_up(socket_number: int, events: int = 0) -> bool:
-    """Whether a connection has ended in both directions, or something else that is asked for."""
+    """Whether a connection has ended in both directions, or has one of `events`."""
     poll = select.poll()
-    poll.register(socket_number, events)  # for POLLHUP and POLLERR, which need not be asked for
+    poll.register(socket_number, events)  # for POLLHUP and POLLERR, which poll always reports
     return bool(poll.poll(0))
 
 

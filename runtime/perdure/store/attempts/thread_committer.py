@@ -1,10 +1,10 @@
 """Checkpoints of threads, committed together where several wait.
 
-What came while a statement was under way goes in the next one.
+Checkpoints that arrive while a statement is under way go in the next one.
 
-A lone checkpoint pays nothing for it: no timer, no other thread. A batch that fails is retried one by one; a run whose
-row is locked asks again now and then, in statements that pass over such rows. A lost answer is asked for again: the
-store knows each write by its attempt and ordinal.
+A lone checkpoint pays nothing for it: no timer, no other thread. A batch that fails is retried one by one; a checkpoint
+of a run whose row is locked is tried again after pauses, in statements that skip locked rows. A write whose answer was
+lost is repeated: the store knows each write by its attempt and ordinal.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["ThreadCommitter"]
 
 
 class _Waiting:
-    """A checkpoint whose thread waits for whoever holds the connection."""
+    """A checkpoint whose thread waits for the thread that holds the connection."""
 
     __slots__ = ("batch", "checkpoint", "gate", "given_up", "locked", "settled")
 
@@ -51,7 +51,7 @@ class _Waiting:
 
 
 class ThreadCommitter:
-    """Commits for threads: whoever comes first holds the connection, and those who come meanwhile go together next."""
+    """Commits for threads: the first one holds the connection, and those that come meanwhile go together next."""
 
     def __init__(self, opener: Opener, *, alone: bool = True) -> None:
         self.opener = opener
@@ -68,14 +68,14 @@ class ThreadCommitter:
         self._wire = wire
 
     def release(self) -> Wire | None:
-        """As `close`, but leave the connection to whoever goes on with it, if nobody holds it."""
+        """As `close`, but hand the connection over to the caller, if no thread holds it."""
         with self._lock:
             self._closed = True
             wire, self._wire = (None, self._wire) if self._held else (self._wire, None)
             return wire
 
     def close(self) -> None:
-        """End the connection, once nobody holds it."""
+        """Close the connection once no thread holds it."""
         with self._lock:
             self._closed = True
             if not self._held:
@@ -92,9 +92,9 @@ class ThreadCommitter:
         given_up: Callable[[], bool] = lambda: False,
         on_lock: Callable[[], object] = lambda: None,
     ) -> Settled:
-        """Store a checkpoint; waits while the store is away, until patience is over or `given_up` says so.
+        """Store a checkpoint; waits while the store is away, until patience is over or `given_up` returns true.
 
-        `on_lock` is called where it waits for somebody's lock.
+        `on_lock` is called where it waits for another session's lock.
         """
         settled = self._commit(checkpoint, given_up, locked=False)
         rounds = 0

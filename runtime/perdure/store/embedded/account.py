@@ -1,8 +1,8 @@
 """Which account the embedded server runs under when root starts it, since Postgres refuses to run as root.
 
-The server gets a user id that belongs to nobody else, so nothing is added to the machine's accounts and the data are
+The server gets a user id of its own, so nothing is added to the machine's accounts and the data are
 not shared with a service. Folders on the way to it keep their permissions (root's home stays closed): where they bar
-the way, the server keeps one capability, to pass them. For everybody but root, the server runs as its user.
+the way, the server keeps one capability, to pass them. For every other user, the server runs as that user.
 
 Standard library only: the keeper imports this. Capabilities are Linux's; elsewhere the way has to be open.
 """
@@ -36,7 +36,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class AccountUnusable(Exception):
-    """The server cannot run under an account of its own; the message says why."""
+    """The server cannot run under an account of its own; the message explains why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _reaches(account: Account, program: str, folders: list[str]) -> bool:
             for descriptor in (0, 1, 2):
                 os.dup2(nowhere, descriptor)
             os.execv(program, [program, "--version"])  # noqa: S606
-        except BaseException:  # noqa: BLE001 - whatever it was, it must not unwind into a second parent
+        except BaseException:  # noqa: BLE001 - no error may unwind into a second parent
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 

@@ -1,4 +1,4 @@
-"""Where the embedded database keeps what: one folder per Postgres major, and how to see who is at work in it.
+"""The files of the embedded database: one folder per Postgres major; and how to see which processes use it.
 
 Everything here follows from the folder's path alone, so that all processes agree without talking to each other,
 and the URL stays the same when the server is started anew. Imported by the keeper: standard library only.
@@ -6,9 +6,9 @@ and the URL stays the same when the server is started anew. Imported by the keep
     <base>/postgres-18/
     ├── data/         the server's own folder; appears, complete, by a rename
     ├── run/          its socket, unless the path would be too long for one
-    ├── users.lock    locked, shared, by everybody who uses the server; exclusively while it is stopped for idleness
-    ├── keeper.lock   locked by the keeper as long as it lives; whoever gets it has to start one
-    ├── server.log    what the server and its keeper had to say; server.log.1 before that
+    ├── users.lock    locked, shared, by each user of the server; exclusively while it is stopped for idleness
+    ├── keeper.lock   locked by the keeper as long as it lives; a process that gets it has to start one
+    ├── server.log    the log of the server and its keeper; server.log.1 is the one before
     └── failure       why the keeper cannot restart the server at the moment
 """
 
@@ -39,7 +39,7 @@ class Folder:
 
     @property
     def path(self) -> str:
-        """What this Postgres major keeps."""
+        """The folder of this Postgres major."""
         return os.path.join(self.base, f"postgres-{POSTGRES_MAJOR}")
 
     @property
@@ -72,7 +72,7 @@ class Folder:
         """Inside the folder, or a folder of its user's in /tmp, where the path is too long for a socket.
 
         Or where it has a comma, at which libpq would divide it. Not in TMPDIR or XDG_RUNTIME_DIR, which differ between
-        the shells and services of one user. That nobody else made the folder in /tmp, `Server` sees to.
+        the shells and services of one user. `Server` checks that no other user made the folder in /tmp.
         """
         inside = os.path.join(self.path, "run")
         if "," not in inside and len(os.fsencode(os.path.join(inside, self._socket_name))) <= _LONGEST_SOCKET_PATH:
@@ -106,9 +106,10 @@ class Folder:
         return number, lines[7].strip() if len(lines) > 7 else ""
 
     def server_ready(self) -> bool:
-        """Whether a server says that it is ready, and listens.
+        """Whether the pid file has the state "ready", and a server listens.
 
-        A killed server leaves the word behind, but nobody who listens; one that starts or stops listens, but says so.
+        A killed server leaves the state behind, but does not listen; one that starts or stops listens, but has another
+        state.
         """
         if self.server_pid()[1] != "ready":
             return False

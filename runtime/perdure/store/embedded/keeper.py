@@ -1,11 +1,11 @@
-"""The keeper: the small process that is the embedded server's parent and stops it when nobody uses it any more.
+"""The keeper: the small process that is the embedded server's parent and stops it when it has no user any more.
 
 It holds the folder's keeper lock from before its first instruction (inherited from the process that started it) to
-its death, so there is never a second one and no death goes unnoticed. Users tell it nothing: each holds a shared lock,
-which the kernel releases however they end. When the keeper gets the exclusive one, nobody is there; it keeps that lock
-while it stops the server, so whoever comes in that moment waits and then starts a new one. It restarts a server that
-dies under its users. If the keeper itself is killed, the kernel tells the server to stop (Linux; elsewhere the next
-user's keeper does).
+its death, so there is never a second one and no death goes unnoticed. Users send it nothing: each holds a shared lock,
+which the kernel releases at any kind of end. When the keeper gets the exclusive lock, there is no user; it keeps that
+lock while it stops the server, so a user that comes in that moment waits and then starts a new one. It restarts a
+server that dies under its users. If the keeper itself is killed, the kernel signals the server to stop (on Linux;
+elsewhere the next user's keeper stops it).
 
 Runs without site-packages and without the `__init__` of its packages (see `embedded`): standard library only.
 """
@@ -31,7 +31,7 @@ _STEADY_SECONDS = 30.0  # a server that lived this long starts the delays anew
 
 
 class _Stopped(Exception):
-    """Somebody asked the keeper to end."""
+    """A signal stops the keeper."""
 
 
 class _Keeper:
@@ -51,7 +51,7 @@ class _Keeper:
         signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
 
     def start(self) -> None:
-        """Bring the server up; raises ServerFailed, or _Stopped when asked to end meanwhile."""
+        """Bring the server up; raises ServerFailed, or _Stopped at a signal meanwhile."""
         self._server.prepare()
         self._server.start(lambda: self._stop)
         if self._stop:
@@ -61,7 +61,7 @@ class _Keeper:
             os.unlink(self._folder.failure)
 
     def watch(self) -> None:
-        """Keep the server up while somebody uses it; returns when it is stopped."""
+        """Keep the server up while it has users; returns when it is stopped."""
         period = min(1.0, max(0.02, self._idle / 4))
         while not self._stop:
             self._wait(period)
@@ -89,7 +89,7 @@ class _Keeper:
             delay = _FIRST_DELAY if time.monotonic() > ended else min(delay * 2, _LONGEST_DELAY)
 
     def _unused(self) -> bool:
-        """Whether nobody has used the server for the idle time; if so, the users' lock is now ours."""
+        """Whether the server had no user for the idle time; if so, the users' lock is now ours."""
         if try_lock(self._users, fcntl.LOCK_EX):
             # Who came and went between two looks has left the time of it.
             mark = os.fstat(self._users).st_mtime_ns
@@ -116,7 +116,7 @@ class _Keeper:
             with open(f"{self._folder.failure}.new", "w", encoding="utf-8") as file:
                 file.write(why)
             os.rename(f"{self._folder.failure}.new", self._folder.failure)
-        except OSError:  # a full disk, most likely the very reason: then users hear of it when their wait is over
+        except OSError:  # a full disk, most likely the cause of the failure itself: users time out instead
             return
 
     def _wait(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The embedded database as a store: started, migrated, and kept running for as long as somebody here uses it."""
+"""The embedded database as a store: started, migrated, and kept running while this process uses it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LocalStore:
         """See to it that the server runs, with this release's schema; fast if it does.
 
         Raises:
-            StoreUnavailable: it cannot be started; the message says what to do.
+            StoreUnavailable: it cannot be started; the message explains what to do.
         """
         with self._lock:
             if self._hold is not None:
@@ -79,7 +79,7 @@ class LocalStore:
                 _log.warning("%s", error)
 
     def close(self) -> None:
-        """Give the database back; it stops when nobody else uses it."""
+        """Give the database back; it stops when it has no other user."""
         self._closed.set()
         with self._lock:
             if self._hold is not None:
@@ -88,7 +88,7 @@ class LocalStore:
 
 
 def _unwatched(error: BaseException) -> None:
-    """The server still serves, and whoever asks for it next starts it again; nobody else does from now on."""
+    """The server still runs. If it stops, only the next `ensure` starts it again."""
     _log.error("the embedded database is no longer watched: %s", error, exc_info=error)
 
 
@@ -96,11 +96,11 @@ def _unwatched(error: BaseException) -> None:
 def local_database() -> Iterator[str]:
     """The libpq URL of the embedded database, which runs and has Perdure's schema inside the context.
 
-    It is what `perdure run`, `perdure worker` and the other commands use where no database is named. One user's
+    `perdure run`, `perdure worker` and the other commands use it where no database is named. One user's
     processes share it; for another user it is closed.
 
     Raises:
-        StoreUnavailable: it cannot be started; the message says what to do.
+        StoreUnavailable: it cannot be started; the message explains what to do.
     """
     store = LocalStore()
     try:

@@ -1,9 +1,9 @@
 """The embedded Postgres as a server on the network, for trying out a cluster that has no Postgres yet.
 
 It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_pods`, to
-which `perdure migrate --pod-role perdure_pods` grants what pods may do, and which may make schemas of its own. At each
-start both get the passwords that it is told. Then it runs Postgres until it is told to stop. No backup, no replica, no
-TLS: nothing for production.
+which `perdure migrate --pod-role perdure_pods` grants the rights of pods, and which may make schemas of its own. At
+each start both get the passwords from its settings. Then it runs Postgres until a signal stops it. No backup, no replica, no
+TLS: not for production.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FROM_ANYWHERE = "host all all all scram-sha-256\n"
 
 @dataclass(frozen=True, slots=True)
 class NetworkServer:
-    """What the server needs to know: its data folder, its port and the passwords of its two logins."""
+    """The server, with its settings: the data folder, the port and the passwords of its two logins."""
 
     data: Path
     port: int
@@ -71,13 +71,13 @@ class NetworkServer:
         """Run the server until SIGTERM or SIGINT; it ends its connections and stops in order. Returns its exit code.
 
         Raises:
-            StoreUnavailable: it cannot be made; the message says why.
+            StoreUnavailable: it cannot be made; the message explains why.
         """
         if os.geteuid() == 0:
             raise StoreUnavailable("Postgres does not run as root: run this as another user")
         if not (self.data / "PG_VERSION").exists():
             self._make()
-        # Postgres wants it for itself, and a kubelet opens what is in a volume to the pod's `fsGroup`.
+        # Postgres demands a private folder, and a kubelet opens a volume's files to the pod's `fsGroup`.
         self.data.chmod(0o700)
         self._set_passwords()
         command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port), *options_of(_SETTINGS)]
@@ -113,7 +113,7 @@ class NetworkServer:
         new.rename(self.data)
 
     def _set_passwords(self) -> None:
-        """Whoever has lost or changed them need not know the old ones."""
+        """Set both passwords anew, so that an administrator who changes them need not know the old ones."""
         passwords = {OWNER: self.password, POD_ROLE: self.pod_password}
         quoted = {role: password.replace("'", "''") for role, password in passwords.items()}
         # Not in `DATABASE`, which is not there while a backup is restored.

@@ -27,7 +27,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
-"""Settings of the server, besides what it listens on and how much it takes."""
+"""Settings of the server, besides its addresses and its limits."""
 
 
 def options_of(settings: Mapping[str, str]) -> list[str]:

@@ -1,6 +1,6 @@
 """The embedded Postgres itself: makes its data folder, starts it, stops it, and clears away what a crash left.
 
-Whoever uses this holds the keeper's lock of the folder, so no other process does the same at the same time. Nothing
+The caller holds the keeper's lock of the folder, so no other process does the same at the same time. Nothing
 here guesses from a stale file: a process is taken for the server only by its command line, and Postgres's own test
 for processes that still use the shared memory stays in force. Standard library only: the keeper imports this.
 """
@@ -41,7 +41,7 @@ _SETTINGS = {
 _INITDB = [
     *INITDB,
     f"--username={USER}",
-    # The socket lies in a folder that nobody else can enter: that is the authentication.
+    # The socket lies in a folder that no other user can enter: that is the authentication.
     "--auth-local=trust",
     "--auth-host=reject",
     "--no-sync",
@@ -58,7 +58,7 @@ _TELLING = re.compile(r"\b(FATAL|PANIC|ERROR|DETAIL|HINT): |\berror: |could not|
 
 
 class ServerFailed(Exception):
-    """The server could not be made or started; the message says why and what to do."""
+    """The server could not be made or started; the message explains why and what to do."""
 
 
 class Server:
@@ -86,7 +86,7 @@ class Server:
             raise ServerFailed(_advise(f"{error.filename or self.folder.path}: {error.strerror or error}")) from error
 
     def start(self, stopped: Callable[[], bool]) -> None:
-        """Start the server and return when it takes connections, or once `stopped()` asks to give up."""
+        """Start the server and return when it takes connections, or once `stopped()` is true."""
         ends = time.monotonic() + _LEFTOVERS_SECONDS
         while True:
             logged = os.fstat(self._log).st_size
@@ -201,7 +201,7 @@ class Server:
                 os.chown(path, self._account.uid, self._account.gid)
         except FileExistsError:
             pass
-        # In /tmp anybody could have made it, to see who connects.
+        # In /tmp another user could have made it, to see who connects.
         found = os.stat(path, follow_symlinks=False)
         if found.st_uid != owner or found.st_mode & 0o170077 != 0o040000:
             raise ServerFailed(
@@ -210,7 +210,7 @@ class Server:
             )
 
     def _clear_leftovers(self) -> None:
-        """End what is left of a server whose keeper died, and make its stale files harmless."""
+        """End the processes of a server whose keeper died, and make its stale files harmless."""
         pid, _ = self.folder.server_pid()
         file = os.path.join(self.folder.data, "postmaster.pid")
         if pid is not None and self._is_server(pid):
@@ -228,7 +228,7 @@ class Server:
                 self._remove_unfinished(os.path.join(self.folder.path, name))
 
     def _is_server(self, pid: int) -> bool:
-        """Whether process `pid` is the server of this data folder; its id alone may be anybody's by now."""
+        """Whether process `pid` is the server of this data folder: another process may have its id by now."""
         arguments = _command_line(pid)
         return os.path.basename(arguments[0]) == "postgres" and self.folder.data in arguments
 
@@ -252,8 +252,8 @@ class Server:
                 continue
 
     def _run(self, command: list[str], account: Account | None = None, given: str = "") -> str:
-        """Run a command to its end and return what it printed; its error, in a ServerFailed, if it fails."""
-        # Not by way of the log: a full disk would swallow the very words that tell of it.
+        """Run a command to its end and return its output; raise its error as ServerFailed, if it fails."""
+        # Not by way of the log: a full disk would swallow the very message about it.
         reads, writes = os.pipe()
         pid = self._spawn(command, signal.SIGKILL, account, given, writes)
         os.close(writes)
@@ -295,7 +295,7 @@ class Server:
         os._exit(127)
 
     def _telling(self, said: str) -> str:
-        """The lines of some output that say what went wrong."""
+        """The lines of some output that explain the failure."""
         lines = [line for line in said.splitlines() if line.strip()]
         if told := [line for line in lines if _TELLING.search(line)][-4:] or lines[-3:]:
             return "; ".join(told)
@@ -324,9 +324,9 @@ def _end(pid: int, lives: Callable[[], bool], first: int) -> None:
 
 
 def _disown(file: str) -> None:
-    """Take a stale postmaster.pid's process id, which may be anybody's by now, out of Postgres's way.
+    """Replace the process id of a stale postmaster.pid, which may belong to another process by now.
 
-    Postgres ignores the id of its own parent, which we will be, and goes on to test whether anybody still uses the
+    Postgres ignores the id of its own parent, which we will be, and goes on to test whether a process still uses the
     shared memory that the file names. Removing the file would take that test away.
     """
     with open(file, encoding="utf-8", errors="replace") as old:

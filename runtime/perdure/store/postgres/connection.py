@@ -40,16 +40,16 @@ class Fault(StrEnum):
     """What to do about an error of the store."""
 
     AWAY = "away"
-    """It may be gone later: connect anew and ask again."""
+    """The fault may pass: connect anew and repeat the call."""
 
     LOCKED = "locked"
-    """Somebody holds a lock on the row: ask again, aside from everybody else."""
+    """Another session holds a lock on the row: repeat the call, apart from all others."""
 
     STATEMENT_LOST = "statement lost"
-    """A pooler has given the prepared statement to somebody else: send it unprepared."""
+    """A pooler has given the session with the prepared statement to another client: send it unprepared."""
 
     SINGLY = "singly"
-    """Something in a batch has to be asked for alone."""
+    """One member of a batch fails the batch: send each alone."""
 
     REFUSED = "refused"
     """The value cannot be stored, ever."""
@@ -116,12 +116,12 @@ def conninfo(url: str, application_name: str = "perdure") -> str:
     Raises:
         UsageError: it is no Postgres URL.
     """
-    # Parameters are written as UTF-8, whatever a role or an environment has for its default.
+    # Parameters are written as UTF-8, even if a role or an environment has another default.
     return with_defaults(url, {"application_name": application_name, **_TIMEOUTS}, client_encoding="UTF8")
 
 
 def with_defaults(url: str, defaults: Mapping[str, str], **fixed: str) -> str:
-    """What libpq takes in place of the URL: with `fixed`, and with those of `defaults` that it says nothing of.
+    """Connection parameters for libpq: those of the URL, with `fixed`, and with `defaults` where the URL has none.
 
     Raises:
         UsageError: it is no Postgres URL.

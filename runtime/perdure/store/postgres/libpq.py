@@ -131,7 +131,7 @@ class Wire:
         result = self.pgconn.exec_(b"SELECT system_identifier, pg_backend_pid() FROM pg_control_system()")
         if result.status != pq.ExecStatus.TUPLES_OK:
             _refuse(self.pgconn, result)
-        # A pooler makes up the number that it tells its clients.
+        # A pooler makes up the process id that its clients see.
         self.pooled = result.get_value(0, 1) != b"%d" % self.pgconn.backend_pid
         return (result.get_value(0, 0) or b"").decode()
 

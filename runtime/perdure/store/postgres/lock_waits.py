@@ -1,7 +1,7 @@
-"""Statements that may meet somebody's lock: waited for as long as a lease; then its holder is reported and ended.
+"""Statements that may meet another session's lock: they wait for a lease; then the holder is reported and ended.
 
-A process that was paused, or cut off, in an open transaction holds its locks for as long as it likes. The fence keeps
-what it does from harm, and this keeps it from holding up whoever goes on.
+A process that was paused, or cut off, in an open transaction holds its locks without end. The fence makes its writes
+harmless, and this module keeps its locks from holding up the next attempt.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def execute_patiently(
 
 
 def _not_ended(error: BaseException) -> None:
-    # Whoever waits for the lock has a limit of its own.
+    # The statement that waits for the lock has a limit of its own.
     _log.error("the holder of a lock could not be ended", exc_info=error)
 
 

@@ -1,4 +1,4 @@
-"""How much goes into one statement: what a batch holds is bounded by its text as well as by its number."""
+"""How much goes into one statement: a batch is bounded by its text as well as by its number."""
 
 from __future__ import annotations
 

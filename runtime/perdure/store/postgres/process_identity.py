@@ -1,4 +1,4 @@
-"""Who a process is that runs attempts: what it tells the store of itself."""
+"""The identity of a process that runs attempts, as the store keeps it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ProcessIdentity"]
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process, so that others can tell whether it still lives."""
+    """A process, with enough to find out later whether it still lives."""
 
     id: UUID
     host: str

@@ -38,7 +38,7 @@ class ReconnectingConnection:
                 self._connection = connect(self._url, self._application_name)
             return self._connection.execute(statement(name), parameters)
         except psycopg.Error as error:
-            # What the server refuses, or somebody's lock, says nothing against the connection.
+            # After a refused statement or a lock timeout the connection is still good.
             if classify(error.sqlstate) not in (Fault.UNUSABLE, Fault.REFUSED, Fault.LOCKED):
                 self.close()
             raise

@@ -20,14 +20,14 @@ __all__ = ["Standing", "StandingStore"]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a run stands, for somebody who would run it.
+    """Where a run stands, for a command that would run it.
 
     Attributes:
         attempt: the newest, from 1; 0 before there was one.
         claim: its token, while it owns the run.
         begun: whether its process has begun.
         process: that process.
-        steps_done: how many steps that process has told of; 0 for a worker, which tells of none.
+        steps_done: how many steps that process has reported; 0 for a worker, which reports none.
         claimer: who is to start it, while it has not begun.
         due_in: seconds until the run may be claimed, by the server's clock; `delay` is the most that this can mean.
     """
@@ -68,7 +68,7 @@ class StandingStore(RunStore):
         return self._ask("look at the run's steps", work)
 
     def claim(self, run: UUID, observed: int, claimer: ProcessIdentity) -> Claim | None:
-        """Claim a run for the attempt after the observed one; None if somebody else did, or nobody may.
+        """Claim a run for the attempt after the observed one; None if another process did, or it may not be claimed.
 
         `claimer` is noted, so that its death before the attempt begins can be seen.
         """

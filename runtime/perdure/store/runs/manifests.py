@@ -1,6 +1,6 @@
 """Runs of manifests on this machine: each has a namespace and a name, as a Workflow in a cluster has.
 
-No index says that a name has one run: in a cluster it is the API server that does. Here whoever inserts locks the name.
+No index gives a name one run: in a cluster the API server sees to that. Here each insert locks the name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["ManifestRunStore", "StoredManifest"]
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """What the store has under a manifest's name; `input` and `source` are JSON texts."""
+    """The stored run of a manifest's name; `input` and `source` are JSON texts."""
 
     run_id: UUID
     entrypoint: str
@@ -46,7 +46,7 @@ class ManifestRunStore(StandingStore):
         return self._ask("find the run", lambda cursor: _find(cursor, names))
 
     def insert_manifest(self, run: NewRun) -> StoredManifest:
-        """Insert a run of `MANIFEST_OWNER`, unless there is one of its name. Returns what the store then has under it.
+        """Insert a run of `MANIFEST_OWNER`, unless there is one of its name. Returns the run that the name then has.
 
         Raises:
             StoreUnavailable, SchemaMismatch

@@ -1,4 +1,4 @@
-"""What a store tells people about runs: the run, its attempts and its steps, as plain frozen data."""
+"""Runs as people see them: the run, its attempts and its steps, as plain frozen data."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class RunInfo:
         attempts: how many there were; the newest has this number.
         steps: how many have a checkpoint.
         crashes: attempts in a row that ended in a crash, since the last new checkpoint.
-        cancel: whether its cancellation was asked for.
+        cancel: whether its cancellation was requested.
         error_type: `module:qualname` of the exception that it failed with.
     """
 

@@ -30,8 +30,8 @@ def prune(
 ) -> int:
     """Delete runs that ended longer ago, with their steps and attempts; how many there were.
 
-    Each batch is a transaction of its own, so that no lock is held for long and an interrupted call has done what it
-    did. Several at once share the work.
+    Each batch is a transaction of its own, so that no lock is held for long and an interrupted call keeps its finished
+    batches. Several at once share the work.
 
     Args:
         url: of the database.

@@ -1,7 +1,7 @@
-"""Telling a store that it was restored from a backup, so that no Workflow goes on by itself without what was forgotten.
+"""Marks a store as restored from a backup, so that no Workflow goes on by itself without the steps that were lost.
 
-A backup looks like the store that it was taken of. What has happened since, it does not know, and of what it does not
-know a status may not have told yet. With another id it is another store, and for that a Workflow waits for a person.
+A backup looks like the store of which it was taken. It lacks all later steps, and a Workflow's status may not have
+counted them yet. With another id it is another store, and then a Workflow waits for a person to decide.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["RestoredReport", "mark_restored"]
 
 @dataclass(frozen=True, slots=True)
 class RestoredReport:
-    """What was done.
+    """The store's new id, and the attempts that lost their runs.
 
     Attributes:
         store_id: the store's new id.
@@ -32,7 +32,7 @@ class RestoredReport:
 
 
 def mark_restored(url: str) -> RestoredReport:
-    """Give a store a new id, and end each attempt that holds a run in it: what is left of its processes writes nothing.
+    """Give a store a new id, and end each attempt that holds a run in it, so that its processes write no more.
 
     Raises:
         StoreUnavailable: no connection.

@@ -39,7 +39,7 @@ class NewRun:
     """A run to insert; `input` and `source` are JSON texts, `deadline` seconds from its first begin.
 
     Attributes:
-        origin: the file of its code, where that tells projects apart.
+        origin: the file of its code, where that distinguishes projects.
     """
 
     run_id: UUID
@@ -57,7 +57,7 @@ class NewRun:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """Those of the statements `insert_run`; `owner`, `namespace` and `name` are also what a run is found by."""
+        """Those of the statements `insert_run`; a run is also found by `owner`, `namespace` and `name`."""
         return {
             "id": self.run_id,
             "owner": self.owner,
@@ -76,7 +76,7 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class StoredInput:
-    """What the store has under a run's name."""
+    """The stored run of a name."""
 
     run_id: UUID
     entrypoint: str
@@ -120,7 +120,7 @@ class RunStore:
         self.close()
 
     def insert(self, run: NewRun) -> StoredInput:
-        """Insert a run; what the store then has under its name: this run, or an earlier one.
+        """Insert a run, and return the run that its name then has: this one, or an earlier one.
 
         Raises:
             StoreUnavailable, SchemaMismatch
@@ -218,7 +218,7 @@ class RunStore:
         return self._ask("show the run", work)
 
     def cancel(self, run: UUID, *, at_once: bool = False) -> bool:
-        """Ask for a run to be cancelled; whether it had not ended yet. One that nobody holds ends at once.
+        """Request a run's cancellation; whether it had not ended yet. One that no process holds ends at once.
 
         One that may clean up does so, by another attempt if need be; not `at_once`.
         """
@@ -264,7 +264,7 @@ class RunStore:
                 self._connection = open_checked(self._url)
                 self._only_own = False
             except psycopg.errors.InsufficientPrivilege:
-                # A login without rights to tables, which may be bound to namespaces: the store says what it sees.
+                # A login without rights to tables, which may be bound to namespaces: functions of the store show it its runs.
                 self._connection = connect(self._url, "perdure client")
                 self._only_own = True
         return self._connection.cursor(row_factory=dict_row)

@@ -1,6 +1,6 @@
 """Waiting for runs to end: one connection and one thread for all that a client waits for.
 
-The thread listens for endings and also asks, slowly, because a notification can be lost with a connection. A store
+The thread listens for endings and also polls, slowly, because a notification can be lost with a connection. A store
 that is away is waited for. The thread ends when nothing has been waited for for a while.
 """
 
@@ -50,10 +50,10 @@ class _Wait:
     since: float = field(default_factory=time.monotonic)
     asked: float = 0.0
     heard: bool = True
-    """Whether its ending was notified, or it was never asked for."""
+    """Whether its ending was notified, or it was never polled."""
 
     def due(self, now: float) -> float:
-        """When to ask for it."""
+        """When to poll it."""
         if self.heard:
             return now
         return self.asked + _POLLS[now - self.since > _YOUNG]
@@ -76,7 +76,7 @@ class RunWaiter:
         self._wake = -1
 
     def renew(self) -> None:
-        """In a forked child, where neither the thread is nor anybody who waits for it."""
+        """In a forked child, which has neither the thread nor a caller that waits for it."""
         self._begin()
 
     def watch(self, run: UUID, owner: str) -> Future[Ending]:
@@ -119,14 +119,14 @@ class RunWaiter:
         try:
             _Listener(self, self._url, self._ensure, woken).run()
         finally:
-            # Nobody writes to a pipe that is closed, whose number may be another's by then.
+            # Under the lock: a closed pipe gets no more bytes, since its number may be another file's by then.
             with self._lock:
                 self._wake = -1 if self._wake == wake else self._wake
             os.close(woken)
             os.close(wake)
 
     def _died(self, error: BaseException) -> None:
-        """Whoever waits learns why nobody looks any more; the next wait has another thread."""
+        """All waits fail with the error; the next wait starts another thread."""
         with self._lock:
             self._thread = None
             for wait in self._waits:
@@ -134,7 +134,7 @@ class RunWaiter:
                     wait.future.set_exception(error)
 
     def waits(self) -> list[_Wait]:
-        """What is waited for now."""
+        """All waits of now."""
         with self._lock:
             self._waits = [wait for wait in self._waits if not wait.future.done()]
             return list(self._waits)
@@ -150,7 +150,7 @@ class RunWaiter:
 
 
 class _Listener:
-    """The thread's part: its connection, and what it listens to."""
+    """The thread's part: its connection, and the channels that it listens to."""
 
     def __init__(self, watch: RunWaiter, url: str, ensure: Callable[[], None] | None, woken: int) -> None:
         self._watch = watch
@@ -178,7 +178,7 @@ class _Listener:
             if waits:
                 self._ask(waits)
             still = [wait for wait in waits if not wait.future.done()]
-            # Before the sleep: what came in with an answer makes the socket readable no more.
+            # Before the sleep: a notification that came in with an answer does not make the socket readable again.
             self._hear(still)
             self._pause = 0.05
             now = time.monotonic()
@@ -190,7 +190,7 @@ class _Listener:
             if classify(error.sqlstate) in (Fault.UNUSABLE, Fault.REFUSED):
                 self._fail(waits, translated(error, "wait for the run"))
                 return
-            # Everything may have happened while nobody listened.
+            # Any ending may have been missed while there was no connection.
             for wait in waits:
                 wait.heard = True
             self._sleep(self._pause)
@@ -202,7 +202,7 @@ class _Listener:
                 self._ensure()
             self._connection = open_checked(self._url)
         connection = self._connection
-        # Listen first, then ask: what ends between the two is notified.
+        # Listen first, then poll: a run that ends between the two is notified.
         for owner in {wait.owner for wait in waits} - self._owners:
             [(channel,)] = connection.execute(statement("done_channel"), {"owner": owner}).fetchall()
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(str(channel))))
@@ -217,13 +217,13 @@ class _Listener:
         stand = {row["id"]: row for row in rows}
         for wait in due:
             row = stand.get(wait.run)
-            # What was too much for this answer comes with the next one, at once.
+            # A run that did not fit in this answer comes with the next one, at once.
             wait.asked, wait.heard = now, row is not None and row["cut"]
             if not wait.heard:
                 self._settle(wait, row)
 
     def _settle(self, wait: _Wait, row: dict[str, Any] | None) -> None:
-        # Whoever waits may cancel at any moment.
+        # The caller may cancel the future at any moment.
         with contextlib.suppress(InvalidStateError):
             if row is None:
                 wait.future.set_exception(RunNotFound(f"run {wait.run} is gone: it was deleted"))
@@ -243,7 +243,7 @@ class _Listener:
             wait.heard = wait.heard or str(wait.run) in ended
 
     def _sleep(self, seconds: float) -> None:
-        """Until something is heard, something new is waited for, or the time has passed."""
+        """Sleep until a notification, a new wait, or the end of the time."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._woken, selectors.EVENT_READ)
             if self._connection is not None:

@@ -1,4 +1,4 @@
-"""Logins of Postgres that are bound to a namespace: making them, telling of them, and locking them.
+"""Logins of Postgres that are bound to a namespace: making, listing and locking them.
 
 A password is hashed here, so that no statement, and so no log of the server, holds one.
 """
@@ -44,7 +44,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 
 class Purpose(StrEnum):
-    """What a login is bound to a namespace for."""
+    """The purpose of a login that is bound to a namespace."""
 
     PODS = "pods"
     """Its pods log in by it: it begins the namespace's runs."""
@@ -151,7 +151,7 @@ def add_login(
 
 
 def keep_login(url: str, binding: Binding, *, pod_role: str, password: str) -> None:
-    """Have a login be there, bound so and with this password, whatever was there: for a server that is ours alone.
+    """Create or change a login, so that it has this binding and password: for a server that is ours alone.
 
     Raises:
         As `add_login`, but for UsageError.

@@ -1,8 +1,8 @@
-"""Bring a database to this release's schema, and say what the role of pods may do in it.
+"""Bring a database to this release's schema, and grant the role of pods its rights there.
 
 Everything happens in one transaction under one lock: several migrations at once queue up, and the later ones
-find nothing left to do. Migrations only add what older clients can ignore; running clients notice nothing. So a newer
-release's schema serves this one, too, as long as it says so: after a release was rolled back nothing is to be done.
+find nothing left to do. Migrations only add things that older clients can ignore; running clients notice nothing. So a
+newer release's schema serves this one, too, as long as its `oldest_client` allows it: a rollback needs no migration.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ LOCK_WAIT = 60.0
 """Longest wait for another migration, in seconds."""
 
 DDL_WAIT = 5.0
-"""Longest wait of one migration for a table that is in use, in seconds: whoever comes later queues behind it."""
+"""Longest wait of one migration for a table that is in use, in seconds: later sessions queue behind it."""
 
 _alembic = Lock()
-"""Alembic keeps what it works on in globals of the process."""
+"""Alembic keeps its state in globals of the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationReport:
-    """What a migration did.
+    """The versions before and after a migration.
 
     Attributes:
         from_version: version of the schema that it found; 0 where there was none.
@@ -80,7 +80,7 @@ def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
     Raises:
         StoreUnavailable: no connection, or another migration or transaction held a lock for too long.
         SchemaMismatch: the schema is of a newer release, and does not serve this one any more.
-        StoreError: the server is too old, the role of `url` may not do this, or pods could have it do what they like.
+        StoreError: the server is too old, the role of `url` may not do this, or pods could have it run code of theirs.
     """
     if pod_role is not None:
         _identifier(pod_role)
@@ -137,7 +137,7 @@ _ATTEMPTS = "run_id, attempt, claim, process, node, image, claimed, begun, ended
 
 
 def operator_grants_sql(role: str) -> str:
-    """The statements that give a role what the operator needs in a migrated database, if it is not to be its owner.
+    """The statements that grant the operator's rights in a migrated database to a role that is not its owner.
 
     It reads no input, no source, no token and no checkpoint. `pg_signal_backend` lets it end a backend
     that holds a run's lock.
@@ -173,10 +173,10 @@ def _check_server(connection: Connection) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    """Wait for other migrations. An advisory lock is anybody's to take, so it counts only before there can be pods."""
+    """Wait for other migrations. Any login can take an advisory lock, so it counts only before there can be pods."""
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'")
     held = f"advisory lock {LOCK_KEY}"
-    # Not to_regclass: what it has not found once it does not find before the next lock on a table.
+    # Not to_regclass: it caches a table's absence until the next lock on a table.
     there = "SELECT EXISTS (SELECT FROM pg_tables WHERE (schemaname, tablename) = ('perdure', 'alembic_version'))"
     try:
         if not connection.exec_driver_sql(there).scalar_one():
@@ -203,7 +203,7 @@ def _versions(connection: Connection) -> tuple[int, int]:
 
 
 def _create_schema(connection: Connection) -> None:
-    # Not IF NOT EXISTS: it asks for the right to create even where an administrator has made the schema already.
+    # Not IF NOT EXISTS: it needs the right to create even where an administrator has made the schema already.
     if connection.exec_driver_sql("SELECT to_regnamespace('perdure')").scalar_one() is None:
         connection.exec_driver_sql("CREATE SCHEMA perdure")
 
@@ -217,7 +217,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _replace_functions(connection: Connection) -> None:
-    """Apply every function's text, and take from everybody what a new function or table gives to all.
+    """Apply every function's text, and revoke the rights that Postgres grants to PUBLIC on new functions and tables.
 
     The order does not matter: bodies are not checked until they are called, and all of this is one transaction.
     """
@@ -249,9 +249,9 @@ def _create_role(connection: Connection, role: str) -> None:
 
 
 def _check_search_path(connection: Connection, pod_role: str) -> None:
-    """See that pods can put nothing where this login finds functions and operators that it does not name in full.
+    """Check that pods cannot create in a schema where this login finds functions and operators by an unqualified name.
 
-    Up to Postgres 14 everybody may create in `public`, and what is upgraded from there stays so.
+    Up to Postgres 14 every role may create in `public`, and an upgrade from there keeps that right.
     """
     theirs = "SELECT s FROM unnest(current_schemas(false)) s WHERE has_schema_privilege(:role, s, 'CREATE')"
     if found := connection.execute(text(theirs), {"role": pod_role}).scalars().all():

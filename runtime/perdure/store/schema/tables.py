@@ -1,6 +1,7 @@
 """The store's tables, for SQLAlchemy Core: to administer them, and to compare a migrated schema with.
 
-The migrations create the tables, never this metadata. What these tables hold is told where they are created.
+The migrations create the tables, never this metadata.
+The columns are explained in `migrations/tables.sql`, which creates them.
 """
 
 from __future__ import annotations

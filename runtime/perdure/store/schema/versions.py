@@ -1,7 +1,8 @@
 """Which clients and schemas work together. Both sides check the same range, so that neither needs the other's history.
 
 A schema names the oldest client that it still serves (`perdure.meta.oldest_client`), a client the oldest schema that it
-still reads. Old pods so live on under a newer schema, and a new client waits for nobody's migration unless it needs it.
+still reads. So old pods live on under a newer schema, and a new client needs a migration only for a schema older than
+`OLDEST_SCHEMA`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ OLDEST_SCHEMA = 1
 
 
 def check_versions(schema_version: int, oldest_client: int) -> None:
-    """Check what `perdure.meta` says against this release.
+    """Check the versions in `perdure.meta` against this release.
 
     Raises:
-        SchemaMismatch: one side is too old; the message says which, and what to run.
+        SchemaMismatch: one side is too old; the message names it, and the command to run.
     """
     if schema_version < OLDEST_SCHEMA:
         raise SchemaMismatch(

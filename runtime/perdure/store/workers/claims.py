@@ -1,7 +1,6 @@
-"""What a worker asks of the store: claim runs in bulk, survey what else there is, and hear of new work.
+"""A worker's calls of the store: claim runs in bulk, survey the others, and receive notifications of new work.
 
-Nothing here is tried again by itself: the worker decides when. A claim whose answer was lost is found out by its
-tokens.
+No call is repeated by itself: the worker decides when. A claim whose answer was lost is found by its tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ __all__ = ["Claimed", "ClaimedRun", "Claims", "Delayed", "Entrypoints", "FreeSlo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedRun(ClaimedAttempt):
-    """The attempt that a worker has claimed and begun at once. Its token is the claim, which nobody else knows.
+    """The attempt that a worker has claimed and begun at once. Its token is the claim, which no other process knows.
 
     Attributes:
         claim: of the attempt.
@@ -48,7 +47,7 @@ class ClaimedRun(ClaimedAttempt):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim got, and whether there would have been more for the places, but for the bytes of their input."""
+    """The claimed runs, and whether more would have been claimed but for the bytes of their input."""
 
     runs: list[ClaimedRun]
     more: bool
@@ -139,10 +138,10 @@ class Claims:
         self._rows("versions", {}, "start the worker")
 
     def claim(self, places: FreeSlots, due: Sequence[RunId]) -> Claimed:
-        """Claim pending runs, up to as many as there are places; those in `due` whatever the server's clock says.
+        """Claim pending runs, up to as many as there are free slots; those in `due` before their time by the server's clock.
 
         Raises:
-            StoreUnavailable: no answer; what it was is found out with the next call.
+            StoreUnavailable: no answer; the next call finds out what was claimed.
             StoreError: the store refuses.
         """
         found = self._recover()
@@ -180,7 +179,7 @@ class Claims:
         return found
 
     def survey(self, *, full: bool) -> Survey:
-        """Look around; `full`: also for what the store thinks that this process holds.
+        """Survey work and other processes; `full`: also the runs that this process holds by the store's rows.
 
         Raises:
             StoreUnavailable: no answer.
@@ -214,7 +213,7 @@ class Claims:
         return survey
 
     def cancelled(self, runs: Sequence[RunId]) -> dict[RunId, bool]:
-        """Of these runs of this process, those whose cancellation is asked for, and whether without cleaning up.
+        """Of these runs of this process, those whose cancellation is requested, and whether without cleaning up.
 
         Raises:
             StoreUnavailable: no answer.
@@ -227,7 +226,7 @@ class Claims:
         try:
             return self._connected().execute(statement(name), parameters).fetchall()
         except psycopg.Error as error:
-            # Whatever it was: the next call starts from a connection that is known to be good.
+            # After any error the next call starts from a connection that is known to be good.
             self.close()
             raise translated(error, doing) from error
 
@@ -270,10 +269,10 @@ def _claimed(row: dict[str, Any]) -> ClaimedRun:
 
 
 class NotificationConnection:
-    """A connection that hears of new work and of cancellations. It needs a session of its own: no pooler in between.
+    """A connection that receives notifications of new work and cancellations. It needs a session: no pooler in between.
 
     Raises:
-        StoreUnavailable: no connection is to be had.
+        StoreUnavailable: no connection can be made.
         StoreError: the store refuses.
     """
 
@@ -291,10 +290,10 @@ class NotificationConnection:
             raise translated(error, "listen for work") from error
 
     def hear(self) -> list[UUID]:
-        """Wait until there is something to hear, or until `stop`. Returns the runs that were named.
+        """Wait for a notification, or until `stop`. Returns the runs that were named.
 
         Raises:
-            StoreUnavailable: the connection is gone; what was notified meanwhile is lost.
+            StoreUnavailable: the connection is gone; notifications sent meanwhile are lost.
         """
         heard = self._notified()
         if not heard:
@@ -307,13 +306,13 @@ class NotificationConnection:
 
     def _notified(self) -> list[UUID]:
         try:
-            # A generator with a timeout of 0 takes in what has come, without waiting.
+            # A generator with a timeout of 0 yields the notifications that have arrived, without waiting.
             return [UUID(note.payload) for note in self._connection.notifies(timeout=0)]
         except (psycopg.Error, ValueError) as error:
             raise StoreUnavailable(f"listen for work: {str(error).strip()}") from error
 
     def stop(self) -> None:
-        """Have `hear` return, from any thread."""
+        """Have the wait return, from any thread."""
         os.write(self._wake, b"x")
 
     def close(self) -> None:

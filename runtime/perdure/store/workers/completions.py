@@ -1,6 +1,6 @@
 """How a worker's attempts end, written to the store many at a time.
 
-Every write is idempotent by the claim token, so that a lost answer is asked for again.
+Every write is idempotent by the claim token, so a write whose answer was lost is repeated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Completion", "CompletionStore", "RowLocked"]
 
 
 class RowLocked(StoreError):
-    """Somebody holds a lock on what belongs to one of the runs: each is to be written alone."""
+    """Another session holds a lock on a row of one of the runs: each is to be written alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class CompletionStore:
         self._connection.close()
 
     def write(self, endings: Sequence[Completion]) -> list[Answer]:
-        """Write endings. Returns an answer for each. After an error some may be written: asking again is harmless.
+        """Write endings. Returns an answer for each. After an error some may be written: a repeat is harmless.
 
-        A run whose row somebody has locked is left out, and its answer is `LOCKED`.
+        A run whose row another session has locked is left out, and its answer is `LOCKED`.
 
         Raises:
-            RowLocked: something else of one of the runs is locked by somebody.
+            RowLocked: another session has locked another row of one of the runs.
             StoreUnavailable: no answer.
             StoreError: the store refuses one of them.
         """
@@ -78,10 +78,10 @@ class CompletionStore:
         return [answers[n] for n in range(len(endings))]
 
     def write_patiently(self, ending: Completion, *, waited: float) -> Answer:
-        """Write one ending whose row somebody has locked, on a connection of its own; safe to call from any thread.
+        """Write one ending whose row another session has locked, on a connection of its own; safe in any thread.
 
         Args:
-            ending: what to write.
+            ending: the one to write.
             waited: seconds for which the row has been locked. From a lease on, its holder is ended.
 
         Raises:

@@ -62,7 +62,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """How many runs were given back, and which were left because somebody has locked their rows."""
+    """How many runs were given back, and which were left because another session has locked their rows."""
 
     count: int
     left: list[tuple[RunId, Claim]]
@@ -81,7 +81,7 @@ class ProcessStore:
         self._connection.close()
 
     def beat(self, process: ProcessIdentity, owner: str) -> list[UUID]:
-        """Raise a worker's counter. Returns those of its runs whose cancellation is asked for.
+        """Raise a worker's counter. Returns those of its runs whose cancellation is requested.
 
         Raises:
             StoreUnavailable: no answer.
@@ -107,7 +107,7 @@ class ProcessStore:
         return Released(count, left)
 
     def release_locked(self, run: RunId, claim: Claim, how: Ended, *, waited: float) -> None:
-        """Give back a run whose row somebody has locked; safe to call from any thread.
+        """Give back a run whose row another session has locked; safe to call from any thread.
 
         Args:
             run: whose it is.

@@ -1,7 +1,7 @@
 """Giving back the runs of one dead process, in rounds.
 
-Each round passes over rows that somebody has locked: a thousand of them hold up no other run. Who keeps one locked for
-a lease is ended.
+Each round skips rows that another session has locked: a thousand of them hold up no other run. A session that keeps
+one locked for a lease is ended.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Release:
         """Runs given back so far."""
 
     def round(self) -> bool:
-        """Give back what nobody has locked. Whether that was the last of them.
+        """Give back the runs whose rows are not locked. Whether that was the last of them.
 
         Raises:
             StoreUnavailable: no answer.
