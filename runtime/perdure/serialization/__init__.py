@@ -1,1 +1,1 @@
-"""Values, arguments and exceptions as JSON, and back: exactly, or with a message that says what cannot be kept."""
+"""Values, arguments and exceptions as JSON, and back: exactly, or with a message that names the unkept part."""

@@ -54,7 +54,7 @@ class Machinery:
     """Whether no code of the user's takes part."""
 
     def promises(self, value: object, members: Sequence[object]) -> bool:
-        """Whether the hint says a type wherever one of `members` is in the value, and not `Any`."""
+        """Whether the hint names a type, not `Any`, for each place of the value that holds one of `members`."""
         untyped: list[object] = []
 
         def note(one: object) -> object:
@@ -113,7 +113,7 @@ def _of_pydantic(hint: object, owner: str) -> Machinery:
 
 
 def _machinery(schema: CoreSchema) -> Machinery:
-    # Classes of models bring what they were built with, which does not have the changes.
+    # Model classes bring the schema that they were built with, which lacks the changes.
     return Machinery(
         SchemaValidator(reading_unset_fields(schema), _CONFIG, _use_prebuilt=False).validate_json,
         SchemaSerializer(schema, _CONFIG, _use_prebuilt=False).to_json,
@@ -165,8 +165,8 @@ _typed_dicts_lock: Final = threading.Lock()
 def _typed_dicts_of_typing() -> Iterator[None]:
     """Let pydantic take `typing.TypedDict` before Python 3.12, too.
 
-    It refuses them for want of `__orig_bases__`, which it needs for validators in them only. What is changed for the
-    time being is a private flag of its; where it is not there, such classes are refused as before.
+    It refuses them for want of `__orig_bases__`, which it needs for validators in them only. This changes a private
+    flag of pydantic meanwhile; without that flag, such classes are refused as before.
     """
     if sys.version_info >= (3, 12):
         yield

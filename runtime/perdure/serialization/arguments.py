@@ -1,6 +1,6 @@
 """A workflow's input: the arguments of its function as one JSON object, keyed by parameter name.
 
-Only what was given is written; defaults are filled in by the call itself. The text is canonical: parameters in their
+Only given arguments are written; defaults are filled in by the call itself. The text is canonical: parameters in their
 order, further keyword arguments by name.
 """
 
@@ -28,7 +28,7 @@ _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Signature:
-    """What a workflow function takes. Annotations are resolved at first use."""
+    """The parameters of a workflow function. Annotations are resolved at first use."""
 
     __slots__ = ("_codec", "_extras", "_function", "_name", "_owner", "_parameters")
 
@@ -71,7 +71,7 @@ class Signature:
         return self._write(self._bind(args, kwargs))
 
     def check(self, document: object) -> str:
-        """The canonical input of what a person wrote: an object of arguments, None for none at all.
+        """The canonical input for a person's document: an object of arguments, None for no arguments.
 
         Conversions that pydantic makes from JSON are made here: `"12"` for an `int`, field aliases.
 
@@ -99,7 +99,7 @@ class Signature:
 
         Raises:
             InputError: the input does not fit the function, which may have changed since it was written; or it leaves
-                out what would be another value in each attempt.
+                out an argument whose default differs in each attempt.
         """
         values = self._read(text, lax=False)
         if self._codec.has_own_code:
@@ -193,7 +193,7 @@ class Signature:
             return typing.cast("dict[str, object]", self._codec.read(text, lax=lax))
         except DefinitionError:
             raise
-        except Exception as error:  # noqa: BLE001 - validators of the user's types raise what they like
+        except Exception as error:  # noqa: BLE001 - validators of the user's types raise any error
             self._refuse(self._codec.explain(error, text), error)
 
     def _refuse(self, why: str, cause: Exception | None = None) -> NoReturn:

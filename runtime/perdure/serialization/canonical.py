@@ -1,10 +1,10 @@
 """The canonical form of a value: a text that equal values have in common, in every process and Python version.
 
-It tells apart what `==` and the type tell apart. Sets and dicts have no order in it (an `OrderedDict` has); fields that
-have their default are left out, so that a new one changes nothing. An object that is not a value (a client, a lock, a
-function) counts by the name of its class. No `hash`, `id`, `repr` or `__eq__` of user code takes part.
+Values that differ by `==` or by type have different texts. Sets and dicts have no order in it (an `OrderedDict` has);
+fields that have their default are left out, so that a new one changes nothing. An object that is not a value (a client,
+a lock, a function) counts by the name of its class. No `hash`, `id`, `repr` or `__eq__` of user code takes part.
 
-Work is bounded: beyond 4,000 containers or 100 levels, what is left counts by its number; of bytes
+Work is bounded: beyond 4,000 containers or 100 levels, the rest counts by its number; of bytes
 longer than 16 MiB the two ends count. The text of a long container is replaced by its hash.
 """
 
@@ -145,7 +145,7 @@ class Walk:
 
     @staticmethod
     def cut(value: Any, size: int | None = None) -> str:
-        """What stands for a container that is not looked into."""
+        """The text of a container whose members are not read."""
         return f"<{class_name(type(value))} ...{len(value) if size is None else size}>"
 
 

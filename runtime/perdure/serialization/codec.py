@@ -1,8 +1,8 @@
 """Values as JSON: results of steps and workflows, written and read back by their type hints.
 
-Invariants: a value that is written has been read back once and came out the same, types included; so what a reader gets
-is known when it is written, and what would not survive is an error then, never later. Written text can be stored by
-Postgres: no NUL, no NaN, no lone surrogate. Nothing is pickled.
+Invariants: a value that is written has been read back once and came out the same, types included. So a reader's value
+is known when it is written, and a value that would not survive is an error then, never later. Written text can be
+stored by Postgres: no NUL, no NaN, no lone surrogate. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class ValueCodec:
         """JSON text of a value, and the value as readers get it: a fresh copy, or itself if it is immutable.
 
         Raises:
-            ValueNotStorable: it would not survive; the message says where, why and what to do.
+            ValueNotStorable: it would not survive; the message explains where, why and what to do.
             DefinitionError: the hint is none that values can be read by.
         """
         kind = type(value)
@@ -118,7 +118,7 @@ class ValueCodec:
         """Read a value.
 
         Raises:
-            ValueNotReadable: it does not fit the hint; the message says what was expected, what was found, what to do.
+            ValueNotReadable: it does not fit the hint; the message names both types and the remedy.
             DefinitionError: the hint is none that values can be read by.
         """
         if self._fast is None:
@@ -155,7 +155,7 @@ class ValueCodec:
         return self._load(text)
 
     def explain(self, error: Exception, text: str | bytes) -> str:
-        """What is wrong with a text that was read in vain."""
+        """Explain why a text could not be read."""
         try:
             found = from_json(text, allow_inf_nan=False)
         except ValueError as broken:
@@ -195,7 +195,7 @@ class ValueCodec:
         try:
             return self._read(text, strict=True, by_alias=False, by_name=True)
         except ValidationError:
-            # Types with serializers of their own may need pydantic's conversions; what is converted must be written
+            # Types with serializers of their own may need pydantic's conversions; a converted value must be written
             # as it was found, so that "3" does not become 3.
             value = self._read(text, by_alias=False, by_name=True)
             if self._write(value, by_alias=False, round_trip=True, warnings=False) != (
@@ -303,7 +303,7 @@ def _could_be(value: object) -> bool:
 
 
 def explain(error: Exception, found: object, root: str) -> str:
-    """Pydantic's complaints about a value, each with its place and what is there."""
+    """Pydantic's complaints about a value, each with its place and the part found there."""
     if not isinstance(error, ValidationError):
         return f"{type(error).__name__}: {error}"
     said: dict[str, None] = {}

@@ -1,9 +1,9 @@
 """Core schemas of pydantic, changed so that values come back exactly.
 
-What pydantic reads from its own JSON is equal to what was written, but often not the same: a zone becomes an offset, an
-`int` under `float` a float, a field that `__init__` does not take gets its default again. `exact` takes the schema that
-pydantic made for a hint and changes those parts. It works on the schema, not on the hint, because fields of
-the user's classes have no other place to be reached at. What it cannot carry, the comparison after reading refuses.
+A value that pydantic reads from its own JSON is equal to the written one, but often not the same: a zone becomes an
+offset, an `int` under `float` a float, a field that `__init__` does not take gets its default again. `exact` takes the
+schema that pydantic made for a hint and changes those parts. It works on the schema, not on the hint, because fields of
+the user's classes can be reached only there. The comparison after reading rejects a value that it cannot carry.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class _Exact:
         return {"type": "lax-or-strict", "lax_schema": plain, "strict_schema": stored} | name
 
     def _needs_json(self, key: Node | None) -> bool:
-        """Whether a key's text alone does not say what it was: `(1, 2)`, `1 | "1"`, `None`."""
+        """Whether a key's text alone does not determine the key: `(1, 2)`, `1 | "1"`, `None`."""
         if key is None:
             return False
         kind = key["type"]
@@ -135,7 +135,7 @@ def _change_moment(node: Node) -> Node:
     def read(text: str) -> object:
         return read_moment(kind, text)
 
-    # Pydantic does not read such texts; what was read from one has the constraints of the type still to meet.
+    # Pydantic does not read such texts, so the constraints of the type are checked on the value read here.
     tagged: Node = {"type": "chain", "steps": [after(read, {"type": "str", "pattern": BEYOND_PYDANTIC}), plain]}
     return first_of(after(fixed_offset, plain), tagged, error=f"{node['type']}_type") | name | writes(write, plain)
 
@@ -262,7 +262,7 @@ def _change_deque(node: Node) -> Node:
             raise ValueError("a deque is a list, or an object of `maxlen` and `items`")
         return collections.deque(found["items"], found["maxlen"])
 
-    # No typed dictionary: pydantic would read what is in it by another configuration.
+    # Not a typed dictionary: pydantic would read its fields by another configuration.
     bounded: Node = {
         "type": "dict",
         "keys_schema": {"type": "str"},

@@ -38,7 +38,7 @@ class Taken:
 
 
 NOT_TAKEN = Taken(None)
-"""What stands for the fingerprint of a step that does without."""
+"""The fingerprint of a step that has fingerprints turned off."""
 
 _EMPTY = Taken(NO_ARGUMENTS)
 
@@ -90,11 +90,11 @@ class Fingerprint:
         if function is self._function and not (self._args or self._kwargs):
             return self
         made = Fingerprint(function)
-        made._exclude = self._exclude  # what is not among the other's parameters excludes nothing
+        made._exclude = self._exclude  # a name that the other function lacks excludes nothing
         return made
 
     def take(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], keyed: blake2b) -> Taken:
-        """The fingerprint of a call; never raises. Without `digits` where it cannot be told.
+        """The fingerprint of a call; never raises. Without `digits` where there is none.
 
         Args:
             args: the call's arguments by position.
@@ -118,7 +118,7 @@ class Fingerprint:
             if called_before and not kwargs:  # `run_step` is given functions that are called once
                 self._learn(args)
             return self._take(sorted(bound.items(), key=_name) if len(bound) > 1 else bound.items(), keyed)
-        except RecursionError:  # what is left of the stack is the workflow's
+        except RecursionError:  # the rest of the stack belongs to the workflow
             return NOT_TAKEN
 
     def _learn(self, args: tuple[Any, ...]) -> None:
@@ -164,7 +164,7 @@ class Fingerprint:
         return None
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
-        """The arguments by name, without defaults unless `whole`. What does not fit is bound as far as it goes."""
+        """The arguments by name, without defaults unless `whole`. A call that does not fit is bound in part."""
         names = self._names
         if names is None:
             names = self._inspect()
@@ -227,14 +227,14 @@ def _name(argument: tuple[str, Any]) -> str:
 
 
 def _bound(function: Callable[..., Any]) -> tuple[object, Callable[..., Any]] | None:
-    """What a callable that is no function has as its `self`, and what then is called: a list and `list.append`, say."""
+    """The `self` of a callable that is not a function, and the method called: a list and `list.append`, say."""
     if isinstance(function, types.BuiltinMethodType | types.MethodWrapperType):
         owner: object = function.__self__
         if owner is None or isinstance(owner, types.ModuleType | type):
             return None
         found = getattr(type(owner), function.__name__, None)
         return (owner, found) if isinstance(found, _UNBOUND) else None
-    if hasattr(function, "__wrapped__"):  # a decorator's object: the parameters are those of what it wraps
+    if hasattr(function, "__wrapped__"):  # a decorator's object: its parameters are those of the wrapped function
         return None
     called = inspect.getattr_static(type(function), "__call__", None)
     return (function, called) if isinstance(called, types.FunctionType) else None

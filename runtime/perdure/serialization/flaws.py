@@ -41,7 +41,7 @@ MAX_DEPTH = 200
 """Levels of arrays and objects in one value: what pydantic's JSON reader takes."""
 
 MAX_DIGITS = 4300
-"""Digits of an integer: what pydantic's JSON reader takes, whatever `sys.set_int_max_str_digits` says."""
+"""Most digits of an integer that pydantic's JSON reader takes, independent of `sys.set_int_max_str_digits`."""
 
 _FIRST_TOO_BIG: typing.Final = 10**MAX_DIGITS
 
@@ -56,7 +56,7 @@ _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
 class Flaw:
     """Why a value does not survive; `place` leads to it, outermost part last: `.when`, `[3]`, `['key']`.
 
-    `advice` says what to do where the flaw itself tells; `unset` is that a model's unset fields would be lost.
+    `advice` is the remedy, where the flaw itself names one; `unset`: a model's unset fields would be lost.
     """
 
     why: str
@@ -136,7 +136,7 @@ def find_flaw(value: object, why: Callable[[object], str | None] | None = None) 
 
 
 def find_unwritable(value: object, reason: str) -> Flaw | None:
-    """What in a value made pydantic say, for this reason, that it cannot write it."""
+    """The part of a value for which pydantic refused to write it, with this reason."""
     if "utf-8" in reason or "UTF-8" in reason:
         return find_flaw(value, _flaw_of_bytes)
 
@@ -252,7 +252,7 @@ def is_data(value: object) -> bool:
 
 
 def locate(value: object, location: Sequence[int | str]) -> tuple[str, object]:
-    """Follow pydantic's location of an error in a value: the place as text, and what is there.
+    """Follow pydantic's location of an error in a value: the place as text, and the part found there.
 
     Parts that lead nowhere in the value are the names of a union's members, and are left out.
     """

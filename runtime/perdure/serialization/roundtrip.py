@@ -39,9 +39,9 @@ _ATOMS = frozenset({types.NoneType, bool, int, str, bytes, uuid.UUID, datetime.d
 def difference(old: object, new: object, doubts: list[object]) -> Flaw | None:
     """The first place where `new`, read back, is not what `old` was; None where it is.
 
-    Two things cannot be told from the values alone, and are added to `doubts` for the caller: objects of the new value
-    that know no equality (no `__eq__`), to be compared by what they are written as; and members of the old value's
-    enums that came back as the text or number that they are, which is right only where the hint says so.
+    Two things cannot be decided from the values alone, and are added to `doubts` for the caller: objects of the new
+    value without an equality (no `__eq__`), to be compared by their written form; and members of the old value's enums
+    that came back as their text or number, which is right only where the hint has that type.
     """
     kind: type = type(old)
     if kind is not type(new):
@@ -49,8 +49,8 @@ def difference(old: object, new: object, doubts: list[object]) -> Flaw | None:
             doubts.append(old)
             return None
         if kind is int and type(new) is float and old == new:
-            # Under `float` an int comes back as what it is. Only in a field of a pydantic model, which promises a
-            # float and was not asked to check this one, it becomes the float.
+            # Under `float` an int comes back as an int. Only in a field of a pydantic model, which promises a float and
+            # did not validate this value, it becomes a float.
             return None
         return Flaw(f"is {a_kind(kind)}, and would be read back as {a_kind(type(new))}", [], convert(old))
     if kind in _ATOMS:
@@ -76,7 +76,7 @@ def _choose_walk(kind: type) -> _Walk:
         return functools.partial(_compare_model, tuple(kind.model_fields))
     if dataclasses.is_dataclass(kind):
         fields = dataclasses.fields(kind)
-        # What a class derives for itself and leaves out of its comparison may be a lock or a client.
+        # A field that a class derives and leaves out of its comparison may be a lock or a client.
         caches = frozenset(field.name for field in fields if not field.init and not field.compare)
         return functools.partial(_compare_dataclass, tuple(field.name for field in fields), caches)
     walk = _choose_by_base(kind)
@@ -279,7 +279,7 @@ def _compare_time(
 
 
 def _compare_identical(old: object, new: object, _doubts: list[object]) -> Flaw | None:
-    # Flags make members of combinations when they are asked for.
+    # Flags make members for combinations on demand.
     return None if old is new or (isinstance(old, enum.Flag) and old == new) else _changed(old, new)
 
 

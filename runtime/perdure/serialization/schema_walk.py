@@ -39,7 +39,7 @@ def _same(_node: Node, change: Change) -> Change:
 def rewrite(node: Any, change: Change, within: Callable[[Node, Change], Change] = _same) -> Any:
     """A schema with `change` done to each one in it, inner ones first; itself if nothing changed.
 
-    `within` gives the change for what is inside of a schema, of the schema and the change for itself.
+    `within` gives the change for the inner schemas of a schema, from that schema and its own change.
     """
     if isinstance(node, list):
         members = [rewrite(member, change, within) for member in node]

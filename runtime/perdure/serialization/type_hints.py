@@ -1,6 +1,6 @@
 """Type hints of functions: resolved one at a time and late, and spelled for messages.
 
-Only the hint that is asked for is evaluated, so an annotation that cannot be imported does no harm until it is needed.
+Only the hint that is needed is evaluated, so an annotation that cannot be imported does no harm until it is needed.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _hint(function: Callable[..., object], name: str, owner: str) -> object:
 
 
 def remember_names(function: Callable[..., object], frame: types.FrameType | None) -> None:
-    """Keep what the annotations of a function inside of a function name there: its closure has only what its code uses.
+    """Keep the local names that an inner function's annotations use: its closure has only those that its code uses.
 
     `frame` is the one that defines it. Only annotations that are text, and names that the frame has by now, count.
     """
@@ -98,12 +98,12 @@ def remember_names(function: Callable[..., object], frame: types.FrameType | Non
 
 
 def _plain_function(function: Any) -> Any:
-    """The function whose annotations count: what is inside of partials and wrappers, or a class's `__call__`."""
+    """The function whose annotations count: the one inside of partials and wrappers, or a class's `__call__`."""
     while isinstance(function, functools.partial):
         function = function.func
     function = inspect.unwrap(function)
     if not isinstance(function, types.FunctionType | types.MethodType):
-        # An object that is called like a function: what runs is its class's method.
+        # An object that is called like a function: its class's method runs.
         function = getattr(type(function), "__call__", function)  # noqa: B004 - not asked, but taken
     return function
 

@@ -1,7 +1,7 @@
-"""Which fields of pydantic models nobody set (`model_fields_set`), kept in JSON as `"$unset": ["age"]`.
+"""Fields of pydantic models that were not set (`model_fields_set`), kept in JSON as `"$unset": ["age"]`.
 
 A model that was given all its fields is written without this. Pydantic itself writes no such thing, so it is added to
-what pydantic has written, by walking the value and its JSON side by side.
+pydantic's JSON, by walking the value and its JSON side by side.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _change(node: Node, _original: Node) -> Node:
     stored = after(_take_unset, {**plain, "custom_init": False})
     if not plain.get("custom_init"):
         return stored | name
-    # People's input goes through `__init__`; what was stored has been through it.
+    # People's input goes through `__init__`; a stored value has been through it.
     return {"type": "lax-or-strict", "lax_schema": plain, "strict_schema": first_of(stored, plain)} | name
 
 
@@ -59,7 +59,7 @@ def _take_unset(model: BaseModel) -> BaseModel:
 
 
 def unset_fields(model: BaseModel) -> list[str]:
-    """The fields that have their defaults because nobody set them."""
+    """The fields that have their defaults because they were not set."""
     given = model.__pydantic_fields_set__
     return [name for name in type(model).__pydantic_fields__ if name not in given]
 
@@ -80,7 +80,7 @@ def _mark(value: object, written: object) -> None:
 
 
 def _members(value: object, written: object) -> Iterable[tuple[object, object]]:
-    """What is in a value, with its JSON; nothing where a serializer of the user's wrote in a form of its own."""
+    """The members of a value, with their JSON; nothing where a serializer of the user wrote a form of its own."""
     if is_model(value) or dataclasses.is_dataclass(value):
         if not isinstance(written, dict):
             return [(root, written)] if (root := getattr(value, "root", None)) is not None else []

@@ -1,8 +1,8 @@
-"""Plain data of exceptions as JSON: what their `args` and attributes hold, with a mark where JSON has no such type.
+"""Plain data of exceptions as JSON: their `args` and attributes, with a mark where JSON has no such type.
 
-JSON's own types stand for themselves; other plain types become `{"$": type, "v": ...}`, and what results of steps can
-be (dataclasses, models, times, paths ...) is written as those are, under the name of its class. Whatever is not plain
-data has no form here, and the caller says what becomes of it. Written text can always be stored: no NUL, no NaN, no
+JSON's own types stand for themselves; other plain types become `{"$": type, "v": ...}`, and types that step
+results can have (dataclasses, models, times, paths ...) are written as there, under the name of the class. Other values
+have no form here, and the caller decides about them. Written text can always be stored: no NUL, no NaN, no
 lone surrogate.
 """
 
@@ -86,10 +86,10 @@ def to_plain(value: object) -> object:
 
 
 def from_plain(value: object) -> object:
-    """What was written.
+    """The value of a written form.
 
     Raises:
-        Exception: nothing here wrote this, or a class that is in it is not to be found, or takes it no more.
+        Exception: this module did not write it, or a class in it is missing, or does not accept it any more.
     """
     if isinstance(value, list):
         return [from_plain(member) for member in value]
@@ -211,7 +211,7 @@ _SPELLED: dict[type, tuple[str, Callable[[str], object]]] = {
 
 
 def _spelled_whole(moment: datetime.datetime) -> bool:
-    """Whether its text says all of it; a zone's name, and which of two equal hours it is, are not in there."""
+    """Whether its text is complete: it lacks a zone's name, and which of two equal hours is meant."""
     return repr(datetime.datetime.fromisoformat(str(moment))) == repr(moment)
 
 

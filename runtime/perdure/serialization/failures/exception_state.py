@@ -1,6 +1,6 @@
 """Exceptions taken apart and put together again, without running code of their classes.
 
-What the interpreter keeps in an exception is read and set through the descriptors of its built-in bases, so that
+The interpreter's own fields of an exception are read and set through the descriptors of its built-in bases, so that
 properties, `__getattribute__` or an `__init__` with arguments of its own are not in the way.
 """
 
@@ -25,18 +25,18 @@ _INTERPRETER_ATTRIBUTES: tuple[tuple[type[BaseException], tuple[str, ...]], ...]
 
 
 HISTORY: typing.Final = "__perdure__"
-"""The slot in which a rebuilt exception keeps what its class cannot say (`not_kept.History`)."""
+"""The slot in which a rebuilt exception keeps its `not_kept.History`."""
 
 _OURS = ("__notes__", HISTORY)
 
 
 def peek(error: BaseException, name: str, base: type[BaseException] = BaseException) -> typing.Any:
-    """What the interpreter keeps under a name, past properties and `__getattribute__` of the class."""
+    """Read one of the interpreter's own fields, past properties and `__getattribute__` of the class."""
     return base.__dict__[name].__get__(error)
 
 
 def put(error: BaseException, name: str, value: object) -> None:
-    """Set what the interpreter keeps under a name, as `peek` reads it."""
+    """Set one of the interpreter's own fields, as `peek` reads it."""
     BaseException.__dict__[name].__set__(error, value)
 
 
@@ -83,7 +83,7 @@ def assemble(kind: type[BaseException], args: Sequence[object], attributes: Mapp
     """An exception of this class, made by the constructor of its built-in base.
 
     Raises:
-        Exception: the class cannot be made so, in whatever way it says that.
+        Exception: the class cannot be made so; the error is its own.
     """
     error = _builtin(kind, "__new__")(kind, *args)
     if type(error) is not kind:

@@ -1,9 +1,9 @@
-"""Exceptions as data: recorded once, and raised as what is recorded, on first execution as on every replay.
+"""Exceptions as data: recorded once, and raised as recorded, on first execution as on every replay.
 
 An exception is rebuilt from its `args` and its plain attributes by the constructor of its built-in base; no `__init__`
-of its own runs, and nothing is unpickled. Classes may say themselves how they travel (`registered_errors`, or by a
-`__reduce__`). What is not kept of an exception says so (`not_kept`); one whose class is not to be found becomes a
-`StepError` with all that was recorded. Recording never raises, and what it records can always be stored.
+of its own runs, and nothing is unpickled. Classes may define how they travel (`registered_errors`, or by a
+`__reduce__`). An unkept part of an exception has a stand-in that explains it (`not_kept`); an exception whose class is
+missing becomes a `StepError` with the whole record. Recording never raises, and the record can always be stored.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Failure:
     """Names of the other attributes, and what each of them was."""
 
     spelled: str | None = None
-    """What `repr` gave, if not what it gives by default."""
+    """The text of `repr`, if it is not the default one."""
 
     reduced: tuple[object, ...] | None = None
     """Arguments and state that its class's own `__reduce__` gave, if those keep more than `args` and attributes do."""
 
     data: object = None
-    """What the function registered for its class gave; `null` is none."""
+    """The data from the function registered for its class; `null` is none."""
 
     cause: Failure | None = None
     """Its `__cause__`."""
@@ -67,13 +67,13 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """Record an exception. Never raises, whatever the exception does."""
+        """Record an exception. Never raises, even if the exception's own code does."""
         from .recorder import record
 
         return record(error)
 
     def to_json(self) -> str:
-        """JSON text; what is empty is left out."""
+        """JSON text; empty parts are left out."""
         return json.dumps(self.to_document(), separators=(",", ":"), allow_nan=False)
 
     def to_document(self) -> dict[str, object]:
@@ -81,7 +81,7 @@ class Failure:
         context: object = None
         if self.context is not None:
             context = _CONTEXT_IS_CAUSE if self.context is self.cause else self.context.to_document()
-        # What is empty is left out; arguments that are not known are none, and said to be.
+        # Empty parts are left out; unknown arguments are none, and marked so.
         given = {
             "traceback": self.traceback,
             "attributes": dict(self.attributes),

@@ -1,8 +1,8 @@
-"""What stands in an exception for what was not kept of it: it says so, why, and what to do, to whoever wants to use it.
+"""Stand-ins for unkept parts of an exception: their use is an error that explains why, and how to keep the part.
 
 An attribute that was not kept is an AttributeError of that text. An argument that was not kept is a `NotKept` with the
-text that the value had. The exception keeps its class for `except`, `isinstance` and its name; only `type()` tells that
-it is a subclass, made for what this one has lost.
+text that the value had. The exception keeps its class for `except`, `isinstance` and its name; only `type()` shows that
+it is a subclass, made for the parts that this one has lost.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _WHY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the class of a rebuilt exception cannot say by itself: attributes that it lost, and its texts."""
+    """The record of a rebuilt exception beside its class: attributes that it lost, and its texts."""
 
     lost: Mapping[str, str] = field(default_factory=dict)
-    """Names of attributes, and what they were."""
+    """Names of attributes, and a description of each."""
 
     text: str | None = None
-    """What `str` gave, if the rebuilt exception says something else."""
+    """The text of `str`, if the rebuilt exception has another."""
 
     spelled: str | None = None
     """What `repr` gave, likewise."""
 
 
 def describe(value: object) -> str:
-    """What a value is, for whoever will miss it."""
+    """Describe a value, for the message about its loss."""
     kind = type(value)
     return storable(
         f"a {kind.__qualname__} ({kind.__module__})" if kind.__module__ != "builtins" else kind.__qualname__
@@ -49,7 +49,7 @@ def describe(value: object) -> str:
 
 
 class NotKept:
-    """An argument of an exception that was not kept: its text is there, using it is an error that says so."""
+    """An argument of an exception that was not kept: it has its text; any other use is an error."""
 
     __slots__ = ("_kind", "_spelled", "_text")
 
@@ -58,7 +58,7 @@ class NotKept:
 
     @classmethod
     def of(cls, value: object) -> NotKept:
-        """What stands for a value."""
+        """The stand-in for a value."""
         if isinstance(value, NotKept):
             return value
         return cls.read([storable(type_name(type(value))), _guarded(repr, value), _guarded(str, value)])
@@ -75,7 +75,7 @@ class NotKept:
     def read(cls, content: list[str]) -> NotKept:
         """What `content` of another one makes."""
         kind, spelled, text = content
-        # Under the name of the value's class, for whoever shows what kind of thing it is.
+        # Under the name of the value's class, for displays that show an argument's type.
         name = kind.rpartition(":")[2].rpartition(".")[2] or cls.__name__
         made: NotKept = type(name, (cls,), {"__slots__": (), "__module__": __name__})(kind, spelled, text)
         return made
@@ -135,7 +135,7 @@ def base_of(kind: type[BaseException]) -> type[BaseException]:
 
 
 def history_of(error: BaseException) -> History:
-    """What a rebuilt exception has lost."""
+    """The history of a rebuilt exception."""
     try:
         found: History = type(error).__dict__[HISTORY].__get__(error)
     except (AttributeError, KeyError):  # of the program's own class, or just being made
@@ -155,7 +155,7 @@ class _Changed:
     __slots__ = ()
 
     def __init_subclass__(cls, **_: object) -> None:
-        """What the exception's class does with its subclasses is not meant for this one."""
+        """Keep the hook of the exception's class for its subclasses away from this one."""
 
     def __reduce_ex__(self, _protocol: object) -> tuple[object, ...]:
         from .failure import Failure
@@ -200,7 +200,7 @@ def _derived(kind: Any, lost: frozenset[str], texts: frozenset[str]) -> type[Bas
     if lost and hasattr(kind, "__getattr__"):
         body["__getattr__"] = _attributes_by(kind.__getattr__)
     metaclass, name = type(kind), type.__getattribute__(kind, "__name__")
-    # What the program's own metaclass does with classes is not meant for this one.
+    # A metaclass of the program may do things to its classes that must not happen to this one.
     if metaclass in (type, abc.ABCMeta):
         made: type[BaseException] = metaclass(name, (_Changed, kind), body)
     else:
@@ -217,7 +217,7 @@ def _attributes_by(theirs: Any) -> Any:
         except AttributeError:
             raise
         except Exception as other:
-            # It may have looked for what was not kept.
+            # The code may have needed an attribute that was not kept.
             lost = ", ".join(history_of(error).lost)
             raise AttributeError(
                 f"{name!r} is not to be had of this {type(error).__name__} ({type(other).__name__}: {other}), perhaps"
@@ -245,5 +245,5 @@ def _unpickled(text: str) -> BaseException:
 def _guarded(text: Any, value: object) -> str:
     try:
         return cut(storable(str.__str__(text(value))), _SHOWN)
-    except BaseException:  # noqa: BLE001 - whatever the value's own code raises
+    except BaseException:  # noqa: BLE001 - the value's own code may raise anything
         return f"<{type(value).__name__} object>"

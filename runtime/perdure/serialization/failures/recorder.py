@@ -39,14 +39,14 @@ RECORDED: Final = "recorded traceback:\n"
 """How the note begins that is the traceback of a rebuilt exception."""
 
 STANDS_FOR: Final = "a StepError stands for it: "
-"""How the note begins that says why an exception is not raised as what it was."""
+"""The beginning of the note that explains why an exception is not raised as its own class."""
 
 _PACKAGE = str(Path(__file__).parents[2]) + "/"
 
 
 def record(error: BaseException) -> Failure:
-    """Record an exception. Never raises, whatever the exception does."""
-    # A class can override all that an exception has; then what it is and what it says must do.
+    """Record an exception. Never raises, even if the exception's own code does."""
+    # A class can override all that an exception has; then its class and its text must do.
     with contextlib.suppress(Exception):
         for most in (MAX_TEXT, MAX_TEXT >> 4, MAX_TEXT >> 8):
             failure = _Recorder(most).record(error, ())
@@ -61,12 +61,12 @@ class _Recorder:
         self._members = MAX_MEMBERS
 
     def record(self, error: BaseException, above: tuple[BaseException, ...]) -> Failure | None:
-        """The failure of `error`, which `above` led to; None past the limits and for what was met before."""
+        """The failure of `error`, which `above` led to; None past the limits and for an exception met before."""
         if len(above) >= MAX_CHAIN or self._members <= 0 or any(error is one for one in above):
             return None
         self._members -= 1
         above = (*above, error)
-        # Members before causes: they are what the exception is, causes are where it came from.
+        # Members before causes: members are the exception itself, causes are only its origin.
         members = [one for member in members_of(error) if (one := self.record(member, above))]
         explicit, implicit = peek(error, "__cause__"), peek(error, "__context__")
         cause = self._behind(explicit, above)
@@ -97,7 +97,7 @@ class _Recorder:
         return None if error is None else self.record(error, above)
 
     def _stand_in(self, error: BaseException) -> Failure | None:
-        """What a StepError that `revive` made stands for."""
+        """The failure for which a StepError of `revive` stands."""
         if type(error) is not StepError:
             return None
         known = error.__dict__.get("_failure")
@@ -123,7 +123,7 @@ class _Recorder:
         )
 
     def _args(self, error: BaseException, writer: Writer) -> tuple[object, ...]:
-        """Its arguments, each as plain data or as what stands for it."""
+        """Its arguments, each as plain data or as a stand-in."""
         args: tuple[object, ...] = peek(error, "args")
         if issubclass(type(error), BaseExceptionGroup):
             args = (peek(error, "message", BaseExceptionGroup),)
@@ -168,7 +168,7 @@ class _Recorder:
     def _reduced(
         self, error: BaseException, attributes: dict[str, object], lost: dict[str, str], writer: Writer
     ) -> tuple[object, ...] | None:
-        """What the class itself gives to be made again from; what it says of lost attributes goes to `attributes`."""
+        """The arguments from the class's own `__reduce__`; attributes that it restores go to `attributes`."""
         kind = base_of(type(error))
         own = next((one for one in kind.__mro__ if "__reduce__" in one.__dict__), BaseException)
         if not isinstance(own.__dict__["__reduce__"], types.FunctionType):
@@ -195,7 +195,7 @@ class _Recorder:
         return None
 
     def _data(self, error: BaseException, writer: Writer) -> tuple[object, tuple[str, ...]]:
-        """What the functions that were registered for the class make of it, and what there is to say of that."""
+        """The data from the function registered for the class, and notes about it."""
         travel = travel_of(base_of(type(error)))
         if travel is None:
             return None, ()
@@ -204,7 +204,7 @@ class _Recorder:
             if self._fits(plain):
                 return plain, ()
             why = f"it gave more than {2 * self._most} characters of JSON"
-        except Exception as problem:  # noqa: BLE001 - whatever the application's function raises
+        except Exception as problem:  # noqa: BLE001 - the application's function may raise anything
             why = f"{type(problem).__name__}: {_message_of(problem, 500)}"
         return None, (storable(f"how this exception was registered to travel did not work: {why}"),)
 
@@ -253,7 +253,7 @@ class _Recorder:
 
 
 def _from_args(error: BaseException, args: tuple[object, ...]) -> dict[str, object]:
-    """What the interpreter itself makes of the arguments."""
+    """The attributes that the interpreter itself derives from the arguments."""
     with contextlib.suppress(Exception):
         kind = base_of(type(error))
         members = [list(members_of(error))] if issubclass(kind, BaseExceptionGroup) else []
@@ -285,7 +285,7 @@ def text_of(error: BaseException, most: int) -> str | None:
     """What `str` gives, as it is stored; None if it raises."""
     try:
         return cut(storable(str.__str__(str(error))), most)
-    except BaseException:  # noqa: BLE001 - whatever the exception's own code raises
+    except BaseException:  # noqa: BLE001 - the exception's own code may raise anything
         return None
 
 

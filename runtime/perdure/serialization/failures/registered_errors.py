@@ -1,4 +1,4 @@
-"""How exceptions travel whose arguments and attributes do not say it all: functions that their classes' users register.
+"""Registered functions for exceptions that cannot be rebuilt from their arguments and attributes.
 
 One is registered here already: pydantic's `ValidationError`, which is made again from its error data.
 """
@@ -36,14 +36,14 @@ _registered: dict[type[BaseException], Travel] = {}
 
 
 def register_error(kind: type[E], to_data: Callable[[E], object], from_data: Callable[[Any], E]) -> None:
-    """Say how exceptions of a class travel between the step that raises one and the workflow that handles it.
+    """Register how exceptions of a class travel from the step that raises one to the workflow that handles it.
 
     Without this an exception keeps its arguments and attributes as far as they are plain data. Register at the top of a
-    module that the workflow imports, so that every process which goes on with a run knows of it.
+    module that the workflow imports, so that every process which goes on with a run has it.
 
     Args:
         kind: the class. Its subclasses are classes of their own.
-        to_data: gives plain data for an exception: what JSON has, dates, decimals, dataclasses and the like.
+        to_data: gives plain data for an exception: JSON's types, dates, decimals, dataclasses and the like.
         from_data: makes the exception again from that data. Both are called on the first execution as well.
 
     Raises:
@@ -57,7 +57,7 @@ def register_error(kind: type[E], to_data: Callable[[E], object], from_data: Cal
 
 
 def travel_of(kind: type[BaseException]) -> Travel | None:
-    """What is registered for a class."""
+    """The functions registered for a class."""
     return _registered.get(kind)
 
 
@@ -73,7 +73,7 @@ def _data_of(error: ValidationError) -> dict[str, object]:
         for one in error.errors(include_url=False)
     ]
     data: dict[str, Any] = {"title": error.title, "errors": errors}
-    # It does not tell how it was made; so what makes the same text is taken.
+    # The error does not keep its input type, so the one that makes the same text is taken.
     for kind in ("python", "json"):
         for hidden in (False, True):
             data |= {"from": kind, "hidden": hidden}

@@ -37,7 +37,7 @@ def revive(failure: Failure) -> BaseException:
 
 
 class _Unknown(Exception):
-    """Why an exception cannot be raised as what it was."""
+    """The reason why an exception cannot be raised as its own class."""
 
 
 def _rebuilt(failure: Failure) -> BaseException:
@@ -76,7 +76,7 @@ def _assembled(kind: type[BaseException], failure: Failure) -> BaseException:
         attributes = {name: from_plain(plain) for name, plain in failure.attributes.items()}
         error = assemble(class_without(kind, history), args, attributes)
         remember(error, history)
-        # Texts are what was recorded, whatever they are made of.
+        # The recorded text counts, even if the rebuilt exception makes another.
         if text_of(error, MAX_TEXT) != failure.message:
             history = History(history.lost, failure.message)
         if failure.spelled is not None and spelling_of(error, MAX_TEXT) != failure.spelled:
@@ -106,6 +106,6 @@ def _registered(kind: type[BaseException], failure: Failure) -> BaseException:
 
 def _step_error(failure: Failure) -> StepError:
     error = StepError(failure.message, type=failure.type, traceback=failure.traceback)
-    # For the recorder: what is recorded of a StepError is what it stands for.
+    # For the recorder: it records a StepError as the failure that it stands for.
     error.__dict__["_failure"] = failure
     return error

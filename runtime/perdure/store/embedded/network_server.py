@@ -2,8 +2,8 @@
 
 It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_pods`, to
 which `perdure migrate --pod-role perdure_pods` grants the rights of pods, and which may make schemas of its own. At
-each start both get the passwords from its settings. Then it runs Postgres until a signal stops it. No backup, no replica, no
-TLS: not for production.
+each start both get the passwords from its settings. Then it runs Postgres until a signal stops it. No backup, no
+replica, no TLS: not for production.
 """
 
 from __future__ import annotations

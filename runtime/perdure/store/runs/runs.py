@@ -218,9 +218,10 @@ class RunStore:
         return self._ask("show the run", work)
 
     def cancel(self, run: UUID, *, at_once: bool = False) -> bool:
-        """Request a run's cancellation; whether it had not ended yet. One that no process holds ends at once.
+        """Request a run's cancellation; whether it had not ended yet.
 
-        One that may clean up does so, by another attempt if need be; not `at_once`.
+        A run that no process holds ends at once. A run that may clean up does so, by another attempt if need be, but
+        not `at_once`.
         """
 
         def work(cursor: psycopg.Cursor[Row]) -> bool:
@@ -264,7 +265,8 @@ class RunStore:
                 self._connection = open_checked(self._url)
                 self._only_own = False
             except psycopg.errors.InsufficientPrivilege:
-                # A login without rights to tables, which may be bound to namespaces: functions of the store show it its runs.
+                # A login without rights to tables, which may be bound to namespaces: functions of the store show it its
+                # runs.
                 self._connection = connect(self._url, "perdure client")
                 self._only_own = True
         return self._connection.cursor(row_factory=dict_row)

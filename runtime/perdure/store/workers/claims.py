@@ -138,7 +138,7 @@ class Claims:
         self._rows("versions", {}, "start the worker")
 
     def claim(self, places: FreeSlots, due: Sequence[RunId]) -> Claimed:
-        """Claim pending runs, up to as many as there are free slots; those in `due` before their time by the server's clock.
+        """Claim pending runs, at most as many as slots are free; those in `due` before the server allows.
 
         Raises:
             StoreUnavailable: no answer; the next call finds out what was claimed.
