@@ -1,6 +1,6 @@
-"""One attempt of one run, in the process that is made for it: begin, replay, go on, and tell the store how it ended.
+"""One attempt of one run, in the process that is made for it: begin, replay, go on, and record its end.
 
-A superseded attempt ends its process on the spot, from whatever thread finds out: user code cannot keep it.
+A superseded attempt ends its process on the spot, from the thread that finds out: user code cannot keep it.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class _AttemptProcess:
             OwnedThread(partial(self._listen, made), name="perdure-listens", died=partial(_deaf, made)).start()
             return made
 
-        # From begin to end there is one connection, not one for each that asks: a pod's count in Postgres's limit.
+        # The attempt has one connection from begin to end: connections of pods count in Postgres's limit.
         if definition.is_async:
             return self._run_loop(definition, attempt)
         store = self._store  # at the deadline another one may stand there
@@ -235,7 +235,7 @@ class _AttemptProcess:
         finally:
             committer.close()
 
-    # What others ask of it, in a thread of its own.
+    # Requests of the supervisor, in a thread of its own.
 
     def _listen(self, attempt: Attempt) -> None:
         while not attempt.over.is_set():
@@ -248,7 +248,7 @@ class _AttemptProcess:
             requests = self._requests(None if attempt.cleans_up else left)
             self._heed(attempt, requests)
             if Request.SUSPEND in requests:
-                # What is suspended has no deadline, and the step in flight may take as long as it likes.
+                # A suspended run has no deadline, and its step in flight may take any time.
                 self._deadline = None
             if isinstance(attempt.signal, RunCancelled):
                 self._wait_for_the_end(attempt)
@@ -339,7 +339,7 @@ class _AttemptProcess:
         except (StoreChanged, StoreUnavailable):
             raise
         except StoreError as error:
-            # What is wrong with the result is the workflow's failure; without a result the store takes it.
+            # A result that the store refuses is a failure of the workflow; without a result the store takes it.
             refused = _failed(ValueNotStorable(f"the store does not take the run's outcome: {error}"))
             answer = self._store.finish(run, token, "failed", None, refused.error)
             ending = refused
@@ -360,8 +360,8 @@ class _AttemptProcess:
 def _die_of_sigint() -> NoReturn:
     """End as Python does of a SIGINT that nothing handled: a crash, which counts.
 
-    Who wants the attempt to stop tells the supervisor. A signal to this process alone is one that the workflow sent to
-    itself, most likely; released, the run would do so again, for ever.
+    A request to stop goes to the supervisor. The workflow itself, most likely, sent a signal to this process alone; a
+    released run would send it again, for ever.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
@@ -375,7 +375,7 @@ _CODES = {"succeeded": ExitCode.SUCCEEDED, "failed": ExitCode.FAILED, "cancelled
 
 
 def _deaf(attempt: Attempt, error: BaseException) -> None:
-    """Nobody would hear of a cancellation, a deadline or the process's end any more."""
+    """End the attempt: without this thread it would miss a cancellation, a deadline or the end of the process."""
     attempt.interrupt(Released(f"the thread in which this attempt is told what to do died: {error!r}"))
 
 
@@ -384,7 +384,7 @@ def _failed(error: BaseException) -> Ending:
 
 
 class _Progress(Observer):
-    """Passes on how far the attempt is: to the supervisor, and to whoever reads its events."""
+    """Reports the attempt's progress: to the supervisor, and to the reader of its events."""
 
     def __init__(self, channel: ChildChannel, events: Events) -> None:
         self._channel = channel
@@ -405,7 +405,7 @@ class _Progress(Observer):
     def replayed(self, key: str, outcome: str, attempt: int) -> None:
         self._events.replayed(key, outcome, attempt)
 
-    def waits(self, where: str) -> None:  # noqa: ARG002  the attempt says it as its current step
+    def waits(self, where: str) -> None:  # noqa: ARG002  the attempt has it as its current step
         self._show()
 
     def _show(self) -> None:

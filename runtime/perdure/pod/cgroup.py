@@ -1,4 +1,4 @@
-"""What the kernel counts about this container's memory."""
+"""The kernel's count of out-of-memory kills in this container."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _MOUNT = Path("/sys/fs/cgroup")
 def out_of_memory_kills(mount: Path = _MOUNT, membership: Path = Path("/proc/self/cgroup")) -> int | None:
     """How many processes of this process's control group the kernel has killed for want of memory.
 
-    Counts what the group's own limit and what the node's memory made the kernel kill (cgroup v2, `oom_kill` in
-    `memory.events`). None where the kernel does not say: cgroup v1, or the root group.
+    Counts kills for the group's own limit and for the node's memory (cgroup v2, `oom_kill` in `memory.events`). None
+    where the kernel has no count: cgroup v1, or the root group.
     """
     try:
         # "0::/path", where a container that has its own view of the groups sees "/".

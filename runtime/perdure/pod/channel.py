@@ -1,8 +1,8 @@
-"""What the supervisor and its child tell each other: a page of shared memory, and a pipe each way that only wakes.
+"""Messages between the supervisor and its child: a page of shared memory, and a pipe each way that only wakes.
 
-The page holds the state, the pipes say that it is worth a look. So nothing that one side does can block the other or be
-lost, progress wakes nobody, and what the child said last outlives it. Nobody waits for the end of a pipe: a grandchild
-may hold it open for ever.
+The page holds the state, the pipes signal a change of it. So neither side can block the other, no message is lost,
+progress wakes no process, and the child's last state outlives it. Neither side waits for the end of a pipe: a
+grandchild may hold it open for ever.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Channel", "ChildChannel", "Progress", "Request", "SupervisorChannel"
 
 
 class Request(IntFlag):
-    """What the supervisor asks of the child's engine. A request is never taken back."""
+    """Requests of the supervisor to the child's engine. A request is never taken back."""
 
     NONE = 0
 
@@ -38,7 +38,7 @@ class Request(IntFlag):
     """Cancel the run, which may not clean up."""
 
     DRAIN = 4
-    """Finish the step in flight and release the run: the process has been told to stop."""
+    """Finish the step in flight and release the run: the process got a signal to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,24 +191,24 @@ class ChildChannel:
             self._to_supervisor.wake()
 
     def progress(self, steps_done: int, current_step: str | None) -> None:
-        """Say how far the run is; the next heartbeat carries it. About a microsecond, no system call but getpid."""
+        """Report the run's progress; the next heartbeat carries it. About a microsecond, no system call but getpid."""
         if os.getpid() == self._pid:
             self._page.progress = Progress(steps_done, current_step)
 
     def finishing(self) -> None:
-        """The statement that ends the attempt is about to be sent.
+        """Report that the statement that ends the attempt is about to be sent.
 
-        Once it is committed the store knows this claim no more, and a heartbeat would take that for superseded. Say
-        this first, so that the supervisor leaves the child time to say `ended`.
+        Once it is committed the store knows this claim no more, and a heartbeat would take that for superseded. After
+        this report the supervisor leaves the child time to report `ended`.
         """
         if os.getpid() == self._pid:
             self._page.set_finishing()
 
     def ended(self, code: int) -> None:
-        """The attempt has ended in order, what there was to record is recorded: the process's exit code is `code`.
+        """Report that the attempt has ended in order and is recorded: the process's exit code is `code`.
 
-        Whatever the process does after this (it may still crash on its way out), `code` is what counts; without this,
-        no exit code counts. The process is to leave within seconds.
+        The process may still crash on its way out, but `code` counts; without this report no exit code counts. The
+        process is to leave within seconds.
         """
         if not 0 <= code <= 254:
             raise ValueError(f"no exit code: {code}")
@@ -218,7 +218,7 @@ class ChildChannel:
 
     @property
     def requests(self) -> Request:
-        """Everything that has been asked so far; cheap enough to look at before each step."""
+        """All requests so far; cheap enough to read before each step."""
         return Request(self._page.requests) if os.getpid() == self._pid else Request.NONE
 
     def fileno(self) -> int:
@@ -274,7 +274,7 @@ class SupervisorChannel:
         return self._progress
 
     def request(self, request: Request) -> None:
-        """Ask the child for something; asking again does nothing."""
+        """Send the child a request; a repeated request does nothing."""
         if request & ~self._page.requests:
             self._page.requests |= request
             self._to_child.wake()

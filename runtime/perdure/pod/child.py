@@ -44,7 +44,7 @@ def run_child(
 ) -> NoReturn:
     """Be the child: a session of its own, an empty standard input, signals as Python has them, then `child`.
 
-    Leaves with the exit code that `child` returns, or with the one that Python has for what it raises, and never
+    Leaves with the exit code that `child` returns, or with Python's exit code for the error that it raises, and never
     returns: nothing of the supervisor, of whose stack this process has a copy, may run twice.
     """
     code = 1

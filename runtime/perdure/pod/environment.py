@@ -1,6 +1,6 @@
-"""What the environment of a pod names: the store, the run, the claim, and how long things may take.
+"""The environment of a pod: the store, the run, the claim, and time limits.
 
-Parsed once, at the start of `perdure exec`; whatever exists as a `PodEnvironment` is valid. No message repeats a claim
+Parsed once, at the start of `perdure exec`; each `PodEnvironment` is valid. No message repeats a claim
 or a database URL: both are secrets, and messages end up in logs.
 """
 
@@ -102,7 +102,7 @@ def lease_seconds(environ: Mapping[str, str]) -> float:
 
 
 class _Reading:
-    """Reads variables and collects what is wrong with them, so that one message can name all."""
+    """Reads variables and collects their errors, so that one message can name all."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ

@@ -1,4 +1,4 @@
-"""When the heart of an attempt beats, and what the store answered."""
+"""When an attempt's heartbeat is due, and the store's answers to it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ __all__ = ["StoreReporter"]
 class StoreReporter:
     """Reports on one attempt that has begun.
 
-    A call without an answer raises `StoreUnavailable` at once: whoever calls tries again.
+    A call without an answer raises `StoreUnavailable` at once: the caller tries again.
     """
 
     def __init__(self, url: str, run_id: RunId, token: Token) -> None:
@@ -25,7 +25,7 @@ class StoreReporter:
         self._token = token
 
     def heartbeat(self, progress: Progress) -> Verdict:
-        """Say that the attempt lives."""
+        """Report that the attempt lives."""
         answered = self._store.heartbeat(self._run_id, self._token, progress.steps_done, progress.current_step)
         return Verdict(
             superseded=answered.superseded,

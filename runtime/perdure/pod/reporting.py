@@ -1,4 +1,4 @@
-"""What a supervisor tells the store, and the thread in which it does so.
+"""A supervisor's reports to the store, and the thread that sends them.
 
 A store that is slow or away holds up this thread alone: the supervisor goes on watching its child. The thread decides
 nothing; it makes the calls that it is given, one after the other, and wakes the supervisor when one is answered.
@@ -26,16 +26,16 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the store answers to a heartbeat."""
+    """The store's answer to a heartbeat."""
 
     superseded: bool = False
     """Another attempt owns the run."""
 
     cancel: bool = False
-    """Somebody asked for the run to be cancelled."""
+    """The run's cancellation was requested."""
 
     suspend: bool = False
-    """Somebody asked for the run to be suspended."""
+    """The run's suspension was requested."""
 
     at_once: bool = False
     """It is cancelled without time to clean up."""
@@ -49,7 +49,7 @@ class Death:
     signal: int | None = None
     dumped_core: bool = False
     out_of_memory: bool | None = False
-    """Whether the kernel counted an out-of-memory kill meanwhile; None where it does not tell."""
+    """Whether the kernel counted an out-of-memory kill meanwhile; None where the kernel has no count."""
 
     def __str__(self) -> str:
         if self.signal is None:
@@ -69,20 +69,20 @@ class Reporter(Protocol):
     """
 
     def heartbeat(self, progress: Progress, /) -> Verdict:
-        """Say that the attempt lives."""
+        """Report that the attempt lives."""
 
     def report_death(self, death: Death, /) -> None:
         """End the attempt, whose process crashed; all its descendants are gone."""
 
     def release_run(self, reason: str, /) -> None:
-        """End the attempt, whose process was told to stop; all its descendants are gone."""
+        """End the attempt, whose process got a signal to stop; all its descendants are gone."""
 
     def close(self) -> None:
         """Give up the connection."""
 
 
 class _Call(Generic[Answer]):
-    """A call to a reporter, and what came of it."""
+    """A call to a reporter, and its result."""
 
     def __init__(self, call: Callable[[Reporter], Answer]) -> None:
         self._call = call
@@ -123,7 +123,7 @@ class ReportingThread:
         """Make the calls that are left in another thread: without any, the store would take this process for dead."""
         if self._calls and (call := self._calls[0]) is not None:
             if not call.future.done():
-                # Whoever waits for it makes it again: each is idempotent.
+                # The waiting caller makes the call again: each is idempotent.
                 call.future.set_exception(StoreUnavailable(f"the thread that reports died: {error!r}"))
             self._calls.popleft()
         self._thread = self._started()
@@ -131,7 +131,7 @@ class ReportingThread:
         self._answered()
 
     def submit(self, call: Callable[[Reporter], Answer]) -> Future[Answer]:
-        """Queue a call; what it returns or raises is in the future."""
+        """Queue a call; its result or error is in the future."""
         queued = _Call(call)
         self._tell(queued)
         return queued.future

@@ -17,7 +17,7 @@ def hold_signals() -> None:
     """Keep signals waiting until a supervisor handles them.
 
     To be called as early as possible in the life of `perdure exec`: on a process that is PID 1 of its container a
-    signal that nobody handles yet is lost, and the pod would run on until the end of its grace period.
+    signal without a handler is lost, and the pod would run on until the end of its grace period.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
 

@@ -32,7 +32,7 @@ def files_of_source(source: str) -> dict[str, str]:
     """The files in a run's `source`, by name.
 
     Raises:
-        EntrypointError: it holds no files, or some whose names are refused; the message says which.
+        EntrypointError: it holds no files, or some whose names are refused; the message names them.
     """
     try:
         document = json.loads(source)

@@ -1,9 +1,9 @@
 """One attempt of one run as two processes: this small supervisor, and the child with the user's code.
 
-The supervisor keeps the attempt alive in the store while its child lives, passes on what is asked of the run, and sees
-to it that nothing of the attempt is left when it ends: it kills and reaps every descendant before it tells the store.
-It never judges by exit codes: only a child that said so on its channel has ended in order. It waits for one pipe, which
-signals, the child and the reporting thread write to; nothing is polled.
+The supervisor keeps the attempt alive in the store while its child lives, passes on requests about the run, and makes
+sure that no process of the attempt is left when it ends: it kills and reaps every descendant before it reports the end
+to the store. It never judges by exit codes: only a child that reported it on its channel has ended in order. It waits
+for one pipe, to which signals, the child and the reporting thread write; nothing is polled.
 
 The supervisor does not do anything about a child that hangs before it begins (a start deadline does), nor about a step
 that takes too long (its timeout does).
@@ -77,15 +77,15 @@ def supervise(
     To be called before any thread or connection exists, and after the imports that both sides need, which they share.
 
     Args:
-        child: the engine; called in the child. Its return value is the exit code of a process that nobody asks:
-            `ChildChannel.ended` is what counts.
+        child: the engine; called in the child. Its return value is only the exit code of that process:
+            `ChildChannel.ended` decides.
         reporter: connects to the store, to speak for the attempt that has this token; called in a thread of the
             supervisor, after the fork, when first needed.
-        settings: how long things may take.
+        settings: time limits.
 
     Returns:
-        The exit code for this process, an `ExitCode` or what the child announced. Every descendant is gone by then, and
-        the caller should leave at once.
+        The exit code for this process, an `ExitCode` or the code that the child announced. Every descendant is gone by
+        then, and the caller should leave at once.
     """
     hold_signals()
     adopt_orphans()
@@ -94,7 +94,7 @@ def supervise(
     channel = Channel(wake)
     supervisor = os.getpid()
     for stream in (sys.stdout, sys.stderr):
-        # What stands in a buffer now would be written by both.
+        # Both processes would write the bytes that are in a buffer now.
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()
     gate = Gate()
@@ -156,7 +156,8 @@ class _Supervision:
     def run(self) -> int:
         ending = self._watch()
         if left := kill_descendants(self._wake.wait, self._settings.lease):
-            # Past the lease silence says the same to the store, and the fence keeps what is left from writing.
+            # After a lease without heartbeats the attempt counts as lost anyway, and the fence stops writes of the
+            # rest.
             _log(f"could not kill {', '.join(str(process.pid) for process in left)}; going on without")
         if (code := self._channel.ended) is not None:
             return code
@@ -261,9 +262,9 @@ class _Supervision:
         return Death(signal=end.si_status, dumped_core=end.si_code == os.CLD_DUMPED, out_of_memory=suspected)
 
     def _tell(self, what: str, call: Callable[[Reporter], None]) -> None:
-        """Make one call to the store, again and again while it is away; until the end, once told to stop.
+        """Make one call to the store, repeated while it is away; once a signal stops this process, until its end.
 
-        Of an attempt that has not begun the store hears from whoever claimed it, by this process's exit code.
+        The claimer of an attempt that has not begun reports it to the store, by this process's exit code.
         """
         if self._channel.token is None:
             return None
@@ -288,7 +289,7 @@ class _Supervision:
 
     def _wait(self, since: float, until: float | None = None) -> bool:
         """Wait for something to happen, or for a moment; False when there is no time left for what began at `since`."""
-        reap()  # as PID 1 it may adopt children of processes that somebody started in the container from outside
+        reap()  # as PID 1 it may adopt children of processes that were started in the container from outside
         now = time.monotonic()
         self._note_stops(now)
         limit = None

@@ -1,4 +1,4 @@
-"""The process of one attempt that `perdure run` starts, and what comes out of it. One thread waits for all of it."""
+"""The process of one attempt that `perdure run` starts, and its output and events. One thread waits for all of it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class AttemptProcess:
                 stdout=sys.stderr if output is None else subprocess.PIPE,
                 stderr=None if output is None else subprocess.STDOUT,
                 env={
-                    # What the user's own environment says of it counts for more.
+                    # The user's own environment overrides it.
                     "PYTHONHASHSEED": str(hash_seed(UUID(environment["PERDURE_RUN_ID"]))),
                     **os.environ,
                     "PYTHONUNBUFFERED": "1",
@@ -128,7 +128,7 @@ class AttemptProcess:
         self._process.kill()
 
     def wait(self, stops: StopRequests, timeout: float) -> int | None:
-        """Take in what comes, until something came or `timeout` seconds have passed. Its exit code, once it is gone."""
+        """Process output and events until some came or `timeout` seconds have passed. Its exit code, once it ended."""
         stopping = self._selector.register(stops, selectors.EVENT_READ)
         try:
             ready = [key.fd for key, _ in self._selector.select(timeout)]

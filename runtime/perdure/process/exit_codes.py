@@ -12,7 +12,7 @@ __all__ = ["ExitCode"]
 
 
 class ExitCode(IntEnum):
-    """How one attempt of one run ended, as its process tells it."""
+    """How one attempt of one run ended, by its process's exit code."""
 
     SUCCEEDED = 0
     """The workflow returned, and its result is recorded."""
@@ -21,13 +21,13 @@ class ExitCode(IntEnum):
     """The workflow raised, and its error is recorded: no new attempt."""
 
     USAGE = 64
-    """The environment or the command line does not say what to run."""
+    """The environment or the command line names no run, or is wrong."""
 
     NOT_STARTED = 69
     """The attempt could not start: the store, its schema or the entrypoint is not to be had."""
 
     RELEASED = 75
-    """The process was told to stop and gave the run back, to be continued elsewhere."""
+    """The process got a signal to stop and released the run, to be continued elsewhere."""
 
     SUPERSEDED = 76
     """Another attempt owns the run; nothing that this one writes is accepted."""

@@ -23,7 +23,7 @@ def host_identity() -> str:
             boot = file.read().strip()
         namespace = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
-        boot, namespace = "unknown", os.getpid()  # nobody's equal: nothing is concluded from process ids
+        boot, namespace = "unknown", os.getpid()  # unlike any other host: nothing is concluded from process ids
     return f"{socket.gethostname()}@{boot}.{namespace}"
 
 
@@ -58,7 +58,7 @@ def is_gone(host: str, pid: int, started: int) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        # It is another user's, and /proc may hide those (hidepid): gone only if somebody else bears the number now.
+        # It is another user's, and /proc may hide those (hidepid): gone only if another process has the number now.
         return process_started(pid) is not None
     return True
 

@@ -1,8 +1,8 @@
-"""Whether another process is dead, by what this one has itself seen of its counter. Pure.
+"""The failure detector: whether another process is dead, by this one's own reads of its counter. Pure.
 
 A process is dead only once its counter stood still for a whole lease, on this observer's own monotonic clock, with
 successful reads throughout. A read that failed or took long, or a pause of this observer, starts every observation
-anew. So a store that was away, or any wall clock that jumped, is nobody's death.
+anew. So neither an outage of the store nor a jump of a wall clock makes a process dead.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class CounterFailureDetector(Generic[K]):
         """Whether the last read began every observation anew."""
 
     def read(self, asked: float, answered: float, counters: Mapping[K, int | None]) -> list[K]:
-        """Take in a successful read, asked for and answered at these times. Returns whose counters stand still."""
-        # The value is from some moment between the two times: whichever is worse for the verdict counts.
+        """Process a successful read, sent and answered at these times. Returns the keys whose counters stand still."""
+        # The value is from some moment between the two times: the worse one for the verdict counts.
         self.anew = self._last is None or answered - self._last > self._patience
         if self.anew:
             self._sights = {}
@@ -95,7 +95,7 @@ class ProcessFailureDetector:
         self._counters = CounterFailureDetector[UUID](lease, patience)
 
     def read(self, asked: float, answered: float, watched: Iterable[Watched]) -> list[Death]:
-        """Take in a successful read, asked for and answered at these times. Returns who is dead."""
+        """Process a successful read, sent and answered at these times. Returns the dead processes."""
         living: dict[UUID, Watched] = {}
         deaths: list[Death] = []
         for process in watched:

@@ -1,7 +1,7 @@
-"""What happens in an attempt, as lines of JSON on a pipe, for a command that shows it live.
+"""Events of an attempt, as lines of JSON on a pipe, for a command that shows it live.
 
-`PERDURE_EVENTS_FD` names the pipe. It never holds up the attempt: what finds the pipe full is dropped, and the reader
-has the store to look at in the end.
+`PERDURE_EVENTS_FD` names the pipe. It never holds up the attempt: an event that finds the pipe full is dropped, and
+the reader finds it in the store in the end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MEMBERS = 3
 
 
 class Events:
-    """Writes events; false, and silent, where nobody reads them."""
+    """Writes events; false, and silent, where they have no reader."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
@@ -85,7 +85,7 @@ class Events:
 
 
 def _described(error: BaseException) -> str:
-    """The error in a line, with what it consists of and where it came from."""
+    """The error in a line, with its members and its causes."""
     said = _said(error)
     if members := members_of(error):
         more = "; ..." if len(members) > _MEMBERS else ""

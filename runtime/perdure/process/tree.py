@@ -1,7 +1,7 @@
 """The process tree below this process: adopting orphans, reaping, and killing every descendant.
 
-As a subreaper (or as PID 1) this process becomes the parent of every orphan below it, whatever session or process group
-that is in. So "no child is left" (ECHILD) means that no descendant is left, and a daemon that forked twice cannot hide.
+As a subreaper (or as PID 1) this process becomes the parent of every orphan below it, in any session or process
+group. So "no child is left" (ECHILD) means that no descendant is left, and a daemon that forked twice cannot hide.
 Linux only.
 """
 
@@ -38,7 +38,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.004, 0.05
-"""Seconds between two walks over the process table, doubling: what is killed takes a moment to die."""
+"""Seconds between two walks over the process table, doubling: a killed process takes a moment to die."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process as soon as `parent`, which forked it, dies (prctl(2), PR_SET_PDEATHSIG)."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        # It died before the line above: nothing will tell.
+        # The parent died before the line above, so its death sends no signal.
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def kill_group_on_exit(group: int) -> None:
-    """Have the kernel kill a process group as soon as this process dies, in whatever way.
+    """Have the kernel kill a process group as soon as this process dies, by a kill, too.
 
     `die_with_parent` reaches one process; where this one is not PID 1, the children of that one would stay behind. A
     pipe whose two ends only this process holds is set up to signal the group when its writing end goes first (fcntl(2),
@@ -86,7 +86,7 @@ def _signal_when_hung_up(reading: int, group: int) -> None:
 
 
 def reap() -> list[os.waitid_result]:
-    """Take in, without waiting, what happened to children: ends (which frees them), stops and continuations."""
+    """Collect, without waiting, the changes of children: ends (which frees them), stops and continuations."""
     changes = []
     with suppress(ChildProcessError):
         while change := os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG):
@@ -124,7 +124,7 @@ def kill_descendants(pause: Callable[[float], object], limit: float) -> list[Pro
         limit: seconds after which it gives up: the kernel may hold a process in an uninterruptible wait.
 
     Returns:
-        What could not be killed.
+        The processes that could not be killed.
     """
     end, seconds = time.monotonic() + limit, _SHORTEST_PAUSE
     while True:

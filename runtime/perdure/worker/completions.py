@@ -1,7 +1,7 @@
-"""Writes how runs ended, many in one statement: all that ended while the last one was under way. In one thread.
+"""Writes the ends of runs, many in one statement: all that ended while the last one was under way. In one thread.
 
 Endings wait for a store that is away, up to ten minutes. A run whose row is locked, or whose outcome the store refuses,
-holds up no other: it is asked for again in the statements that follow, and who locks it for a lease is ended.
+holds up no other: it is tried again in the statements that follow, and a session that locks it for a lease is ended.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["CompletionWriter", "Settled"]
 _log = logging.getLogger("perdure.worker")
 
 Settled = Callable[[Answer | None], None]
-"""Learns what the store said; None where it could not be asked. Called in any thread."""
+"""Gets the store's answer; None where there is none. Called in any thread."""
 
 _MOST = 500
 PATIENCE = 600.0
@@ -77,7 +77,7 @@ class CompletionWriter:
             self._changed.notify()
 
     def close(self, timeout: float) -> None:
-        """Write what was submitted, in one try if the store is away, and end; locked rows are waited for as long."""
+        """Write all submitted ends, in one try if the store is away, and end; locked rows are waited for as long."""
         self._close_at = time.monotonic() + timeout
         self._closing.set()
         with self._changed:
@@ -161,7 +161,7 @@ class CompletionWriter:
         self._locked.append(one)
 
     def _force(self, ending: Completion) -> None:
-        """Write an ending and end who keeps its row locked. What came of it is found out with the next question."""
+        """Write an ending, and end the session that keeps its row locked. The next statement finds out the result."""
         try:
             self._store.write_patiently(ending, waited=self._lease)
         except StoreError as error:
@@ -169,7 +169,7 @@ class CompletionWriter:
 
     def _refused(self, ending: Completion, settled: Settled, error: StoreError) -> None:
         if ending.state == "succeeded":
-            # What is wrong with the result is the workflow's failure; without a result the store takes it.
+            # A result that the store refuses is a failure of the workflow; without a result the store takes it.
             failure = Failure.of(ValueNotStorable(str(error))).to_json()
             self._write([_Ending(replace(ending, state="failed", result=None, error=failure), settled)])
             return

@@ -1,7 +1,7 @@
-"""The worker's one thread that decides: what to claim and when, what to tell running runs, and whose process is dead.
+"""The worker's one thread that decides: which runs to claim and when, which to stop, and which processes are dead.
 
-Everything else posts to it. It alone changes what the worker holds, so nothing here needs a lock; and it never waits
-for user code, nor for a lock in the store.
+All other threads post messages to it. It alone changes the worker's state, so nothing here needs a lock; and it never
+waits for user code, nor for a lock in the store.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = ["Dispatcher"]
 _log = logging.getLogger("perdure.worker")
 
 _SLOW_POLL = (5.0, 7.0)
-"""Seconds between surveys while nobody else holds runs, and every notification is heard."""
+"""Seconds between surveys while no other process holds runs, and every notification arrives."""
 
 _POLLS_PER_LEASE = 6
 """Surveys while others hold runs."""
@@ -58,7 +58,7 @@ _EARLY_SURVEY = 1.0
 _AWAY = Pauses(0.1, 1.0)
 _DRAIN_POLL = 0.05
 _OVERTIME = 5.0
-"""Seconds that a run has to end by itself once its deadline is over, or it is told to stop at once."""
+"""Seconds that a run has to end by itself once its deadline is over, or it has to stop at once."""
 
 _GOODBYE = 15.0
 """Seconds that the code of a cancelled run has to end, beyond those of the step that is under way."""
@@ -67,7 +67,7 @@ _LAST_WRITES = 5.0
 
 
 class Dispatcher:
-    """Works on runs until it is told to stop."""
+    """Works on runs until `stop`."""
 
     def __init__(self, settings: WorkerSettings, process: ProcessIdentity) -> None:
         self._settings = settings
@@ -122,7 +122,7 @@ class Dispatcher:
         self._thread = OwnedThread(self._work, name="perdure-worker", died=self._died)
         self.over = threading.Event()
         self.failure: BaseException | None = None
-        """What ended this before anybody told it to."""
+        """The error that ended the worker before `stop`."""
 
     # From outside.
 
@@ -174,7 +174,7 @@ class Dispatcher:
             while self._stop_at is None or (self._running and time.monotonic() < self._stop_at + _OVERTIME):
                 self._turn()
             self._leave()
-        except BaseException as error:  # noqa: BLE001 whoever waits for the end learns it
+        except BaseException as error:  # noqa: BLE001 the thread that waits for the end gets it
             self._fail(error)
         finally:
             self.over.set()
@@ -271,7 +271,7 @@ class Dispatcher:
         if self._failures == 1:
             _log.warning("the store cannot be asked, trying again: %s", error)
         self._detector.failed()
-        # Whatever was claimed without an answer is found out with the next claim.
+        # A claim whose answer was lost may have claimed runs: the next claim finds them by their tokens.
         self._pending.heard()
         now = time.monotonic()
         self._next_survey = now
@@ -288,7 +288,7 @@ class Dispatcher:
                 new = True
         if new or runs is None:
             self._pending.heard()
-            # Whoever gets it, or whatever it waits for: a survey tells.
+            # Another worker may get the run, or it waits for its time: a survey finds out.
             soon = time.monotonic() + random.uniform(0.05, 0.3)
             self._next_survey = min(self._next_survey, max(soon, self._last_survey + _EARLY_SURVEY))
 
@@ -348,7 +348,7 @@ class Dispatcher:
         _log.debug("run %s: attempt %d begins, with %d checkpoints", run.id, run.number, len(recorded))
         self._executor.start(running, recorded, system)
 
-    # What running runs are told.
+    # Cancelling and ending running runs.
 
     def _cancel(self, runs: Mapping[RunId, bool]) -> None:
         for run, at_once in runs.items():
@@ -381,7 +381,7 @@ class Dispatcher:
         self._time(running, _OVERTIME, lambda: self._ended(running, ending))
 
     def _time(self, running: Running, delay: float, action: Callable[[], None]) -> None:
-        """Do something about a run later, in place of what was to be done about it."""
+        """Set the run's one timer, in place of the one that it had."""
         if running.timer is not None:
             running.timer.cancel()
         running.timer = None if running.ended else self._later(delay, action)
@@ -390,7 +390,7 @@ class Dispatcher:
         # Who cleans up has a limit of its own.
         if running.attempt is not None and not running.ended and not running.attempt.cleans_up:
             running.attempt.stop(_deadline_exceeded())
-            # A step that does not return has no say in it.
+            # A step that does not return must not keep the run.
             running.timer = self._later(_OVERTIME, lambda: self._ended(running, _late(running.run)))
 
     def _superseded(self, running: Running) -> None:
@@ -468,7 +468,7 @@ class Dispatcher:
         self._later(max(0.0, self._stop_at - now), self._stop_now)
 
     def _stop_now(self) -> None:
-        """The grace is over: what does not end at once is left behind, and its run released."""
+        """The grace is over: code that does not end at once is left behind, and its run released."""
         for running in list(self._running.values()):
             if running.attempt is not None:
                 running.attempt.interrupt(Released("the worker was stopped"))
@@ -500,10 +500,10 @@ def _raise(error: BaseException) -> None:
 
 
 def _whatever(act: Callable[[], object]) -> bool:
-    """Do something on the way out, where nothing is left that could go wrong. Whether it did what it should."""
+    """Do one part of the shutdown, and log its error, so that the next parts follow. Whether it succeeded."""
     try:
         return act() is not False
-    except Exception:  # noqa: BLE001 the next thing is to be done whatever this one came to
+    except Exception:  # noqa: BLE001 the next part has to follow in any case
         _log.exception("while the worker ends")
         return False
 

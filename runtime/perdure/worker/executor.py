@@ -1,6 +1,6 @@
 """Where a worker's runs are executed: async ones in one loop of one thread, sync ones in a thread each.
 
-Runs are told apart by their claims: an attempt that was superseded here may still unwind while the next one runs.
+Runs are distinguished by their claims: an attempt that was superseded here may still unwind while the next one runs.
 """
 
 from __future__ import annotations
@@ -99,11 +99,11 @@ class Executor:
     Args:
         url: of the store.
         lease: seconds.
-        step_connections: of database steps at a time, whichever runs they are of.
+        step_connections: of database steps at a time, of all runs together.
         checkpointed: learns of a run's first stored step in this attempt, in any thread.
-        ended: learns how a run ended, None where nothing is to be written; in any thread.
+        ended: gets the end of a run, None where nothing is to be written; in any thread.
         cleanup_began: learns for how many seconds a cancelled run may clean up, in any thread.
-        died: learns what ended a thread in which runs are executed.
+        died: gets the error that ended a thread in which runs are executed.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Executor:
             loop.call_in_loop(self._close_in_loop, loop)
             thread.join(5.0)
             if not thread.is_alive() and not loop.is_closed():
-                # It died, or left tasks behind, so that nobody closes them there.
+                # The thread died, or left tasks behind, so that they are not closed there.
                 self._close_in_loop(loop)
                 loop.close()
         for committers in self._committers:
@@ -234,7 +234,7 @@ class Executor:
 
 
 def ending_of(run: ClaimedRun, ending: Ending) -> Completion | None:
-    """What the store is to be told; None for an attempt that was superseded."""
+    """The end as the store gets it; None for an attempt that was superseded."""
     if ending.state is not None:
         return Completion(run.run_id, run.claim, ending.state, ending.result, ending.error)
     if isinstance(ending.signal, Superseded):

@@ -1,4 +1,4 @@
-"""The worker's side of its heartbeat process: starts it, tells it whether runs are held, hears of cancellations."""
+"""The worker's side of its heartbeat process: starts it, reports whether runs are held, receives cancellations."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class HeartbeatClient:
     """The heartbeat process of this worker, started when it is first busy, and again should it die.
 
     Args:
-        order: what it is told.
-        cancelled: learns of runs whose cancellation is asked for; called in a thread of its own.
+        order: its settings.
+        cancelled: gets runs whose cancellation is requested; called in a thread of its own.
         ended: called when the process has ended unasked, in the same thread.
-        died: learns what ended that thread before the process.
+        died: gets the error that ended that thread before the process.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class HeartbeatClient:
             return left
         self._forget()
         self._started = time.monotonic()
-        # What this process imports must be found there, and nothing that lies about in the current folder.
+        # The modules of this process must be importable there, and no file of the current folder instead of them.
         package = str(Path(__file__).parents[2])
         path = os.environ.get("PYTHONPATH")
         process = subprocess.Popen(
@@ -92,9 +92,9 @@ class HeartbeatClient:
         self._forget()
 
     def give_up(self, why: str) -> None:
-        """Have the process give back what runs this worker still holds, for as long as that takes, and end.
+        """Have the process release the runs that this worker still holds, for as long as that takes, and end.
 
-        Nobody speaks for the worker any more. A process that is not there cannot do it: then others see the silence.
+        The worker has no heartbeat any more. Without the process, other workers notice that, and take over its runs.
         """
         self._busy = False
         self._send(f"gone {json.dumps(why)}\n".encode())
@@ -102,7 +102,7 @@ class HeartbeatClient:
 
     def _send(self, line: bytes) -> None:
         if self._process is not None and self._process.stdin is not None:
-            # Of its end the reader tells.
+            # The reading thread notices the end of the process.
             with contextlib.suppress(OSError):
                 self._process.stdin.write(line)
 

@@ -1,9 +1,9 @@
-"""The small process that says that its worker lives, so that user code which holds its interpreter does not look dead.
+"""The heartbeat of a worker, in a process of its own: user code may hold the worker's interpreter for long.
 
-Started by the worker, it reads from standard input who that is, then `busy` and `idle`, a line each. It raises the
-worker's counter four times a lease while that is busy, and writes a line `cancel ID...` for runs whose cancellation is
-asked for. A worker that is stopped (SIGSTOP) is not spoken for. When the worker dies, or has written `gone REASON`,
-this process gives its runs back at once, and ends; a worker that ends in order ends it first.
+Started by the worker, it reads from standard input the worker's identity, then `busy` and `idle`, a line each. It
+raises the worker's counter four times a lease while that is busy, and writes a line `cancel ID...` for runs whose
+cancellation is requested. A worker that is stopped (SIGSTOP) gets no heartbeat. When the worker dies, or has written
+`gone REASON`, this process releases its runs at once, and ends; a worker that ends in order ends it first.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REPORT_FOR = 600.0
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatOrder:
-    """Whom to speak for, and where: what the process reads first."""
+    """The worker and its store: the first line that the process reads."""
 
     url: str
     owner: str
@@ -93,7 +93,7 @@ class _Heartbeat:
         """Take in lines from the worker."""
         for line in lines:
             if line == b"idle":
-                # Its row may stand still: nobody watches who holds no run.
+                # The counter may stand still: no process watches a worker that holds no run.
                 self._busy = False
                 self._store.close()
             elif line == b"busy" and not self._busy:

@@ -20,7 +20,7 @@ _PATIENCE = 5.0
 
 @dataclass(slots=True)
 class Loaded:
-    """What was recorded of each run; which are another attempt's by now; and what went wrong with all the rest."""
+    """The checkpoints of each run; the runs that another attempt has by now; and the error of all the rest."""
 
     recorded: dict[RunId, list[Recorded]] = field(default_factory=dict)
     superseded: list[RunId] = field(default_factory=list)

@@ -1,6 +1,6 @@
-"""Ends who keeps rows locked for longer than a lease, one row after the other, in one thread.
+"""Ends sessions that keep rows locked for longer than a lease, one row after the other, in one thread.
 
-Whoever needs such a row goes on looking by itself whether it is free, so nobody waits for this.
+A thread that needs such a row goes on trying by itself, so no thread waits for this one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LockBreaker:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Begin nothing more; what is under way ends by itself."""
+        """Begin nothing more; a call under way ends by itself."""
         with self._changed:
             self._stopped = True
             self._queue.clear()

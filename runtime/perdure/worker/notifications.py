@@ -21,13 +21,13 @@ _PAUSES = Pauses(0.05, 5.0)
 
 
 class NotificationListener:
-    """Hears of new work and of cancellations.
+    """Receives notifications of new work and of cancellations.
 
     Args:
         url: a direct connection to the store.
         owner: whose runs.
-        heard: learns which runs were notified; None where all may have been, for nobody listened until now.
-        died: learns what ended the thread before its time.
+        heard: gets the notified runs; None where any may have been missed, since there was no connection until now.
+        died: gets the error that ended the thread before its time.
     """
 
     def __init__(self, url: str, owner: str, heard: Callable[[list[RunId] | None], None], died: Died) -> None:
@@ -75,7 +75,7 @@ class NotificationListener:
 
     def _listen(self, listener: NotificationConnection) -> None:
         self._heard(None)
-        # The connection is gone: the next one will tell.
+        # The connection is gone: the next one reports None.
         with suppress(StoreError):
             while not self._stopped.is_set():
                 if heard := listener.hear():

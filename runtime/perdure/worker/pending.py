@@ -1,11 +1,10 @@
-"""What a worker knows of runs that it has yet to claim: which wait out a delay, and whether one is suspect. Pure.
+"""Runs that a worker has yet to claim: which wait out a delay, and whether one is suspect. Pure.
 
 A delay is waited for on this process's own monotonic clock, from when the run was first seen, or by the server's clock
 if that comes first: a server's clock that is set back holds no run for longer than its delay.
 
-A run that crashed twice in a row without a new checkpoint is suspect: it may be what kills its processes. It shares one
-only with runs that have checkpointed in their present attempt: whatever it does to them, their own count of crashes
-begins anew.
+A run that crashed twice in a row without a new checkpoint is suspect: it may kill its processes. It shares one only
+with runs that have checkpointed in their present attempt: if it kills them, their own count of crashes begins anew.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ class _Wait:
     due: float
 
     def kinds(self) -> frozenset[Kind]:
-        """What the run may be; its workflow's own kind is known once it is claimed."""
+        """Possible kinds of the run; its workflow's own kind is known once it is claimed."""
         return frozenset({Kind.SUSPECT}) if self.delayed.crashes >= SUSPECT_CRASHES else _ORDINARY
 
 
 class PendingRuns:
-    """The runs of the last survey, and what was heard since. Every `now` on one monotonic clock."""
+    """The runs of the last survey, and the notifications since. Every `now` on one monotonic clock."""
 
     def __init__(self) -> None:
         self._waits: dict[RunId, _Wait] = {}
@@ -68,7 +67,7 @@ class PendingRuns:
         self._ready |= _ORDINARY
 
     def due(self, now: float) -> list[RunId]:
-        """Runs whose delay is over, whatever the server's clock says."""
+        """Runs whose delay is over by this clock, not by the server's."""
         return [run for run, wait in self._waits.items() if wait.due <= now]
 
     def next_due(self, now: float) -> float | None:
@@ -84,7 +83,7 @@ class PendingRuns:
         self._waits.pop(run, None)
 
     def exhausted(self, kinds: frozenset[Kind], now: float) -> None:
-        """A claim found fewer runs of these kinds than there were places: others have what was due."""
+        """A claim found fewer runs of these kinds than slots were free: other workers have those that were due."""
         self._ready -= kinds
         for run, wait in list(self._waits.items()):
             if wait.due <= now and wait.kinds() <= kinds:

@@ -1,4 +1,4 @@
-"""What a worker was told."""
+"""A worker's settings."""
 
 from __future__ import annotations
 

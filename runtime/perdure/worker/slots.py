@@ -1,6 +1,6 @@
-"""For how many runs of which kind a worker has room now, given what it runs. Pure.
+"""How many slots of which kind a worker has free now, given the runs that it holds. Pure.
 
-A suspect, which may kill its process, shares it with nothing but what has checkpointed, and for a while nothing else is
+A suspect, which may kill its process, shares it only with runs that have checkpointed, and for a while no other run is
 claimed beside it. Both are bounded: others are kept out for no longer than `_HOLD` and `_PROBATION` at a stretch, and
 then have the worker for as long as that before a suspect keeps them out again; and a suspect for which the worker does
 not become free starts all the same once it has waited for `_PATIENCE`.
@@ -26,10 +26,10 @@ _PROBATION = 10.0
 """Seconds for which a suspect that has not checkpointed is left alone; a longer step must not keep others out."""
 
 _HOLD = 10.0
-"""Seconds for which nobody else is claimed, so that all that run here may checkpoint before a suspect starts."""
+"""Seconds for which no other run is claimed, so that all that run here may checkpoint before a suspect starts."""
 
 _PATIENCE = 60.0
-"""Seconds after which a suspect starts beside what has not checkpointed, if that has run for `_HOLD` at least."""
+"""Seconds after which a suspect starts beside runs without a checkpoint, if those have run for `_HOLD` at least."""
 
 
 def is_suspect(run: ClaimedRun) -> bool:
@@ -108,7 +108,7 @@ class Slots:
     def _hold(self, now: float) -> bool:
         """Whether to keep others out, so that a suspect gets to be alone."""
         if any(not running.checkpointed and now - running.since < _PATIENCE for running in self._suspects.values()):
-            # Another suspect is in a long step: whatever else is kept out, this one would not be alone.
+            # Another suspect is in a long step: this one would not be alone even if all others were kept out.
             return False
         self._keep_out(now)
         return self._kept_out_since is not None and now - self._kept_out_since < _HOLD

@@ -1,4 +1,4 @@
-"""What a thread is to do later. A timer that is cancelled holds nothing any more of what it would have done."""
+"""Timers of one thread. A cancelled timer drops its action, with all that the action refers to."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Timer:
         return self._action is None
 
     def take(self) -> Callable[[], None] | None:
-        """What is to be done; once."""
+        """The action, given out once."""
         action, self._action = self._action, None
         return action
 
@@ -76,7 +76,7 @@ class Timers:
         return self._heap[0].due if self._heap else None
 
     def run(self, now: float) -> None:
-        """Do what is due."""
+        """Do all due actions."""
         while (due := self.next_due()) is not None and due <= now:
             if (action := heapq.heappop(self._heap).take()) is not None:
                 action()

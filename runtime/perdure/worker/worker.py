@@ -29,7 +29,7 @@ _AT_EXIT = 2.0
 _SIGNAL_POLL = 0.5
 
 _parents: list[Dispatcher] = []
-"""Copies of what a parent of this process works with. Kept, so that nothing is ended here as it is dropped."""
+"""Copies of the dispatchers of this process's parent. Kept, so that dropping them ends nothing here."""
 
 
 class Worker:
@@ -52,7 +52,7 @@ class Worker:
         UsageError: there is no store, or an argument is none.
     """
 
-    def __init__(  # noqa: PLR0913  what a worker is told, by name
+    def __init__(  # noqa: PLR0913  a worker's settings, by name
         self,
         url: str | None = None,
         *,
@@ -143,7 +143,7 @@ class Worker:
 
     @property
     def failure(self) -> PerdureError | None:
-        """Why a worker that was started works no more, though nobody stopped it: for an application's health check."""
+        """The error that ended a started worker before `stop`: for an application's health check."""
         dispatcher = self._dispatcher
         if dispatcher is None or dispatcher.failure is None or not dispatcher.over.is_set():
             return None
