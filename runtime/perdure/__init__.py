@@ -1,4 +1,4 @@
-"""Durable Python workflows: every finished step is a checkpoint in Postgres, and a run goes on whatever dies.
+"""Durable Python workflows: every finished step is a checkpoint in Postgres, and a run goes on after any crash.
 
 Names are imported when they are first used: a process that only supervises, or holds signals back before anything else
 happens, does not wait for the rest.

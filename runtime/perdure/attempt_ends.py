@@ -1,4 +1,4 @@
-"""How an attempt ends, and what that says about the workflow.
+"""How an attempt ends, and whether that counts against the workflow.
 
 The store keeps the end as text (`perdure.attempts.ending`), and the SQL function `end_attempt` counts crashes and
 disruptions by the same classes: tests/unit/test_attempt_ends.py compares the two.
@@ -21,7 +21,7 @@ class EndClass(Enum):
     """Something outside of the workflow ended the attempt. A limit of its own bounds these."""
 
     NEITHER = "neither"
-    """Says nothing about the workflow, and is not counted."""
+    """Neither: not counted."""
 
 
 class AttemptEnd(StrEnum):
@@ -40,7 +40,7 @@ class AttemptEnd(StrEnum):
     """Its process ended before it began the attempt."""
 
     RELEASED = "released"
-    """Its process was told to stop, or its run was suspended."""
+    """Its process got a signal to stop, or its run was suspended."""
 
     EVICTED = "evicted"
     """Its pod was deleted or evicted."""

@@ -15,7 +15,7 @@ NO_SEED: Final = UUID(int=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedAttempt:
-    """What the store answers when an attempt begins.
+    """The store's answer when an attempt begins.
 
     Attributes:
         run_id: the UUID of the run.

@@ -58,7 +58,7 @@ class Client:
         self._endings = RunWaiter(given, ensure=ensure)
 
     def close(self) -> None:
-        """End the connections; whoever still waits for a result gets an error."""
+        """End the connections; a call that still waits for a result gets an error."""
         self._endings.close()
         self._store.close()
         if self._local is not None:
@@ -86,7 +86,7 @@ class Client:
         Args:
             workflow: a function marked `@workflow`, or `module:function`.
             args: its arguments by position.
-            id: what names the run in its queue, one line of text of up to 512 bytes; with the same workflow and input
+            id: the run's name in its queue, one line of text of up to 512 bytes; with the same workflow and input
                 again it is the same run. Default: a new UUID.
             input: its arguments by name, in place of `args`; here JSON as people write it will do.
             queue: default: the client's.
@@ -96,7 +96,7 @@ class Client:
         Raises:
             InputError: the input does not fit the workflow.
             RunConflict: the id belongs to a run of another workflow, or with another input.
-            StoreUnavailable: the store is away. If this start was heard, the same call with an id finds its run.
+            StoreUnavailable: the store is away. If the start reached it, the same call with an id finds the run.
         """
         start = Start.of(
             workflow,
@@ -142,10 +142,10 @@ class Client:
         return found
 
     def cancel(self, id: str | UUID, *, at_once: bool = False) -> bool:
-        """Ask for a run to be cancelled; whether it had not ended yet.
+        """Request a run's cancellation; whether it had not ended yet.
 
-        A run that nobody works on ends at once. Elsewhere a running async step is interrupted, a sync one is told
-        between steps and at its timeout. A run whose workflow declares `cleanup` goes on for that, wherever it was.
+        A run that no process has ends at once. Otherwise a running async step is interrupted; a sync workflow stops
+        between steps and at a step's timeout. A run whose workflow declares `cleanup` goes on for that.
 
         Args:
             id: of the run.
@@ -157,7 +157,7 @@ class Client:
         return self._store.cancel(self.get(id).run_id, at_once=at_once)
 
     def delete(self, id: str | UUID, *, force: bool = False) -> None:
-        """Delete a run with its steps and attempts, when it has ended; with `force` whatever it does.
+        """Delete a run with its steps and attempts, when it has ended; with `force` at any time.
 
         Raises:
             RunNotFound: there is none.
@@ -238,7 +238,7 @@ class RunHandle:
         return self._client.cancel(self.run_id, at_once=at_once)
 
     def result(self, timeout: float | None = None) -> Any:
-        """What the workflow returned, waiting for it for `timeout` seconds at most, or for as long as it takes.
+        """The workflow's result; waits for it for `timeout` seconds at most, or without a limit.
 
         Raises:
             RunFailed: it failed; `__cause__` is the exception, where it can be rebuilt.

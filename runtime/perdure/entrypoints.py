@@ -37,7 +37,7 @@ def load(reference: str) -> WorkflowDefinition:
     """The workflow that `module:function` or `FILE:FUNCTION` names. Imports its module, from the current folder too.
 
     Raises:
-        EntrypointError: it is not there, cannot be imported, or is no workflow; the message says which.
+        EntrypointError: it is not there, cannot be imported, or is not a workflow; the message names the cause.
     """
     place, _, function = reference.rpartition(":")
     if not place or not function:
@@ -135,7 +135,7 @@ def _import_failed(where: ModuleFile, error: BaseException) -> str:
         what += f" (it calls sys.exit({text}); put that below: if __name__ == '__main__')"
     elif text:
         what += f": {text}"
-    # Frames of the import system, and ours, say nothing to the author of the module.
+    # Frames of the import system, and ours, are of no use to the author of the module.
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

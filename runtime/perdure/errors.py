@@ -1,7 +1,7 @@
 """Every error that Perdure raises, in one tree, and the signals that end an attempt.
 
     PerdureError(Exception)
-    ├── UsageError                the program asks for what Perdure does not do
+    ├── UsageError                the program uses Perdure in a way that it does not support
     │   ├── DefinitionError         a function that cannot be a workflow or a step, or a name that cannot name one
     │   ├── EntrypointError         a module or function that is not there, or is no workflow
     │   ├── MutationError           a step that changed its arguments in place
@@ -24,7 +24,7 @@
     │   ├── RunWasCancelled         the run ended cancelled
     │   ├── CleanupCut              it was cancelled, and its cleanup had not ended in its time
     │   └── ResultTimeout           the run has not ended within the time given
-    ├── WorkerFailed              a worker that ended by itself, though nobody told it to
+    ├── WorkerFailed              a worker that ended by itself, without a call of `stop`
     └── StoreError
         ├── StoreUnavailable        no answer for as long as the caller was ready to wait
         ├── StoreChanged            the server is not the one on which the attempt began
@@ -32,7 +32,7 @@
 
     ControlSignal(BaseException)  ends an attempt; `except Exception` does not see it
     ├── Superseded                another attempt owns the run
-    ├── RunCancelled              somebody asked for the run to be cancelled
+    ├── RunCancelled              the run's cancellation was requested
     ├── Released                this process releases the run, to be continued elsewhere
     └── RunStopped                an error that workflow code must not handle ends the run
 """
@@ -82,7 +82,7 @@ class PerdureError(Exception):
 
 
 class UsageError(PerdureError):
-    """The program asks for something that Perdure does not do."""
+    """The program uses Perdure in a way that it does not support."""
 
 
 class DefinitionError(UsageError):
@@ -224,7 +224,7 @@ class Superseded(ControlSignal):
 
 
 class RunCancelled(ControlSignal):
-    """Somebody asked for the run to be cancelled."""
+    """The run's cancellation was requested."""
 
 
 class Released(ControlSignal):
@@ -235,7 +235,7 @@ class RunStopped(ControlSignal):
     """An error that workflow code must not handle, such as `NondeterminismError`, ends the run.
 
     Attributes:
-        error: what the run's outcome records.
+        error: the one that the run's outcome records.
     """
 
     def __init__(self, error: PerdureError) -> None:

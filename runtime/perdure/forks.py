@@ -1,9 +1,9 @@
-"""What a forked child does with its copies of connections and threads: it lets go of them, and the parent keeps them.
+"""A forked child drops its copies of connections and threads; the parent keeps them.
 
 A connection that two processes use is lost for both, and one that a child merely holds keeps its session, with its
 locks, on the server after the parent's death. Locks that another thread held stay locked in the child for ever, and no
-thread but the forking one is there. So the child's copies are made harmless before any of its code runs, and what owns
-them begins anew.
+thread but the forking one is there. So the child's copies are made harmless before any of its code runs, and their
+owners begin anew.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _renewables: WeakSet[Renewable] = WeakSet()
 
 
 def close_in_children(connection: Socket) -> None:
-    """Close this connection's socket in processes that are forked from now on, and say nothing to the server."""
+    """Close this connection's socket in processes that are forked from now on, without a message to the server."""
     _sockets.add(connection)
 
 
@@ -47,7 +47,7 @@ def renew_in_children(owner: Renewable) -> None:
 def _let_go() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for connection in list(_sockets):
-        # Not close: libpq would write its farewell to whatever file has the number by then. One that ended has none.
+        # Not close: libpq would write its farewell to a file that has the number by then. A closed one has none.
         with suppress(Exception):
             os.dup2(nowhere, connection.socket, inheritable=False)
     _sockets.clear()

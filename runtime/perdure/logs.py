@@ -20,7 +20,7 @@ _installed: Callable[..., logging.LogRecord] | None = None
 
 
 def install() -> None:
-    """Have every log record of this process carry these fields. What was installed before goes on working."""
+    """Have every log record of this process carry these fields. Record factories installed before go on working."""
     global _installed  # noqa: PLW0603 the factory is the process's, too
     with _lock:
         if _installed is not None:

@@ -1,7 +1,7 @@
 """Modules by the names under which every process finds them: the one rule for all names that the store keeps.
 
-A module that was run as a script is `__main__` in its own process, and has its file's name everywhere else. What is
-stored has the latter; what is read is looked for under both.
+A module that was run as a script is `__main__` in its own process, and has its file's name everywhere else. Stored
+names have the latter; a read name is looked up under both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 __all__ = ["find_module", "loaded_module", "module_name", "name_in_package"]
 
 _SCRIPT = ("__main__", "__mp_main__")
-"""What a process calls the module that it was started with; the second is a process that `multiprocessing` spawned."""
+"""Names of the module with which a process was started; the second in a process that `multiprocessing` spawned."""
 
 
 def module_name(name: str) -> str:
@@ -49,7 +49,7 @@ def find_module(name: str) -> ModuleType:
     """The module of a stored name, imported if need be.
 
     Raises:
-        Exception: whatever its import raises.
+        Exception: its import raised.
     """
     return loaded_module(name) or importlib.import_module(name)
 

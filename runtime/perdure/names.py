@@ -34,10 +34,10 @@ __all__ = [
 
 RunId = NewType("RunId", UUID)
 Claim = NewType("Claim", UUID)
-"""What an attempt is known by, to whoever claimed its run and to whoever reads its pod's spec."""
+"""Identifies an attempt. Its claimer knows it, and each reader of its pod's spec."""
 
 Token = NewType("Token", UUID)
-"""What `begin` gives for a claim, once: the right to write what the attempt does."""
+"""The secret that `begin` gives for a claim, once: the right to write the attempt's steps and end."""
 
 StepKey = NewType("StepKey", str)
 
@@ -48,7 +48,7 @@ RESERVED_PREFIX = "perdure."
 """Names of recorded values begin so; names of steps must not."""
 
 CANCEL_KEY = f"{RESERVED_PREFIX}cancel"
-"""Key of the checkpoint that says where a cancellation struck a run's workflow, which cleans up from there on."""
+"""Key of the checkpoint at which a cancellation struck a run's workflow, which cleans up from there on."""
 
 _LONG_PATH = 120
 """Characters from which on the path of a branch is replaced by its hash in those of its children."""
@@ -133,7 +133,7 @@ def path_order(path: str) -> tuple[int, ...]:
 
 
 def may_descend(path: str, ancestor: str) -> bool:
-    """Whether a branch may be another one or created by it: of a hashed path nobody knows."""
+    """Whether a branch may be another one or created by it: a hashed path may be anything."""
     return path == ancestor or path.startswith((f"{ancestor}.", _HASHED))
 
 

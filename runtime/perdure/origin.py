@@ -1,4 +1,4 @@
-"""Which file a workflow's code is in: what tells the workflows of two projects apart that have one name."""
+"""Which file a workflow's code is in: it distinguishes the workflows of two projects that have one name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Threads of our own, none of which ends unheard.
+"""Threads with an owner, which learns of an error that ends its thread.
 
-A thread that dies of an error takes nothing else with it: what it was to do stays undone while everything around it
-looks alive. So each has an owner, who is told in the dying thread and ends whatever depends on it.
+A thread that dies of an error ends nothing else: its work stays undone while the rest of the process looks alive. So
+each thread has an owner: its callback runs in the dying thread, and ends the parts that depend on the thread.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Died = Callable[[BaseException], object]
 
 
 class OwnedThread:
-    """A daemon thread, in an empty context: what the code that starts it carries is not its own.
+    """A daemon thread, in an empty context: it does not inherit the context variables of the code that starts it.
 
     Args:
-        target: what it does.
+        target: the function that it runs.
         name: for people.
-        died: learns what `target` raised.
+        died: gets the error of `target`.
     """
 
     def __init__(self, target: Callable[[], object], *, name: str, died: Died) -> None:
@@ -45,7 +45,7 @@ class OwnedThread:
         return self._thread.is_alive()
 
     def is_here(self) -> bool:
-        """Whether it is the asking thread."""
+        """Whether it is the calling thread."""
         return self._thread is threading.current_thread()
 
     def join(self, timeout: float | None = None) -> None:
@@ -53,10 +53,10 @@ class OwnedThread:
         self._thread.join(timeout)
 
     def _work(self) -> None:
-        # Nothing of what it works on outlives it because somebody still has the thread.
+        # A reference to the thread must not keep its objects alive after its end.
         target, self._target = self._target, None
         assert target is not None
         try:
             target()
-        except BaseException as error:  # noqa: BLE001 whoever owns the thread judges it
+        except BaseException as error:  # noqa: BLE001 the owner of the thread judges it
             self._died(error)

@@ -1,4 +1,4 @@
-"""How long to wait before what has failed is tried again."""
+"""Pauses before a failed call is tried again."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ class Pauses:
 
 
 def about(seconds: float) -> float:
-    """So many seconds, within a quarter of them: what is done now and then is not done by many at once."""
+    """So many seconds, give or take a quarter: many processes do not act at one moment."""
     return seconds * _random.uniform(0.75, 1.25)

@@ -68,7 +68,7 @@ def _is_recorded(branch: Branch, definition: StepDefinition) -> bool:
 
 
 def _derived(branch: Branch, name: str) -> bytes:
-    """16 bytes that nobody can guess who does not have the run's secret."""
+    """16 bytes that cannot be guessed without the run's secret."""
     branch.attempt.check()
     drawn = branch.attempt.keyed.copy()
     drawn.update(branch.next_key(name).encode())

@@ -8,7 +8,7 @@
             ...
 
 Made once, it takes the connection of the step that uses it. A transaction of SQLAlchemy's is a savepoint there: its
-rollback undoes what was done in it, its commit keeps that for the step, and all of it is committed together with the
+rollback undoes its statements, its commit keeps them for the step, and all of them are committed together with the
 step's checkpoint. No connection is opened and none is closed.
 """
 
@@ -84,7 +84,7 @@ class _InStep:
 
     def do_rollback(self, connection: Any) -> None:
         driver = _driver(connection)
-        # SQLAlchemy also rolls back what it has not begun, and what has gone with the connection.
+        # SQLAlchemy also rolls back a transaction that it has not begun, and one lost with the connection.
         if driver.held_by is not None and not driver.lost:
             _execute(connection, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
             _execute(connection, f"RELEASE SAVEPOINT {_SAVEPOINT}")

@@ -1,4 +1,4 @@
-"""Starting a run: what is asked for, checked, and whether a run that has its id already is the same."""
+"""Starting a run: the request, checked, and whether a run that has its id already is the same."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Start:
         deadline: float | None = None,
         origin: str | None = None,
     ) -> Self:
-        """A start as `Client.start` is asked for it; `origin` as of `NewRun`.
+        """A start with the arguments of `Client.start`; `origin` as of `NewRun`.
 
         Raises:
             UsageError: something of it makes no sense.
@@ -147,7 +147,7 @@ def _calls_the_same(definition: WorkflowDefinition, ours: str, theirs: str) -> b
     try:
         return definition.signature.same(ours, theirs)
     except InputError:
-        # The workflow has changed since; what it was given then does not fit it any more.
+        # The workflow has changed since; the stored input does not fit it any more.
         return False
 
 

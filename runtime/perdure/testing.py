@@ -188,14 +188,14 @@ class DurableRun:
         return report
 
     def replay(self, workflow: Callable[..., Any] | None = None) -> AttemptReport:
-        """Run an attempt over a copy of what is stored, and leave the run as it is.
+        """Run an attempt over a copy of the stored steps, and leave the run as it is.
 
         Args:
             workflow: a changed version of the workflow, to see whether it can go on with runs of the old one.
 
         Raises:
             NondeterminismError: it does not repeat the recorded calls.
-            Exception: whatever else the workflow ends with.
+            Exception: any other error of the workflow.
         """
         definition = self._definition if workflow is None else _definition(workflow)
         report, ending = self._execute(definition, dict(self._stored), None, None)
@@ -259,7 +259,7 @@ class DurableRun:
 def kills(workflow: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterator[DurableRun]:
     """Runs of a workflow, one for each place where it can die: after each checkpoint, and in each step.
 
-    Each has died once and is yet to be resumed; what must hold then is for the test to say:
+    Each has died once and is yet to be resumed; the test checks the rest:
 
         for run in kills(transfer, "alice", "bob", 100):
             assert run.result() == "receipt"

@@ -1,4 +1,4 @@
-"""The commands, their arguments and exit codes, and how their errors are told: one sentence, no traceback."""
+"""The commands, their arguments and exit codes, and how their errors are printed: one sentence, no traceback."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def run_command(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever reads us has read enough. Python would complain once more as it closes its standard output.
+        # The reader of our output has closed the pipe. Python would complain once more as it closes its standard
+        # output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -62,7 +63,7 @@ def run_command(argv: Sequence[str]) -> int:
         sys.stderr.write(f"perdure {arguments.called}: {error}\n")
         return _code(error)
     except OSError as error:
-        # Such as a full disk under standard output. What is still to be written there would fail again at the end.
+        # Such as a full disk under standard output. Unwritten output would fail again at the end.
         if arguments.debug:
             traceback.print_exc()
         where = error.filename or "standard output"

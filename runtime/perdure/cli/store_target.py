@@ -32,7 +32,7 @@ def open_target(url: str | None, *, migrated: bool = True) -> Iterator[StoreTarg
         migrated: give the embedded one this release's schema.
 
     Raises:
-        StoreUnavailable: the embedded one cannot be started; the message says what to do.
+        StoreUnavailable: the embedded one cannot be started; the message explains what to do.
     """
     url = url or os.environ.get("PERDURE_DATABASE_URL")
     if url:

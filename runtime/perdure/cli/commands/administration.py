@@ -14,7 +14,7 @@ __all__ = ["cancel", "delete", "migrate", "prune", "restored"]
 
 
 def cancel(arguments: Namespace) -> int:
-    """Ask for a run to be cancelled."""
+    """Request a run's cancellation."""
     with open_target(arguments.database_url) as place, Client(place.url, queue=arguments.queue) as client:
         asked = client.cancel(arguments.id, at_once=arguments.now)
         run = client.get(arguments.id)
@@ -80,7 +80,7 @@ def migrate(arguments: Namespace) -> int:
 
 
 def restored(arguments: Namespace) -> int:
-    """Tell a database that it was restored from a backup."""
+    """Mark a database as restored from a backup."""
     from ...store.runs.restored import mark_restored
 
     with open_target(arguments.database_url) as place:

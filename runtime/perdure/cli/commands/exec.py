@@ -19,7 +19,7 @@ __all__ = ["execute_attempt"]
 def execute_attempt() -> int:
     """Run the attempt; returns the exit code, with which the process is to leave at once."""
     hold_signals()
-    # What is imported stays: to look for garbage in it takes time, and to write to it takes memory from both sides of
+    # Imported objects stay: a search for garbage among them takes time, and writes to them take memory on both sides of
     # the fork (https://docs.python.org/3/library/gc.html#gc.freeze).
     gc.disable()
     try:

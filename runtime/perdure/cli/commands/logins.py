@@ -1,6 +1,6 @@
 """`perdure logins add`, `list` and `lock`.
 
-A password is made here, printed once as part of what a Secret holds, and kept nowhere.
+A password is made here, printed once as part of a Secret's data, and kept nowhere.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def run_manifest(arguments: Namespace) -> int:
     """Run the Workflow that a file holds. Returns the command's exit code.
 
     Raises:
-        UsageError: this installation has not what it takes.
+        UsageError: this installation lacks the packages for it.
     """
     try:
         runner = importlib.import_module(_RUNNER)

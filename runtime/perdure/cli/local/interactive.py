@@ -1,4 +1,4 @@
-"""What `perdure run` is like, whatever it works on: how long it waits, how it is interrupted, how it shows its end."""
+"""The common part of `perdure run` for functions and manifests: its waits, its interruption, the display of the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE: Final = 600.0
 """Seconds for which a store that is away is waited for."""
 
 ASK: Final = 2.0
-"""Seconds that one question to the store may take, so that Ctrl-C is heard."""
+"""Seconds that one call of the store may take, so that Ctrl-C takes effect soon."""
 
 LOOK: Final = 0.3
 """Seconds from look to look while no process of ours works."""
@@ -40,13 +40,13 @@ class Interrupted(Exception):
 
 
 def interrupted(stops: StopRequests, again: Sequence[str]) -> int:
-    """Say with which words to go on after `Interrupted`. Returns the command's exit code."""
+    """Print the command that goes on after `Interrupted`. Returns the command's exit code."""
     sys.stderr.write(f"perdure: interrupted; go on with: {shlex.join(again)}\n")
     return _CTRL_C if stops.first in (None, signal.SIGINT) else ExitCode.RELEASED
 
 
 def wait(stops: StopRequests, display: Display, until: float) -> None:
-    """Wait until then, on the monotonic clock; less when told to stop."""
+    """Wait until then, on the monotonic clock; less after a signal to stop."""
     while not stops.count and (left := until - time.monotonic()) > 0:
         display.refresh()
         select.select([stops], [], [], min(left, _STEP))
@@ -55,7 +55,7 @@ def wait(stops: StopRequests, display: Display, until: float) -> None:
 
 @contextmanager
 def shown(title: str) -> Iterator[Display]:
-    """A display of what is done meanwhile. An error closes it; else it is left to `show_ending`."""
+    """A display of the work meanwhile. An error closes it; else `show_ending` does."""
     display = new_display(title)
     try:
         yield display

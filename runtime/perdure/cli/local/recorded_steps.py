@@ -19,7 +19,7 @@ class RecordedSteps:
     """The steps that a run has in the store.
 
     Args:
-        ask: the steps after an ordinal.
+        ask: returns the steps after an ordinal.
         display: where they are shown.
     """
 
@@ -30,13 +30,13 @@ class RecordedSteps:
         self._seen: tuple[int, int] | None = None
 
     def show(self) -> None:
-        """Show what is new."""
+        """Show new steps."""
         steps = self._ask(max(-1, self._newest - _OVERLAP))
         self._newest = max([self._newest, *(step.ordinal for step in steps)])
         self._display.recorded(steps)
 
     def follow(self, standing: Standing) -> None:
-        """Show what is new, if the process that has the run has given a sign of something new."""
+        """Show new steps, if the counter of the process that has the run has moved."""
         counter = 0 if standing.process is None else standing.process.counter or 0
         # A worker has many runs, and one counter for all of them.
         sign = (standing.attempt, standing.steps_done or -counter)

@@ -47,8 +47,8 @@ class LocalRun:
         run: its UUID.
         place: its store.
         folder: of its code, if a file was named.
-        display: what is told meanwhile.
-        stops: who wants it to stop.
+        display: shows the progress meanwhile.
+        stops: requests to stop.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class LocalRun:
         """Bring the run to its end, or see it come there.
 
         Raises:
-            Interrupted: somebody wants this command to stop; it has released the run.
+            Interrupted: a request to stop this command; it has released the run.
             StoreError: the store cannot be used, or was away for too long.
             RunNotFound: the run was deleted.
         """
@@ -137,7 +137,7 @@ class LocalRun:
         self._judge(code, claim)
 
     def _judge(self, code: int, claim: Claim) -> None:
-        """Say what the store does not say by itself, and see to what the process could not see to."""
+        """Report an end that is not in the store, and release the run if the process could not."""
         match code:
             case ExitCode.NOT_STARTED | ExitCode.USAGE:
                 if self._never_began(claim):
@@ -158,7 +158,7 @@ class LocalRun:
         standing = self._standing()
         return standing.claim == claim and not standing.begun
 
-    # Somebody else's.
+    # A run that another process has.
 
     def _follow(self, standing: Standing, claim: Claim) -> None:
         process = standing.process
@@ -175,7 +175,7 @@ class LocalRun:
         self._wait(f"attempt {standing.attempt} runs in another process (pid {process.pid}); following it", None)
 
     def _follow_unbegun(self, standing: Standing, claim: Claim) -> None:
-        """Somebody claimed the run and is about to begin, or died before that."""
+        """Wait for a claimer that is about to begin, or has died before that."""
         claimer = standing.claimer
         if claimer is not None and is_gone(claimer.host, claimer.pid, claimer.pid_started):
             self._release_run(claim, AttemptEnd.RELEASED, "the command that claimed it died before its process began")
@@ -195,10 +195,10 @@ class LocalRun:
         finally:
             store.close()
 
-    # Waiting and asking.
+    # Waiting, and calls of the store.
 
     def _wait(self, what: str, until: float | None, *, whole: bool = False) -> None:
-        """Wait a moment, or all of the time until then; less when told to stop."""
+        """Wait a moment, or all of the time until then; less after a signal to stop."""
         self._display.waiting(what, until)
         ends = until if whole and until is not None else min(until or 1e18, time.monotonic() + LOOK)
         wait(self._stops, self._display, ends)
@@ -216,7 +216,7 @@ class LocalRun:
         return found
 
     def _ask(self, question: Callable[[], T]) -> T:
-        """Ask the store until it answers; what was seen of others before a failure counts no more."""
+        """Repeat a call of the store until it answers; reads of other processes before a failure count no more."""
         since = time.monotonic()
         while True:
             try:

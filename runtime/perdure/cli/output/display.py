@@ -15,7 +15,7 @@ __all__ = ["Display", "PlainDisplay", "new_display"]
 
 
 class Display(Protocol):
-    """What `perdure run` tells while it works. Nothing here may hold it up for long.
+    """Output of `perdure run` while it works. No method may hold it up for long.
 
     Attributes:
         live: whether it must be drawn again and again, and user code must not write to its terminal.
@@ -39,10 +39,10 @@ class Display(Protocol):
         """A sentence for the person."""
 
     def waiting(self, text: str, until: float | None) -> None:
-        """What the run waits for, and until when on the monotonic clock; an empty text ends that."""
+        """Show the reason of a wait, and its end on the monotonic clock; an empty text ends the wait."""
 
     def refresh(self) -> None:
-        """Draw what has changed; called often."""
+        """Draw all changes; called often."""
 
     def close(self, ending: str = "", *, well: bool = True) -> None:
         """Leave the last picture standing, with how it ended, and whether that is well."""
@@ -75,7 +75,7 @@ class PlainDisplay:
         self.note(title)
 
     def recorded(self, steps: Iterable[RecordedStep]) -> None:
-        """Say which are new to it."""
+        """Take stored steps, of which some may be new to it."""
         steps = list(steps)
         self._view.recorded(steps, time.monotonic())
         for step in steps:
@@ -106,7 +106,7 @@ class PlainDisplay:
                 pass
 
     def attempt_ended(self) -> None:
-        """Forget what was under way."""
+        """Forget the steps under way."""
         self._view.attempt_ended(time.monotonic())
 
     def output(self, text: str) -> None:
@@ -118,7 +118,7 @@ class PlainDisplay:
         self._write(f"perdure: {text}\n")
 
     def waiting(self, text: str, until: float | None) -> None:
-        """Say once what is waited for."""
+        """Print the reason of a wait, once."""
         if text and text != self._waiting:
             self.note(text if until is None else f"{text} in {duration(max(0.0, until - time.monotonic()))}")
         self._waiting = text
@@ -126,8 +126,8 @@ class PlainDisplay:
     def refresh(self) -> None:
         """Nothing to draw."""
 
-    def close(self, ending: str = "", *, well: bool = True) -> None:  # noqa: ARG002 - the words say it
-        """Say how it ended."""
+    def close(self, ending: str = "", *, well: bool = True) -> None:  # noqa: ARG002 - the text has it
+        """Print the end."""
         if ending:
             self.note(ending)
 

@@ -154,7 +154,7 @@ def detail_text(detail: RunDetail) -> str:
 
 
 def _errors_of_steps(detail: RunDetail) -> list[str]:
-    """What the table has no room for: what the errors of steps consist of, and where they came from."""
+    """Details for which the table lacks space: the members and causes of the errors of steps."""
     lines: list[str] = []
     shown = [step for step in detail.steps if step.error is not None and has_branches(step.error)]
     for step in shown[:_ERRORS]:
@@ -166,7 +166,7 @@ def _errors_of_steps(detail: RunDetail) -> list[str]:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as what stands in them, for people and for `awk`."""
+    """Columns as wide as their texts, for people and for `awk`."""
     widths = [max(len(row[n]) for row in [heads, *rows]) for n in range(len(heads))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]

@@ -1,7 +1,7 @@
-"""A stored error with all that hangs on it, for people and for programs: members of groups, causes, what was handled.
+"""A stored error with its tree, for people and for programs: members of groups, causes, handled exceptions.
 
-For people it is a tree of lines, bounded in depth, in width and as a whole; for programs everything that is stored.
-What Python would not show (the context of `raise ... from None`, or of an exception that has a cause) is left out.
+For people it is a tree of lines, bounded in depth, in width and as a whole; for programs the whole stored error. Parts
+that Python would not show (the context of `raise ... from None`, or of an exception that has a cause) is left out.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def error_document(text: str | None) -> dict[str, Any] | None:
 
 
 def error_line(text: str) -> str:
-    """The error itself: the name of its class, and what it says."""
+    """The error itself: the name of its class, and its message."""
     return _line(json.loads(text), None)
 
 
 def first_traceback(text: str) -> str:
-    """The traceback of an error, or of the first of what it consists of: `except*` raises groups that have none."""
+    """The traceback of an error, or of its first member: `except*` raises groups that have none."""
     stored = json.loads(text)
     while not stored.get("traceback") and stored.get("exceptions"):
         stored = stored["exceptions"][0]
@@ -49,7 +49,7 @@ def has_branches(text: str | None) -> bool:
 
 
 def branches(text: str, stream: TextIO) -> list[str]:
-    """What is below the error itself, as lines of a tree for this stream."""
+    """The parts below the error itself, as lines of a tree for this stream."""
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
     lines: list[str] = []
     for line in _tree(json.loads(text), "", _BARS if encoding == "utf8" else _PLAIN_BARS, 1):
@@ -93,7 +93,7 @@ def _tree(stored: _Stored, indent: str, bars: tuple[str, str, str], depth: int) 
         return
     hidden = max(0, len(below) - _WIDTH)
     if hidden:
-        # What it came from is last, and stays.
+        # The cause is last, and stays.
         below = [*below[: _WIDTH - 1], ("...", {"hidden": hidden}), below[-1]]
     for number, (how, one) in enumerate(below, start=1):
         last = number == len(below)

@@ -1,4 +1,4 @@
-"""A run on a terminal: a table of its steps that follows what happens, and below it what it waits for."""
+"""A run on a terminal: a table of its steps that follows the events, and below it the reason of a wait."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LiveDisplay:
         self._view.apply(event, time.monotonic())
 
     def attempt_ended(self) -> None:
-        """Mark what was under way."""
+        """Mark the steps that were under way."""
         self._view.attempt_ended(time.monotonic())
 
     def output(self, text: str) -> None:
@@ -114,7 +114,7 @@ class LiveDisplay:
 
     def _table(self, rows: list[StepRow], now: float) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        # Fixed widths, so that nothing jumps as the rows change; what is left over is for errors.
+        # Fixed widths, so that nothing jumps as the rows change; the rest of the width is for errors.
         keys = min(max([len("step"), *(cell_len(row.key) for row in rows)]), max(12, self._console.width // 3))
         widths = (1, keys, 11, 9, 5, 7)
         for name, width in zip((" ", "step", "state", "time", "tries", "attempt"), widths, strict=True):

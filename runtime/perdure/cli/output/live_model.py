@@ -1,4 +1,4 @@
-"""What a command knows of a run that it shows live: its steps, as events tell of them. It looks at no clock."""
+"""The steps of a run that a command shows live, by its events. Reads no clock."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RunView:
     steps: dict[str, StepRow] = field(default_factory=dict)
 
     def recorded(self, steps: Iterable[RecordedStep], now: float) -> None:
-        """Take in what the store has."""
+        """Add the stored steps."""
         for step in steps:
             row = self.steps.get(step.key)
             if row is None or row.state in (StepState.RUNNING, StepState.RETRYING, StepState.INTERRUPTED):
@@ -100,7 +100,7 @@ class RunView:
                 row = self._row(key, now)
                 row.state, row.attempt, row.replayed = _OUTCOMES[StepOutcome(outcome)], attempt, True
             case _:
-                pass  # of a newer or older process; the store tells the end
+                pass  # of a newer or older process; the store has the end
 
     def attempt_ended(self, now: float) -> None:
         """The process is gone, and with it the steps that were under way."""

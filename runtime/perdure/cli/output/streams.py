@@ -1,4 +1,4 @@
-"""The standard streams of a command, whatever its caller made of them: closed, or of an encoding that lacks letters."""
+"""The standard streams of a command, made safe: they may be closed, or of an encoding that lacks letters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["json_text", "prepare_streams"]
 
 
 def prepare_streams() -> None:
-    """Open streams that are closed, on nothing, and have the others write what they cannot encode as escapes."""
+    """Open streams that are closed, on nothing, and write characters that the others cannot encode as escapes."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            # Else the next file or connection would get its number, and what is printed.
+            # Else the next file or connection would get its number, and the printed text.
             nowhere = os.open(os.devnull, os.O_RDWR)
             if nowhere != number:
                 os.dup2(nowhere, number)
