@@ -148,7 +148,7 @@ def _hold(scene: Scene, paused: Callable[[Cluster, Json], AbstractContextManager
 
 def _connection(scene: Scene) -> None:
     ended = scene.installation.store.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'perdure_pods'"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'perdure_shared'"
         " ORDER BY random() LIMIT 1"
     )
     if not ended:

@@ -2,12 +2,15 @@
 
 `passwords` makes the Secrets of the chart's own Postgres where there are none, `name` gives its user a name, `kind`
 brings the kind Workflow, `wait` lets the operator wait for Postgres, `share` writes the pods' Secret into other
-namespaces, `check` is `helm test`. Nothing here reads a Secret; what is written is written by server-side apply.
+namespaces, with a login for each where Postgres is the chart's, `check` is `helm test`. Nothing here reads a Secret;
+what is written is written by server-side apply.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -18,7 +21,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,7 @@ def survive() -> list[int]:
 """
 PATIENCE = 180.0  # seconds: a pod may have to be pulled, and a first install to settle
 LOOK_AGAIN = 1.0
+OWN_LOGIN = "perdure_pods_{}"
 
 Json = dict[str, Any]
 
@@ -90,18 +94,22 @@ def call(method: str, path: str, body: Json | None = None, content: str = "appli
 
 
 def passwords(environ: Mapping[str, str]) -> None:
-    """Make the Secrets of the store's owner and of pods, each with a password of its own, where there are none."""
+    """Make Secrets where there are none: the store's owner's, the pods', and the seed of other logins' passwords."""
     own = (ACCOUNT / "namespace").read_text()
-    for secret, key, login in (
-        (environ["OWNER_SECRET"], "url", "perdure"),
-        (environ["POD_SECRET"], environ["POD_KEY"], "perdure_pods"),
-    ):
+
+    def login(key: str, name: str) -> Json:
         password = secrets.token_urlsafe(24)
-        url = f"postgresql://{login}:{password}@{environ['HOST']}:5432/perdure"
+        return {key: f"postgresql://{name}:{password}@{environ['HOST']}:5432/perdure", "password": password}
+
+    for secret, data in (
+        (environ["OWNER_SECRET"], login("url", "perdure")),
+        (environ["POD_SECRET"], login(environ["POD_KEY"], "perdure_shared")),
+        (environ["LOGINS_SECRET"], {"seed": secrets.token_urlsafe(32)}),
+    ):
         # Whoever wrote it before owns its fields, as another manager than this: then nothing is changed.
         manager = f"perdure-passwords-{secrets.token_hex(8)}"
         try:
-            apply(own, secret, {key: url, "password": password}, f"fieldManager={manager}&force=false")
+            apply(own, secret, data, f"fieldManager={manager}&force=false")
         except Refused as refused:
             if refused.status != 409:
                 raise
@@ -201,18 +209,54 @@ def wait(environ: Mapping[str, str]) -> None:
 
 
 def share(environ: Mapping[str, str]) -> None:
-    """Write the pods' Secret into other namespaces, whatever was there. One that is gone leaves the others alone."""
-    secret, data = environ["SECRET"], {environ["KEY"]: environ["DATABASE_URL"]}
-    for namespace in environ["NAMESPACES"].split(","):
-        if namespace != (ACCOUNT / "namespace").read_text():  # it comes from there
-            try:
-                apply(namespace, secret, data, "fieldManager=perdure&force=true")
-            except Refused as refused:
-                if refused.status not in (403, 404):
-                    raise
-                print(f"Secret {secret} is NOT in namespace {namespace}: {refused}")
-            else:
-                print(f"Secret {secret} is in namespace {namespace}")
+    """Write the pods' Secret into other namespaces, whatever was there. One that is gone leaves the others alone.
+
+    Where Postgres is the chart's own, each of them gets a login of its own; else all get what is in the release's.
+    """
+    here = (ACCOUNT / "namespace").read_text()
+    namespaces = [one for one in environ["NAMESPACES"].split(",") if one not in ("", here)]  # here it is already
+    if "LOGINS_SEED" in environ:
+        urls = own_logins(environ, namespaces)
+    else:
+        urls = ((namespace, environ["DATABASE_URL"]) for namespace in namespaces)
+    secret = environ["SECRET"]
+    for namespace, url in urls:
+        try:
+            apply(namespace, secret, {environ["KEY"]: url}, "fieldManager=perdure&force=true")
+        except Refused as refused:
+            if refused.status not in (403, 404):
+                raise
+            print(f"Secret {secret} is NOT in namespace {namespace}: {refused}")
+        else:
+            print(f"Secret {secret} is in namespace {namespace}")
+
+
+def own_logins(environ: Mapping[str, str], namespaces: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each namespace with the URL of its own login, which is made or set anew; those of other namespaces are locked.
+
+    A password follows from the seed and the namespace: each start finds the same one, and reads no Secret for it.
+
+    Raises:
+        SystemExit: the store does not take it.
+    """
+    from perdure.errors import PerdureError
+    from perdure.store.schema.logins import Binding, Purpose, keep_login, lock_others, login_name, login_url
+
+    store, seed = environ["PERDURE_DATABASE_URL"], environ["LOGINS_SEED"].encode()
+    cluster = environ.get("CLUSTER_ID") or call("GET", "/api/v1/namespaces/kube-system")["metadata"]["uid"]
+    owner = f"cluster:{cluster}"
+    try:
+        for login in lock_others(store, owner, OWN_LOGIN, namespaces):
+            print(f"Login {login} is locked: its namespace is not among those that are to have the Secret")
+        for namespace in namespaces:
+            login = login_name(namespace, OWN_LOGIN)
+            digest = hmac.digest(seed, f"{owner}/{namespace}".encode(), hashlib.sha256)
+            password = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+            binding = Binding(login, owner, namespace, Purpose.PODS)
+            keep_login(store, binding, pod_role=environ["POD_ROLE"], password=password)
+            yield namespace, login_url(store, login, password)
+    except PerdureError as error:
+        raise SystemExit(f"share: {error}") from error
 
 
 def apply(namespace: str, secret: str, data: Mapping[str, str], how: str) -> None:

@@ -63,6 +63,11 @@ perdure.io/instance: {{ . | quote }}
 {{ .Values.workflows.databaseSecret.name | default $name }}
 {{- end -}}
 
+{{/* The Secret from which the passwords of namespaces' own logins follow. */}}
+{{- define "perdure.loginsSecret" -}}
+{{ include "perdure.fullname" . }}-logins
+{{- end -}}
+
 {{/* The Secret by which the operator reaches the store. */}}
 {{- define "perdure.databaseSecret" -}}
 {{ .Values.database.existingSecret | default (printf "%s-database" (include "perdure.fullname" .)) }}

@@ -128,6 +128,10 @@ class Release:
             if not one["type"].startswith("helm.sh/")
         }
 
+    def passwords(self) -> dict[str, str]:
+        """Those of its logins, by the names of their Secrets; and the seed from which other logins' follow."""
+        return {name: secret.get("password") or secret["seed"] for name, secret in self.secrets().items()}
+
     def pods(self, component: str) -> list[Json]:
         """Its pods of a component."""
         return self._listed("pods", labelSelector=f"app.kubernetes.io/component={component}")

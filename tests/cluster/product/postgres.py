@@ -35,7 +35,7 @@ def install_postgres(api: Api, namespace: str, image: str, password: str, pod_pa
 
 def pod_secret(installed: str, pod_password: str) -> Json:
     """The Secret by which pods of Workflows reach the Postgres in the namespace `installed`."""
-    url = _url(installed, "perdure_pods", pod_password)
+    url = _url(installed, "perdure_shared", pod_password)
     return {"metadata": {"name": POD_SECRET}, "stringData": {"url": url}}
 
 

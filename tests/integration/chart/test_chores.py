@@ -18,6 +18,7 @@ from tests.integration.operator.api_server import ApiServer
 from .rights import Chores, new_namespace
 
 SECRET = "perdure-pod-database"
+LOGINS = "perdure-logins"
 
 
 @pytest.fixture
@@ -41,24 +42,26 @@ MAKE = {
     "OWNER_SECRET": "perdure-database",
     "POD_SECRET": SECRET,
     "POD_KEY": "url",
+    "LOGINS_SECRET": LOGINS,
     "HOST": "perdure-postgres.here.svc",
 }
 
 
 def test_passwords_are_made_once(helm: Helm, api_server: ApiServer, own: str, chore):
-    api = api_server.api
+    api, names = api_server.api, ("perdure-database", SECRET, LOGINS)
     give_rights(helm, api, own, {})
     first = chore("passwords", "perdure-postgres", **MAKE)
     assert first.returncode == 0, first.stderr
-    assert first.stdout == f"Secret perdure-database is new\nSecret {SECRET} is new\n"
-    made = {name: secret(api, own, name) for name in ("perdure-database", SECRET)}
-    for login, one in zip(("perdure", "perdure_pods"), made.values(), strict=True):
+    assert first.stdout == "".join(f"Secret {name} is new\n" for name in names)
+    made = {name: secret(api, own, name) for name in names}
+    assert len(made[LOGINS]["seed"]) == 43
+    for login, one in (("perdure", made["perdure-database"]), ("perdure_shared", made[SECRET])):
         assert len(one["password"]) == 32
         assert one["url"] == f"postgresql://{login}:{one['password']}@perdure-postgres.here.svc:5432/perdure"
     assert made["perdure-database"]["password"] != made[SECRET]["password"]
     again = chore("passwords", "perdure-postgres", **MAKE)
     assert again.returncode == 0, again.stderr
-    assert again.stdout == f"Secret perdure-database is there\nSecret {SECRET} is there\n"
+    assert again.stdout == "".join(f"Secret {name} is there\n" for name in names)
     assert {name: secret(api, own, name) for name in made} == made
 
 
@@ -69,7 +72,7 @@ def test_the_key_of_the_pods_url_can_be_another(helm: Helm, api_server: ApiServe
     assert done.returncode == 0, done.stderr
     made = secret(api, own, SECRET)
     assert made == {
-        "uri": f"postgresql://perdure_pods:{made['password']}@perdure-postgres.here.svc:5432/perdure",
+        "uri": f"postgresql://perdure_shared:{made['password']}@perdure-postgres.here.svc:5432/perdure",
         "password": made["password"],
     }
     assert secret(api, own, "perdure-database").keys() == {"url", "password"}
@@ -81,7 +84,9 @@ def test_passwords_that_a_person_chose_stay(helm: Helm, api_server: ApiServer, o
     chosen = {"url": "postgresql://perdure:chosen@elsewhere/perdure", "password": "chosen"}
     api.create(f"/api/v1/namespaces/{own}/secrets", {"metadata": {"name": "perdure-database"}, "stringData": chosen})
     done = chore("passwords", "perdure-postgres", **MAKE)
-    assert done.stdout == f"Secret perdure-database is there\nSecret {SECRET} is new\n", done.stderr
+    assert done.stdout == f"Secret perdure-database is there\nSecret {SECRET} is new\nSecret {LOGINS} is new\n", (
+        done.stderr
+    )
     assert secret(api, own, "perdure-database") == chosen
 
 

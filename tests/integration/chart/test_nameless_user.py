@@ -91,7 +91,7 @@ def test_with_that_postgres_begins(users: Path, port: int, workspace: Workspace)
                 assert process.stdout is not None
                 raise RuntimeError(process.stdout.read())
             try:
-                psycopg.connect(f"postgresql://perdure_pods:pods@127.0.0.1:{port}/perdure", connect_timeout=5).close()
+                psycopg.connect(f"postgresql://perdure_shared:pods@127.0.0.1:{port}/perdure", connect_timeout=5).close()
             except psycopg.OperationalError as error:
                 raise AssertionError(str(error)) from error
             return True

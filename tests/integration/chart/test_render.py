@@ -283,7 +283,12 @@ def test_the_key_of_the_pods_secret_is_one_for_all(helm: Helm):
     assert told["operator", "PERDURE_OPERATOR_POD_DATABASE_SECRET_KEY"]["value"] == "uri"
     assert told["passwords", "POD_KEY"]["value"] == "uri"
     assert told["share", "KEY"]["value"] == "uri"
-    assert told["share", "DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"] == "uri"
+    assert told["share", "LOGINS_SEED"]["valueFrom"]["secretKeyRef"] == {"name": "perdure-logins", "key": "seed"}
+    other = dict(pods(helm.objects({**values, "database": {"existingSecret": "store"}})))["perdure-operator"]
+    (share,) = (one for one in other["initContainers"] if one["name"] == "share")
+    (copied,) = (one for one in share["env"] if one["name"] == "DATABASE_URL")
+    assert copied["valueFrom"]["secretKeyRef"] == {"name": "perdure-pod-database", "key": "uri"}
+    assert "PERDURE_DATABASE_URL" not in {one["name"] for one in share["env"]}
 
 
 @pytest.mark.parametrize(

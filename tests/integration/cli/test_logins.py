@@ -127,6 +127,9 @@ def test_a_login_of_somebody_else_is_not_taken_over(admin: Session, add: Command
     code, _, said = add("team-b", "--login", "made_before", "--existing")
     assert code == 64
     assert "bound to the namespace team-a already" in said
+    code, _, said = add("team-a", "--login", "made_before", "--existing", "--purpose", "reader")
+    assert code == 64
+    assert "bound to this namespace already, for pods" in said
     assert add("team-a", "--login", "nobody", "--existing")[0] == 64
 
 

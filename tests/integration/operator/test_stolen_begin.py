@@ -15,6 +15,7 @@ from tests.integration.store.rows import Attempt, Session
 from .scene import Scene
 
 ROLE = "perdure_thieves"
+OWN = "perdure_thieves_victim"
 
 
 @pytest.fixture
@@ -29,6 +30,26 @@ def thief(database: Any) -> Any:
         finally:
             admin.execute(f"DROP OWNED BY {ROLE}")
             admin.execute(f"DROP ROLE {ROLE}")
+
+
+@pytest.fixture
+def own_url(database: Any, scene: Scene) -> Any:
+    """The URL of a login that is bound to the namespace."""
+    with closing(database.connect()) as admin:
+        admin.execute(f"CREATE ROLE {OWN} LOGIN")
+        admin.execute(grants_sql(OWN))
+        bind(database, scene, OWN)
+        try:
+            yield database.url_as(OWN)
+        finally:
+            admin.execute(f"DROP OWNED BY {OWN}")
+            admin.execute(f"DROP ROLE {OWN}")
+
+
+def bind(database: Any, scene: Scene, login: str) -> None:
+    """Have the namespace's runs begun by a login."""
+    owner = f"cluster:{scene.api.get('/api/v1/namespaces/kube-system')['metadata']['uid']}"
+    database.query("INSERT INTO perdure.logins VALUES (%s, %s, %s, 'pods')", login, owner, scene.namespace)
 
 
 def claim_shown_by(pod: Any) -> UUID:
@@ -84,3 +105,42 @@ def test_once_the_pod_has_begun_what_its_spec_shows_opens_nothing(
     assert thief.checkpoint(reader, "greet", 1, "forged") == 3
     assert thief.finish(reader, "failed") == 3
     assert scene.until_phase("Succeeded")["result"] == "hello you"
+
+
+def test_with_a_login_of_its_own_a_namespace_loses_nothing_to_another_one(
+    start_operator: Any, scene: Scene, database: Any, own_url: str, thief: Session
+) -> None:
+    operator = start_operator(pod_database_url=own_url)
+    uid = scene.apply(backoffLimit=0)
+    pod = scene.until_pod()
+    reader = Attempt(UUID(uid), claim_shown_by(pod))
+    for _ in range(3):
+        assert thief.begin(reader)["answer"] == 9
+    assert thief.finish(reader, "failed") == 3
+    assert thief.release_run(reader) == 3
+    assert scene.play_to_the_end(pod) == 0
+    assert thief.begin(reader)["answer"] == 3
+    assert scene.until_phase("Succeeded")["result"] == "hello you"
+    assert scene.attempts(uid) == [(1, "completed")]
+    assert operator.metric('attempts_ended_total{ending="begun elsewhere"}') == 0
+
+
+def test_a_pod_with_the_login_of_others_is_told_and_waits_for_the_right_one(
+    start_operator: Any, scene: Scene, database: Any, own_url: str, thief: Session
+) -> None:
+    start_operator(pod_database_url=database.url_as(ROLE))
+    uid = scene.apply(backoffLimit=0)
+    pod = scene.until_pod()
+    child = scene.play(pod)
+    assert child.wait(30) == 69
+    assert f"not one for pods of the namespace '{scene.namespace}'" in child.errors
+    scene.tell_end(pod, 69)
+    stalled = eventually(lambda: scene.condition("Stalled"), deadline=20)
+    assert stalled is not None
+    assert stalled["reason"] == "StoreUnreachable"
+    assert database.query("SELECT crashes, disruptions FROM perdure.runs") == [(0, 0)]
+
+    bind(database, scene, ROLE)
+    assert scene.play_to_the_end(scene.until_pod(2, deadline=30)) == 0
+    assert scene.until_phase("Succeeded")["result"] == "hello you"
+    assert scene.attempts(uid) == [(1, "store unreachable"), (2, "completed")]

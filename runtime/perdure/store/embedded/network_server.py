@@ -1,9 +1,10 @@
 """The embedded Postgres as a server on the network, for trying out a cluster that has no Postgres yet.
 
-It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_pods`, to
-which `perdure migrate --pod-role perdure_pods` grants the rights of pods, and which may make schemas of its own. At
-each start both get the passwords from its settings. Then it runs Postgres until a signal stops it. No backup, no
-replica, no TLS: not for production.
+It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_shared`,
+for pods. That one is a member of the role `perdure_pods`, to which `perdure migrate --pod-role perdure_pods` grants the
+rights of pods, and whose members may make schemas of their own. Other logins may become members, too: no member has
+rights on another one. At each start both get the passwords from its settings. Then it runs Postgres until a signal
+stops it. No backup, no replica, no TLS: not for production.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from ...errors import StoreUnavailable, UsageError
 from .embedded import postgres_install
 from .options import INITDB, options_of
 
-__all__ = ["OWNER", "POD_ROLE", "NetworkServer"]
+__all__ = ["OWNER", "POD_ROLE", "SHARED", "NetworkServer"]
 
 OWNER = "perdure"
 POD_ROLE = "perdure_pods"
+SHARED = "perdure_shared"
 DATABASE = "perdure"
 
 _INITDB = [*INITDB, f"--username={OWNER}", "--auth=scram-sha-256"]
@@ -107,14 +109,15 @@ class NetworkServer:
         with (new / "pg_hba.conf").open("a") as file:
             file.write(_FROM_ANYWHERE)
         _execute(new, "template1", f"CREATE DATABASE {DATABASE}")
-        _execute(new, DATABASE, f"CREATE ROLE {POD_ROLE} LOGIN")
+        _execute(new, DATABASE, f"CREATE ROLE {POD_ROLE} NOLOGIN")
+        _execute(new, DATABASE, f"CREATE ROLE {SHARED} LOGIN IN ROLE {POD_ROLE}")
         # Database steps of workflows book in schemas of their own.
         _execute(new, DATABASE, f"GRANT CREATE ON DATABASE {DATABASE} TO {POD_ROLE}")
         new.rename(self.data)
 
     def _set_passwords(self) -> None:
         """Set both passwords anew, so that an administrator who changes them need not know the old ones."""
-        passwords = {OWNER: self.password, POD_ROLE: self.pod_password}
+        passwords = {OWNER: self.password, SHARED: self.pod_password}
         quoted = {role: password.replace("'", "''") for role, password in passwords.items()}
         # Not in `DATABASE`, which is not there while a backup is restored.
         _execute(self.data, "template1", *(f"ALTER ROLE {role} PASSWORD '{text}'" for role, text in quoted.items()))

@@ -5,7 +5,10 @@ A password is hashed here, so that no statement, and so no log of the server, ho
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,6 +141,8 @@ def add_login(
             raise UsageError(f"there is no login {binding.login!r}: an administrator makes it, or leave out --existing")
         if elsewhere := [one for one in bound if not _same_place(one, binding)]:
             raise UsageError(f"the login {binding.login!r} is bound to the namespace {elsewhere[0].namespace} already")
+        if other := [one for one in bound if one.purpose not in (binding.purpose, Purpose.LOCKED)]:
+            raise UsageError(f"the login {binding.login!r} is bound to this namespace already, for {other[0].purpose}")
         if password is not None and not new and not (again and bound):
             raise UsageError(
                 f"there is a login {binding.login!r} already: --new-password gives it another password if it is bound"
@@ -153,12 +158,16 @@ def add_login(
 def keep_login(url: str, binding: Binding, *, pod_role: str, password: str) -> None:
     """Create or change a login, so that it has this binding and password: for a server that is ours alone.
 
+    Sessions that logged in by another password end.
+
     Raises:
         As `add_login`, but for UsageError.
     """
     with _changing(url, f"make the login {binding.login!r}") as connection:
-        new = not _exists(connection, binding.login)
-        _make(connection, binding, new=new, pod_role=pod_role, password=password)
+        new, same = not _exists(connection, binding.login), _has_password(connection, binding.login, password)
+        _make(connection, binding, new=new, pod_role=pod_role, password=None if same else password)
+    if not new and not same:
+        _end_sessions(url, [binding.login])
 
 
 def lock_login(url: str, login: str) -> int:
@@ -253,6 +262,18 @@ def _exists(connection: Connection, login: str) -> bool:
 def _may_log_in(connection: Connection, login: str) -> bool:
     asked = "SELECT FROM pg_roles WHERE rolname = %s AND rolcanlogin"
     return connection.execute(asked, [login]).fetchone() is not None
+
+
+def _has_password(connection: Connection, login: str, password: str) -> bool:
+    """Whether a login may log in by this password (RFC 5803: iterations, salt, StoredKey and ServerKey)."""
+    asked = "SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolcanlogin"
+    row = connection.execute(asked, [login]).fetchone()
+    stored = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):.+", str(row[0] if row else ""))
+    if stored is None:
+        return False
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(stored[2]), int(stored[1]))
+    key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    return hmac.compare_digest(key, base64.b64decode(stored[3]))
 
 
 def _set_password(connection: Connection, login: str, password: str) -> None:

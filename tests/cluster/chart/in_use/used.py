@@ -95,7 +95,7 @@ class Used:
 
     @staticmethod
     def _installation(release: Release, image: Image) -> Installation:
-        passwords = {name: secret["password"] for name, secret in release.secrets().items()}
+        passwords = release.passwords()
         store = Store(release.cluster, release.namespace, "perdure-postgres", passwords["perdure-database"])
         return Installation(
             release.cluster, image, release.namespace, store, pod_password=passwords["perdure-pod-database"]

@@ -17,6 +17,8 @@ class Given:
 
     victim: str
     victims_claim: str
+    waiting: str
+    waitings_claim: str
     channels: list[str]
     store: str
     namespace: str
@@ -30,7 +32,7 @@ def attack(given: Given) -> dict[str, Told]:
     return {
         "tables": store.tables(),
         "schema and server": store.schema_and_server(),
-        "functions": store.functions(given.victim, given.victims_claim),
+        "functions": store.functions(given.victim, given.victims_claim, given.waiting, given.waitings_claim),
         "bounds": store.bounds(),
         "many sessions": store.many_sessions(),
         "notifications": store.notifications(given.channels, given.victim),

@@ -59,6 +59,7 @@ OF_SCHEMA = (
 )
 OF_ROLES = (
     "SET ROLE perdure",
+    "SET ROLE perdure_shared",
     "SET SESSION AUTHORIZATION perdure",
     "SET ROLE pg_read_all_data",
     "GRANT perdure TO CURRENT_USER",
@@ -160,8 +161,8 @@ def _each(statements: Iterable[str]) -> Told:
 
 
 @step
-def functions(victim: str, victims_claim: str) -> Told:
-    """The functions that it may call, for another's run and for more than its own attempt; 3: not yours."""
+def functions(victim: str, victims_claim: str, waiting: str, waitings_claim: str) -> Told:
+    """The functions that it may call, for others' runs and for more than its own attempt; 3: not yours."""
     own, token, own_claim = os.environ["PERDURE_RUN_ID"], own_token(), claim_of_ours()
     begin = "SELECT answer FROM perdure.begin(%s, %s, gen_random_uuid(), {}, 'mine', 1, 1, 'node')"
     heartbeat = "SELECT answer FROM perdure.heartbeat(%s, %s, 1, 'mine')"
@@ -183,6 +184,11 @@ def functions(victim: str, victims_claim: str) -> Told:
         }.items():
             for name, call in calls.items():
                 told[f"{name} the victim's run with {whose}"] = outcome(answered, session, call, victim, claim)
+        for name, call in calls.items():
+            told[f"{name} the waiting run with its claim"] = outcome(answered, session, call, waiting, waitings_claim)
+        for name in ("own_values", "own_steps", "own_attempts"):
+            read = f"SELECT * FROM perdure.{name}(%s)"
+            told[f"{name} of the waiting run"] = outcome(answered, session, read, waiting)
         told["begin our run in a second process"] = outcome(answered, session, begin.format(1), own, own_claim)
         told["begin our run as a client of the past"] = outcome(answered, session, begin.format(0), own, own_claim)
         told["begin our run with its token"] = outcome(answered, session, begin.format(1), own, token)

@@ -89,10 +89,10 @@ def test_both_logins_and_nobody_else(serve: Serve, port: int) -> None:
     until_up(port)
     database_url = f"postgresql://perdure:owner's@127.0.0.1:{port}/perdure"
     migrate(database_url, pod_role="perdure_pods")
-    pods = psycopg.connect(url(port, "perdure_pods", "pods'"))
+    pods = psycopg.connect(url(port, "perdure_shared", "pods'"))
     with pods, pytest.raises(psycopg.errors.InsufficientPrivilege):
         pods.execute("SELECT * FROM perdure.runs")
-    with psycopg.connect(url(port, "perdure_pods", "pods'"), autocommit=True) as pods:
+    with psycopg.connect(url(port, "perdure_shared", "pods'"), autocommit=True) as pods:
         pods.execute("CREATE SCHEMA bank CREATE TABLE books (account text)")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             pods.execute("CREATE TABLE perdure.books (account text)")
@@ -126,8 +126,8 @@ def test_each_start_sets_the_passwords_that_it_is_told(serve: Serve, port: int, 
     process.communicate(timeout=15)
     serve(PERDURE_POSTGRES_PASSWORD="o'ther \\", PERDURE_POSTGRES_POD_PASSWORD="pods' new")
     until_up(port, password="o'ther \\")
-    psycopg.connect(url(port, "perdure_pods", "pods' new")).close()
-    for user, old in (("perdure", "owner's"), ("perdure_pods", "pods'")):
+    psycopg.connect(url(port, "perdure_shared", "pods' new")).close()
+    for user, old in (("perdure", "owner's"), ("perdure_shared", "pods'")):
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(url(port, user, old))
 

@@ -1,0 +1,176 @@
+"""The container `share`, where Postgres is the chart's own: each namespace has a login of its own, on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from perdure.store.schema.logins import login_name
+from tests.cluster.helm import Helm
+from tests.cluster.rights import give_rights
+from tests.harness.databases import Database
+from tests.integration.operator.api_server import ApiServer
+from tests.integration.store.rows import Session, with_pods_role
+
+from .rights import Chores, new_namespace
+from .test_chores import SECRET, secret
+
+ROLE = "perdure_pods_chart"
+Share = Callable[..., str]
+
+
+@pytest.fixture
+def teams(api_server: ApiServer) -> list[str]:
+    return [new_namespace(api_server.api), new_namespace(api_server.api)]
+
+
+@pytest.fixture
+def admin(database: Database, teams: list[str]) -> Iterator[Session]:
+    with with_pods_role(database, ROLE, "perdure_shared_chart") as session:
+        try:
+            yield session
+        finally:
+            for team in [*teams, "gone"]:
+                session.execute(f"DROP ROLE IF EXISTS {name_of(team)}")
+
+
+@pytest.fixture
+def share(
+    helm: Helm, api_server: ApiServer, database: Database, admin: Session, teams: list[str], tmp_path: Path
+) -> Share:
+    """Runs it for namespaces as the operator's account; what it printed."""
+    own = new_namespace(api_server.api)
+    give_rights(helm, api_server.api, own, {"workflows": {"databaseSecret": {"namespaces": teams}}})
+    chore = Chores(api_server, own, tmp_path)
+
+    def run(*namespaces: str, seed: str = "one", **told: str) -> str:
+        store = {"PERDURE_DATABASE_URL": database.url, "LOGINS_SEED": seed, "POD_ROLE": ROLE}
+        where = {"SECRET": SECRET, "KEY": "url", "NAMESPACES": ",".join([own, *namespaces])}
+        done = chore("share", "perdure-operator", **where, **store, **told)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def name_of(namespace: str) -> str:
+    return login_name(namespace, "perdure_pods_{}")
+
+
+def urls(api_server: ApiServer, teams: list[str]) -> list[str]:
+    return [secret(api_server.api, team, SECRET)["url"] for team in teams]
+
+
+def begins(admin: Session, owner: str, urls: list[str], teams: list[str]) -> list[list[int]]:
+    """What `begin` answers to each login for a run of each namespace."""
+    answers = []
+    for url in urls:
+        with closing(psycopg.connect(url, autocommit=True)) as connection:
+            pod = Session(connection)
+            answers.append([pod.begin(claimed(admin, owner, team))["answer"] for team in teams])
+    return answers
+
+
+def claimed(admin: Session, owner: str, namespace: str) -> Any:
+    return admin.claim(admin.insert(owner=owner, namespace=namespace))
+
+
+def cluster_of(api_server: ApiServer) -> str:
+    return f"cluster:{api_server.api.get('/api/v1/namespaces/kube-system')['metadata']['uid']}"
+
+
+def test_each_has_a_login_that_begins_its_own_runs_and_no_other(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    share(*teams)
+    found = urls(api_server, teams)
+    users = [psycopg.conninfo.conninfo_to_dict(url) for url in found]
+    assert [user["user"] for user in users] == [name_of(team) for team in teams]
+    assert len({str(user["password"]) for user in users}) == 2
+    assert {len(str(user["password"])) for user in users} == {43}
+    assert begins(admin, cluster_of(api_server), found, teams) == [[0, 9], [9, 0]]
+    rights = "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication FROM pg_roles WHERE rolname = ANY (%s)"
+    assert admin.execute(rights, [name_of(team) for team in teams]) == [(False,)] * 2
+
+
+def test_each_start_finds_the_same_and_another_seed_changes_all(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    share(*teams)
+    before = urls(api_server, teams)
+    with closing(psycopg.connect(before[0], autocommit=True)) as connection:
+        share(*teams)
+        assert urls(api_server, teams) == before
+        connection.execute("SELECT 1")
+        share(*teams, seed="another")
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    after = urls(api_server, teams)
+    assert set(before) & set(after) == set()
+    assert begins(admin, cluster_of(api_server), after, teams) == [[0, 9], [9, 0]]
+
+
+def test_what_somebody_broke_the_next_start_mends(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    share(*teams)
+    before = urls(api_server, teams)
+    admin.execute("DELETE FROM perdure.logins")
+    admin.execute(f"DROP ROLE {name_of(teams[0])}")
+    admin.execute(f"ALTER ROLE {name_of(teams[1])} NOLOGIN")
+    api_server.api.delete(f"/api/v1/namespaces/{teams[0]}/secrets/{SECRET}")
+    share(*teams)
+    assert urls(api_server, teams) == before
+    assert begins(admin, cluster_of(api_server), before, teams) == [[0, 9], [9, 0]]
+
+
+def test_the_login_of_one_that_is_taken_out_is_locked_until_it_comes_back(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    share(*teams)
+    _, gone = urls(api_server, teams)
+    with closing(psycopg.connect(gone, autocommit=True)) as connection:
+        assert f"Login {name_of(teams[1])} is locked" in share(teams[0])
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        psycopg.connect(gone)
+    assert begins(admin, cluster_of(api_server), urls(api_server, teams[:1]), teams) == [[0, 9]]
+    share()
+    assert admin.execute("SELECT DISTINCT purpose FROM perdure.logins") == [("locked",)]
+    share(*teams)
+    assert begins(admin, cluster_of(api_server), urls(api_server, teams), teams) == [[0, 9], [9, 0]]
+
+
+def test_logins_that_a_person_made_stay(admin: Session, teams: list[str], share: Share, api_server: ApiServer) -> None:
+    theirs = ("theirs", cluster_of(api_server), "team-of-theirs", "pods")
+    admin.execute("INSERT INTO perdure.logins VALUES (%s, %s, %s, %s)", *theirs)
+    share(teams[0])
+    assert theirs in admin.execute("SELECT * FROM perdure.logins")
+
+
+def test_a_namespace_that_is_gone_leaves_the_others_with_their_login(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    said = share("gone", *teams, CLUSTER_ID="mine")
+    assert f"Secret {SECRET} is NOT in namespace gone: " in said
+    assert begins(admin, "cluster:mine", urls(api_server, teams), teams) == [[0, 9], [9, 0]]
+
+
+def test_a_store_that_does_not_answer_is_told_in_a_line(
+    helm: Helm, api_server: ApiServer, teams: list[str], tmp_path: Path
+) -> None:
+    own = new_namespace(api_server.api)
+    give_rights(helm, api_server.api, own, {"workflows": {"databaseSecret": {"namespaces": teams}}})
+    told = {"PERDURE_DATABASE_URL": "postgresql://perdure:secret@127.0.0.1:1/perdure", "LOGINS_SEED": "x"}
+    where = {"SECRET": SECRET, "KEY": "url", "NAMESPACES": teams[0], "POD_ROLE": ROLE}
+    done = Chores(api_server, own, tmp_path)("share", "perdure-operator", **where, **told)
+    assert done.returncode == 1
+    assert done.stderr.startswith("share: lock logins: the store does not answer")
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr
