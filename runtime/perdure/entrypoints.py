@@ -167,5 +167,5 @@ def _no_workflow(place: str, function: str, found: object) -> str:
     if isinstance(getattr(found, "definition", None), StepDefinition):
         return f"{what} is a step, not a workflow; name the function marked @workflow that calls it"
     if callable(found) and not isinstance(found, type):
-        return f"{what} is no workflow: mark it @workflow"
-    return f"{what} is no workflow (it is a value of type {type(found).__name__}): name a function marked @workflow"
+        return f"{what} is not a workflow: mark it @workflow"
+    return f"{what} is not a workflow (it is a value of type {type(found).__name__}): name a function marked @workflow"

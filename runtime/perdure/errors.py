@@ -3,7 +3,7 @@
     PerdureError(Exception)
     ├── UsageError                the program uses Perdure in a way that it does not support
     │   ├── DefinitionError         a function that cannot be a workflow or a step, or a name that cannot name one
-    │   ├── EntrypointError         a module or function that is not there, or is no workflow
+    │   ├── EntrypointError         a module or function that is not there, or is not a workflow
     │   ├── MutationError           a step that changed its arguments in place
     │   ├── StepCallError           a step called from where no branch of the run is: a raw thread, a fork, after its end
     │   └── TransactionError        a database step that ended its own transaction
@@ -90,7 +90,7 @@ class DefinitionError(UsageError):
 
 
 class EntrypointError(UsageError):
-    """An entrypoint whose module or function is not there, or is no workflow."""
+    """An entrypoint whose module or function is not there, or is not a workflow."""
 
 
 class StepCallError(UsageError):

@@ -83,7 +83,9 @@ def _entrypoint(workflow: Callable[..., Any] | str, definition: WorkflowDefiniti
     if definition is not None:
         return definition.entrypoint
     if not isinstance(workflow, str):
-        raise UsageError(f"{workflow!r} is no workflow: mark the function @workflow, or name it as 'module:function'")
+        raise UsageError(
+            f"{workflow!r} is not a workflow: mark the function @workflow, or name it as 'module:function'"
+        )
     module, _, function = workflow.partition(":")
     if not module or not function or not is_storable(workflow):
         raise UsageError(f"{workflow!r} names no workflow: write 'module:function', such as 'bank:transfer'")

@@ -132,7 +132,7 @@ class DurableRun:
         args, kwargs: its input, which goes through JSON as in a real run.
 
     Raises:
-        UsageError: it is no workflow.
+        UsageError: it is not a workflow.
         InputError: the input does not fit its signature.
     """
 
@@ -278,7 +278,7 @@ def kills(workflow: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterato
 def _definition(workflow: Callable[..., Any]) -> WorkflowDefinition:
     definition = definition_of(workflow)
     if definition is None:
-        raise UsageError(f"{workflow!r} is no workflow: mark it @workflow")
+        raise UsageError(f"{workflow!r} is not a workflow: mark it @workflow")
     return definition
 
 

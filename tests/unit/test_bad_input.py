@@ -145,10 +145,10 @@ def test_input_that_does_not_fit_starts_nothing_and_names_the_argument() -> None
         ("no_such_module:flow", "there is no module 'no_such_module'; searched: "),
         ("perdure.no_such:flow", "there is no module 'perdure.no_such'"),
         ("json:flow", "has no function 'flow', and no other function there is marked @workflow"),
-        ("json:dumps", "is no workflow: mark it @workflow"),
-        ("json:JSONDecoder", "is no workflow (it is a value of type type)"),
+        ("json:dumps", "is not a workflow: mark it @workflow"),
+        ("json:JSONDecoder", "is not a workflow (it is a value of type type)"),
         ("json:decoder.JSONDecoder", "is inside of something"),
-        ("perdure:__all__", "is no workflow (it is a value of type list)"),
+        ("perdure:__all__", "is not a workflow (it is a value of type list)"),
         ("missing/file.py:flow", "does not exist"),
     ],
 )

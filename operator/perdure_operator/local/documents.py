@@ -49,7 +49,7 @@ def read_documents(file: Path) -> list[Any]:
         left = [_MOST_VALUES]
         return [_plain(one, left, 0) for one in found if one is not None]
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is no text in UTF-8: byte {error.start} is not") from error
+        raise UsageError(f"{file} is not UTF-8 text: byte {error.start} is invalid") from error
     except yaml.MarkedYAMLError as error:
         raise UsageError(f"{file} is no YAML: {_where(error)}") from error
     except yaml.YAMLError as error:

@@ -172,7 +172,7 @@ class LocalWorkflow:
         seen = self._ask(self._store.observe(uid))
         run = seen.run
         if run is None and self.workflow.status.store_id == seen.store_id:
-            raise RunNotFound("the run is gone: somebody deleted it meanwhile")
+            raise RunNotFound("the run is gone: it was deleted meanwhile")
         if run is not None:
             self._greet(run)
             if self._applied:

@@ -132,7 +132,7 @@ class ConnectionPool:
                 connection.prepare_threshold = _PREPARE_AFTER
             rows = await within(connection, query("identity"), {}, ends)
             if not rows:
-                raise StoreUnavailable(f"{doing}: the store says nothing of its version: it is being migrated")
+                raise StoreUnavailable(f"{doing}: the store has no version yet: it is being migrated")
             [row] = rows
             check_versions(row["schema_version"], row["oldest_client"])
         except BaseException:

@@ -287,12 +287,12 @@ class _AttemptProcess:
     @staticmethod
     def _heed(attempt: Attempt, requests: Request) -> None:
         if requests & (Request.CANCEL | Request.CANCEL_AT_ONCE):
-            why = "somebody asked for the run to be cancelled"
+            why = "the run's cancellation was requested"
             attempt.cancel(why, at_once=Request.CANCEL_AT_ONCE in requests)
         if Request.DRAIN in requests:
             attempt.drain(Released("the process was told to stop"))
         elif Request.SUSPEND in requests and Request.CANCEL not in requests:
-            attempt.drain(Released("somebody asked for the run to be suspended"))
+            attempt.drain(Released("the run's suspension was requested"))
 
     def _leave_superseded(self) -> None:
         _say("another attempt owns the run; this one ends at once")

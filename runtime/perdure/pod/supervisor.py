@@ -171,7 +171,7 @@ class _Supervision:
                 _log("another attempt owns the run; stopped")
                 return ExitCode.SUPERSEDED
             case _Ending.TERMINATED:
-                self._tell("that the run is released", lambda reporter: reporter.release_run("terminated"))
+                self._tell("the release of the run", lambda reporter: reporter.release_run("terminated"))
                 return ExitCode.RELEASED
 
     def _watch(self) -> _Ending:
@@ -273,19 +273,19 @@ class _Supervision:
             answer = self._reports.submit(call)
             while not answer.done():
                 if not self._wait(since):
-                    return _log(f"the store was not told {what}: no answer in time")
+                    return _log(f"{what} was not reported to the store: no answer in time")
             error = answer.exception()
             if error is None:
                 return None
             if not isinstance(error, StoreUnavailable):
-                return _log(f"the store was not told {what}: {type(error).__name__}: {error}")
+                return _log(f"{what} was not reported to the store: {type(error).__name__}: {error}")
             tries += 1
             if tries == 1:
-                _log(f"the store could not be told {what}, trying again: {error}")
+                _log(f"{what} cannot be reported to the store, trying again: {error}")
             again = time.monotonic() + PAUSES.after(tries)
             while time.monotonic() < again:
                 if not self._wait(since, again):
-                    return _log(f"the store was not told {what}: {error}")
+                    return _log(f"{what} was not reported to the store: {error}")
 
     def _wait(self, since: float, until: float | None = None) -> bool:
         """Wait for something to happen, or for a moment; False when there is no time left for what began at `since`."""

@@ -120,7 +120,7 @@ class CompletionWriter:
             else:
                 self._wait_for_lock(batch[0])
         except StoreUnavailable as error:
-            _log.error("%d runs have ended, and the store cannot be told: %s", len(batch), error)
+            _log.error("%d runs have ended, but their ends cannot be stored: %s", len(batch), error)
             for one in batch:
                 one.settled(None)
         except StoreError as error:

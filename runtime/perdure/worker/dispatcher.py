@@ -269,7 +269,7 @@ class Dispatcher:
     def _away(self, error: StoreError) -> None:
         self._failures += 1
         if self._failures == 1:
-            _log.warning("the store cannot be asked, trying again: %s", error)
+            _log.warning("the store does not answer, trying again: %s", error)
         self._detector.failed()
         # A claim whose answer was lost may have claimed runs: the next claim finds them by their tokens.
         self._pending.heard()
@@ -355,7 +355,7 @@ class Dispatcher:
             running = self._by_run.get(run)
             if running is None or running.attempt is None or running.ended or running.attempt.signal is not None:
                 continue
-            if running.attempt.cancel("somebody asked for the run to be cancelled", at_once=at_once):
+            if running.attempt.cancel("the run's cancellation was requested", at_once=at_once):
                 self._time(running, _GOODBYE, partial(self._leave_cancelled, running))
 
     def _leave_cancelled(self, running: Running) -> None:
@@ -448,8 +448,8 @@ class Dispatcher:
         """Settle what store and worker disagree about, once it was seen twice: the first may be a matter of time."""
         strays = held.keys() - self._running.keys()
         for claim in strays & self._strays:
-            _log.warning("run %s is held by this process without its knowing; releasing it", held[claim])
-            ending = Completion(held[claim], claim, None, detail="its process did not know of it")
+            _log.warning("run %s is this worker's in the store, but does not run here; releasing it", held[claim])
+            ending = Completion(held[claim], claim, None, detail="its worker did not run it")
             self._writer.submit(ending, lambda _: None)
         self._strays = strays - self._strays
         missing = {c for c, r in self._running.items() if r.since < asked and not r.ended and c not in held}
@@ -490,7 +490,7 @@ class Dispatcher:
         try:
             store.unregister(self._process.id)
         except StoreError as error:
-            _log.info("the worker leaves its row behind: %s", error)
+            _log.info("the worker's row stays in the store: %s", error)
         finally:
             store.close()
 

@@ -60,7 +60,7 @@ class NotificationListener:
             except (StoreError, OSError) as error:
                 failures += 1
                 if failures == 1:
-                    _log.warning("not notified of new work for now, only looking for it now and then: %s", error)
+                    _log.warning("no notifications of new work for now, polling instead: %s", error)
                 self._stopped.wait(_PAUSES.after(failures))
                 continue
             failures = 0

@@ -92,7 +92,7 @@ class Takeover:
         try:
             done = release.round()
         except StoreError as error:
-            _log.warning("the runs of a dead process are yet to be given back: %s", error)
+            _log.warning("the runs of a dead process are not released yet: %s", error)
             return True
         for run, claim in release.overdue():
             self._breaker.submit((run, claim), partial(self._force, release, run, claim))
@@ -105,4 +105,4 @@ class Takeover:
         try:
             release.force(run, claim)
         except StoreError as error:
-            _log.warning("run %s of a dead process cannot be given back: %s", run, error)
+            _log.warning("run %s of a dead process cannot be released: %s", run, error)

@@ -100,7 +100,7 @@ class Worker:
         """Work in the background, until `stop`.
 
         Raises:
-            UsageError: it works already, there is no workflow to work on, or one was decorated again.
+            UsageError: it has been started already, there is no workflow to work on, or one was decorated again.
             SchemaMismatch: client and schema do not work together.
             StoreError: the store refuses. One that is away is waited for.
         """
@@ -108,7 +108,7 @@ class Worker:
 
     def _start(self) -> Dispatcher:
         if self._dispatcher is not None:
-            raise UsageError("this worker works already")
+            raise UsageError("this worker has been started already")
         definitions = registered().values() if self._definitions is None else self._definitions
         if not definitions:
             raise UsageError("no workflow is known here: import the modules that mark them before the worker starts")
@@ -222,5 +222,5 @@ def _failed(failure: BaseException) -> WorkerFailed:
 def _definition(workflow: Callable[..., Any]) -> WorkflowDefinition:
     found = definition_of(workflow)
     if found is None:
-        raise UsageError(f"{workflow!r} is no workflow: mark it @workflow")
+        raise UsageError(f"{workflow!r} is not a workflow: mark it @workflow")
     return found

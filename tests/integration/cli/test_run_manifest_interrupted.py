@@ -307,7 +307,7 @@ def test_deleted_meanwhile(manifests: Manifests) -> None:
 
     assert "has not ended" in refused.errors
     assert first.wait(20) == 1
-    assert "somebody deleted it meanwhile" in first.errors
+    assert "it was deleted meanwhile" in first.errors
 
 
 def test_the_store_away_for_a_while(manifests: Manifests, own_database: Database) -> None:

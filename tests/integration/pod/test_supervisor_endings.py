@@ -117,4 +117,4 @@ def test_a_death_that_cannot_be_reported_is_left_when_the_pod_is_told_to_stop(su
     run.process.signal(signal.SIGTERM)
     assert run.code(3) == 79
     assert not run.events("death")
-    assert "the store was not told the death" in run.process.errors
+    assert "the death was not reported to the store" in run.process.errors

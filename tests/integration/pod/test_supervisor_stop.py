@@ -69,7 +69,7 @@ def test_it_is_gone_by_the_end_of_the_grace_period_though_the_store_is_not_there
     run.process.signal(signal.SIGTERM)
     assert run.code(4) == 75
     assert not run.events("release_run")
-    assert "the store was not told that the run is released" in run.process.errors
+    assert "the release of the run was not reported to the store" in run.process.errors
 
 
 def test_a_crash_while_it_drains_is_a_crash(supervise: Supervise):

@@ -30,7 +30,7 @@ def test_context_manager(fleet: Fleet) -> None:
     before = set(threading.enumerate())
     with Worker(fleet.database.url, workflows=[talkative]) as worker:
         assert fleet.client.start(talkative, id="one").result(timeout=10).startswith("perdure-run-one")
-        with pytest.raises(UsageError, match="works already"):
+        with pytest.raises(UsageError, match="started already"):
             worker.start()
     left = {thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("perdure-")}
     assert left <= {"perdure-endings"}, "the client's"

@@ -142,7 +142,7 @@ class LocalRun:
             case ExitCode.NOT_STARTED | ExitCode.USAGE:
                 if self._never_began(claim):
                     self._release_run(claim, AttemptEnd.RELEASED, "the attempt could not start")
-                    raise StoreError("the attempt could not start; what its process said stands above")
+                    raise StoreError("the attempt could not start; the output of its process stands above")
             case ExitCode.RELEASED if self._never_began(claim):
                 self._release_run(claim, AttemptEnd.RELEASED, "terminated")
             case ExitCode.CRASHED if self._never_began(claim):
@@ -206,13 +206,13 @@ class LocalRun:
     def _standing(self) -> Standing:
         found = self._ask(lambda: self._store.standing(self._run))
         if found is None:
-            raise RunNotFound("the run is gone: somebody deleted it meanwhile")
+            raise RunNotFound("the run is gone: it was deleted meanwhile")
         return found
 
     def _outcome(self) -> RunDetail:
         found = self._ask(lambda: self._store.outcome(self._run))
         if found is None:
-            raise RunNotFound("the run is gone: somebody deleted it meanwhile")
+            raise RunNotFound("the run is gone: it was deleted meanwhile")
         return found
 
     def _ask(self, question: Callable[[], T]) -> T:

@@ -296,5 +296,5 @@ class _BatchLane:
         try:
             callback(settled)
         except Exception as error:  # noqa: BLE001 the others of the batch wait for their answers
-            said = "an outcome that was stored could not be told"
+            said = "a stored outcome could not be delivered"
             self._committer.loop.call_exception_handler({"message": said, "exception": error})

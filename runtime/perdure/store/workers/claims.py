@@ -238,7 +238,7 @@ class Claims:
                 made: psycopg.Connection[dict[str, Any]] = connection  # type: ignore[assignment]
                 version = made.execute(statement("versions")).fetchone()
                 if version is None:
-                    raise StoreUnavailable("the store says nothing of its version: it is being migrated")
+                    raise StoreUnavailable("the store has no version yet: it is being migrated")
                 check_versions(version["schema_version"], version["oldest_client"])
                 found = made.execute(statement("system_identifier")).fetchone()
                 self.system = found["system_identifier"] if found else ""

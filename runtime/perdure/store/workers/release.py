@@ -86,7 +86,7 @@ class Release:
             self._store.release_locked(run, claim, self.how, waited=self._lease)
         except StoreUnavailable as error:
             # The next rounds look whether it is free.
-            _log.warning("a run of a dead process is yet to be given back: %s", error)
+            _log.warning("a run of a dead process is not released yet: %s", error)
 
     def finish(self) -> int:
         """Give back all of them. Returns how many they were.

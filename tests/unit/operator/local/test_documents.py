@@ -61,7 +61,7 @@ BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] *
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"\xff\xfe", "is no text in UTF-8: byte 0"),
+        (b"\xff\xfe", "is not UTF-8 text: byte 0"),
         (b"a: \x00", "is no YAML"),
         ("a: [", "line 1, column"),
         ("a: 1\n  b: 2", "line 2, column"),
