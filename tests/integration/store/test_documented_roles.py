@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from perdure.cli.main import main
 from perdure.store.schema.migrate import migrate
 from tests.harness.postgres import Server
 
@@ -82,6 +83,21 @@ def test_a_login_is_bound_to_a_namespace_whose_runs_it_begins(server: tuple[Serv
         ):
             assert [Session(bound).begin(one)["answer"] for one in (of_a, of_b)] == [9, 0]
             assert [Session(shared).begin(one)["answer"] for one in (of_b, of_a)] == [9, 0]
+
+
+def test_the_schemas_owner_binds_a_login_that_an_administrator_made(server: tuple[Server, dict[str, str]]) -> None:
+    made, names = server
+    url = made.url(names["perdure"], names["perdure"])
+    assert migrate(url, pod_role=names["perdure_pods"]).changed
+    asked = ("--existing", "--login", names["team_a"], "--namespace", "team-a", "--owner", "cluster:uid")
+    role = ("--pod-role", names["perdure_pods"])
+    assert main(["logins", "add", *asked, *role, "--database-url", url]) == 0
+    with closing(made.connect(names["perdure"], names["perdure"])) as owners:
+        bound = owners.execute("SELECT login, namespace, purpose FROM perdure.logins").fetchall()
+        assert bound == [(names["team_a"], "team-a", "pods")]
+    # To make one takes CREATEROLE, which that owner has not.
+    without = ("--namespace", "team-b", "--owner", "cluster:uid")
+    assert main(["logins", "add", *without, *role, "--database-url", url]) == 69
 
 
 def test_the_operators_login_migrates_and_a_pods_login_works(server: tuple[Server, dict[str, str]]) -> None:
