@@ -16,19 +16,19 @@ from contextlib import suppress
 from functools import partial
 
 from ..attempt_ends import AttemptEnd
-from ..errors import CleanupCut, DeadlineExceeded, Released, StoreError, StoreUnavailable, Superseded
+from ..errors import Released, StoreError, StoreUnavailable, Superseded
 from ..names import CANCEL_KEY, Claim, RunId
 from ..owned_thread import OwnedThread
 from ..pauses import Pauses
 from ..process.identity import is_gone
 from ..process.liveness import ProcessFailureDetector
-from ..serialization.failures.failure import Failure
 from ..store.attempts.checkpoint import Answer, Recorded
 from ..store.postgres.process_identity import ProcessIdentity
 from ..store.workers.claims import ClaimedRun, Claims, Entrypoints
 from ..store.workers.completions import Completion, CompletionStore
 from ..store.workers.processes import Ended, ProcessStore
 from .completions import CompletionWriter
+from .deadlines import OVERTIME, Deadlines
 from .executor import Executor, Running
 from .heartbeat_client import HeartbeatClient
 from .heartbeat_process import HeartbeatOrder
@@ -57,12 +57,6 @@ _EARLY_SURVEY = 1.0
 
 _AWAY = Pauses(0.1, 1.0)
 _DRAIN_POLL = 0.05
-_OVERTIME = 5.0
-"""Seconds that a run has to end by itself once its deadline is over, or it has to stop at once."""
-
-_GOODBYE = 15.0
-"""Seconds that the code of a cancelled run has to end, beyond those of the step that is under way."""
-
 _LAST_WRITES = 5.0
 
 
@@ -82,6 +76,7 @@ class Dispatcher:
         lease = settings.lease
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._timers = Timers()
+        self._deadlines = Deadlines(self._later, self._ended)
         self._claims = Claims(settings.url, settings.owner, process, entrypoints)
         self._breaker = LockBreaker(self._died)
         self._takeover = Takeover(settings.url, lease, self._breaker, self._died)
@@ -92,7 +87,7 @@ class Dispatcher:
             step_connections=settings.max_connections - OWN_CONNECTIONS,
             checkpointed=self._checkpointed,
             ended=self._ended,
-            cleanup_began=lambda running, seconds: self._post(partial(self._cleans_up, running, seconds)),
+            cleanup_began=lambda running, seconds: self._post(partial(self._deadlines.clean_up, running, seconds)),
             died=self._died,
         )
         self._listener = NotificationListener(
@@ -171,7 +166,7 @@ class Dispatcher:
     def _work(self) -> None:
         try:
             self._listener.start()
-            while self._stop_at is None or (self._running and time.monotonic() < self._stop_at + _OVERTIME):
+            while self._stop_at is None or (self._running and time.monotonic() < self._stop_at + OVERTIME):
                 self._turn()
             self._leave()
         except BaseException as error:  # noqa: BLE001 the thread that waits for the end gets it
@@ -252,7 +247,7 @@ class Dispatcher:
         if (next_due := self._timers.next_due()) is not None:
             times.append(next_due)
         if self._stop_at is not None:
-            times.append(self._stop_at + _OVERTIME)
+            times.append(self._stop_at + OVERTIME)
         else:
             times.append(max(self._next_survey, self._retry_at))
             if (due := self._pending.next_due(now)) is not None:
@@ -340,58 +335,15 @@ class Dispatcher:
         if run.cancelled and not (run.cleanup is not None and run.cleanup > 0):
             self._ended(running, Completion(run.run_id, run.claim, "cancelled"))
             return
-        if run.deadline_in is not None and not any(one.key == CANCEL_KEY for one in recorded):
-            if run.deadline_in <= 0:
-                self._ended(running, _late(run))
-                return
-            running.timer = self._later(run.deadline_in, partial(self._deadline, running))
+        if not any(one.key == CANCEL_KEY for one in recorded) and not self._deadlines.start(running):
+            return
         _log.debug("run %s: attempt %d begins, with %d checkpoints", run.id, run.number, len(recorded))
         self._executor.start(running, recorded, system)
 
-    # Cancelling and ending running runs.
-
     def _cancel(self, runs: Mapping[RunId, bool]) -> None:
         for run, at_once in runs.items():
-            running = self._by_run.get(run)
-            if running is None or running.attempt is None or running.ended or running.attempt.signal is not None:
-                continue
-            if running.attempt.cancel("the run's cancellation was requested", at_once=at_once):
-                self._time(running, _GOODBYE, partial(self._leave_cancelled, running))
-
-    def _leave_cancelled(self, running: Running) -> None:
-        """A cancelled run whose code does not end is left behind, but for a step that is under way."""
-        if running.ended or running.attempt is None:
-            return
-        if running.attempt.in_step:
-            self._time(running, 1.0, partial(self._leave_cancelled, running))
-            return
-        _log.warning("run %s is cancelled, and its code does not end: it is left behind", running.run.id)
-        self._ended(running, Completion(running.run.run_id, running.run.claim, "cancelled"))
-
-    def _cleans_up(self, running: Running, seconds: float) -> None:
-        """A cancelled run cleans up, for so many seconds at most. Its deadline counts no more."""
-        self._time(running, max(0.0, seconds), partial(self._end_cleanup, running))
-
-    def _end_cleanup(self, running: Running) -> None:
-        if running.attempt is None or running.ended:
-            return
-        late = CleanupCut("the run's cleanup had not ended in its time, so it was ended")
-        running.attempt.cancel(str(late), at_once=True)
-        ending = Completion(running.run.run_id, running.run.claim, "cancelled", error=Failure.of(late).to_json())
-        self._time(running, _OVERTIME, lambda: self._ended(running, ending))
-
-    def _time(self, running: Running, delay: float, action: Callable[[], None]) -> None:
-        """Set the run's one timer, in place of the one that it had."""
-        if running.timer is not None:
-            running.timer.cancel()
-        running.timer = None if running.ended else self._later(delay, action)
-
-    def _deadline(self, running: Running) -> None:
-        # Who cleans up has a limit of its own.
-        if running.attempt is not None and not running.ended and not running.attempt.cleans_up:
-            running.attempt.stop(_deadline_exceeded())
-            # A step that does not return must not keep the run.
-            running.timer = self._later(_OVERTIME, lambda: self._ended(running, _late(running.run)))
+            if (running := self._by_run.get(run)) is not None:
+                self._deadlines.cancel(running, at_once=at_once)
 
     def _superseded(self, running: Running) -> None:
         if running.attempt is not None:
@@ -472,7 +424,7 @@ class Dispatcher:
         for running in list(self._running.values()):
             if running.attempt is not None:
                 running.attempt.interrupt(Released("the worker was stopped"))
-        self._later(_OVERTIME / 2, self._leave_behind)
+        self._later(OVERTIME / 2, self._leave_behind)
 
     def _leave_behind(self) -> None:
         for running in list(self._running.values()):
@@ -511,11 +463,3 @@ def _whatever(act: Callable[[], object]) -> bool:
 def _superseded_said(running: Running) -> None:
     run = running.run
     _log.warning("run %s: another attempt owns it, or it was deleted; attempt %d does not count", run.id, run.number)
-
-
-def _deadline_exceeded() -> DeadlineExceeded:
-    return DeadlineExceeded("the run had not ended by its deadline, counted from the first begin of an attempt")
-
-
-def _late(run: ClaimedRun) -> Completion:
-    return Completion(run.run_id, run.claim, "failed", error=Failure.of(_deadline_exceeded()).to_json())

@@ -80,7 +80,7 @@ class HeartbeatClient:
         self._process = process
         self._send(f"{self._order.to_json()}\nbusy\n".encode())
         assert process.stdout is not None
-        OwnedThread(partial(self._read, process, process.stdout), name="perdure-heart", died=self._died).start()
+        OwnedThread(partial(self._read, process, process.stdout), name="perdure-heartbeat", died=self._died).start()
         return None
 
     def stop(self) -> None:

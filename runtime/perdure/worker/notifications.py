@@ -37,7 +37,7 @@ class NotificationListener:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._listener: NotificationConnection | None = None
-        self._thread = OwnedThread(self._work, name="perdure-ear", died=died)
+        self._thread = OwnedThread(self._work, name="perdure-notifications", died=died)
 
     def start(self) -> None:
         """Listen from now on."""

@@ -21,7 +21,7 @@ SUSPECT_CRASHES = 2
 
 
 class Kind(StrEnum):
-    """Kinds of runs, each with places of its own."""
+    """Kinds of runs, each with slots of its own."""
 
     ASYNC = "async"
     SYNC = "sync"

@@ -38,7 +38,7 @@ def is_suspect(run: ClaimedRun) -> bool:
 
 
 class Slots:
-    """The places of a worker. Every `now` on one monotonic clock.
+    """The slots of a worker. Every `now` on one monotonic clock.
 
     Args:
         definitions: the workflows that it knows, by entrypoint.
@@ -121,11 +121,11 @@ class Slots:
         """Whether a suspect is to be left alone."""
         return any(not one.checkpointed and now - one.since < _PROBATION for one in self._suspects.values())
 
-    def without_more(self, places: FreeSlots, got: Collection[ClaimedRun]) -> frozenset[Kind]:
-        """The kinds of which a claim found fewer runs than there were places."""
+    def without_more(self, free: FreeSlots, got: Collection[ClaimedRun]) -> frozenset[Kind]:
+        """The kinds of which a claim found fewer runs than slots were free."""
         found = dict.fromkeys(Kind, 0)
         for run in got:
             kind = Kind.ASYNC if self._definitions[run.entrypoint].is_async else Kind.SYNC
             found[Kind.SUSPECT if is_suspect(run) else kind] += 1
-        asked = {Kind.SUSPECT: places.suspects, Kind.ASYNC: places.async_runs, Kind.SYNC: places.sync_runs}
+        asked = {Kind.SUSPECT: free.suspects, Kind.ASYNC: free.async_runs, Kind.SYNC: free.sync_runs}
         return frozenset(kind for kind in Kind if found[kind] < asked[kind])

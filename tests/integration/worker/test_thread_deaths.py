@@ -105,10 +105,10 @@ def _cancel_something(client: Client) -> None:
 # What each does next, for it is in a call that Python does not interrupt.
 NEXT: dict[str, Callable[[Client], object]] = {
     "perdure-worker": lambda client: client.start(short, id="poke"),
-    "perdure-ear": lambda client: client.start(short, id="poke"),
+    "perdure-notifications": lambda client: client.start(short, id="poke"),
     "perdure-loop": lambda client: client.start(async_short, id="poke"),
     "perdure-worker-endings": lambda client: client.start(short, id="poke"),
-    "perdure-heart": _cancel_something,
+    "perdure-heartbeat": _cancel_something,
 }
 
 
@@ -122,7 +122,7 @@ def _warm_up(client: Client) -> None:
 def test_thread_that_dies(database: Database, make: Make, name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "perdure.worker")
     # At once, and not because a lease is over; but this thread does something only with a heartbeat.
-    worker = make(database.url, lease=4 if name == "perdure-heart" else 60)
+    worker = make(database.url, lease=4 if name == "perdure-heartbeat" else 60)
     with Client(database.url) as client:
         worker.start()
         assert worker.failure is None

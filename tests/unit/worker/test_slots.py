@@ -1,4 +1,4 @@
-"""FreeSlots by kind, and who runs beside a suspect."""
+"""Free slots by kind, and which runs a suspect shares its process with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def async_one() -> None: ...
 DEFINITIONS = {"sync": WorkflowDefinition(sync_one), "async": WorkflowDefinition(async_one)}
 
 
-def room() -> Slots:
+def slots() -> Slots:
     return Slots(DEFINITIONS, 3, 2)
 
 
@@ -44,9 +44,9 @@ def running(entrypoint: str = "async", *, crashes: int = 0, since: float = 0.0) 
 
 def test_places_of_each_kind() -> None:
     here = [running("async"), running("sync")]
-    assert room().free(ORDINARY, here, 0.0) == FreeSlots(async_runs=2, sync_runs=1)
-    assert room().free({Kind.SYNC}, here, 0.0) == FreeSlots(sync_runs=1)
-    assert room().free(set(), here, 0.0) == FreeSlots()
+    assert slots().free(ORDINARY, here, 0.0) == FreeSlots(async_runs=2, sync_runs=1)
+    assert slots().free({Kind.SYNC}, here, 0.0) == FreeSlots(sync_runs=1)
+    assert slots().free(set(), here, 0.0) == FreeSlots()
 
 
 def test_kind_of_which_no_workflow_is_known() -> None:
@@ -55,7 +55,7 @@ def test_kind_of_which_no_workflow_is_known() -> None:
 
 
 def test_suspect_waits_for_those_who_have_not_checkpointed() -> None:
-    one, other = room(), running()
+    one, other = slots(), running()
     work = {*ORDINARY, Kind.SUSPECT}
     assert one.free(work, [other], 0.0) == FreeSlots(), "nobody else is claimed meanwhile"
     other.checkpointed = True
@@ -63,14 +63,14 @@ def test_suspect_waits_for_those_who_have_not_checkpointed() -> None:
 
 
 def test_suspect_does_not_wait_for_ever() -> None:
-    one, other = room(), running()
+    one, other = slots(), running()
     started = [now for now in range(200) if one.free({*ORDINARY, Kind.SUSPECT}, [other], float(now)).suspects]
     assert 60 <= started[0] <= 80
 
 
 def test_others_are_not_kept_out_for_ever() -> None:
     """While a suspect waits for one that does not checkpoint, others come every second ten seconds."""
-    one, other = room(), running()
+    one, other = slots(), running()
     work = {*ORDINARY, Kind.SUSPECT}
     kept_out = [not one.free(work, [other], float(now)).async_runs for now in range(60)]
     assert kept_out == ([True] * 10 + [False] * 10) * 3
@@ -78,7 +78,7 @@ def test_others_are_not_kept_out_for_ever() -> None:
 
 def test_suspects_with_long_steps_have_half_of_the_time_at_most() -> None:
     """Four of them, each a minute without a checkpoint, and others that come all the time and end at once."""
-    one, work = room(), {*ORDINARY, Kind.SUSPECT}
+    one, work = slots(), {*ORDINARY, Kind.SUSPECT}
     here: list[Running] = []
     kept_out, longest, total, done = 0, 0, 0, 0
     for now in range(1000):
@@ -98,7 +98,7 @@ def test_suspects_with_long_steps_have_half_of_the_time_at_most() -> None:
 
 
 def test_suspect_starts_at_once_where_nobody_else_waits() -> None:
-    one = room()
+    one = slots()
     for now in range(0, 100, 10):
         assert one.free({Kind.SUSPECT}, [], float(now)) == FreeSlots(suspects=1)
         suspect = running(crashes=2, since=float(now))
@@ -107,7 +107,7 @@ def test_suspect_starts_at_once_where_nobody_else_waits() -> None:
 
 
 def test_others_have_their_turn_between_two_suspects() -> None:
-    one, work = room(), {*ORDINARY, Kind.SUSPECT}
+    one, work = slots(), {*ORDINARY, Kind.SUSPECT}
     assert one.free(work, [], 0.0) == FreeSlots(suspects=1)
     suspect = running(crashes=2)
     one.claimed(suspect)
@@ -120,7 +120,7 @@ def test_others_have_their_turn_between_two_suspects() -> None:
 
 
 def test_nobody_is_claimed_beside_a_suspect_until_it_checkpoints() -> None:
-    one, suspect = room(), running(crashes=2)
+    one, suspect = slots(), running(crashes=2)
     one.claimed(suspect)
     assert one.free(ORDINARY, [suspect], 1.0) == FreeSlots()
     suspect.checkpointed = True
@@ -128,14 +128,14 @@ def test_nobody_is_claimed_beside_a_suspect_until_it_checkpoints() -> None:
 
 
 def test_suspect_with_a_long_step_does_not_keep_others_out_for_ever() -> None:
-    one, suspect = room(), running(crashes=2)
+    one, suspect = slots(), running(crashes=2)
     one.claimed(suspect)
     assert one.free(ORDINARY, [suspect], 9.0) == FreeSlots()
     assert one.free(ORDINARY, [suspect], 10.0) == FreeSlots(async_runs=2, sync_runs=2)
 
 
 def test_suspect_that_ended_keeps_nobody_out() -> None:
-    one, suspect = room(), running(crashes=2)
+    one, suspect = slots(), running(crashes=2)
     one.claimed(suspect)
     one.forgotten(suspect)
     assert one.free(ORDINARY, [], 0.0).total == 5
@@ -143,5 +143,5 @@ def test_suspect_that_ended_keeps_nobody_out() -> None:
 
 def test_kinds_without_more() -> None:
     got = [running("async").run, running("sync").run]
-    assert room().without_more(FreeSlots(async_runs=2, sync_runs=1), got) == {Kind.ASYNC}
-    assert room().without_more(FreeSlots(suspects=1), []) == {Kind.SUSPECT}
+    assert slots().without_more(FreeSlots(async_runs=2, sync_runs=1), got) == {Kind.ASYNC}
+    assert slots().without_more(FreeSlots(suspects=1), []) == {Kind.SUSPECT}

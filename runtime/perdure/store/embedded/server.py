@@ -1,4 +1,4 @@
-"""The embedded Postgres itself: makes its data folder, starts it, stops it, and clears away what a crash left.
+"""The embedded Postgres itself: makes its data folder, starts and stops it, and clears up after a crash.
 
 The caller holds the keeper's lock of the folder, so no other process does the same at the same time. Nothing
 here guesses from a stale file: a process is taken for the server only by its command line, and Postgres's own test

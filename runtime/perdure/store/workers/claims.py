@@ -137,15 +137,15 @@ class Claims:
         """
         self._rows("versions", {}, "start the worker")
 
-    def claim(self, places: FreeSlots, due: Sequence[RunId]) -> Claimed:
+    def claim(self, free: FreeSlots, due: Sequence[RunId]) -> Claimed:
         """Claim pending runs, at most as many as slots are free; those in `due` before the server allows.
 
         Raises:
-            StoreUnavailable: no answer; the next call finds out what was claimed.
+            StoreUnavailable: no answer; the next call finds the claimed runs.
             StoreError: the store refuses.
         """
         found = self._recover()
-        tokens = [uuid4() for _ in range(places.total)]
+        tokens = [uuid4() for _ in range(free.total)]
         self._lost.extend(tokens)
         rows = self._rows(
             "claim_runs",
@@ -155,9 +155,9 @@ class Claims:
                 "async_entrypoints": self._entrypoints.async_ones,
                 "sync_entrypoints": self._entrypoints.sync_ones,
                 "origins": self._entrypoints.origins,
-                "async_places": places.async_runs,
-                "sync_places": places.sync_runs,
-                "suspects": places.suspects,
+                "async_places": free.async_runs,
+                "sync_places": free.sync_runs,
+                "suspects": free.suspects,
                 "tokens": tokens,
                 "due": list(due),
                 "bytes": MOST_TEXT,

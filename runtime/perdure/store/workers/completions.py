@@ -29,7 +29,7 @@ class RowLocked(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """How an attempt ended: with the run's final `state`, or with a run that goes on elsewhere, as `detail` says."""
+    """How an attempt ended: with the run's final `state`, or with a run that goes on elsewhere (`detail`: why)."""
 
     run: RunId
     claim: Claim = field(repr=False)
