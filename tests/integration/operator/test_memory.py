@@ -94,7 +94,7 @@ def until_stalled(api: Api, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 if SCALE == 1 else 1200)
 def test_the_largest_workflows_leave_half_of_the_limit(
     own_api_server: ApiServer, database: Database, children: Any
 ) -> None:
