@@ -46,7 +46,17 @@ ROOMS: Final = (
     Room(
         "programs",
         ("client, testing, entrypoints,", "recorded time and chance"),
-        _of("perdure", "client", "entrypoints", "logs", "origin", "recorded", "sqlalchemy", "start", "testing"),
+        _of(
+            "perdure",
+            "client",
+            "entrypoints",
+            "log_fields",
+            "origin",
+            "recorded_values",
+            "sqlalchemy",
+            "start",
+            "testing",
+        ),
         0,
     ),
     Room(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         StepError,
         StepTimeout,
     )
-    from .recorded import now, random, uuid4
+    from .recorded_values import now, random, uuid4
     from .retry import Retry
     from .serialization.failures.registered_errors import register_error
     from .store.embedded.local_store import local_database
@@ -71,7 +71,7 @@ _HOMES = {
         "StepError",
         "StepTimeout",
     ),
-    ".recorded": ("now", "random", "uuid4"),
+    ".recorded_values": ("now", "random", "uuid4"),
     ".serialization.failures.registered_errors": ("register_error",),
     ".retry": ("Retry",),
     ".store.embedded.local_store": ("local_database",),

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from . import logs
+from . import log_fields
 from .definitions import definition_of
 from .errors import (
     ResultTimeout,
@@ -51,7 +51,7 @@ class Client:
 
     def __init__(self, url: str | None = None, *, queue: str = "default", local: bool = False) -> None:
         self.queue = check_id(queue, "name of a queue")
-        logs.install()
+        log_fields.install()
         given, self._local = store_of(url, local=local)
         ensure = None if self._local is None else self._local.ensure
         self._store = RunStore(given, ensure=ensure)

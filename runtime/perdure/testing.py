@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
-from . import logs
+from . import log_fields
 from .claimed_attempt import ClaimedAttempt
 from .definitions import WorkflowDefinition, definition_of
 from .engine.attempt import Attempt
@@ -137,7 +137,7 @@ class DurableRun:
     """
 
     def __init__(self, workflow: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
-        logs.install()
+        log_fields.install()
         self._definition = _definition(workflow)
         self._input = self._definition.signature.encode(args, kwargs)
         self.run_id = RunId(uuid4())

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
-from perdure import logs
+from perdure import log_fields
 from perdure.attempt_ends import AttemptEnd
 from perdure.engine.attempt import Attempt, Observer
 from perdure.engine.execute import CtrlC, Ending, execute, execute_async
@@ -161,7 +161,7 @@ class _AttemptProcess:
             why = "give the pod a folder that it may write to, such as an emptyDir on /tmp, or name one in TMPDIR"
             return Ending(None, signal=Released(f"no place for the run's source: {error}; {why}"))
         self._find_code()
-        logs.install()
+        log_fields.install()
         try:
             definition = load(begun.entrypoint)
         except EntrypointError as error:

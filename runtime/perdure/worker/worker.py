@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Self
 
-from .. import logs
+from .. import log_fields
 from ..definitions import WorkflowDefinition, definition_of, registered
 from ..errors import PerdureError, UsageError, WorkerFailed
 from ..forks import renew_in_children
@@ -114,7 +114,7 @@ class Worker:
             raise UsageError("no workflow is known here: import the modules that mark them before the worker starts")
         for one in definitions:
             one.check_reachable()
-        logs.install()
+        log_fields.install()
         settings = WorkerSettings(
             url=self._url,
             direct_url=self._direct_url,

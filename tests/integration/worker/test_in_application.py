@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from perdure import logs, step, workflow
+from perdure import log_fields, step, workflow
 from perdure.errors import SchemaMismatch, UsageError
 from perdure.worker import Worker
 from tests.harness.databases import Databases
@@ -52,7 +52,7 @@ def test_log_records_carry_run_attempt_and_step(fleet: Fleet, caplog: pytest.Log
         "outside": ("", "", ""),
     }
     factory = logging.getLogRecordFactory()
-    logs.install()
+    log_fields.install()
     assert logging.getLogRecordFactory() is factory, "installed once"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ... import logs
+from ... import log_fields
 from ...entrypoints import load, locate
 from ...errors import UsageError
 from ...origin import origin_of
@@ -36,7 +36,7 @@ def run(arguments: Namespace) -> int:
     if arguments.workflow.endswith(MANIFESTS):
         return run_manifest(arguments)
     given = read_input(arguments.input)
-    logs.install()
+    log_fields.install()
     # What user code prints as it is imported is no result.
     with contextlib.redirect_stdout(sys.stderr):
         definition = load(arguments.workflow)

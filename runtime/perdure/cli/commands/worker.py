@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from ... import logs
+from ... import log_fields
 from ...definitions import registered
 from ...entrypoints import import_module, locate
 from ...errors import EntrypointError
@@ -17,7 +17,7 @@ __all__ = ["worker"]
 
 def worker(arguments: Namespace) -> int:
     """Work until stopped."""
-    logs.install()
+    log_fields.install()
     for place in arguments.modules:
         import_module(locate(place))
     if not registered():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from perdure import logs, step, workflow
+from perdure import log_fields, step, workflow
 from perdure.testing import DurableRun
 
 log = logging.getLogger("shop")
@@ -17,7 +17,7 @@ log = logging.getLogger("shop")
 @pytest.fixture(autouse=True)
 def anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = logging.getLogRecordFactory()
-    monkeypatch.setattr(logs, "_installed", None)
+    monkeypatch.setattr(log_fields, "_installed", None)
     yield
     logging.setLogRecordFactory(before)
 
@@ -35,7 +35,7 @@ def order() -> int:
 
 
 def test_records_of_a_run_name_it_and_its_step(caplog: pytest.LogCaptureFixture) -> None:
-    logs.install()
+    log_fields.install()
     run = DurableRun(order)
     assert run.result() == 1
     log.warning("outside")
@@ -53,9 +53,9 @@ def test_it_is_installed_once_and_over_what_was_there(caplog: pytest.LogCaptureF
         return plain(*args, **kwargs)
 
     logging.setLogRecordFactory(own)
-    logs.install()
+    log_fields.install()
     once = logging.getLogRecordFactory()
-    logs.install()
+    log_fields.install()
     assert logging.getLogRecordFactory() is once
     log.warning("once")
     assert made == ["own"]
