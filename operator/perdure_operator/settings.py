@@ -257,7 +257,7 @@ class Settings(BaseModel):
 def _flags(arguments: Sequence[str]) -> dict[str, str | None]:
     parser = argparse.ArgumentParser(
         prog="perdure-operator",
-        description="Runs the Workflow resources of a cluster. The store is told in PERDURE_DATABASE_URL.",
+        description="Runs the Workflow resources of a cluster. PERDURE_DATABASE_URL has the URL of the store.",
         epilog=f"Each flag is also a variable: --log-level is {_PREFIX}LOG_LEVEL. Lists are separated by commas.",
     )
     for name, field in Settings.model_fields.items():

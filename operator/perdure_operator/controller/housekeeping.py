@@ -74,7 +74,7 @@ class Housekeeping:
             except PerdureError as error:
                 failures += 1
                 self._metrics.swept(type(error).__name__)
-                _log.warning("what is stored of old runs could not be deleted now: %s", error)
+                _log.warning("the rows of old runs could not be deleted now: %s", error)
                 await asyncio.sleep(_RETRIES.after(failures))
             else:
                 failures = 0

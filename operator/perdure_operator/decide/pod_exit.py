@@ -40,7 +40,9 @@ def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> ReleaseRun:
     if code == ExitCode.SECOND_START and begun:
         # The kubelet reports this code. It starts a container `workflow` only once, so the process that has begun the
         # attempt is not this pod's.
-        return released(AttemptEnd.BEGUN_ELSEWHERE, "somebody else had begun the attempt when its pod did")
+        return released(
+            AttemptEnd.BEGUN_ELSEWHERE, "another process had begun the attempt before its pod's process started"
+        )
     if pod.disrupted is not None:
         return released(disruption(pod.disrupted), pod.disrupted)
     if code == ExitCode.RELEASED:
@@ -52,7 +54,7 @@ def ending_of_pod(pod: Pod, claim: Claim, *, begun: bool) -> ReleaseRun:
     if not begun:
         return released(AttemptEnd.NEVER_BEGUN, _without_begin(end))
     if end is None:
-        return released(AttemptEnd.LOST, f"its pod is {pod.phase}, and nothing is known of its container's end")
+        return released(AttemptEnd.LOST, f"its pod is {pod.phase}, and the end of its container is unknown")
     return released(AttemptEnd.CRASHED, _crash(end, number))
 
 
@@ -69,7 +71,7 @@ def ending_of_silence(observed: Observed, run: Run, claim: Claim, pod: Pod | Non
     if pod.node is None:
         return ReleaseRun(claim, AttemptEnd.LOST, why)
     return ReleaseRun(
-        claim, AttemptEnd.NODE_LOST, f"{why}; nothing is heard of the process or its end on node {pod.node}"
+        claim, AttemptEnd.NODE_LOST, f"{why}; no sign of the process or its end has come from node {pod.node}"
     )
 
 

@@ -38,12 +38,12 @@ def doubt(observed: Observed) -> str | None:
         return None
     if run.attempt < status.attempts:
         return (
-            f"the store is older than this status: it knows {run.attempt} attempts, and there were {status.attempts}:"
+            f"the store is older than this status: it has {run.attempt} attempts, and there were {status.attempts}:"
             " restore a newer backup"
         )
     if (newer := _newer_pod(observed, run)) is not None:
         return (
-            f"the store is older than pod {newer.name}: it knows {run.attempt} attempts, and that pod is of attempt"
+            f"the store is older than pod {newer.name}: it has {run.attempt} attempts, and that pod is of attempt"
             f" {newer.attempt}: restore a newer backup"
         )
     if run.claim is None and run.steps < status.steps_completed and not lost_forged_steps(run):

@@ -166,7 +166,7 @@ class Kube:
             page = await self._page(resource, resource.path(namespace) + f"?{urlencode(query)}", read, found)
             about = page.rest.get("metadata")
             if not page.listed or not isinstance(about, dict):  # the response of a proxy, perhaps
-                raise Unavailable(f"list {resource.plural}", "the answer is no list")
+                raise Unavailable(f"list {resource.plural}", "the response is not a list")
             following = about.get("continue")
             if not following:
                 return found, str(about.get("resourceVersion"))
@@ -188,13 +188,13 @@ class Kube:
                         found.append(read(item))
                         del item  # frees it before the next one is parsed
                 except ValueError as error:
-                    raise Unavailable(call, "the answer is no JSON") from error
+                    raise Unavailable(call, "the response is not JSON") from error
                 return page
             refused = await answer.whole()
         if refused.status == 401 and again and await self._session.newer_credentials(began):
             return await self._page(resource, path, read, found, again=False)
         body_of(call, refused)
-        raise Unavailable(call, f"{refused.status}: the answer is no list")
+        raise Unavailable(call, f"{refused.status}: the response is not a list")
 
     async def create(self, resource: Resource, namespace: str | None, body: Json, *, strict: bool = False) -> Json:
         """Create an object; `strict`: the server rejects unknown fields instead of dropping them."""

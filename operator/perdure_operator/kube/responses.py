@@ -38,9 +38,9 @@ def body_of(call: str, answer: Response) -> dict[str, Any]:
     try:
         body = deep_json.read(answer.data.decode())
     except ValueError as error:
-        raise Unavailable(call, "the answer is no JSON") from error
+        raise Unavailable(call, "the response is not JSON") from error
     if not isinstance(body, dict):
-        raise Unavailable(call, "the answer is no object")
+        raise Unavailable(call, "the response is not an object")
     return body
 
 

@@ -51,9 +51,9 @@ def read_documents(file: Path) -> list[Any]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text: byte {error.start} is invalid") from error
     except yaml.MarkedYAMLError as error:
-        raise UsageError(f"{file} is no YAML: {_where(error)}") from error
+        raise UsageError(f"{file} is not YAML: {_where(error)}") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise UsageError(f"{file} cannot be read: it is nested too deeply") from error
     except (_NotPlain, ValueError) as error:
@@ -87,7 +87,7 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
             return value
         case float():
             if not math.isfinite(value):
-                raise _NotPlain(f"{value} is no number that JSON has")
+                raise _NotPlain(f"{value} is not a number in JSON")
             return value
         case dict():
             return {key: _plain(one, left, depth + 1) for key, one in value.items()}

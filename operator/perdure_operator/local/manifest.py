@@ -75,7 +75,7 @@ def _documents(file: Path) -> Iterator[Mapping[str, Any]]:
         listed = [document] if items is None else items if isinstance(items, list) else [items]
         for one in listed:
             if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
-                raise UsageError(f"{file}: document {number} has no kind, so nobody knows what it is")
+                raise UsageError(f"{file}: document {number} has no kind")
             yield one
 
 

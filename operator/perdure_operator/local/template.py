@@ -93,7 +93,7 @@ class _Variables:
         for variable in container.get("env") or []:
             name, value, source = variable["name"], variable.get("value"), variable.get("valueFrom")
             if "=" in name or "\0" in name:
-                self.problems.append(f"{name!r} is no name of a variable")
+                self.problems.append(f"{name!r} is not a valid name of a variable")
             elif source is not None:
                 self._take_from(name, source)
             elif value is not None and not isinstance(value, str):

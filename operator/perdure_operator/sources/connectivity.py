@@ -65,7 +65,7 @@ class ConnectivityProbe:
                 await asyncio.sleep(random.uniform(*_PAUSE))
                 continue
             if away:
-                _log.info("%s answers again", self._what)
+                _log.info("%s responds again", self._what)
                 self._over()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):

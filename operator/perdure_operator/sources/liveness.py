@@ -141,7 +141,7 @@ class Liveness:
             rows = await self._connections.rows("live_runs", {"owner": self._owner}, "watch processes", self._lease / 2)
         except StoreError as error:
             if self._watched:
-                _log.warning("processes are not watched, so none is taken for dead: %s", error)
+                _log.warning("the heartbeats could not be read, so no process counts as dead: %s", error)
             self._observer.failed()
             self._suspicion.failed()
             self._watched = ()
@@ -178,6 +178,8 @@ class Liveness:
         if before is None:
             _log.warning("%s", self._suspicion.problem)
         elif opened:
-            _log.info("pods reach the store again: attempts start as they come, and the silent ones are watched anew")
+            _log.info(
+                "pods reach the store again: attempts are no longer started one at a time, and all observations restart"
+            )
         else:
-            _log.warning("nothing was heard of the silent attempts for too long: each is taken for dead")
+            _log.warning("the silent attempts have been silent for too long: they count as dead now")

@@ -72,7 +72,7 @@ class NotificationListener:
                 await self._listen()
             except (psycopg.Error, TimeoutError) as error:
                 if self.listening or failures == 0:
-                    _log.warning("not notified of runs for now, only looking for them now and then: %s", _text(error))
+                    _log.warning("no notifications about runs for now, only periodic comparisons: %s", _text(error))
             finally:
                 listened, self.listening = self.listening, False
             if listened and time.monotonic() - since > _PAUSES.longest:
@@ -115,7 +115,7 @@ class NotificationListener:
     async def _channels(self, connection: psycopg.AsyncConnection[Any]) -> tuple[str, str]:
         [row] = await within(connection, query("channels"), {"owner": self._owner}, _soon())
         if row["work"] is None:
-            raise psycopg.OperationalError("the store says nothing of itself: it is being migrated")
+            raise psycopg.OperationalError("the store has no identity yet: it is being migrated")
         return row["work"], row["done"]
 
 

@@ -30,7 +30,7 @@ class StoreCalls:
 
     def __init__(self, url: str, owner: str, *, lease: float, connections: int, limit: float) -> None:
         if not owner.startswith(OWNER_PREFIX):
-            raise UsageError(f"{owner!r} is no cluster's owner: it begins with {OWNER_PREFIX!r}")
+            raise UsageError(f"{owner!r} is not the owner of a cluster: that begins with {OWNER_PREFIX!r}")
         self._url = url
         self._owner = owner
         self._lease = lease
@@ -78,6 +78,6 @@ def answering_store(rows: Sequence[Row], doing: str) -> UUID:
         StoreUnavailable: it is being migrated.
     """
     if not rows:
-        raise StoreUnavailable(f"{doing}: the store says nothing of itself: it is being migrated")
+        raise StoreUnavailable(f"{doing}: the store has no identity yet: it is being migrated")
     store_id: UUID = rows[0]["store_id"]
     return store_id

@@ -115,7 +115,7 @@ class OperatorStore:
         for _ in range(3):
             if rows := await self._calls.read("insert_run", parameters, doing):
                 if rows[0]["owner"] != self._owner:
-                    raise StoreError(f"{doing}: there is one of {rows[0]['owner']!r} under this id")
+                    raise StoreError(f"{doing}: a run of {rows[0]['owner']!r} has this id already")
                 return bool(rows[0]["inserted"])
         raise StoreUnavailable(f"{doing}: others insert and delete it at the same time")
 

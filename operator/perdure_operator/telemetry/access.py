@@ -76,7 +76,7 @@ class Access:
             async with self._turn:
                 verdict = await self._asked(token)
         except ApiError as error:
-            _log.warning("nobody can be asked who may read metrics: %s", error)
+            _log.warning("the API server could not check access to the metrics: %s", error)
             was_let_in = known is not None and known.verdict is Verdict.ALLOWED
             fresh = known is not None and self._clock() - known.at < _WITHOUT_ASKING
             return Verdict.ALLOWED if was_let_in and fresh else Verdict.NOT_NOW

@@ -348,10 +348,10 @@ def test_what_makes_no_difference_is_told_once(manifests: Manifests) -> None:
     ("text", "words"),
     [
         ("", "has no Workflow of perdure.io/v1alpha1, but nothing"),
-        ("{{ .Values.x }}", "is no YAML"),
+        ("{{ .Values.x }}", "is not YAML"),
         ("a: 1\na: 2", "the key 'a' is there twice"),
         ("[]", "document 1 is a list"),
-        ("\x00", "is no YAML"),
+        ("\x00", "is not YAML"),
     ],
 )
 def test_odd_files_get_a_sentence(cli: Cli, text: str, words: str) -> None:

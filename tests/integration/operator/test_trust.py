@@ -220,7 +220,7 @@ def test_a_backup_from_before_the_last_attempt_starts_nothing_until_a_person_say
     restore(scene.database)
     start_operator()
     said = until_missing(scene)
-    assert "it knows 1 attempts, and there were 2" in said
+    assert "it has 1 attempts, and there were 2" in said
     scene.tell_end(second, process.wait(30))  # its claim is unknown now
     nothing_begins(scene, [pod, second])
     assert times(folder, "second") == 2

@@ -35,7 +35,7 @@ CLAIM = token(1)
         (over(code=1), True, "crashed", "exited with code 1 and left no outcome"),
         (over(code=139), True, "crashed", "killed by SIGSEGV"),
         (over(code=128 + 31, message="bad system call"), True, "crashed", "bad system call"),
-        (pod(), True, "lost", "nothing is known of its container's end"),
+        (pod(), True, "lost", "the end of its container is unknown"),
         (pod(), False, "never begun", "its pod ended before the attempt began"),
     ],
 )

@@ -75,7 +75,7 @@ def test_an_object_that_is_nested_too_deeply_is_known_by_name(api: Served, deep:
 def test_a_list_that_ends_in_the_middle_is_none(api: Served, cut: int) -> None:
     whole = b'{"items":[{"metadata":{"name":"a"}}],"metadata":{"resourceVersion":"1"}}'
     api.reply(200, whole[:cut])
-    with pytest.raises(Unavailable, match="no JSON"):
+    with pytest.raises(Unavailable, match="not JSON"):
         listed(api)
 
 
@@ -124,7 +124,7 @@ def test_half_a_list_is_none(api: Served, status: int) -> None:
 )
 def test_what_is_no_list_is_none_of_use(api: Served, body: Json) -> None:
     api.reply(200, body)
-    with pytest.raises(Unavailable, match="list workflows: the answer is no list"):
+    with pytest.raises(Unavailable, match="list workflows: the response is not a list"):
         listed(api)
 
 

@@ -62,18 +62,18 @@ BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] *
     ("text", "words"),
     [
         (b"\xff\xfe", "is not UTF-8 text: byte 0"),
-        (b"a: \x00", "is no YAML"),
+        (b"a: \x00", "is not YAML"),
         ("a: [", "line 1, column"),
         ("a: 1\n  b: 2", "line 2, column"),
         ("a:\n\tb: 1", "line 2, column"),
         ("a: 1\na: 2", "line 2, column 1: the key 'a' is there twice"),
-        ("{{ .Values.x }}", "is no YAML"),
-        ("[a]: 1", "is no YAML"),
+        ("{{ .Values.x }}", "is not YAML"),
+        ("[a]: 1", "is not YAML"),
         ("a: !!python/object:os.system {}", "could not determine a constructor"),
         ("a: !!binary aGVsbG8=", "JSON has no bytes"),
         ("a: !!set {x}", "JSON has no set"),
-        ("a: .nan", "nan is no number that JSON has"),
-        ("a: -.inf", "-inf is no number that JSON has"),
+        ("a: .nan", "nan is not a number in JSON"),
+        ("a: -.inf", "-inf is not a number in JSON"),
         ("a: &a [*a]", "contains itself"),
         ("a: *b", "undefined alias"),
         (BOMB, "more than 200000 values"),
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_told_in_a_sentence(tmp_path: Path, text: str | b
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [('{"a": 1, "a": 2}', "the key 'a' is there twice"), ("{", "Expecting"), ('{"a": NaN}', "nan is no number")],
+    [('{"a": 1, "a": 2}', "the key 'a' is there twice"), ("{", "Expecting"), ('{"a": NaN}', "nan is not a number")],
 )
 def test_bad_json(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):

@@ -63,7 +63,7 @@ def test_what_the_command_has_is_taken_from_it() -> None:
         ({"env": [{"name": "X", "valueFrom": "odd"}]}, "X=... perdure run ..."),
         ({"env": [{"name": "X", "value": 7}]}, "the value of the variable X must be a text: put it in quotes"),
         ({"env": [{"name": "X", "value": "\0"}]}, "has a NUL"),
-        ({"env": [{"name": "X=Y", "value": ""}]}, "'X=Y' is no name of a variable"),
+        ({"env": [{"name": "X=Y", "value": ""}]}, "'X=Y' is not a valid name of a variable"),
         ({"envFrom": [{"secretRef": {"name": "vault"}}]}, "the Secret vault, which is not in this file"),
         ({"envFrom": [{}]}, "unknown source"),
     ],
