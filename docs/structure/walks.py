@@ -89,7 +89,9 @@ _STEP_CALL: Final = Walk(
         Hop("perdure.engine.steps", "call", "Leads through all that follows, and comes back to it after each hop."),
         Hop("perdure.engine.attempt", "Attempt.check Attempt.enter_step", "The attempt has not ended, nor drains."),
         Hop("perdure.serialization.fingerprint", "Fingerprint.take", "The arguments get a fingerprint."),
-        Hop("perdure.serialization.canonical", "scalar_text", "Equal arguments are one text, whatever wrote them."),
+        Hop(
+            "perdure.serialization.canonical_text", "scalar_text", "Equal arguments are one text, whatever wrote them."
+        ),
         Hop("perdure.names", "step_key", "The key is the step's name and its number in the branch."),
         Hop("perdure.engine.lane", "Lane.lone Lane.accept Lane.passed", "Outcomes get ordinals and the run's clock."),
         Hop("perdure.engine.place", "Place.take", "The outcome takes its place in the order."),

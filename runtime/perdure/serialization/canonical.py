@@ -11,17 +11,14 @@ longer than 16 MiB the two ends count. The text of a long container is replaced 
 from __future__ import annotations
 
 import array
-import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-__all__ = ["SCALARS", "Walk", "Writer", "bytes_text", "class_name", "scalar_text", "short_hash"]
+from .canonical_text import LONG_TEXT, SCALARS, bytes_text, class_name, scalar_text, short_hash
 
-SCALARS: Final = frozenset({types.NoneType, bool, int, float, str})
-"""Types whose values `ascii` writes, alone and in lists, the same everywhere."""
+__all__ = ["Walk"]
 
 _STR: Final = frozenset({str})
 _CONTAINERS: Final = 4_000
@@ -29,17 +26,7 @@ _LEVELS: Final = 100
 _UNORDERED: Final = 100_000
 """Members of a set, or keys of a dict, that are written one by one; of more, the number counts."""
 
-_LONG_TEXT: Final = 2_000
-_LONG_BYTES: Final = 1 << 24
-
-Writer = Callable[["Walk", Any], str]
-
-
-def class_name(kind: type) -> str:
-    """A class's name without its module: modules move, between releases and between scripts and imports."""
-    # Through `type`, past metaclasses and class attributes that hide the name.
-    name: str = type.__getattribute__(kind, "__qualname__")
-    return name.rpartition("<locals>.")[2]
+_Writer = Callable[["Walk", Any], str]
 
 
 class Walk:
@@ -158,36 +145,9 @@ def _alone(value: object) -> str:
     return scalar_text(value) if type(value) in SCALARS else Walk(100).text(value)
 
 
-def scalar_text(value: Any) -> str:
-    """The text of a value whose type is one of `SCALARS`."""
-    if type(value) is str and len(value) > _LONG_TEXT:
-        return f"s#{short_hash(value.encode('utf-8', 'surrogatepass'))}"
-    try:
-        return ascii(value)
-    except ValueError:  # as in `members`
-        return hex(value)
-
-
 def _shortened(text: str) -> str:
     # All of it is ASCII but names of classes and fields.
-    return text if len(text) <= _LONG_TEXT else f"#{short_hash(text.encode())}"
-
-
-def short_hash(data: Any) -> str:
-    """The hash that stands for a long text or for long bytes."""
-    return blake2b(data, digest_size=16).hexdigest()
-
-
-def bytes_text(data: Any) -> str:
-    """The text of a buffer's bytes."""
-    size = memoryview(data).nbytes
-    if size <= 64:
-        return ascii(bytes(data))
-    if size <= _LONG_BYTES:
-        return f"b#{short_hash(data)}"
-    flat = memoryview(data).cast("B")
-    half = _LONG_BYTES // 2
-    return f"b{size}#{short_hash(flat[:half])}{short_hash(flat[-half:])}"
+    return text if len(text) <= LONG_TEXT else f"#{short_hash(text.encode())}"
 
 
 # Writers of exact types.
@@ -233,7 +193,7 @@ def _ordered_dict(walk: Walk, value: OrderedDict[Any, Any]) -> str:
     return "OrderedDict" + walk.pairs(value, OrderedDict.items(value), len(value), ordered=True)
 
 
-_BY_TYPE: Final[dict[type, Writer]] = {
+_BY_TYPE: Final[dict[type, _Writer]] = {
     list: _list,
     tuple: Walk.members,
     dict: _dict,
@@ -245,11 +205,11 @@ _BY_TYPE: Final[dict[type, Writer]] = {
     OrderedDict: _ordered_dict,
 }
 
-_found: WeakKeyDictionary[type, Writer] = WeakKeyDictionary()
+_found: WeakKeyDictionary[type, _Writer] = WeakKeyDictionary()
 """Writers of the classes that were met."""
 
 
-def _writer_of(kind: type) -> Writer:
+def _writer_of(kind: type) -> _Writer:
     # Which loads modules that a process with plain values does without.
     from .canonical_classes import writer_of
 

@@ -20,13 +20,42 @@ import re
 import types
 import uuid
 import zoneinfo
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
-from .canonical import SCALARS, Walk, Writer, bytes_text, class_name
+from .canonical_text import SCALARS, bytes_text, class_name
 from .failures.exception_state import peek
 
-__all__ = ["writer_of"]
+__all__ = ["Walker", "Writer", "writer_of"]
+
+
+class Walker(Protocol):
+    """The walk through a value, as the writer of an instance uses it (`canonical.Walk`)."""
+
+    mutable: bool
+
+    def text(self, value: object) -> str:
+        """The canonical form of a value."""
+        ...
+
+    def members(self, value: list[Any] | tuple[Any, ...]) -> str:
+        """The text of an exact list or tuple."""
+        ...
+
+    def unordered(self, value: Iterable[Any], size: int) -> str:
+        """The text of a set's members."""
+        ...
+
+    def pairs(self, value: object, items: Iterable[tuple[Any, Any]], size: int, *, ordered: bool = False) -> str:
+        """The text of a mapping's items."""
+        ...
+
+    def fields(self, value: object, name: str, fields: Iterable[tuple[str, Any]]) -> str:
+        """The text of an object with named fields."""
+        ...
+
+
+Writer = Callable[[Walker, Any], str]
 
 _EMPTY = (list, dict, set, tuple, frozenset)
 """Default factories whose values are known."""
@@ -111,7 +140,7 @@ def _fields_writer(name: str, fields: list[_Field], *, frozen: bool, extras: Any
         if extras is not None and (more := extras.__get__(value)):
             yield from more.items()
 
-    def write(walk: Walk, value: object) -> str:
+    def write(walk: Walker, value: object) -> str:
         if "_sa_instance_state" in _dict_of(value):
             # An object of SQLAlchemy's loads and forgets its attributes as it pleases.
             return f"<{name}>"
@@ -147,7 +176,7 @@ def _numpy(kind: type, name: str) -> Writer | None:
         return None
     changeable = "ndarray" in bases
 
-    def write(walk: Walk, value: Any) -> str:
+    def write(walk: Walker, value: Any) -> str:
         walk.mutable = walk.mutable or changeable
         if value.dtype.hasobject:
             return f"<{name} {value.shape}>"
@@ -174,7 +203,7 @@ def _prefixed(name: str, write: Writer) -> Writer:
 
 
 def _changing(write: Writer) -> Writer:
-    def changing(walk: Walk, value: object) -> str:
+    def changing(walk: Walker, value: object) -> str:
         walk.mutable = True
         return write(walk, value)
 

@@ -15,7 +15,8 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from ..errors import DefinitionError
-from .canonical import SCALARS, Walk, scalar_text
+from .canonical import Walk
+from .canonical_text import SCALARS, scalar_text
 from .flaws import shorten
 
 __all__ = ["NOT_TAKEN", "NO_ARGUMENTS", "Fingerprint", "Taken", "keyed_hash", "shown_call"]
