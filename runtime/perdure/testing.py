@@ -22,6 +22,7 @@ from . import log_fields
 from .claimed_attempt import ClaimedAttempt
 from .definitions import WorkflowDefinition, definition_of
 from .engine.attempt import Attempt
+from .engine.cancellation import allow_cleanup
 from .engine.ctrl_c import noted
 from .engine.execute import CtrlC, Ending, execute, execute_async
 from .engine.journal import Recorded
@@ -292,6 +293,7 @@ def _run(
 ) -> Ending:
     if not definition.is_async:
         attempt = Attempt(claimed, recorded, _as_committer(memory), observer=observer)
+        allow_cleanup(attempt)
         note_live(attempt)
         memory.die = lambda: attempt.interrupt(Released("killed by the test"))
         return execute(definition, attempt)
@@ -299,6 +301,7 @@ def _run(
     try:
         committer = _as_committer(memory)
         attempt = Attempt(claimed, recorded, committer, loop=loop, loop_committer=committer, observer=observer)
+        allow_cleanup(attempt)
         note_live(attempt)
         memory.die = lambda: attempt.interrupt(Released("killed by the test"))
         memory.call = loop.call_in_loop

@@ -17,7 +17,7 @@ from typing import Any
 
 from .branch import Branch
 from .context import CURRENT
-from .outside import hand_out
+from .hand_out import hand_out
 
 __all__ = ["keep_order"]
 

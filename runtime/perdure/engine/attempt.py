@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..claimed_attempt import ClaimedAttempt
 from ..errors import (
@@ -24,25 +24,18 @@ from ..serialization.fingerprint import keyed_hash
 from ..store.attempts.checkpoint import Answer, Checkpoint, Settled
 from ..store.attempts.idle_connections import IdleConnections
 from .flag import Flag
-from .foreign import watch
 from .journal import Journal, Recorded
 from .lane import Lane
-from .thread_watch import ThreadWatch
-from .threads import ThreadPoolExecutor
-from .verdict import Verdict
 
 if TYPE_CHECKING:
     from ..store.attempts.inline_committer import InlineCommitter
     from ..store.attempts.loop_committer import LoopCommitter
     from ..store.attempts.thread_committer import ThreadCommitter
-    from .cancellation import Cancellation
-    from .loop import BranchTask, RunLoop
+    from .attempt_parts import Cleanup, UsedOutcomes
+    from .host_loop import HostLoop
     from .outcome import Outcome
-    from .unstored import Unstored
 
 __all__ = ["Attempt", "Observer"]
-
-_MAX_BRANCH_THREADS = 32
 
 
 class Observer(Protocol):
@@ -73,7 +66,6 @@ class Attempt:
         connections: of database steps, which the attempt shares with others; its own by default.
         on_superseded: ends the process at once, from whatever thread, where it runs this attempt alone.
         inline_committer: stores outcomes of sync steps in async workflows; None has `committer` do so.
-        cleanup_began: told for how many seconds the workflow may clean up, once a cancellation has reached it.
     """
 
     __slots__ = (
@@ -81,13 +73,10 @@ class Attempt:
         "_bodies",
         "_draining",
         "_held_back",
-        "_number_lock",
         "_observer",
         "_on_superseded",
         "_run",
         "_task_number",
-        "_thread_watch",
-        "_threads",
         "_token",
         "cancellation",
         "claimed",
@@ -96,6 +85,7 @@ class Attempt:
         "database_url",
         "ends",
         "forked",
+        "has_threads",
         "idle_connections",
         "inline_committer",
         "interrupted",
@@ -106,6 +96,7 @@ class Attempt:
         "loop",
         "loop_committer",
         "number",
+        "number_lock",
         "older_ended",
         "over",
         "paused",
@@ -115,6 +106,7 @@ class Attempt:
         "signal",
         "steps_done",
         "tasks",
+        "thread_pool",
         "unstored",
     )
 
@@ -124,7 +116,7 @@ class Attempt:
         recorded: Iterable[Recorded],
         committer: ThreadCommitter,
         *,
-        loop: RunLoop | None = None,
+        loop: HostLoop | None = None,
         loop_committer: LoopCommitter | None = None,
         observer: Observer | None = None,
         database_url: str | None = None,
@@ -132,7 +124,6 @@ class Attempt:
         clock: Callable[[], int] = time.monotonic_ns,
         connections: IdleConnections | None = None,
         on_superseded: Callable[[], None] | None = None,
-        cleanup_began: Callable[[float], None] | None = None,
         inline_committer: InlineCommitter | None = None,
     ) -> None:
         self.claimed = claimed
@@ -143,17 +134,13 @@ class Attempt:
         self.number = claimed.number
         self.journal = Journal(recorded)
         self.loop = loop
-        self.lane = Lane(self.journal, Verdict(self).at_rest, loop, clock)
-        self.cancellation: Cancellation | None = None
-        if claimed.cleanup is not None:
-            from .cancellation import Cancellation  # which most runs do without
-
-            cancellation = Cancellation(self, claimed.cleanup, asked=claimed.cancelled, began=cleanup_began)
-            self.cancellation = self.lane.cancellation = cancellation
+        self.lane = Lane(self.journal, _is_yet_to_begin, loop, clock)
+        self.cancellation: Cleanup | None = None
+        """Where the workflow cleans up once its run is cancelled; made by `cancellation.allow_cleanup`."""
         self.committer = committer
         self.loop_committer = loop_committer
         self.inline_committer = inline_committer
-        self.unstored: Unstored | None = None
+        self.unstored: UsedOutcomes | None = None
         """From the first sync step of an async workflow on, where `inline_committer` stores that."""
         self.database_url = database_url
         self.lease = lease
@@ -169,7 +156,12 @@ class Attempt:
         self.older_ended = False
         """Whether the transactions of older attempts have been ended, which might hold locks."""
         self.forked = False
-        self.tasks: set[BranchTask] = set()
+        self.tasks: set[Any] = set()
+        """The tasks of its branches, each a `loop.BranchTask`."""
+        self.has_threads = False
+        """Whether the attempt ever had threads of branches."""
+        self.thread_pool: object = None
+        """The threads of `threads.to_thread`."""
         self.steps_done = self.journal.size
         self.current_step: str | None = None
         self._observer = observer
@@ -182,10 +174,7 @@ class Attempt:
         self._run = str(claimed.run_id).encode()
         self._token = str(claimed.token).encode()
         self._task_number = (claimed.run_id.int & 0xFFFF_FFFF) << 20
-        self._number_lock = threading.Lock()
-        self._threads: ThreadPoolExecutor | None = None
-        self._thread_watch: ThreadWatch | None = None
-        watch(self)
+        self.number_lock = threading.Lock()
 
     # What ends an attempt.
 
@@ -364,27 +353,9 @@ class Attempt:
 
     def next_task_number(self) -> int:
         """A number for a task or future: the same on replay, and rarely another run's."""
-        with self._number_lock:
+        with self.number_lock:
             self._task_number += 1
             return self._task_number
-
-    def threads(self) -> ThreadPoolExecutor:
-        """The threads of `to_thread`."""
-        with self._number_lock:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(_MAX_BRANCH_THREADS)
-            return self._threads
-
-    @property
-    def has_threads(self) -> bool:
-        """Whether the attempt ever had threads of branches."""
-        return self._thread_watch is not None
-
-    def watch_threads(self) -> None:
-        """From now on the attempt has threads that may block each other."""
-        with self._number_lock:
-            if self._thread_watch is None:
-                self._thread_watch = ThreadWatch(self)
 
     def submit(self, checkpoint: Checkpoint, callback: Callable[[Settled], None]) -> None:
         """Store a checkpoint for a task, after all that the workflow has used; in the loop's thread."""
@@ -445,3 +416,7 @@ class Attempt:
 
 def _kind(outcome: Outcome | Recorded) -> str:
     return "result" if outcome.result is not None else "error" if outcome.error is not None else "cancelled"
+
+
+def _is_yet_to_begin(_: Recorded) -> None:
+    """Before its workflow begins a run is not stuck for calling nothing; `execute` puts the verdict in this place."""

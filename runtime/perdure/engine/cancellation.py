@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .attempt import Attempt
     from .branch import Branch
 
-__all__ = ["Cancellation"]
+__all__ = ["Cancellation", "allow_cleanup"]
 
 _MESSAGE = "the run is cancelled"
 _IN_A_WAIT = json.dumps({"at": None})
@@ -279,6 +279,19 @@ class Cancellation:
                 future.set_result(None)
         if self._began is not None and attempt.journal.cancellation is None:
             self._began(self._seconds)
+
+
+def allow_cleanup(attempt: Attempt, began: Callable[[float], None] | None = None) -> None:
+    """Let an attempt's workflow clean up if its run is cancelled, where it declares that; before it is executed.
+
+    Args:
+        attempt: the attempt.
+        began: told for how many seconds the workflow may clean up, once a cancellation has reached it.
+    """
+    claimed = attempt.claimed
+    if claimed.cleanup is not None:
+        cancellation = Cancellation(attempt, claimed.cleanup, asked=claimed.cancelled, began=began)
+        attempt.cancellation, attempt.lane.offer = cancellation, cancellation.offer
 
 
 @lru_cache(maxsize=1)

@@ -1,14 +1,24 @@
-"""An outcome on its way to the branch that waits for it."""
+"""An outcome on its way to the branch that waits for it, and what the order of outcomes asks of a branch."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .branch import Branch
+__all__ = ["Delivery", "Strand"]
 
-__all__ = ["Delivery"]
+
+class Strand(Protocol):
+    """A branch, as far as the order of outcomes depends on it: `branch.Branch` is one."""
+
+    path: str
+    task: asyncio.Task[object] | None
+    thread: int | None
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Sorts branches as they were created, each before its children."""
 
 
 class Delivery:
@@ -16,7 +26,7 @@ class Delivery:
 
     __slots__ = ("branch", "cancel_requested", "clock", "ordinal", "ready", "wake")
 
-    def __init__(self, branch: Branch, ordinal: int, clock: int, wake: Callable[[], None]) -> None:
+    def __init__(self, branch: Strand, ordinal: int, clock: int, wake: Callable[[], None]) -> None:
         self.branch = branch
         self.ordinal = ordinal
         self.clock = clock

@@ -22,8 +22,10 @@ from ..serialization.failures.failure import Failure
 from .branch import Branch
 from .context import CURRENT
 from .ctrl_c import interrupts
+from .foreign import watch
 from .forked import end_fork
 from .unwinding import unwind
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from ..definitions import WorkflowDefinition
@@ -49,6 +51,7 @@ class Ending:
 
 def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     """Run a sync workflow in this thread."""
+    _guard(attempt)
     branch = Branch(attempt)
     branch.settle_here()
     context = Context()
@@ -73,15 +76,17 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
 
 async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     """Run an async workflow in this loop, which is a `RunLoop`."""
-    assert attempt.loop is not None
-    ends = attempt.ends = attempt.loop.create_future()
+    loop = attempt.loop
+    assert loop is not None
+    _guard(attempt)
+    ends = attempt.ends = loop.create_future()
     branch = Branch(attempt)
-    main = attempt.loop.start_branch(_main(definition, attempt), branch)
+    main = loop.start_branch(_main(definition, attempt), branch)
     if attempt.cancellation is not None:
         attempt.cancellation.begin(branch, main)
     if attempt.signal is None:
         # Not by `asyncio.wait`, whose frames, sets and future took a kilobyte of each run in flight.
-        main.add_done_callback(lambda _: attempt.wake_end(), context=attempt.loop.outside)
+        main.add_done_callback(lambda _: attempt.wake_end(), context=loop.outside)
         await ends
     if not main.done():
         await unwind(attempt)
@@ -103,6 +108,12 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
     finally:
         _close(attempt)
         await unwind(attempt)
+
+
+def _guard(attempt: Attempt) -> None:
+    """What stands above an attempt and looks after it while it is executed."""
+    attempt.lane.stuck = Verdict(attempt).at_rest
+    watch(attempt)
 
 
 def _result(main: asyncio.Task[object]) -> tuple[object, BaseException | None]:

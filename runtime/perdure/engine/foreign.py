@@ -23,8 +23,8 @@ from weakref import WeakSet
 
 from .branch import Branch
 from .context import CURRENT
+from .hand_out import hand_out_to_thread
 from .naps import RunTime
-from .outside import hand_out_to_thread
 
 if TYPE_CHECKING:
     from .attempt import Attempt

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from .forked import end_fork
 
 if TYPE_CHECKING:
+    from .host_loop import Counted, HostLoop
     from .lane import Lane
-    from .loop import RunLoop
 
 __all__ = ["ForeignHandle", "LookHandle", "RunHandle"]
 
@@ -19,8 +19,8 @@ class RunHandle(asyncio.Handle):
     """A callback of a run's tasks; `lane` is None in the body of a step."""
 
     __slots__ = ("_lane",)
-    _lane: Lane | None
-    _loop: RunLoop
+    _lane: Counted | None
+    _loop: HostLoop
 
     def _run(self) -> None:
         loop = self._loop

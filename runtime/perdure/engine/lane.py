@@ -18,21 +18,25 @@ from collections.abc import Callable
 from contextvars import Context
 from math import inf
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .delivery import Delivery
+from .delivery import Delivery, Strand
 from .journal import Journal, Recorded
 from .outside import Outside
 from .polling import Polling
 from .timers import Alarm, LaneTimer, Timers
 
 if TYPE_CHECKING:
-    from .branch import Branch
-    from .cancellation import Cancellation
-    from .loop import RunLoop
-    from .naps import Nap
+    from .host_loop import HostLoop
 
 __all__ = ["Lane"]
+
+
+class Sleeper(Protocol):
+    """A wait of a branch's thread."""
+
+    def wake(self) -> None:
+        """End the wait."""
 
 
 class Lane:
@@ -51,12 +55,10 @@ class Lane:
         "_pumping",
         "_ran",
         "_replayed",
-        "_stuck",
         "_timers",
         "abandoned",
         "branches",
         "busy",
-        "cancellation",
         "closed",
         "journal",
         "keeps_order",
@@ -64,9 +66,11 @@ class Lane:
         "loop",
         "naps",
         "now",
+        "offer",
         "outside",
         "polling",
         "running",
+        "stuck",
         "threads",
     )
 
@@ -74,7 +78,7 @@ class Lane:
         self,
         journal: Journal,
         stuck: Callable[[Recorded], None],
-        loop: RunLoop | None = None,
+        loop: HostLoop | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.journal = journal
@@ -83,23 +87,25 @@ class Lane:
         """Seconds on the run's clock."""
         self.busy = 0
         """Callbacks of the run's tasks that the loop has yet to run."""
-        self.running: set[Branch] = set()
+        self.running: set[Strand] = set()
         """Branches whose threads run workflow code."""
-        self.threads: dict[Branch, None] = {}
+        self.threads: dict[Strand, None] = {}
         """Branches in threads whose end is not told yet. An empty set would be larger."""
-        self.naps: dict[Nap, None] = {}
+        self.naps: dict[Sleeper, None] = {}
         """Waits of such threads."""
         self.branches = 1
         self.outside = Outside()
         self.polling = Polling()
         self.keeps_order = False
         """Whether outcomes have an order to keep though one branch is all there is: a cancellation is on its way."""
-        self.cancellation: Cancellation | None = None
+        self.offer: Callable[[], None] | None = None
+        """Called at rest, once nothing recorded is left: the run's cancellation may take its place among the events."""
         self.closed = False
         self.abandoned = False
         """Whether callbacks of the run's tasks are dropped: the attempt has ended, and they would go on for ever."""
         self.loop = loop
-        self._stuck = stuck
+        self.stuck = stuck
+        """Told of the recorded outcome whose turn it is, and which no branch has called, while the run is at rest."""
         self._clock = clock
         self._origin = clock() // 1000 - journal.last_clock
         self._ordinal = journal.last_ordinal
@@ -198,14 +204,14 @@ class Lane:
         delivery.cancel_requested = True
         self.pump_soon()
 
-    def complete(self, branch: Branch, deliver: Callable[[], None]) -> None:
+    def complete(self, branch: Strand, deliver: Callable[[], None]) -> None:
         """A thread's branch has ended; `deliver` tells those who wait for it."""
         with self.lock:
             heapq.heappush(self._completions, (branch.order, deliver))
             self.running.discard(branch)
         self.pump_soon()
 
-    def rest_thread(self, branch: Branch) -> None:
+    def rest_thread(self, branch: Strand) -> None:
         """A branch's thread leaves workflow code, to wait or to run a step's body."""
         with self.lock:
             self.running.discard(branch)
@@ -213,7 +219,7 @@ class Lane:
                 return
         self.pump_soon()
 
-    def resume_thread(self, branch: Branch) -> None:
+    def resume_thread(self, branch: Strand) -> None:
         """A branch's thread is in workflow code again, or will be as soon as it starts."""
         with self.lock:
             self.running.add(branch)
@@ -221,7 +227,7 @@ class Lane:
     def wake_all(self) -> None:
         """Let everybody who waits look up: the attempt ends."""
         with self.lock:
-            waiting: list[Delivery | Nap] = [*self._replayed.values(), *(self._live or ()), *self.naps]
+            waiting: list[Delivery | Sleeper] = [*self._replayed.values(), *(self._live or ()), *self.naps]
             self._replayed.clear()
             self._live = None
             self.closed = True
@@ -272,7 +278,7 @@ class Lane:
         with self.lock:
             return self._timers.add(when, self.now, callback, args, self.loop, context)
 
-    def add_alarm(self, seconds: float, branch: Branch, ring: Callable[[], None]) -> Alarm:
+    def add_alarm(self, seconds: float, branch: Strand, ring: Callable[[], None]) -> Alarm:
         """An end for a thread's wait, so many seconds from now on the run's clock."""
         with self.lock:
             return self._timers.add_alarm(seconds, self.now, branch.order, ring)
@@ -296,7 +302,7 @@ class Lane:
             and not self._completions
             and not timers.heap
             and timers.fresh == inf
-            and self.cancellation is None
+            and self.offer is None
         )
 
     def pump_soon(self) -> None:
@@ -343,8 +349,8 @@ class Lane:
         if head is not None:
             return self._next_recorded(head)
         self._count_from_here()
-        if self.cancellation is not None:
-            self.cancellation.offer()
+        if self.offer is not None:
+            self.offer()
         if self._live:
             delivery = self._live[0]
             if self._fire(delivery.clock / 1e6):
@@ -371,7 +377,7 @@ class Lane:
             return True
         if delivery is None:
             if self.rests():
-                self._stuck(head)
+                self.stuck(head)
             return False
         del self._replayed[head.ordinal]
         head.consumed = True

@@ -22,10 +22,10 @@ from ..errors import ControlSignal, StepCallError
 from .branch import Branch
 from .context import CURRENT
 from .ctrl_c import interrupts
+from .hand_out import hand_out
 from .handles import ForeignHandle, LookHandle, RunHandle
-from .lane import Lane
+from .host_loop import Counted, HostLoop
 from .naps import BranchFuture
-from .outside import hand_out
 from .task_origin import origin_of_task
 from .timers import LaneTimer
 
@@ -75,7 +75,7 @@ class BranchTask(asyncio.Task[Any]):
         return self is other
 
 
-class RunLoop(asyncio.SelectorEventLoop):
+class RunLoop(HostLoop):
     """The loop in which async workflows run."""
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
@@ -252,7 +252,7 @@ class RunLoop(asyncio.SelectorEventLoop):
         """Call something after `delay` seconds of real time, outside of every run."""
         return super().call_at(self.real_time() + max(0.0, delay), callback, context=self.outside)
 
-    def run_timer(self, timer: LaneTimer, lane: Lane) -> None:
+    def run_timer(self, timer: LaneTimer, lane: Counted) -> None:
         """Run a due timer of workflow code."""
         handle = RunHandle(_run_timer, (timer,), self, self.outside)
         handle._lane = lane

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Released
 from ..owned_thread import OwnedThread
-from .branch import Branch
+from .delivery import Strand
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -35,7 +35,7 @@ class ThreadWatch:
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._last: dict[Branch, tuple[float, float]] = {}
+        self._last: dict[Strand, tuple[float, float]] = {}
         OwnedThread(self._watch, name="perdure-thread-watch", died=self._died).start()
 
     def _died(self, error: BaseException) -> None:
@@ -63,7 +63,7 @@ class ThreadWatch:
                 else:
                     lane.pump(force=True)
 
-    def _blocked(self, branch: Branch, thread: int, behind: float) -> bool:
+    def _blocked(self, branch: Strand, thread: int, behind: float) -> bool:
         """Whether a thread waits: for a lock, or for the outside, which on replay gets the time that it had."""
         try:
             used = time.clock_gettime(time.pthread_getcpuclockid(thread))

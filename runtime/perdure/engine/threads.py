@@ -23,6 +23,7 @@ from .context import CURRENT
 from .forked import end_fork
 from .naps import BranchFuture, Nap, branch_of_thread
 from .pool_future import PoolFuture
+from .thread_watch import ThreadWatch
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -31,6 +32,8 @@ __all__ = ["ThreadPoolExecutor", "to_thread"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_MAX_BRANCH_THREADS = 32
 
 
 class _Work:
@@ -157,7 +160,7 @@ class ThreadPoolExecutor(Executor):
         with lane.lock:
             lane.branches += 1
             lane.threads[branch] = None
-        branch.attempt.watch_threads()
+        _watch_threads(branch.attempt)
         self._give(work)
 
     def _share(self, work: _Work) -> _Share:
@@ -288,6 +291,22 @@ class ThreadPoolExecutor(Executor):
                 thread.join()
 
 
+def _watch_threads(attempt: Attempt) -> None:
+    """From now on the attempt has threads that may block each other."""
+    with attempt.number_lock:
+        if not attempt.has_threads:
+            attempt.has_threads = True
+            ThreadWatch(attempt)
+
+
+def _pool_of(attempt: Attempt) -> ThreadPoolExecutor:
+    """The threads of `to_thread`."""
+    with attempt.number_lock:
+        if not isinstance(attempt.thread_pool, ThreadPoolExecutor):
+            attempt.thread_pool = ThreadPoolExecutor(_MAX_BRANCH_THREADS)
+        return attempt.thread_pool
+
+
 def _closed(work: _Work) -> None:
     if work.branch is not None:
         lane = work.branch.attempt.lane
@@ -331,5 +350,5 @@ async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
         else:
             future.set_result(result)
 
-    attempt.threads().run_branch(current.child(), lambda: function(*args, **kwargs), tell)
+    _pool_of(attempt).run_branch(current.child(), lambda: function(*args, **kwargs), tell)
     return await future

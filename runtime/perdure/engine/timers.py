@@ -7,10 +7,7 @@ import heapq
 import math
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .loop import RunLoop
+from typing import Any
 
 __all__ = ["Alarm", "LaneTimer", "Timers"]
 
@@ -78,7 +75,7 @@ class Timers:
         now: float,
         callback: Callable[..., object],
         args: tuple[Any, ...],
-        loop: RunLoop,
+        loop: asyncio.AbstractEventLoop,
         context: Context | None,
     ) -> LaneTimer:
         """Set a timer of a task."""

@@ -183,8 +183,11 @@ class _AttemptProcess:
                 database_url=self._environment.database_url,
                 lease=self._environment.lease_seconds,
                 on_superseded=self._leave_superseded,
-                cleanup_began=self._cleans_up,
             )
+            if claimed.cleanup is not None:
+                from perdure.engine.cancellation import allow_cleanup  # which most runs do without
+
+                allow_cleanup(made, self._cleans_up)
             observer.attempt = self._attempt = made
             OwnedThread(partial(self._listen, made), name="perdure-listens", died=partial(_deaf, made)).start()
             return made

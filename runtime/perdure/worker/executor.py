@@ -148,8 +148,11 @@ class Executor:
             database_url=self._url,
             lease=self._lease,
             connections=self._connections,
-            cleanup_began=lambda seconds: self._cleanup_began(running, seconds),
         )
+        if run.cleanup is not None:
+            from ..engine.cancellation import allow_cleanup  # which most runs do without
+
+            allow_cleanup(attempt, lambda seconds: self._cleanup_began(running, seconds))
         running.attempt = attempt
         if loop is not None and committers.loop is not None:
             loop.call_in_loop(self._start_async, loop, running, attempt, committers.loop)

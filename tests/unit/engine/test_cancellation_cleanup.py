@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
 import perdure
 from perdure import step, workflow
+from perdure.claimed_attempt import ClaimedAttempt
+from perdure.engine.attempt import Attempt
+from perdure.engine.cancellation import allow_cleanup
+from perdure.engine.journal import Recorded
 from perdure.errors import DefinitionError, RunCancelled, RunWasCancelled
+from perdure.names import RunId, Token
 from perdure.testing import AttemptReport, DurableRun
 
 
@@ -348,3 +354,14 @@ def test_refused(cleanup: Any) -> None:
 
 
 def lambda_free() -> None: ...
+
+
+def test_a_cancellation_before_the_code_runs_again_is_not_taken_for_calls_that_do_not_come() -> None:
+    claimed = ClaimedAttempt(
+        run_id=RunId(uuid4()), id="run", token=Token(uuid4()), number=2, entrypoint="m:f", input="{}", cleanup=60.0
+    )
+    stores_nothing = cast("Any", None)
+    attempt = Attempt(claimed, [Recorded("act", 1, 1, 1, 100, '"reserve"', None)], stores_nothing)
+    allow_cleanup(attempt)
+    assert not attempt.cancel("by a test")
+    assert attempt.signal is None

@@ -9,9 +9,9 @@ import pytest
 
 from perdure.engine.branch import Branch
 from perdure.engine.delivery import Delivery
+from perdure.engine.hand_out import hand_out
 from perdure.engine.journal import Journal, Recorded
 from perdure.engine.lane import Lane
-from perdure.engine.outside import hand_out
 
 
 @dataclass
