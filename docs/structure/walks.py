@@ -26,7 +26,7 @@ class Hop:
     """One stop of a walk.
 
     Attributes:
-        place: a module (`perdure.engine.lane`), or a file of SQL by its path below `perdure` (`store/x.sql`).
+        place: a module (`perdure.engine.scheduler`), or a file of SQL by its path below `perdure` (`store/x.sql`).
         functions: those of it that have a part in the walk, methods as `Class.method`, separated by spaces.
         what: what they do there, as a sentence.
     """
@@ -86,15 +86,14 @@ _STEP_CALL: Final = Walk(
             "branch_here StepContext",
             "A context variable holds the branch, or the step.",
         ),
-        Hop("perdure.engine.steps", "call", "Leads through all that follows, and comes back to it after each hop."),
+        Hop("perdure.engine.step_call", "call", "Leads through all that follows, and comes back to it after each hop."),
         Hop("perdure.engine.attempt", "Attempt.check Attempt.enter_step", "The attempt has not ended, nor drains."),
         Hop("perdure.serialization.fingerprint", "Fingerprint.take", "The arguments get a fingerprint."),
         Hop(
             "perdure.serialization.canonical_text", "scalar_text", "Equal arguments are one text, whatever wrote them."
         ),
         Hop("perdure.names", "step_key", "The key is the step's name and its number in the branch."),
-        Hop("perdure.engine.lane", "Lane.lone Lane.accept Lane.passed", "Outcomes get ordinals and the run's clock."),
-        Hop("perdure.engine.place", "Place.take", "The outcome takes its place in the order."),
+        Hop("perdure.engine.scheduler", "Scheduler.accept Place.take", "Outcomes get ordinals and the run's clock."),
         Hop("perdure.engine.step_body", "run_body", "Runs the body: tries, pauses, timeout."),
         Hop("perdure.engine.outcome", "Outcome", "What came of it, as data."),
         Hop("perdure.serialization.codec", "ValueCodec.encode", "The result becomes JSON that comes back the same."),
@@ -124,10 +123,14 @@ _RESUME: Final = Walk(
         Hop("perdure.store.postgres.libpq", "Wire.rows", "Calls the function of the schema through libpq."),
         Hop("store/schema/functions/load.sql", "", "Gives the steps in the order of their ordinals."),
         Hop("perdure.store.attempts.checkpoint", "Recorded", "A row becomes a recorded outcome."),
-        Hop("perdure.engine.attempt", "Attempt", "Holds the journal and the lane of this attempt."),
+        Hop("perdure.engine.attempt", "Attempt", "Holds the journal and the scheduler of this attempt."),
         Hop("perdure.engine.journal", "Journal.take Journal.head", "Compares the call with the next record."),
-        Hop("perdure.engine.steps", "call", "Waits for the record's turn instead of running the body."),
-        Hop("perdure.engine.lane", "Lane.wait_recorded", "Delivers records one by one, whenever the run rests."),
+        Hop("perdure.engine.step_call", "call", "Waits for the record's turn instead of running the body."),
+        Hop(
+            "perdure.engine.scheduler",
+            "Scheduler.wait_recorded",
+            "Delivers records one by one, whenever the run rests.",
+        ),
         Hop("perdure.engine.delivery", "Delivery", "Wakes the branch that waits."),
         Hop("perdure.serialization.codec", "ValueCodec.decode", "A result is read by the step's type hint."),
         Hop("perdure.serialization.failures.failure", "Failure.from_json Failure.revive", "Or an error is read."),
@@ -273,7 +276,7 @@ _INPUT: Final = Walk(
         ),
         Hop("perdure.pod.attempt", "_AttemptProcess._run", "Makes the engine's attempt of it."),
         Hop("perdure.engine.attempt", "Attempt", "Holds it until the function is called."),
-        Hop("perdure.engine.execute", "execute", "Calls the function with it."),
+        Hop("perdure.engine.workflow_call", "execute", "Calls the function with it."),
         Hop("perdure.serialization.arguments", "Signature.decode", "By parameter name, checked against the hints."),
         Hop("perdure.serialization.codec", "ValueCodec.read", "Each value by its hint."),
         Hop("perdure.serialization.adapters", "Arguments", "pydantic validates them."),

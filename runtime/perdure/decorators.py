@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from .definitions import StepDefinition, WorkflowDefinition, innermost, register
 from .engine.context import branch_here
 from .engine.outcome import forget_frames
-from .engine.steps import call, call_async
+from .engine.step_call import call, call_async
 from .errors import DefinitionError
 from .retry import Retry
 from .serialization.fingerprint import Fingerprint

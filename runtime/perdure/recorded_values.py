@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from .definitions import StepDefinition
 from .engine.branch import Branch
 from .engine.context import branch_here
-from .engine.steps import call
+from .engine.step_call import call
 
 __all__ = ["now", "random", "uuid4"]
 

@@ -24,9 +24,9 @@ from .definitions import WorkflowDefinition, definition_of
 from .engine.attempt import Attempt
 from .engine.cancellation import allow_cleanup
 from .engine.ctrl_c import noted
-from .engine.execute import CtrlC, Ending, execute, execute_async
 from .engine.journal import Recorded
 from .engine.loop import RunLoop
+from .engine.workflow_call import CtrlC, Ending, execute, execute_async
 from .errors import Released, RunWasCancelled, UsageError
 from .names import RunId, Token
 from .serialization.failures.failure import Failure

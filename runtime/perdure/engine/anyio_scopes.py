@@ -64,7 +64,7 @@ def _counted(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
         current = CURRENT.get()
         if not isinstance(current, Branch):
             return await original(*args, **kwargs)
-        back = hand_out(current.attempt.lane, awaited=True)
+        back = hand_out(current.attempt.scheduler, awaited=True)
         try:
             return await original(*args, **kwargs)
         finally:

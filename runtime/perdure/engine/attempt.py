@@ -23,9 +23,9 @@ from ..errors import (
 from ..serialization.fingerprint import keyed_hash
 from ..store.attempts.checkpoint import Answer, Checkpoint, Settled
 from ..store.attempts.idle_connections import IdleConnections
-from .flag import Flag
 from .journal import Journal, Recorded
-from .lane import Lane
+from .lazy_event import LazyEvent
+from .scheduler import Scheduler
 
 if TYPE_CHECKING:
     from ..store.attempts.inline_committer import InlineCommitter
@@ -91,7 +91,6 @@ class Attempt:
         "interrupted",
         "journal",
         "keyed",
-        "lane",
         "lease",
         "loop",
         "loop_committer",
@@ -102,6 +101,7 @@ class Attempt:
         "paused",
         "run_id",
         "run_name",
+        "scheduler",
         "shares_connections",
         "signal",
         "steps_done",
@@ -134,7 +134,7 @@ class Attempt:
         self.number = claimed.number
         self.journal = Journal(recorded)
         self.loop = loop
-        self.lane = Lane(self.journal, _is_yet_to_begin, loop, clock)
+        self.scheduler = Scheduler(self.journal, _is_yet_to_begin, loop, clock)
         self.cancellation: Cleanup | None = None
         """Where the workflow cleans up once its run is cancelled; made by `cancellation.allow_cleanup`."""
         self.committer = committer
@@ -145,12 +145,12 @@ class Attempt:
         self.database_url = database_url
         self.lease = lease
         self.signal: ControlSignal | None = None
-        self.interrupted = Flag()
-        self.paused = Flag()
+        self.interrupted = LazyEvent()
+        self.paused = LazyEvent()
         """Ends the pauses between tries: the attempt ends, or is to."""
         self.ends: asyncio.Future[None] | None = None
         """Done once the attempt is to end; made and waited for in the loop."""
-        self.over = Flag()
+        self.over = LazyEvent()
         self.idle_connections = connections or IdleConnections()
         self.shares_connections = connections is not None
         self.older_ended = False
@@ -226,12 +226,12 @@ class Attempt:
         """End the attempt, from any thread; the first reason given stands. Returns what to raise."""
         if self._on_superseded is not None and isinstance(signal, Superseded) and not self.over.is_set():
             self._on_superseded()
-        with self.lane.lock:
+        with self.scheduler.lock:
             if self.signal is None or (isinstance(signal, Superseded) and not isinstance(self.signal, Superseded)):
                 self.signal = signal
         self.interrupted.set()
         self.paused.set()
-        self.lane.call(self._wake)
+        self.scheduler.call(self._wake)
         return self.signal
 
     def drain(self, signal: ControlSignal) -> None:
@@ -240,13 +240,13 @@ class Attempt:
         Called from any thread. A sync workflow goes on up to its next step: what it computes between steps, its end
         included, cannot be told from outside.
         """
-        with self.lane.lock:
+        with self.scheduler.lock:
             self._draining = self._draining or signal
         self.paused.set()
-        self.lane.call(self._end_if_drained)
+        self.scheduler.call(self._end_if_drained)
 
     def _end_if_drained(self) -> None:
-        with self.lane.lock:
+        with self.scheduler.lock:
             signal = self._draining
             # Only a thread that stands before its next step shows that a sync workflow is not about to end by itself.
             if self._bodies or not (self.loop is not None or self._held_back):
@@ -263,7 +263,7 @@ class Attempt:
         # A sync step of an async workflow holds the loop: it cannot wait here for others to finish.
         if self.may_begin() or self.loop is not None:
             return
-        with self.lane.lock:
+        with self.scheduler.lock:
             self._bodies -= 1
             self._held_back += 1
         self._end_if_drained()
@@ -291,7 +291,7 @@ class Attempt:
 
     def may_begin(self) -> bool:
         """Whether a step's body may begin, which counts as under way from now on."""
-        with self.lane.lock:
+        with self.scheduler.lock:
             # Under the lock under which the attempt ends: behind its end no body begins. Another attempt may run the
             # step by then, and what a thread found out before it came here may be long past.
             if self.signal is not None:
@@ -301,13 +301,13 @@ class Attempt:
 
     def leave_step(self) -> None:
         """A step's outcome is stored, or it waits for its next try."""
-        with self.lane.lock:
+        with self.scheduler.lock:
             self._bodies -= 1
         if self._draining is not None:
             self._end_if_drained()
 
     def _wake(self) -> None:
-        self.lane.wake_all()
+        self.scheduler.wake_all()
         self.wake_end()
         if self.unstored is not None:
             self.unstored.wake()

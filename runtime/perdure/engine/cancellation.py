@@ -103,17 +103,17 @@ class Cancellation:
         if recorded is not None and self._began is not None:
             self._began(self._seconds)
         if self._stage is _Stage.COMING and recorded is not None:
-            lane = self._attempt.lane
-            lane.keeps_order = True
-            lane.wait_recorded(Delivery(main, recorded.ordinal, recorded.clock, self._strike))
+            scheduler = self._attempt.scheduler
+            scheduler.keeps_order = True
+            scheduler.wait_recorded(Delivery(main, recorded.ordinal, recorded.clock, self._strike))
 
     def ask(self) -> None:
         """Somebody asked for the run to be cancelled; from any thread."""
-        with self._attempt.lane.lock:
+        with self._attempt.scheduler.lock:
             if self._stage is not _Stage.QUIET:
                 return
             self._stage = _Stage.ASKED
-        self._attempt.lane.pump_soon()
+        self._attempt.scheduler.pump_soon()
 
     # Where a step is called.
 
@@ -133,7 +133,7 @@ class Cancellation:
             gate = Lock()
             gate.acquire()
             with self.waiting(branch, gate.release):
-                self._attempt.lane.rest_thread(branch)
+                self._attempt.scheduler.rest_thread(branch)
                 gate.acquire()
             self._attempt.check()
             self.raise_if_due()
@@ -144,7 +144,7 @@ class Cancellation:
             return
         expected = self._attempt.journal.next_key(branch.path)
         if not branch.path and self._strikes_at_call():
-            from .steps import call_async
+            from .step_call import call_async
 
             with self._striking():
                 await call_async(_async_step(), branch, (key,), {})
@@ -177,7 +177,7 @@ class Cancellation:
         return expected == CANCEL_KEY or (self._stage is _Stage.ASKED and expected is None)
 
     def _strike_at_call(self, branch: Branch, key: str) -> None:
-        from .steps import call
+        from .step_call import call
 
         with self._striking():
             call(_step(), branch, (key,), {})
@@ -219,19 +219,19 @@ class Cancellation:
             return
         if self._wake is None if self._task is None else self._task.done():
             return
-        attempt, lane = self._attempt, self._attempt.lane
-        self._stage, lane.keeps_order = _Stage.COMING, True
+        attempt, scheduler = self._attempt, self._attempt.scheduler
+        self._stage, scheduler.keeps_order = _Stage.COMING, True
         outcome = Outcome(result=_IN_A_WAIT)
-        outcome.ordinal, outcome.clock = lane.accept()
+        outcome.ordinal, outcome.clock = scheduler.accept()
         delivery = Delivery(self._main, outcome.ordinal, outcome.clock, self._strike)
-        lane.wait_live(delivery)
+        scheduler.wait_live(delivery)
         checkpoint = attempt.checkpoint(CANCEL_KEY, CANCEL_KEY, outcome, time.monotonic_ns())
 
         def settle(settled: Settled) -> None:
             with suppress(ControlSignal):
                 attempt.judge(settled, CANCEL_KEY)
                 attempt.steps_done += 1
-                lane.stored(delivery)
+                scheduler.stored(delivery)
 
         if attempt.loop_committer is not None and self._task is not None:
             attempt.submit(checkpoint, settle)
@@ -263,7 +263,7 @@ class Cancellation:
                 self._wake()
             else:
                 # Its thread runs a step's body, and will be told behind that.
-                attempt.lane.running.discard(main)
+                attempt.scheduler.running.discard(main)
         self._has_struck()
 
     def _is_kept(self) -> bool:
@@ -272,7 +272,7 @@ class Cancellation:
 
     def _has_struck(self) -> None:
         attempt = self._attempt
-        attempt.lane.keeps_order = False
+        attempt.scheduler.keeps_order = False
         held, self._held = self._held, []
         for future in held:
             if not future.done():
@@ -291,7 +291,7 @@ def allow_cleanup(attempt: Attempt, began: Callable[[float], None] | None = None
     claimed = attempt.claimed
     if claimed.cleanup is not None:
         cancellation = Cancellation(attempt, claimed.cleanup, asked=claimed.cancelled, began=began)
-        attempt.cancellation, attempt.lane.offer = cancellation, cancellation.offer
+        attempt.cancellation, attempt.scheduler.offer = cancellation, cancellation.offer
 
 
 @lru_cache(maxsize=1)

@@ -10,23 +10,23 @@ from .forked import end_fork
 
 if TYPE_CHECKING:
     from .host_loop import Counted, HostLoop
-    from .lane import Lane
+    from .scheduler import Scheduler
 
 __all__ = ["ForeignHandle", "LookHandle", "RunHandle"]
 
 
 class RunHandle(asyncio.Handle):
-    """A callback of a run's tasks; `lane` is None in the body of a step."""
+    """A callback of a run's tasks; `scheduler` is None in the body of a step."""
 
-    __slots__ = ("_lane",)
-    _lane: Counted | None
+    __slots__ = ("_scheduler",)
+    _scheduler: Counted | None
     _loop: HostLoop
 
     def _run(self) -> None:
         loop = self._loop
-        lane, self._lane = self._lane, None
+        scheduler, self._scheduler = self._scheduler, None
         raised: BaseException | None = None
-        if lane is not None and lane.abandoned:
+        if scheduler is not None and scheduler.abandoned:
             return
         loop.runs = self
         try:
@@ -38,14 +38,14 @@ class RunHandle(asyncio.Handle):
             loop.runs = None
         if loop.forked:
             end_fork("a task of the workflow", raised)
-        if lane is not None:
-            lane.leave()
+        if scheduler is not None:
+            scheduler.leave()
 
     def cancel(self) -> None:
         super().cancel()
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            self._loop.call_soon(lane.leave, context=self._loop.outside)
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is not None:
+            self._loop.call_soon(scheduler.leave, context=self._loop.outside)
 
     def asks_again_for(self, callback: Callable[..., object]) -> bool:
         """Whether `callback`, given to the loop by this callback, is this one once more. A task's own steps are not."""
@@ -61,20 +61,20 @@ class LookHandle(RunHandle):
     """
 
     __slots__ = ("_looks_at",)
-    _looks_at: Lane | None
+    _looks_at: Scheduler | None
 
     def _run(self) -> None:
-        lane, self._looks_at = self._looks_at, None
-        if lane is None or lane.abandoned:
+        scheduler, self._looks_at = self._looks_at, None
+        if scheduler is None or scheduler.abandoned:
             return
         super()._run()
-        lane.looked(self)
+        scheduler.looked(self)
 
     def cancel(self) -> None:
         super().cancel()
-        lane, self._looks_at = self._looks_at, None
-        if lane is not None:
-            self._loop.call_soon(lane.looked, self, context=self._loop.outside)
+        scheduler, self._looks_at = self._looks_at, None
+        if scheduler is not None:
+            self._loop.call_soon(scheduler.looked, self, context=self._loop.outside)
 
 
 class ForeignHandle(RunHandle):
@@ -83,10 +83,10 @@ class ForeignHandle(RunHandle):
     __slots__ = ()
 
     def _run(self) -> None:
-        if self._lane is not None:
-            self._lane.busy += 1
+        if self._scheduler is not None:
+            self._scheduler.busy += 1
         super()._run()
 
     def cancel(self) -> None:
-        self._lane = None
+        self._scheduler = None
         super().cancel()

@@ -7,13 +7,13 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Protocol
 
-from .timers import LaneTimer
+from .timers import ScheduledTimer
 
 __all__ = ["Counted", "HostLoop"]
 
 
 class Counted(Protocol):
-    """What counts the callbacks of a run's tasks: `lane.Lane` does."""
+    """What counts the callbacks of a run's tasks: `scheduler.Scheduler` does."""
 
     busy: int
     abandoned: bool
@@ -50,6 +50,6 @@ class HostLoop(asyncio.SelectorEventLoop):
         """The task of a run's main branch, which is a `branch.Branch`."""
         raise NotImplementedError
 
-    def run_timer(self, timer: LaneTimer, lane: Counted) -> None:
+    def run_timer(self, timer: ScheduledTimer, scheduler: Counted) -> None:
         """Run a due timer of workflow code, and count that as a callback of its run."""
         raise NotImplementedError

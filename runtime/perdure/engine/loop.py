@@ -27,7 +27,7 @@ from .handles import ForeignHandle, LookHandle, RunHandle
 from .host_loop import Counted, HostLoop
 from .naps import BranchFuture
 from .task_origin import origin_of_task
-from .timers import LaneTimer
+from .timers import ScheduledTimer
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -138,18 +138,18 @@ class RunLoop(HostLoop):
             runs = self.runs
             if current.__class__ is not Branch:
                 handle = RunHandle(callback, args, self, context)
-                handle._lane = None
+                handle._scheduler = None
             elif runs is not None and runs.asks_again_for(callback):
                 handle = LookHandle(callback, args, self, context)
-                handle._lane = None
-                handle._looks_at = lane = current.attempt.lane
-                lane.looks(handle)
+                handle._scheduler = None
+                handle._looks_at = scheduler = current.attempt.scheduler
+                scheduler.looks(handle)
             else:
                 handle = RunHandle(callback, args, self, context)
-                handle._lane = lane = current.attempt.lane
-                lane.busy += 1
+                handle._scheduler = scheduler = current.attempt.scheduler
+                scheduler.busy += 1
                 # A task gives its next step to the loop by itself in sleep(0) alone, but for its first.
-                polling = lane.polling
+                polling = scheduler.polling
                 polling.yields = polling.yields + 1 if callback.__class__ is self._task_step else 0
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
@@ -170,7 +170,7 @@ class RunLoop(HostLoop):
         if current is None:
             return super()._call_soon(callback, args, context)  # type: ignore[misc,no-any-return]
         handle = ForeignHandle(callback, args, self, context)
-        handle._lane = current.attempt.lane if current.__class__ is Branch else None
+        handle._scheduler = current.attempt.scheduler if current.__class__ is Branch else None
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
@@ -182,14 +182,14 @@ class RunLoop(HostLoop):
             frame = sys._getframe(1)
             if frame.f_code is _WRAP_FUTURE and not isinstance(frame.f_locals["future"], BranchFuture):
                 # Of another executor, or run_in_executor's.
-                back = hand_out(current.attempt.lane, awaited=True)
+                back = hand_out(current.attempt.scheduler, awaited=True)
                 future.add_done_callback(lambda _: back(), context=self.outside)
         return future
 
     def time(self) -> float:
         current = CURRENT.get()
         if current.__class__ is Branch:
-            return current.attempt.lane.now
+            return current.attempt.scheduler.now
         return self.real_time()
 
     def real_time(self) -> float:
@@ -201,7 +201,7 @@ class RunLoop(HostLoop):
     ) -> asyncio.TimerHandle:
         current = CURRENT.get()
         if current.__class__ is Branch:
-            return current.attempt.lane.add_timer(when, callback, args, context)
+            return current.attempt.scheduler.add_timer(when, callback, args, context)
         timer = RunTimer(when, callback, args, self, context)
         heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
         timer._scheduled = True  # type: ignore[attr-defined]
@@ -229,7 +229,7 @@ class RunLoop(HostLoop):
         """Workflow code waits for a file or socket: for as long as the loop watches that."""
         current = CURRENT.get()
         if current.__class__ is Branch and (fd, how) not in self._watched:
-            self._watched[fd, how] = hand_out(current.attempt.lane, awaited=False)
+            self._watched[fd, how] = hand_out(current.attempt.scheduler, awaited=False)
 
     def _unwatch(self, fd: int, how: str) -> None:
         back = self._watched.pop((fd, how), None)
@@ -237,7 +237,7 @@ class RunLoop(HostLoop):
             # The watching callback may have given more to the loop.
             self.call_soon(back, context=self.outside)
 
-    # What lanes ask for.
+    # What schedulers ask for.
 
     def call_in_loop(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> None:
         """Call something in the loop's thread, outside of every run or in `context`; nothing once it is closed."""
@@ -252,11 +252,11 @@ class RunLoop(HostLoop):
         """Call something after `delay` seconds of real time, outside of every run."""
         return super().call_at(self.real_time() + max(0.0, delay), callback, context=self.outside)
 
-    def run_timer(self, timer: LaneTimer, lane: Counted) -> None:
+    def run_timer(self, timer: ScheduledTimer, scheduler: Counted) -> None:
         """Run a due timer of workflow code."""
         handle = RunHandle(_run_timer, (timer,), self, self.outside)
-        handle._lane = lane
-        lane.busy += 1
+        handle._scheduler = scheduler
+        scheduler.busy += 1
         self._ready.append(handle)  # type: ignore[attr-defined]
 
     # Tasks.
@@ -299,7 +299,7 @@ class RunLoop(HostLoop):
         context.run(CURRENT.set, branch)
         task = BranchTask(coro, branch, loop=self, name=name, context=context)
         self._task_step = self._ready[-1]._callback.__class__  # type: ignore[attr-defined]
-        attempt.lane.polling.yields = 0
+        attempt.scheduler.polling.yields = 0
         attempt.tasks.add(task)
         if continues:
             # The caller waits until this task has ended, so the branch has one owner at any time.
@@ -308,7 +308,7 @@ class RunLoop(HostLoop):
         else:
             branch.task = task
             if branch.path:
-                attempt.lane.branches += 1
+                attempt.scheduler.branches += 1
             task.add_done_callback(_ended, context=self.outside)
         return task
 
@@ -359,7 +359,7 @@ def _number(fd: Any) -> int:
     return fd if isinstance(fd, int) else int(fd.fileno())
 
 
-def _run_timer(timer: LaneTimer) -> None:
+def _run_timer(timer: ScheduledTimer) -> None:
     # What ran since it fell due may have cancelled it.
     if not timer.cancelled():
         timer._run()
@@ -380,7 +380,7 @@ def _ended(task: asyncio.Task[Any]) -> None:
     branch = task.branch
     branch.attempt.tasks.discard(task)
     if branch.path:
-        branch.attempt.lane.branches -= 1
+        branch.attempt.scheduler.branches -= 1
     if branch.attempt.signal is not None and not task.cancelled():
         # The attempt ends, and every task of it with the same signal: nobody is to be told that none looked.
         task.exception()

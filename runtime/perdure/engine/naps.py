@@ -60,32 +60,32 @@ class Nap:
         cancellation.raise_if_due()
 
     def _rest(self, seconds: float | None) -> None:
-        lane = self._branch.attempt.lane
-        with lane.lock:
+        scheduler = self._branch.attempt.scheduler
+        with scheduler.lock:
             if not self._over:
-                if lane.closed:
+                if scheduler.closed:
                     self._over = True
                     return
-                lane.naps[self] = None
+                scheduler.naps[self] = None
                 if seconds is not None:
-                    self._alarm = lane.add_alarm(seconds, self._branch, self.wake)
-                lane.running.discard(self._branch)
-        lane.pump_soon()
+                    self._alarm = scheduler.add_alarm(seconds, self._branch, self.wake)
+                scheduler.running.discard(self._branch)
+        scheduler.pump_soon()
         alarm = self._alarm
-        while not self._gate.acquire(timeout=-1 if alarm is None else lane.alarm_in(alarm)):
-            lane.pump()
+        while not self._gate.acquire(timeout=-1 if alarm is None else scheduler.alarm_in(alarm)):
+            scheduler.pump()
 
     def wake(self) -> None:
         """End the wait, from any thread."""
-        lane = self._branch.attempt.lane
-        with lane.lock:
+        scheduler = self._branch.attempt.scheduler
+        with scheduler.lock:
             if self._over:
                 return
             self._over = True
-            lane.naps.pop(self, None)
+            scheduler.naps.pop(self, None)
             if self._alarm is not None:
                 self._alarm.cancel()
-            lane.running.add(self._branch)
+            scheduler.running.add(self._branch)
         self._gate.release()
 
 
@@ -132,7 +132,7 @@ class BranchFuture(PoolFuture[T]):
     """A future of a branch. Its hash is its number, so that sets of futures have the same order on replay."""
 
     def __init__(self, branch: Branch) -> None:
-        super().__init__(branch.attempt.lane.lock)
+        super().__init__(branch.attempt.scheduler.lock)
         self._waiters = _Waiters()
         self._branch = branch
         self._number = branch.attempt.next_task_number()
@@ -155,16 +155,16 @@ class BranchFuture(PoolFuture[T]):
         branch = branch_of_thread()
         if branch is None or branch.attempt is not self._branch.attempt:
             return timeout
-        lane = branch.attempt.lane
+        scheduler = branch.attempt.scheduler
         nap = Nap(branch)
-        with lane.lock:
+        with scheduler.lock:
             if self.done():
                 return 0
             self._sleepers.append(nap)
         try:
             nap.rest(timeout)
         finally:
-            with lane.lock, suppress(ValueError):
+            with scheduler.lock, suppress(ValueError):
                 self._sleepers.remove(nap)
             branch.attempt.check()
         return 0
@@ -192,4 +192,4 @@ class RunTime:
     def monotonic(self) -> float:
         """Seconds."""
         branch = branch_of_thread()
-        return time.monotonic() if branch is None else branch.attempt.lane.now
+        return time.monotonic() if branch is None else branch.attempt.scheduler.now

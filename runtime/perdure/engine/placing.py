@@ -29,7 +29,7 @@ def unseen(attempt: Attempt) -> str | None:
     for task in sorted(attempt.tasks, key=lambda task: task.number):
         if not task.done() and not _is_ours(task):
             return f"{_named(task.branch.path)} waits at {_place(task)}"
-    if attempt.lane.outside:
+    if attempt.scheduler.outside:
         return "threads, sockets or executors that its own code uses are at work"
     return None
 

@@ -19,7 +19,7 @@ from .outcome import Outcome, failed
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
     from .attempt import Attempt
-    from .place import Place
+    from .scheduler import Place
     from .unchanged import ArgumentGuard
 
 __all__ = ["run_async_body", "run_body"]

@@ -43,25 +43,25 @@ class ThreadWatch:
         self._attempt.interrupt(Released(f"the thread that watches its threads died: {error!r}"))
 
     def _watch(self) -> None:
-        lane = self._attempt.lane
+        scheduler = self._attempt.scheduler
         while not self._attempt.over.wait(0.02):
-            with lane.lock:
-                waiting = lane.running and not lane.busy and lane.deliverable()
-                running = {b: b.thread for b in lane.running if b.thread is not None} if waiting else {}
-                if not running or len(running) < len(lane.running):
+            with scheduler.lock:
+                waiting = scheduler.running and not scheduler.busy and scheduler.deliverable()
+                running = {b: b.thread for b in scheduler.running if b.thread is not None} if waiting else {}
+                if not running or len(running) < len(scheduler.running):
                     self._last.clear()
                     continue
-                head = lane.journal.head()
-                behind = 0.0 if head is None else head.clock / 1e6 - lane.now
+                head = scheduler.journal.head()
+                behind = 0.0 if head is None else head.clock / 1e6 - scheduler.now
                 blocked = all(  # each is looked at, whatever the first says
                     [self._blocked(branch, thread, behind) for branch, thread in running.items()]  # noqa: C419
                 )
             if blocked:
                 self._last.clear()
                 if (loop := self._attempt.loop) is not None:
-                    loop.call_in_loop(partial(lane.pump, force=True))
+                    loop.call_in_loop(partial(scheduler.pump, force=True))
                 else:
-                    lane.pump(force=True)
+                    scheduler.pump(force=True)
 
     def _blocked(self, branch: Strand, thread: int, behind: float) -> bool:
         """Whether a thread waits: for a lock, or for the outside, which on replay gets the time that it had."""

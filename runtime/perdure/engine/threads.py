@@ -156,10 +156,10 @@ class ThreadPoolExecutor(Executor):
     def _open(self, work: _Work) -> None:
         branch = work.branch
         assert branch is not None
-        lane = branch.attempt.lane
-        with lane.lock:
-            lane.branches += 1
-            lane.threads[branch] = None
+        scheduler = branch.attempt.scheduler
+        with scheduler.lock:
+            scheduler.branches += 1
+            scheduler.threads[branch] = None
         _watch_threads(branch.attempt)
         self._give(work)
 
@@ -189,7 +189,7 @@ class ThreadPoolExecutor(Executor):
     def _begin(self, work: _Work) -> None:
         """Let a thread run what has a place now. It counts as running from here on, so that nobody sees a rest."""
         if work.branch is not None:
-            work.branch.attempt.lane.resume_thread(work.branch)
+            work.branch.attempt.scheduler.resume_thread(work.branch)
         with self._lock:
             self._ready.append(work)
             if self._looking >= len(self._ready):
@@ -225,7 +225,7 @@ class ThreadPoolExecutor(Executor):
         if work.branch is None:
             self._ended(work)
         else:
-            work.branch.attempt.lane.complete(work.branch, partial(self._ended, work))
+            work.branch.attempt.scheduler.complete(work.branch, partial(self._ended, work))
 
     def _ended(self, work: _Work) -> None:
         """The end of a call is delivered."""
@@ -309,16 +309,16 @@ def _pool_of(attempt: Attempt) -> ThreadPoolExecutor:
 
 def _closed(work: _Work) -> None:
     if work.branch is not None:
-        lane = work.branch.attempt.lane
-        with lane.lock:
-            lane.branches -= 1
-            lane.threads.pop(work.branch, None)
+        scheduler = work.branch.attempt.scheduler
+        with scheduler.lock:
+            scheduler.branches -= 1
+            scheduler.threads.pop(work.branch, None)
 
 
 def _wait_until_told(share: _Share, branch: Branch) -> None:
     attempt = branch.attempt
     nap = Nap(branch)
-    with attempt.lane.lock:
+    with attempt.scheduler.lock:
         if not share.untold:
             return
         share.sleepers.append(nap)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-__all__ = ["Alarm", "LaneTimer", "Timers"]
+__all__ = ["Alarm", "ScheduledTimer", "Timers"]
 
 _TURN = 50e-6
 """Seconds that a timer takes which is due already when it is set.
@@ -19,7 +19,7 @@ and what it polls for would never come.
 """
 
 
-class LaneTimer(asyncio.TimerHandle):
+class ScheduledTimer(asyncio.TimerHandle):
     """A timer of a task, due by the run's clock."""
 
     __slots__ = ("number",)
@@ -55,7 +55,7 @@ class Alarm:
         """Whether it was cancelled."""
         return self._cancelled
 
-    __lt__ = LaneTimer.__lt__
+    __lt__ = ScheduledTimer.__lt__
 
 
 class Timers:
@@ -64,7 +64,7 @@ class Timers:
     __slots__ = ("_number", "fresh", "heap")
 
     def __init__(self) -> None:
-        self.heap: list[LaneTimer | Alarm] = []
+        self.heap: list[ScheduledTimer | Alarm] = []
         self._number = 0
         self.fresh = math.inf
         """The earliest due time of those that were set since the run was last at rest."""
@@ -77,9 +77,9 @@ class Timers:
         args: tuple[Any, ...],
         loop: asyncio.AbstractEventLoop,
         context: Context | None,
-    ) -> LaneTimer:
+    ) -> ScheduledTimer:
         """Set a timer of a task."""
-        timer = LaneTimer(_due(when, now), callback, args, loop, context)
+        timer = ScheduledTimer(_due(when, now), callback, args, loop, context)
         self._push(timer)
         return timer
 
@@ -89,7 +89,7 @@ class Timers:
         self._push(alarm)
         return alarm
 
-    def _push(self, timer: LaneTimer | Alarm) -> None:
+    def _push(self, timer: ScheduledTimer | Alarm) -> None:
         timer.number = self._number
         self._number += 1
         if len(self.heap) > 64 and self._number % 64 == 0:
@@ -111,11 +111,11 @@ class Timers:
     def call_user_code(self) -> bool:
         """Whether one calls something that workflow code gave to `call_later`, and not asyncio's own ends of waits."""
         return bool(self) and any(
-            isinstance(timer, LaneTimer) and not timer._cancelled and not _ends_a_wait(timer._callback)  # type: ignore[attr-defined]
+            isinstance(timer, ScheduledTimer) and not timer._cancelled and not _ends_a_wait(timer._callback)  # type: ignore[attr-defined]
             for timer in self.heap
         )
 
-    def pop(self) -> LaneTimer | Alarm:
+    def pop(self) -> ScheduledTimer | Alarm:
         """Take the earliest."""
         return heapq.heappop(self.heap)
 

@@ -55,7 +55,7 @@ from .step_connections import open_async, open_sync
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
     from ..store.attempts.idle_connections import Seat
-    from .place import Place
+    from .scheduler import Place
 
 __all__ = ["async_transaction", "transaction"]
 

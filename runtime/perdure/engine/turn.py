@@ -41,7 +41,7 @@ class Turn(SteadfastFuture):
         if self.delivery is None:
             self.wake()
         else:
-            self.branch.attempt.lane.stored(self.delivery)
+            self.branch.attempt.scheduler.stored(self.delivery)
 
     async def come(self) -> None:
         """Wait for the turn.
@@ -68,5 +68,5 @@ class Turn(SteadfastFuture):
         if not self.struck:
             self.struck, self.message = True, msg
         if self.delivery is not None and not self.done():
-            self.branch.attempt.lane.cancel_requested(self.delivery)
+            self.branch.attempt.scheduler.cancel_requested(self.delivery)
         return False

@@ -71,5 +71,7 @@ def guard_arguments(
     """The check for a call that is about to run with arguments that can be changed; None where others may do so."""
     attempt = branch.attempt
     # What holds the loop is disturbed by threads alone.
-    undisturbed = attempt.lane.undisturbed or (inline and not attempt.has_threads and not attempt.lane.outside)
+    undisturbed = attempt.scheduler.undisturbed or (
+        inline and not attempt.has_threads and not attempt.scheduler.outside
+    )
     return ArgumentGuard(step, taken, args, kwargs) if undisturbed else None

@@ -159,7 +159,7 @@ class Unstored:
 
     def _follow(self, commit: InlineCommit) -> None:
         self._commit = commit
-        commit.then(partial(self._attempt.lane.call, partial(self._settled, commit)))
+        commit.then(partial(self._attempt.scheduler.call, partial(self._settled, commit)))
 
     def _settled(self, commit: InlineCommit) -> None:
         if commit is not self._commit:

@@ -35,7 +35,7 @@ async def unwind(attempt: Attempt) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     in_steps = _BETWEEN_IN_STEPS  # the attempt's end has cancelled them once
-    while not attempt.lane.abandoned and (left := [task for task in attempt.tasks if not task.done()]):
+    while not attempt.scheduler.abandoned and (left := [task for task in attempt.tasks if not task.done()]):
         passed = loop.time() - began
         if passed > _PATIENCE:
             _leave_behind(attempt, left)
@@ -58,5 +58,5 @@ def _leave_behind(attempt: Attempt, left: list[BranchTask]) -> None:
         len(left),
         _PATIENCE,
     )
-    attempt.lane.abandoned = True
+    attempt.scheduler.abandoned = True
     _left_behind.extend(left)

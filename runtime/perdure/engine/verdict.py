@@ -44,7 +44,7 @@ class Verdict:
             if attempt.loop is not None:
                 # A generator that is garbage already may have a step in its `finally`.
                 gc.collect()
-            if attempt.lane.rests():
+            if attempt.scheduler.rests():
                 attempt.stop(attempt.journal.never_called(head))
         elif self._asked is not head:
             self._asked = head

@@ -21,7 +21,7 @@ from uuid import uuid4
 from perdure import log_fields
 from perdure.attempt_ends import AttemptEnd
 from perdure.engine.attempt import Attempt, Observer
-from perdure.engine.execute import CtrlC, Ending, execute, execute_async
+from perdure.engine.workflow_call import CtrlC, Ending, execute, execute_async
 from perdure.entrypoints import load
 from perdure.errors import (
     CleanupCut,

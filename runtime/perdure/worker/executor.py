@@ -14,8 +14,8 @@ from functools import partial
 from ..attempt_ends import AttemptEnd
 from ..definitions import WorkflowDefinition
 from ..engine.attempt import Attempt, Observer
-from ..engine.execute import Ending, execute, execute_async
 from ..engine.loop import RunLoop
+from ..engine.workflow_call import Ending, execute, execute_async
 from ..errors import Superseded
 from ..owned_thread import Died, OwnedThread
 from ..store.attempts.checkpoint import Recorded

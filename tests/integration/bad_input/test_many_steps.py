@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perdure import step, workflow
-from perdure.engine.execute import Ending
+from perdure.engine.workflow_call import Ending
 from tests.harness.databases import Database
 from tests.integration.engine.attempts import Run
 

@@ -14,8 +14,8 @@ import psycopg
 from perdure.claimed_attempt import ClaimedAttempt
 from perdure.definitions import definition_of
 from perdure.engine.attempt import Attempt
-from perdure.engine.execute import Ending, execute, execute_async
 from perdure.engine.loop import RunLoop
+from perdure.engine.workflow_call import Ending, execute, execute_async
 from perdure.names import Claim, RunId
 from perdure.store.attempts.attempts import AttemptStore
 from perdure.store.attempts.checkpoint import Recorded

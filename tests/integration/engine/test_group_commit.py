@@ -13,8 +13,8 @@ import pytest
 
 from perdure import step, workflow
 from perdure.engine.attempt import Attempt
-from perdure.engine.execute import Ending, execute, execute_async
 from perdure.engine.loop import RunLoop
+from perdure.engine.workflow_call import Ending, execute, execute_async
 from perdure.errors import ValueNotStorable
 from perdure.store.attempts.checkpoint import Answer, Checkpoint, Settled
 from perdure.store.attempts.loop_committer import LoopCommitter

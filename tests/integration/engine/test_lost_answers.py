@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 from perdure import ThreadPoolExecutor, step, step_context, workflow
-from perdure.engine.execute import Ending
+from perdure.engine.workflow_call import Ending
 from perdure.store.attempts.thread_committer import ThreadCommitter
 from perdure.store.postgres.opener import Opener
 from tests.harness.databases import Database

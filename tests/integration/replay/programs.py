@@ -19,8 +19,8 @@ import perdure
 from perdure.claimed_attempt import ClaimedAttempt
 from perdure.engine.attempt import Attempt
 from perdure.engine.context import CURRENT
-from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
+from perdure.engine.workflow_call import execute_async
 from perdure.errors import Released
 from perdure.names import RunId, Token
 from perdure.store.attempts.checkpoint import Answer, Checkpoint, Recorded
@@ -83,7 +83,7 @@ async def _take_time(delay: int) -> None:
 
 async def _hour_of(play: Play, what: str, later: int) -> None:
     due = play.due.get(what, 0) + later
-    while (left := due - play.attempt.lane.elapsed()) > 0:
+    while (left := due - play.attempt.scheduler.elapsed()) > 0:
         await asyncio.sleep(left / 1e6)
 
 

@@ -20,8 +20,8 @@ from tests.harness.eventually import eventually
 
 KINDS = {
     "Attempt", "Branch", "BranchFuture", "BranchTask", "Checkpoint", "ClaimedRun", "Completion", "Delivery",
-    "Flag", "Journal", "Lane", "LaneTimer", "Outcome", "Place", "Recorded", "RunHandle", "Running", "RunTimer",
-    "Seat", "StepContext", "StepDefinition", "ThreadPoolExecutor", "ThreadWatch", "TimerHandle", "Timer",
+    "LazyEvent", "Journal", "Scheduler", "ScheduledTimer", "Outcome", "Place", "Recorded", "RunHandle", "Running",
+    "RunTimer", "Seat", "StepContext", "StepDefinition", "ThreadPoolExecutor", "ThreadWatch", "TimerHandle", "Timer",
     "StepConnection", "AsyncStepConnection", "Ballast",
 }  # fmt: skip
 """Of the engine and of workers: what belongs to one run, and what may hold it."""

@@ -20,8 +20,8 @@ import perdure
 from perdure import step, workflow
 from perdure.claimed_attempt import ClaimedAttempt
 from perdure.engine.attempt import Attempt
-from perdure.engine.execute import execute_async
 from perdure.engine.loop import RunLoop
+from perdure.engine.workflow_call import execute_async
 from perdure.errors import Released
 from perdure.names import RunId, Token
 from perdure.serialization.fingerprint import Fingerprint, keyed_hash

@@ -7,34 +7,34 @@ from typing import Any
 
 from perdure.engine.hand_out import hand_out, hand_out_to_thread
 from perdure.engine.journal import Journal
-from perdure.engine.lane import Lane
+from perdure.engine.scheduler import Scheduler
 
 
 def test_what_is_out_counts_until_it_is_back() -> None:
-    lane = Lane(Journal([]), print, clock=lambda: 7)
-    one, other = hand_out(lane, awaited=True), hand_out(lane, awaited=False)
-    assert sorted(lane.outside.out.values(), key=str) == [(0.0, 7), None]
+    scheduler = Scheduler(Journal([]), print, clock=lambda: 7)
+    one, other = hand_out(scheduler, awaited=True), hand_out(scheduler, awaited=False)
+    assert sorted(scheduler.outside.out.values(), key=str) == [(0.0, 7), None]
     one()
-    assert list(lane.outside.out.values()) == [None]
+    assert list(scheduler.outside.out.values()) == [None]
     other()
-    assert not lane.outside
+    assert not scheduler.outside
 
 
 def test_the_run_is_looked_at_once_it_is_back() -> None:
     stuck: list[Any] = []
-    lane = Lane(Journal([]), stuck.append)
+    scheduler = Scheduler(Journal([]), stuck.append)
     looked: list[str] = []
-    lane.offer = lambda: looked.append("at rest")
-    back = hand_out(lane, awaited=True)
+    scheduler.offer = lambda: looked.append("at rest")
+    back = hand_out(scheduler, awaited=True)
     assert looked == []
     back()
     assert looked == ["at rest"]
 
 
 def test_without_a_loop_what_ends_in_a_thread_is_back_at_once() -> None:
-    lane = Lane(Journal([]), print)
-    back = hand_out_to_thread(lane)
+    scheduler = Scheduler(Journal([]), print)
+    back = hand_out_to_thread(scheduler)
     thread = threading.Thread(target=back)
     thread.start()
     thread.join()
-    assert not lane.outside
+    assert not scheduler.outside

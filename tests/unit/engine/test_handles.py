@@ -12,7 +12,7 @@ from perdure.engine.handles import ForeignHandle, LookHandle, RunHandle
 
 @dataclass
 class Stand:
-    """What of a lane and of a loop a handle sees."""
+    """What of a scheduler and of a loop a handle sees."""
 
     abandoned: bool = False
     busy: int = 0
@@ -47,7 +47,7 @@ class Stand:
     def handle(self, callback: Any, kind: type[RunHandle] = RunHandle, *, step: bool = False) -> Any:
         loop: Any = self
         made: Any = kind(callback, (), loop)
-        made._lane = None if step else self
+        made._scheduler = None if step else self
         return made
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from perdure.engine.timers import Alarm, LaneTimer, Timers
+from perdure.engine.timers import Alarm, ScheduledTimer, Timers
 
 NOW = 10.0
 
@@ -25,7 +25,7 @@ def alarm(timers: Timers, seconds: float, order: tuple[int, ...] = ()) -> Alarm:
     return timers.add_alarm(seconds, NOW, order, lambda: None)
 
 
-def timer(timers: Timers, when: float, callback: Any = print) -> LaneTimer:
+def timer(timers: Timers, when: float, callback: Any = print) -> ScheduledTimer:
     return timers.add(when, NOW, callback, (), cast("Any", _Loop()), None)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from perdure.engine.branch import Branch
 from perdure.engine.journal import Journal
-from perdure.engine.lane import Lane
 from perdure.engine.outcome import Outcome
-from perdure.engine.place import Place
+from perdure.engine.scheduler import Place, Scheduler
 
 
 class Stand:
@@ -17,20 +15,19 @@ class Stand:
 
     def __init__(self) -> None:
         self.clock = 0
-        self.lane = Lane(Journal([]), print, clock=lambda: self.clock)
+        self.scheduler = Scheduler(Journal([]), print, clock=lambda: self.clock)
         self.clock = 3_000_000
         self.woken: list[str] = []
 
     def place(self, name: str, *, alone: bool = False) -> Place:
-        attempt: Any = SimpleNamespace(lane=self.lane)
-        branch = Branch(attempt, name)
-        return Place(branch, 0, lambda: self.woken.append(name), alone=alone, fingerprint=f"of {name}")
+        branch = Branch(cast("Any", None), name)
+        return Place(self.scheduler, branch, 0, lambda: self.woken.append(name), alone=alone, fingerprint=f"of {name}")
 
     def stored(self, place: Place) -> None:
         assert place.delivery is not None
-        self.lane.stored(place.delivery)
-        self.lane.running.clear()
-        self.lane.pump()
+        self.scheduler.stored(place.delivery)
+        self.scheduler.running.clear()
+        self.scheduler.pump()
 
 
 def test_outcomes_are_numbered_as_they_come_about_and_read_the_runs_clock() -> None:
@@ -57,8 +54,8 @@ def test_one_that_is_stored_before_another_waits_for_it() -> None:
     stand.stored(second)
     assert stand.woken == []
     stand.stored(first)
-    stand.lane.running.clear()
-    stand.lane.pump()
+    stand.scheduler.running.clear()
+    stand.scheduler.pump()
     assert stand.woken == ["1", "2"]
 
 

@@ -136,7 +136,7 @@ def _submitted(
 
 def _count(branch: Branch) -> Callable[[], None]:
     """Something that workflow code started is outside until what this returns is called."""
-    return hand_out_to_thread(branch.attempt.lane)
+    return hand_out_to_thread(branch.attempt.scheduler)
 
 
 def _do_nothing() -> None:

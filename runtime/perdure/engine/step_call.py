@@ -18,7 +18,7 @@ from .context import StepContext
 from .delivery import Delivery
 from .journal import Recorded
 from .outcome import Outcome, cancelled_error, raise_error, refused
-from .place import Place
+from .scheduler import Place
 from .step_body import run_async_body, run_body
 from .turn import Turn
 from .unchanged import guard_arguments
@@ -39,21 +39,21 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
         attempt.cancellation.at_call(branch, key)
     # What most steps do without is asked for here: a call costs more than the question.
     recorded = _look_up(step, branch, key, taken, args, kwargs) if attempt.journal.size else None
-    lane = attempt.lane
+    scheduler = attempt.scheduler
     # In an async workflow a sync step holds the loop: its outcome is used on the spot, and replay finds it there again.
     inline = branch.task is not None
-    lone = lane.lone
+    lone = scheduler.lone
     if recorded is not None:
         _await_recorded(branch, recorded, lone=lone, inline=inline)
         return _replayed(step, branch, recorded)
     if not inline and not lone:
-        lane.rest_thread(branch)
+        scheduler.rest_thread(branch)
     _await_stored(step, attempt, inline=inline)
     attempt.enter_step()
     started = time.monotonic_ns()
     attempt.started(key)
     gate = _shut_gate()
-    place = Place(branch, started, gate.release, alone=inline or lone, fingerprint=taken.digits)
+    place = Place(scheduler, branch, started, gate.release, alone=inline or lone, fingerprint=taken.digits)
     guard = None if taken.changeable is None else guard_arguments(step, branch, taken, args, kwargs, inline=inline)
     context = StepContext(branch, key, guard)
     outcome = run_body(step, context, args, kwargs, place if step.database else None)
@@ -63,12 +63,12 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
         stored = outcome.stored or _store(step, branch, key, outcome, started)
     finally:
         if place.delivery is not None:
-            lane.stored(place.delivery)
+            scheduler.stored(place.delivery)
     if place.delivery is not None:
         gate.acquire()
         attempt.check()
     if place.alone:
-        lane.passed(outcome.clock)
+        scheduler.passed(outcome.clock)
     if stored:
         attempt.finished(key, outcome, started)
     if outcome.raised is not None:
@@ -88,14 +88,14 @@ def _await_stored(step: StepDefinition, attempt: Attempt, *, inline: bool) -> No
 
 
 def _await_recorded(branch: Branch, recorded: Recorded, *, lone: bool, inline: bool) -> None:
-    lane = branch.attempt.lane
+    scheduler = branch.attempt.scheduler
     if lone or inline:
         recorded.consumed = True
-        lane.passed(recorded.clock)
+        scheduler.passed(recorded.clock)
         return
     gate = _shut_gate()
-    lane.wait_recorded(Delivery(branch, recorded.ordinal, recorded.clock, gate.release))
-    lane.rest_thread(branch)
+    scheduler.wait_recorded(Delivery(branch, recorded.ordinal, recorded.clock, gate.release))
+    scheduler.rest_thread(branch)
     gate.acquire()
     branch.attempt.check()
 
@@ -147,7 +147,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
         await attempt.cancellation.at_async_call(branch, key)
     recorded = _look_up(step, branch, key, taken, args, kwargs) if attempt.journal.size else None
     # Decided here, as replay decides: what comes while the body runs is not there yet on replay.
-    lone = attempt.lane.lone
+    lone = attempt.scheduler.lone
     if recorded is not None:
         return await _replay_async(step, branch, recorded, lone=lone)
     if not attempt.may_begin():
@@ -158,7 +158,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     turn = Turn(branch)
     guard = None if taken.changeable is None else guard_arguments(step, branch, taken, args, kwargs, inline=False)
     context = StepContext(branch, key, guard)
-    place = Place(branch, started, turn.wake, alone=lone, fingerprint=taken.digits)
+    place = Place(attempt.scheduler, branch, started, turn.wake, alone=lone, fingerprint=taken.digits)
     branch.in_step = True
     try:
         outcome = await run_async_body(step, context, args, kwargs, place)
@@ -173,7 +173,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     if turn.settled is not None and turn.settled is not Answer.DONE:
         await _mind_refusal(step, branch, key, outcome, started, turn)
     if lone:
-        attempt.lane.passed(outcome.clock)
+        attempt.scheduler.passed(outcome.clock)
     attempt.finished(key, outcome, started)
     return _told(outcome, turn, task, asked)
 
@@ -225,14 +225,14 @@ async def _mind_refusal(
 
 
 async def _replay_async(step: StepDefinition, branch: Branch, recorded: Recorded, *, lone: bool) -> object:
-    lane = branch.attempt.lane
+    scheduler = branch.attempt.scheduler
     if lone and not recorded.cancelled:
         recorded.consumed = True
-        lane.passed(recorded.clock)
+        scheduler.passed(recorded.clock)
         return _replayed(step, branch, recorded)
     turn = Turn(branch)
     turn.delivery = Delivery(branch, recorded.ordinal, recorded.clock, turn.wake)
-    lane.wait_recorded(turn.delivery)
+    scheduler.wait_recorded(turn.delivery)
     await turn.come()
     if recorded.cancelled:
         branch.attempt.replayed(recorded.key, recorded)
@@ -262,7 +262,7 @@ def _look_up(
     except NondeterminismError as error:
         raise attempt.stop(error) from None
     if recorded is None:
-        attempt.lane.anchor()
+        attempt.scheduler.anchor()
     return recorded
 
 

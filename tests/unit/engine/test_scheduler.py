@@ -11,12 +11,12 @@ from perdure.engine.branch import Branch
 from perdure.engine.delivery import Delivery
 from perdure.engine.hand_out import hand_out
 from perdure.engine.journal import Journal, Recorded
-from perdure.engine.lane import Lane
+from perdure.engine.scheduler import Scheduler
 
 
 @dataclass
 class Stand:
-    """A lane without a loop, on a clock that stands where it is put, and what came of it."""
+    """A scheduler without a loop, on a clock that stands where it is put, and what came of it."""
 
     recorded: list[Recorded] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Stand:
     """Microseconds."""
 
     def __post_init__(self) -> None:
-        self.lane = Lane(
+        self.scheduler = Scheduler(
             Journal(self.recorded), lambda head: self.stuck.append(head.key), clock=lambda: self.clock * 1000
         )
 
@@ -38,16 +38,16 @@ class Stand:
     def calls(self, one: Recorded, path: str = "1") -> Delivery:
         """A branch calls a recorded step, and rests."""
         delivery = self.delivery(one.key, one.ordinal, one.clock, path)
-        self.lane.wait_recorded(delivery)
+        self.scheduler.wait_recorded(delivery)
         return delivery
 
     def alarm(self, name: str, seconds: float, path: str = "1") -> None:
-        self.lane.add_alarm(seconds, self.branch(path), lambda: self.told.append(name))
+        self.scheduler.add_alarm(seconds, self.branch(path), lambda: self.told.append(name))
 
     def rest(self) -> None:
         """Every thread that was woken rests again."""
-        self.lane.running.clear()
-        self.lane.pump()
+        self.scheduler.running.clear()
+        self.scheduler.pump()
 
 
 def recorded(key: str, ordinal: int, clock: int, *, cancelled: bool = False) -> Recorded:
@@ -61,23 +61,23 @@ A, B = recorded("1/a", 1, 100), recorded("2/b", 2, 200)
 def test_recorded_outcomes_come_in_their_order_one_at_a_rest() -> None:
     stand = Stand([recorded("1/a", 1, 100), recorded("2/b", 2, 200)])
     runs = stand.branch("9")
-    stand.lane.resume_thread(runs)
+    stand.scheduler.resume_thread(runs)
     stand.calls(B, "2")
     stand.calls(A)
     assert stand.told == []
-    stand.lane.rest_thread(runs)
+    stand.scheduler.rest_thread(runs)
     assert stand.told == ["1/a"]
     stand.rest()
     assert stand.told == ["1/a", "2/b"]
-    assert stand.lane.now == pytest.approx(200e-6)
+    assert stand.scheduler.now == pytest.approx(200e-6)
 
 
 def test_live_outcomes_come_after_the_recorded_ones() -> None:
     stand = Stand([recorded("1/a", 1, 100)])
-    ordinal, clock = stand.lane.accept()
+    ordinal, clock = stand.scheduler.accept()
     live = stand.delivery("live", ordinal, clock, "2")
-    stand.lane.wait_live(live)
-    stand.lane.stored(live)
+    stand.scheduler.wait_live(live)
+    stand.scheduler.stored(live)
     assert (stand.told, stand.stuck) == ([], ["1/a"])
     stand.calls(A)
     stand.rest()
@@ -86,39 +86,39 @@ def test_live_outcomes_come_after_the_recorded_ones() -> None:
 
 def test_a_live_outcome_waits_for_those_accepted_before_it() -> None:
     stand = Stand()
-    first, second = (stand.delivery(name, *stand.lane.accept()) for name in ("first", "second"))
-    stand.lane.wait_live(first)
-    stand.lane.wait_live(second)
-    stand.lane.stored(second)
+    first, second = (stand.delivery(name, *stand.scheduler.accept()) for name in ("first", "second"))
+    stand.scheduler.wait_live(first)
+    stand.scheduler.wait_live(second)
+    stand.scheduler.stored(second)
     assert stand.told == []
-    stand.lane.stored(first)
+    stand.scheduler.stored(first)
     stand.rest()
     assert stand.told == ["first", "second"]
 
 
 def test_one_that_is_withdrawn_holds_up_none() -> None:
     stand = Stand()
-    first, second = (stand.delivery(name, *stand.lane.accept()) for name in ("first", "second"))
-    stand.lane.wait_live(first)
-    stand.lane.wait_live(second)
-    stand.lane.stored(second)
-    stand.lane.withdraw(first)
+    first, second = (stand.delivery(name, *stand.scheduler.accept()) for name in ("first", "second"))
+    stand.scheduler.wait_live(first)
+    stand.scheduler.wait_live(second)
+    stand.scheduler.stored(second)
+    stand.scheduler.withdraw(first)
     assert stand.told == ["second"]
 
 
 def test_readings_grow_whatever_the_clock_does() -> None:
     stand = Stand([recorded("1/a", 7, 500)])
-    assert stand.lane.accept() == (8, 501)
+    assert stand.scheduler.accept() == (8, 501)
     stand.clock = -50
-    assert stand.lane.accept() == (9, 502)
+    assert stand.scheduler.accept() == (9, 502)
     stand.clock = 1000
-    assert stand.lane.accept() == (10, 1500)
+    assert stand.scheduler.accept() == (10, 1500)
 
 
 @pytest.mark.parametrize(("due", "told"), [(99, ["alarm", "1/a"]), (100, ["alarm", "1/a"]), (101, ["1/a"])])
 def test_a_timer_comes_before_an_outcome_if_it_is_due_by_its_reading(due: int, told: list[str]) -> None:
     stand = Stand([recorded("1/a", 1, 100)])
-    stand.lane.resume_thread(stand.branch("9"))
+    stand.scheduler.resume_thread(stand.branch("9"))
     stand.alarm("alarm", due / 1e6, "2")
     stand.calls(A)
     for _ in range(3):
@@ -134,7 +134,7 @@ def test_alarms_of_one_time_ring_in_the_order_of_their_branches() -> None:
     stand = Stand()
     for path in ("2.10", "10", "2.9", "1"):
         stand.alarm(path, 0.001, path)
-    stand.lane.pump()
+    stand.scheduler.pump()
     stand.clock = 5000
     for _ in range(4):
         stand.rest()
@@ -143,10 +143,10 @@ def test_alarms_of_one_time_ring_in_the_order_of_their_branches() -> None:
 
 def test_ends_of_branches_come_first_and_the_lowest_before_the_others() -> None:
     stand = Stand([recorded("1/a", 1, 100)])
-    stand.lane.resume_thread(stand.branch("9"))
+    stand.scheduler.resume_thread(stand.branch("9"))
     stand.calls(A)
     for path in ("3", "2.1"):
-        stand.lane.complete(stand.branch(path), lambda path=path: stand.told.append(path))  # type: ignore[misc]
+        stand.scheduler.complete(stand.branch(path), lambda path=path: stand.told.append(path))  # type: ignore[misc]
     for _ in range(3):
         stand.rest()
     assert stand.told == ["2.1", "3", "1/a"]
@@ -156,18 +156,18 @@ def test_a_cancelled_outcome_waits_for_the_cancellation() -> None:
     stand = Stand([recorded("1/a", 1, 100, cancelled=True)])
     delivery = stand.calls(A)
     assert (stand.told, stand.stuck) == ([], ["1/a"])
-    stand.lane.cancel_requested(delivery)
+    stand.scheduler.cancel_requested(delivery)
     assert stand.told == ["1/a"]
 
 
 def test_nothing_is_stuck_while_something_runs_or_looks() -> None:
     stand = Stand([recorded("1/a", 1, 100)])
     runs = stand.branch("9")
-    stand.lane.resume_thread(runs)
-    stand.lane.pump()
-    stand.lane.pump(force=True)
+    stand.scheduler.resume_thread(runs)
+    stand.scheduler.pump()
+    stand.scheduler.pump(force=True)
     assert stand.stuck == []
-    stand.lane.rest_thread(runs)
+    stand.scheduler.rest_thread(runs)
     assert stand.stuck == ["1/a"]
 
 
@@ -187,7 +187,7 @@ def test_replay_takes_no_time_of_the_clock() -> None:
 
 def test_a_timer_that_was_overdue_before_its_first_rest_takes_its_time() -> None:
     stand = Stand()
-    stand.lane.resume_thread(stand.branch("9"))
+    stand.scheduler.resume_thread(stand.branch("9"))
     stand.clock = 15_000
     stand.alarm("alarm", 0.01)
     stand.rest()
@@ -200,38 +200,38 @@ def test_a_timer_that_was_overdue_before_its_first_rest_takes_its_time() -> None
 def test_a_timer_of_no_time_moves_the_clock() -> None:
     stand = Stand()
     stand.alarm("alarm", 0.0)
-    stand.lane.pump()
+    stand.scheduler.pump()
     stand.clock += 60
     stand.rest()
     assert stand.told == ["alarm"]
-    assert stand.lane.now == pytest.approx(50e-6)
+    assert stand.scheduler.now == pytest.approx(50e-6)
 
 
 def test_a_branch_is_lone_without_others_timers_and_the_outside() -> None:
-    lane = Stand().lane
-    assert lane.lone
-    lane.busy = 1  # its own callback
-    assert lane.lone
-    lane.busy = 2
-    assert not lane.lone
-    lane.busy, lane.branches = 1, 2
-    assert not lane.lone
-    lane.branches = 1
-    back = hand_out(lane, awaited=True)
-    assert not lane.lone
+    scheduler = Stand().scheduler
+    assert scheduler.lone
+    scheduler.busy = 1  # its own callback
+    assert scheduler.lone
+    scheduler.busy = 2
+    assert not scheduler.lone
+    scheduler.busy, scheduler.branches = 1, 2
+    assert not scheduler.lone
+    scheduler.branches = 1
+    back = hand_out(scheduler, awaited=True)
+    assert not scheduler.lone
     back()
-    assert lane.lone
-    alarm = lane.add_alarm(1.0, Branch(cast("Any", None), "1"), lambda: None)
-    assert not lane.lone
+    assert scheduler.lone
+    alarm = scheduler.add_alarm(1.0, Branch(cast("Any", None), "1"), lambda: None)
+    assert not scheduler.lone
     alarm.cancel()
-    assert lane.lone
+    assert scheduler.lone
 
 
 def test_an_ended_attempt_wakes_all_and_tells_ends_at_once() -> None:
     stand = Stand([recorded("1/a", 1, 100), recorded("2/b", 2, 200)])
-    stand.lane.resume_thread(stand.branch("9"))
+    stand.scheduler.resume_thread(stand.branch("9"))
     stand.calls(B, "2")
-    stand.lane.wake_all()
+    stand.scheduler.wake_all()
     assert stand.told == ["2/b"]
-    stand.lane.complete(stand.branch("3"), lambda: stand.told.append("end"))
+    stand.scheduler.complete(stand.branch("3"), lambda: stand.told.append("end"))
     assert stand.told == ["2/b", "end"]

@@ -22,8 +22,8 @@ from ..serialization.failures.failure import Failure
 from .branch import Branch
 from .context import CURRENT
 from .ctrl_c import interrupts
-from .foreign import watch
 from .forked import end_fork
+from .thread_guards import watch
 from .unwinding import unwind
 from .verdict import Verdict
 
@@ -56,7 +56,7 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     branch.settle_here()
     context = Context()
     context.run(CURRENT.set, branch)
-    attempt.lane.resume_thread(branch)
+    attempt.scheduler.resume_thread(branch)
     if attempt.cancellation is not None:
         attempt.cancellation.begin(branch, None)
     value: object = None
@@ -69,7 +69,7 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     _mind_fork(attempt, raised)
     _mind_ctrl_c(attempt, raised)
     try:
-        return _ending(definition, attempt, value, raised, {b.path for b in list(attempt.lane.threads)})
+        return _ending(definition, attempt, value, raised, {b.path for b in list(attempt.scheduler.threads)})
     finally:
         _close(attempt)
 
@@ -103,7 +103,8 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
             attempt,
             value,
             raised,
-            {b.path for b in attempt.lane.threads} | {task.branch.path for task in attempt.tasks if task is not main},
+            {b.path for b in attempt.scheduler.threads}
+            | {task.branch.path for task in attempt.tasks if task is not main},
         )
     finally:
         _close(attempt)
@@ -112,7 +113,7 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
 
 def _guard(attempt: Attempt) -> None:
     """What stands above an attempt and looks after it while it is executed."""
-    attempt.lane.stuck = Verdict(attempt).at_rest
+    attempt.scheduler.stuck = Verdict(attempt).at_rest
     watch(attempt)
 
 

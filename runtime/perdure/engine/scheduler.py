@@ -24,12 +24,13 @@ from .delivery import Delivery, Strand
 from .journal import Journal, Recorded
 from .outside import Outside
 from .polling import Polling
-from .timers import Alarm, LaneTimer, Timers
+from .timers import Alarm, ScheduledTimer, Timers
 
 if TYPE_CHECKING:
     from .host_loop import HostLoop
+    from .outcome import Outcome
 
-__all__ = ["Lane"]
+__all__ = ["Place", "Scheduler"]
 
 
 class Sleeper(Protocol):
@@ -39,7 +40,7 @@ class Sleeper(Protocol):
         """End the wait."""
 
 
-class Lane:
+class Scheduler:
     """The deliveries of one attempt."""
 
     __slots__ = (
@@ -272,7 +273,7 @@ class Lane:
 
     def add_timer(
         self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
-    ) -> LaneTimer:
+    ) -> ScheduledTimer:
         """A timer of workflow code, due at `when` on the run's clock."""
         assert self.loop is not None
         with self.lock:
@@ -435,3 +436,54 @@ class Lane:
         if self._armed is not None:
             self._armed.cancel()
         self._armed = self.loop.real_later(delay, self.pump)
+
+
+class Place:
+    """Taken when an outcome has come about, and left again where it turns out that the outcome is not in the store.
+
+    Args:
+        scheduler: of the run.
+        branch: whose step it is.
+        started: when the step was called, in nanoseconds.
+        wake: called when the outcome's turn has come.
+        fingerprint: of the call.
+        alone: whether the outcome goes to its branch without a turn.
+    """
+
+    __slots__ = ("alone", "branch", "delivery", "fingerprint", "scheduler", "started", "wake")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        branch: Strand,
+        started: int,
+        wake: Callable[[], None],
+        *,
+        alone: bool,
+        fingerprint: str | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.branch = branch
+        self.started = started
+        self.wake = wake
+        self.fingerprint = fingerprint
+        self.alone = alone
+        self.delivery: Delivery | None = None
+
+    def take(self, outcome: Outcome) -> None:
+        """Accept an outcome: it gets its ordinal, and those that are accepted later wait for it."""
+        scheduler = self.scheduler
+        outcome.fingerprint = self.fingerprint
+        if self.alone:
+            outcome.ordinal, outcome.clock = scheduler.accept()
+            return
+        with scheduler.lock:
+            outcome.ordinal, outcome.clock = scheduler.accept()
+            self.delivery = Delivery(self.branch, outcome.ordinal, outcome.clock, self.wake)
+            scheduler.wait_live(self.delivery)
+
+    def leave(self) -> None:
+        """The outcome is not in the store and never will be: nobody waits for it any more."""
+        delivery, self.delivery = self.delivery, None
+        if delivery is not None:
+            self.scheduler.withdraw(delivery)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from threading import Event, Lock
 
-__all__ = ["Flag"]
+__all__ = ["LazyEvent"]
 
 
-class Flag:
+class LazyEvent:
     """As `threading.Event`, which would hold more than a kilobyte of each of a thousand runs in a process."""
 
     __slots__ = ("_event", "_lock", "_up")
