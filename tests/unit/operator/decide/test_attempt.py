@@ -331,7 +331,7 @@ def test_a_running_attempt_of_an_unreadable_spec_ends_by_itself():
         (over(code=3, message="perdure: it died"), "crashed", "it died"),
         (over(code=1), "crashed", "code 1"),
         (over(code=79), "crashed", "code 79"),
-        (over(code=77, message="it has begun already"), "begun elsewhere", "somebody else"),
+        (over(code=77, message="it has begun already"), "begun elsewhere", "another process"),
         (over(code=75, message="terminated"), "released", "terminated"),
         (over(code=143, deleting=True), "evicted", "deleted"),
         (over(code=137, disrupted="Evicted: The node was low on resource: memory"), "evicted", "low on"),
@@ -342,7 +342,7 @@ def test_a_running_attempt_of_an_unreadable_spec_ends_by_itself():
         ),
         (over(code=137, disrupted="NodeLost: node node-1 is lost"), "node lost", "lost"),
         (over(code=137, reason="OOMKilled", disrupted="Evicted: low"), "crashed", "out of memory"),
-        (pod(phase=PodPhase.FAILED), "lost", "nothing is known"),
+        (pod(phase=PodPhase.FAILED), "lost", "is unknown"),
         (pod(phase=PodPhase.FAILED, disrupted="Evicted: low"), "evicted", "low"),
     ],
 )
