@@ -1,4 +1,4 @@
-"""An outcome on its way to the branch that waits for it, and what the order of outcomes asks of a branch."""
+"""An outcome on its way to the branch that waits for it, and the parts of a branch on which the order depends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Delivery", "Strand"]
 
 
 class Strand(Protocol):
-    """A branch, as far as the order of outcomes depends on it: `branch.Branch` is one."""
+    """The parts of a branch that the scheduler uses: `branch.Branch` has them."""
 
     path: str
     task: asyncio.Task[object] | None
@@ -22,7 +22,14 @@ class Strand(Protocol):
 
 
 class Delivery:
-    """An outcome on its way to the branch that waits for it; `wake` is called once, with the run at rest."""
+    """An outcome on its way to the branch that waits for it.
+
+    Args:
+        branch: the branch that waits.
+        ordinal: the outcome's number in the run's order.
+        clock: the outcome's reading of the run's clock, in microseconds.
+        wake: ends the wait. It is called once: at the outcome's turn, or at the attempt's end.
+    """
 
     __slots__ = ("branch", "cancel_requested", "clock", "ordinal", "ready", "wake")
 
@@ -32,4 +39,6 @@ class Delivery:
         self.clock = clock
         self.wake = wake
         self.ready = False
+        """Whether the store has settled a live outcome, so that its turn may come. Not used for a recorded outcome."""
         self.cancel_requested = False
+        """Whether workflow code has cancelled the wait. A step that is recorded as cancelled ends only then."""

@@ -1,4 +1,4 @@
-"""Workflow code gives something to the outside: counted from then on until it is back."""
+"""Counts each thing that workflow code hands to the outside, until the thing is back."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["hand_out", "hand_out_to_thread"]
 
 
 def hand_out(scheduler: Scheduler, *, awaited: bool) -> Callable[[], None]:
-    """Workflow code hands something out.
+    """Count a thing that workflow code hands to the outside now.
 
     Args:
-        scheduler: the run's.
-        awaited: whether a task waits for just that, so that replay gives it its time.
+        scheduler: the run's scheduler.
+        awaited: whether a task waits for this thing alone, so that replay gives it the time that it had.
 
     Returns:
-        What is to be called once it is back and whoever waits for it is on the way.
+        A function to be called when the thing is back and the task that waits for it is to go on.
     """
     with scheduler.lock:
         number = scheduler.outside.open((scheduler.now, scheduler.process_time()) if awaited else None)
@@ -33,10 +33,11 @@ def hand_out(scheduler: Scheduler, *, awaited: bool) -> Callable[[], None]:
 
 
 def hand_out_to_thread(scheduler: Scheduler) -> Callable[[], None]:
-    """The same for something that ends in another thread, after it gave what it had to the loop."""
+    """As `hand_out`, for a thing that ends in another thread after it has given its results to the loop."""
     back = hand_out(scheduler, awaited=False)
     loop = scheduler.loop
     if loop is None:
         return back
-    # One call later than what was given to the loop before, and one more than what the former gives to it.
+    # Two calls later: the first runs behind the callbacks that the thread gave to the loop, the second behind the
+    # callbacks that those schedule. So the run does not rest before its tasks have the thread's results.
     return lambda: loop.call_in_loop(loop.call_in_loop, back)

@@ -1,4 +1,7 @@
-"""What earlier attempts of a run recorded, in the order in which it was accepted, and the replay check."""
+"""The outcomes that earlier attempts of a run recorded, in the order in which they were accepted, and the replay check.
+
+The check: each branch must repeat its recorded calls, in their order and with their arguments.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ __all__ = ["Journal", "Recorded", "strikes_in_a_wait"]
 
 
 class Journal:
-    """The recorded outcomes of a run. Each branch must ask for its own in the order in which they were recorded."""
+    """The recorded outcomes of a run. Each branch must take its own in the order of their ordinals."""
 
     def __init__(self, recorded: Iterable[Recorded]) -> None:
-        # Backwards, as what comes next is taken from the end of a list. An empty deque has 760 bytes.
+        # Backwards: `pop` takes the last item of a list at no cost, and an empty deque would take 760 bytes.
         self._order = sorted(recorded, key=lambda r: r.ordinal, reverse=True)
         self._branches: dict[str, list[Recorded]] = {}
         self.cancellation: Recorded | None = None
-        """Where the run's cancellation struck."""
+        """The checkpoint of the run's cancellation, if that has struck."""
         for one in self._order:
             if one.key == CANCEL_KEY:
                 self.cancellation = one
                 if strikes_in_a_wait(one.result):
-                    # No branch calls it.
+                    # The scheduler delivers it. No branch calls a step for it.
                     continue
             self._branches.setdefault(one.key.rpartition("/")[0], []).append(one)
         self.size = len(self._order)
@@ -33,14 +36,14 @@ class Journal:
         self.last_clock = max((one.clock for one in self._order), default=0)
 
     def head(self) -> Recorded | None:
-        """The outcome that is to be delivered next."""
+        """The next outcome to be delivered: the first that is not consumed; None after the last."""
         order = self._order
         while order and order[-1].consumed:
             order.pop()
         return order[-1] if order else None
 
     def next_key(self, branch: str) -> str | None:
-        """The key of the step that a branch must call next; None where the record of it ends."""
+        """The key of the step that a branch must call next; None after the branch's last recorded call."""
         expected = self._branches.get(branch)
         return expected[-1].key if expected else None
 
@@ -52,11 +55,11 @@ class Journal:
         Args:
             branch: the branch's path.
             key: the step's key.
-            fingerprint: of the call's arguments; None compares equal to all.
-            call: writes the call, for the message.
+            fingerprint: of the call's arguments; None equals any other.
+            call: returns the call as text, for the message.
 
         Raises:
-            NondeterminismError: the branch called another step here when this was recorded, or with other arguments.
+            NondeterminismError: the branch has another step recorded here, or other arguments of the step.
         """
         expected = self._branches.get(branch)
         if not expected:
@@ -81,12 +84,16 @@ class Journal:
         )
 
     def unclaimed(self, live_branches: Iterable[str] = ()) -> NondeterminismError | None:
-        """What to say of recorded steps that were never called, where their branches are not among those still live."""
+        """The error for the first recorded step that was not called and cannot be called any more; None without one.
+
+        Args:
+            live_branches: paths of branches that have not ended. They and their descendants may still call steps.
+        """
         live = tuple(live_branches)
         for one in reversed(self._order):
             branch = one.key.rpartition("/")[0]
             if one is self.cancellation:
-                # The workflow ended before it was told.
+                # The workflow ended before the cancellation struck.
                 continue
             if not one.consumed and not any(may_descend(branch, path) for path in live):
                 return self.never_called(one)
@@ -102,7 +109,7 @@ class Journal:
 
 
 def strikes_in_a_wait(result: str | None) -> bool:
-    """Whether a cancellation's checkpoint says that it struck in what the workflow waited for, and not at a call."""
+    """Whether a cancellation struck in a wait of the workflow, by its checkpoint's `result`, and not at a step call."""
     return json.loads(result or "{}").get("at") is None
 
 

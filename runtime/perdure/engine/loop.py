@@ -1,8 +1,8 @@
-"""An event loop that knows which run each callback belongs to.
+"""An event loop that finds the run of each callback in the callback's context.
 
-It counts the callbacks of each run's tasks, so that a run's coming to rest is known; keeps timers of workflow code
-on the run's own clock; and numbers tasks as branches where they are created, whoever creates them (gather, task
-groups, wait_for). What belongs to no run, or to the body of a step, is left to asyncio.
+It counts the callbacks of each run's tasks, so that the scheduler notices when the run rests. It keeps the timers of
+workflow code on the run's clock. It numbers tasks as branches where they are created, by workflow code or by asyncio
+(gather, task groups, wait_for). Callbacks outside of runs, and in the bodies of steps, it leaves to asyncio.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ _WRAP_FUTURE = asyncio.wrap_future.__code__
 
 
 class RunTimer(asyncio.TimerHandle):
-    """A timer in real time. asyncio keeps one that is cancelled for as long as there are not many of them.
+    """A timer in real time, which drops its context when it is cancelled.
 
-    Its context would keep the run of the step that set it.
+    asyncio keeps cancelled timers as long as they are few. The context of a timer that a step's body set would keep the
+    run in memory for as long.
     """
 
     __slots__ = ()
@@ -57,11 +58,11 @@ class BranchTask(asyncio.Task[Any]):
     """
 
     def __init__(self, coro: Coroutine[Any, Any, Any], branch: Branch, **options: Any) -> None:
-        # asyncio keeps tasks in sets from the start.
+        # Before `super().__init__`, which may put the task into a set and so needs its hash.
         self.branch = branch
         self.number = branch.attempt.next_task_number()
         self.cancel_message: Any = None
-        """Of the last cancellation. asyncio forgets it where something else is raised on its way."""
+        """The message of the last cancellation. A step's body may replace the CancelledError that carries it."""
         super().__init__(coro, **options)
 
     def cancel(self, msg: Any = None) -> bool:
@@ -79,23 +80,27 @@ class RunLoop(HostLoop):
     """The loop in which async workflows run."""
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
-        # One for each loop: a context can be entered by one thread at a time.
+        # Each loop has its own: only one thread at a time can enter a context.
         self.outside = Context()
         super().__init__(selector)
         self._thread = get_ident()
         self._foreseen: dict[int, BranchTask] = {}
+        """Tasks of an `as_completed` that asyncio has yet to create, by the id of their coroutine."""
         self._watched: dict[tuple[int, str], Callable[[], None]] = {}
+        """Files and sockets of workflow code that count as outside, with the function that ends this."""
         self._generators: dict[int, tuple[ref[Attempt], str]] = {}
+        """By an async generator's id: its attempt, which it must not keep alive, and the branch that will close it."""
         self._task_step: type | None = None
-        """What tasks give to the loop to be gone on with, as asyncio's C code has no name for it."""
+        """The type of the callback by which a task schedules its next step. asyncio's C code has no name for it."""
         self._stop_asked = False
+        """Whether `stop` was called since `run_forever` began."""
         self.runs: RunHandle | None = None
-        """The callback of a run's task that runs now."""
+        """The callback that runs now, if it belongs to a run."""
         self.forked = False
-        """Whether this is a copy, in a process that was forked by one of its callbacks."""
+        """Whether this is a copy of the loop, in a process that one of its callbacks forked."""
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """What ends an attempt reaches callbacks and futures that nobody awaits, too, and is no error there."""
+        """Report an error, but no ControlSignal: an attempt's end reaches callbacks and unawaited futures, too."""
         if not isinstance(context.get("exception"), ControlSignal):
             super().call_exception_handler(context)
 
@@ -107,7 +112,7 @@ class RunLoop(HostLoop):
             except (SystemExit, KeyboardInterrupt) as error:
                 if interrupts(error):
                     raise
-                # Of a callback that no task carries, such as a timer of a step's. It ends nobody's runs.
+                # A callback of no task raised it, such as a timer of a step's body. It must not end this loop's runs.
                 said = f"a callback raised {type(error).__name__}, which ends nothing in this loop"
                 self.call_exception_handler({"message": said, "exception": error})
                 if not self._stop_asked:
@@ -119,14 +124,14 @@ class RunLoop(HostLoop):
         super().stop()
 
     def is_mine(self) -> bool:
-        """Whether the asking thread is the loop's."""
+        """Whether the calling thread is the loop's."""
         return get_ident() == self._thread
 
     def bind_thread(self) -> None:
-        """The asking thread will run the loop."""
+        """Make the calling thread the loop's: it will run the loop."""
         self._thread = get_ident()
 
-    # What a run's code schedules.
+    # Callbacks, futures, timers and watched files of a run.
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
         if context is None:
@@ -140,6 +145,7 @@ class RunLoop(HostLoop):
                 handle = RunHandle(callback, args, self, context)
                 handle._scheduler = None
             elif runs is not None and runs.asks_again_for(callback):
+                # Not counted in `busy`: a callback that gives itself to the loop for ever would keep the run from rest.
                 handle = LookHandle(callback, args, self, context)
                 handle._scheduler = None
                 handle._looks_at = scheduler = current.attempt.scheduler
@@ -148,7 +154,7 @@ class RunLoop(HostLoop):
                 handle = RunHandle(callback, args, self, context)
                 handle._scheduler = scheduler = current.attempt.scheduler
                 scheduler.busy += 1
-                # A task gives its next step to the loop by itself in sleep(0) alone, but for its first.
+                # After its first step, a task schedules its own next step only in sleep(0).
                 polling = scheduler.polling
                 polling.yields = polling.yields + 1 if callback.__class__ is self._task_step else 0
         self._ready.append(handle)  # type: ignore[attr-defined]
@@ -158,12 +164,14 @@ class RunLoop(HostLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         if self.is_mine() and asyncio._get_running_loop() is self:
+            # The callback counts at once, so the run does not rest before it.
             self._check_closed()  # type: ignore[attr-defined]
             return self.call_soon(callback, *args, context=context)
         return super().call_soon_threadsafe(callback, *args, context=context)
 
     def _call_soon(self, callback: Callable[..., object], args: Any, context: Context | None) -> asyncio.Handle:
-        # From other threads only: such a callback counts once it is called.
+        # Called for `call_soon_threadsafe` from other threads. Only the loop's thread changes `busy`, so the callback
+        # counts once the loop runs it.
         if context is None:
             context = copy_context()
         current = context.get(CURRENT)
@@ -177,11 +185,11 @@ class RunLoop(HostLoop):
     def create_future(self) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = super().create_future()
         current = CURRENT.get()
-        # Others are not asked for their frame: a coroutine keeps that, with 400 bytes, for as long as it waits.
+        # Only in a branch: a coroutine whose frame was read keeps it, with 400 bytes, for as long as it waits.
         if current.__class__ is Branch:
             frame = sys._getframe(1)
             if frame.f_code is _WRAP_FUTURE and not isinstance(frame.f_locals["future"], BranchFuture):
-                # Of another executor, or run_in_executor's.
+                # The wrapped future is of another executor, or of `run_in_executor`.
                 back = hand_out(current.attempt.scheduler, awaited=True)
                 future.add_done_callback(lambda _: back(), context=self.outside)
         return future
@@ -226,7 +234,7 @@ class RunLoop(HostLoop):
         return removed
 
     def _watch(self, fd: int, how: str) -> None:
-        """Workflow code waits for a file or socket: for as long as the loop watches that."""
+        """Count a file or socket of workflow code as outside, for as long as the loop watches it."""
         current = CURRENT.get()
         if current.__class__ is Branch and (fd, how) not in self._watched:
             self._watched[fd, how] = hand_out(current.attempt.scheduler, awaited=False)
@@ -234,26 +242,27 @@ class RunLoop(HostLoop):
     def _unwatch(self, fd: int, how: str) -> None:
         back = self._watched.pop((fd, how), None)
         if back is not None:
-            # The watching callback may have given more to the loop.
+            # In a later callback: this one may not count in `busy`, and it may yet schedule callbacks of the run.
             self.call_soon(back, context=self.outside)
 
-    # What schedulers ask for.
+    # Calls of schedulers.
 
     def call_in_loop(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> None:
-        """Call something in the loop's thread, outside of every run or in `context`; nothing once it is closed."""
+        """Call `callback` in the loop's thread, in `context` or outside of every run; not if the loop is closed."""
         try:
             self.call_soon_threadsafe(callback, *args, context=self.outside if context is None else context)
         except RuntimeError:
-            # Asked before, it might close just behind that: a thread can outlive its run and the loop.
+            # A thread can outlive its run and the loop. The test comes after the call, since the loop could close in
+            # between.
             if not self.is_closed():
                 raise
 
     def real_later(self, delay: float, callback: Callable[..., object]) -> asyncio.TimerHandle:
-        """Call something after `delay` seconds of real time, outside of every run."""
+        """Call `callback` after `delay` seconds of real time, outside of every run."""
         return super().call_at(self.real_time() + max(0.0, delay), callback, context=self.outside)
 
     def run_timer(self, timer: ScheduledTimer, scheduler: Counted) -> None:
-        """Run a due timer of workflow code."""
+        """Schedule a due timer of workflow code, and count it as a callback of its run."""
         handle = RunHandle(_run_timer, (timer,), self, self.outside)
         handle._scheduler = scheduler
         scheduler.busy += 1
@@ -278,7 +287,7 @@ class RunLoop(HostLoop):
         return self._branch_task(coro, parent.child(), name, context)
 
     def start_branch(self, coro: Coroutine[Any, Any, Any], branch: Branch) -> asyncio.Task[Any]:
-        """The task of a run's main branch."""
+        """Create the task of a run's main branch."""
         return self._branch_task(coro, branch, None, Context())
 
     def _branch_task(
@@ -292,7 +301,7 @@ class RunLoop(HostLoop):
     ) -> BranchTask:
         attempt = branch.attempt
         if "anyio" in sys.modules:
-            from .anyio_scopes import keep_order  # which most processes do without
+            from .anyio_scopes import keep_order  # most processes do not use anyio
 
             keep_order()
         context = copy_context() if context is None else context.copy()
@@ -302,7 +311,7 @@ class RunLoop(HostLoop):
         attempt.scheduler.polling.yields = 0
         attempt.tasks.add(task)
         if continues:
-            # The caller waits until this task has ended, so the branch has one owner at any time.
+            # The calling task waits until this one has ended, so the branch belongs to one task at any time.
             outer, branch.task = branch.task, task
             task.add_done_callback(lambda done: _give_back(branch, outer, attempt.tasks, done), context=self.outside)
         else:
@@ -312,7 +321,7 @@ class RunLoop(HostLoop):
             task.add_done_callback(_ended, context=self.outside)
         return task
 
-    # Generators that are left before their end.
+    # Async generators that workflow code leaves before their end.
 
     def _asyncgen_firstiter_hook(self, agen: Any) -> None:
         super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
@@ -322,7 +331,7 @@ class RunLoop(HostLoop):
         if len(self._generators) > 64 + 2 * len(self._asyncgens):  # type: ignore[attr-defined]
             living = {id(one) for one in self._asyncgens}  # type: ignore[attr-defined]
             self._generators = {key: kept for key, kept in self._generators.items() if key in living}
-        # Numbered here: when it is let go may depend on the collection of garbage.
+        # The branch gets its number here: the time of the generator's end may depend on garbage collection.
         self._generators[id(agen)] = (ref(current.attempt), current.child().path)
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
@@ -337,13 +346,14 @@ class RunLoop(HostLoop):
         branch = Branch(attempt, kept[1])
         context = copy_context()
         context.run(CURRENT.set, branch)
+        # Garbage collection may call this hook in any thread.
         self.call_in_loop(self._close_generator, agen, branch, context=context)
 
     def _close_generator(self, agen: Any, branch: Branch) -> None:
         self._branch_task(agen.aclose(), branch, None, None)  # type: ignore[unused-awaitable]  # attempt.tasks has it
 
     def _foresee(self, parent: Branch, frame: FrameType) -> None:
-        """Create the tasks of an `as_completed` in the order of its caller's list: it itself goes through a set."""
+        """Create the tasks of an `as_completed` in the order of the caller's list: asyncio goes through a set."""
         given = frame.f_locals.get("aws", frame.f_locals.get("fs"))
         if not isinstance(given, Sequence | Mapping | type({}.keys()) | type({}.values())):
             raise StepCallError(
@@ -360,7 +370,7 @@ def _number(fd: Any) -> int:
 
 
 def _run_timer(timer: ScheduledTimer) -> None:
-    # What ran since it fell due may have cancelled it.
+    # A callback that ran since the timer fell due may have cancelled it.
     if not timer.cancelled():
         timer._run()
 
@@ -382,5 +392,5 @@ def _ended(task: asyncio.Task[Any]) -> None:
     if branch.path:
         branch.attempt.scheduler.branches -= 1
     if branch.attempt.signal is not None and not task.cancelled():
-        # The attempt ends, and every task of it with the same signal: nobody is to be told that none looked.
+        # The attempt's signal ends all its tasks. Reading the exception keeps asyncio from reporting it as unread.
         task.exception()

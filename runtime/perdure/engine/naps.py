@@ -1,6 +1,6 @@
-"""How a branch's thread waits: it is at rest meanwhile, and what ends the wait comes in the run's order.
+"""The waits of a branch's thread: the branch rests meanwhile, and events in the run's order end the wait.
 
-A wait that has a time is on the run's clock, so after a crash it ends as it ended before.
+A wait with a timeout counts on the run's clock, so on replay it ends as it ended before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def branch_of_thread() -> Branch | None:
-    """The branch whose thread this is; None outside of runs, in steps and in tasks."""
+    """The branch whose own thread calls this; None outside of runs, in steps and in tasks."""
     current = CURRENT.get()
     if not isinstance(current, Branch) or current.task is not None or current.thread != threading.get_ident():
         return None
@@ -33,7 +33,7 @@ def branch_of_thread() -> Branch | None:
 
 
 class Nap:
-    """One wait of a branch's thread. Who wakes it counts it as running from then on."""
+    """One wait of a branch's thread. `wake` counts the branch as running, before its thread goes on."""
 
     __slots__ = ("_alarm", "_branch", "_gate", "_over")
 
@@ -45,13 +45,14 @@ class Nap:
         self._alarm: Alarm | None = None
 
     def rest(self, seconds: float | None) -> None:
-        """Wait until it is woken, or for so many seconds of the run's clock.
+        """Wait until `wake` is called, or for `seconds` of the run's clock (None: without a limit).
 
         Raises:
             RunCancelled: the run's cancellation strikes here.
         """
         cancellation = self._branch.attempt.cancellation
         if cancellation is None or self._branch.path:
+            # A cancellation strikes the main branch alone.
             self._rest(seconds)
             return
         cancellation.raise_if_due()
@@ -62,8 +63,10 @@ class Nap:
     def _rest(self, seconds: float | None) -> None:
         scheduler = self._branch.attempt.scheduler
         with scheduler.lock:
+            # If `wake` came first, the branch counts as running already, and the gate is open.
             if not self._over:
                 if scheduler.closed:
+                    # The attempt ended, and woke its waits, before this one was among them.
                     self._over = True
                     return
                 scheduler.naps[self] = None
@@ -72,6 +75,7 @@ class Nap:
                 scheduler.running.discard(self._branch)
         scheduler.pump_soon()
         alarm = self._alarm
+        # In a run without a loop, the alarm rings only if a thread pumps once it is due.
         while not self._gate.acquire(timeout=-1 if alarm is None else scheduler.alarm_in(alarm)):
             scheduler.pump()
 
@@ -85,6 +89,7 @@ class Nap:
             scheduler.naps.pop(self, None)
             if self._alarm is not None:
                 self._alarm.cancel()
+            # Not left to the thread itself: the run would seem to rest until the system wakes the thread.
             scheduler.running.add(self._branch)
         self._gate.release()
 
@@ -103,7 +108,8 @@ class _NapEvent(threading.Event):
         if not self.is_set():
             nap = Nap(branch)
             self._sleepers.append(nap)
-            # Who sets it sets it first, and looks for sleepers then.
+            # `set` sets the event and then wakes the naps in the list. It misses a nap that comes later, but then the
+            # test below finds the event set.
             try:
                 if not self.is_set():
                     nap.rest(timeout)
@@ -120,7 +126,7 @@ class _NapEvent(threading.Event):
 
 
 class _Waiters(list[Any]):
-    """The list in which `concurrent.futures` notes who waits for a future."""
+    """The list in which `concurrent.futures` keeps a future's waiters; gives each waiter a `_NapEvent`."""
 
     def append(self, waiter: Any) -> None:
         if not isinstance(waiter.event, _NapEvent):
@@ -129,7 +135,7 @@ class _Waiters(list[Any]):
 
 
 class BranchFuture(PoolFuture[T]):
-    """A future of a branch. Its hash is its number, so that sets of futures have the same order on replay."""
+    """The future of a branch in a thread. Its hash is its number, so sets of futures have the same order on replay."""
 
     def __init__(self, branch: Branch) -> None:
         super().__init__(branch.attempt.scheduler.lock)
@@ -151,12 +157,13 @@ class BranchFuture(PoolFuture[T]):
         return super().exception(self._wait(timeout))
 
     def _wait(self, timeout: float | None) -> float | None:
-        """Wait in the run's order; how long there is still to wait then."""
+        """Wait in the run's order, if a branch's thread waits. Returns the timeout for `concurrent.futures` then."""
         branch = branch_of_thread()
         if branch is None or branch.attempt is not self._branch.attempt:
             return timeout
         scheduler = branch.attempt.scheduler
         nap = Nap(branch)
+        # The future ends under this lock: it cannot end between the test and the append.
         with scheduler.lock:
             if self.done():
                 return 0
@@ -170,8 +177,8 @@ class BranchFuture(PoolFuture[T]):
         return 0
 
     def deliver(self, result: T, error: BaseException | None) -> None:
-        """Tell those who wait; they count as running from here on."""
-        with suppress(ControlSignal):  # of a done callback, which may be told that the attempt ends
+        """End the future. The branches that wait for it count as running from here on."""
+        with suppress(ControlSignal):  # raised by a done callback that calls the engine after the attempt's end
             super().deliver(result, error)
         self._tell_sleepers()
 
@@ -181,15 +188,15 @@ class BranchFuture(PoolFuture[T]):
 
 
 class RunTime:
-    """The module `time` as `concurrent.futures` is to see it: in a branch's thread it is the run's clock that counts.
+    """Replaces the module `time` in `concurrent.futures`: in a branch's thread it reads the run's clock.
 
-    `as_completed` and `map` compute with it how long they may still wait.
+    `as_completed` and `map` compute the rest of their timeouts with it.
     """
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
 
     def monotonic(self) -> float:
-        """Seconds."""
+        """Seconds on the run's clock in a branch's thread, on the process's clock elsewhere."""
         branch = branch_of_thread()
         return time.monotonic() if branch is None else branch.attempt.scheduler.now

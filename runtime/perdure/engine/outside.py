@@ -1,8 +1,8 @@
-"""What workflow code has given to the outside and not got back: threads of its own, sockets, other executors.
+"""The outside of a run: threads that workflow code starts, sockets, and calls in other executors.
 
-Each such thing is counted from when it is handed out until what it came to has been told in the run. Its end is
-recorded nowhere, so replay gives it the time that it had: no event that came later by the run's clock is delivered
-until it has waited as long.
+Each such thing counts from when workflow code hands it out until its end has reached the run. Its end is not recorded.
+So where a task waits for the thing alone, replay gives it the time that it had: replay delivers a later event only
+after the thing has been out for as long as it was before that event.
 """
 
 from __future__ import annotations
@@ -11,30 +11,40 @@ __all__ = ["Outside"]
 
 
 class Outside:
-    """The things that are out."""
+    """The things of one run that are out."""
 
     __slots__ = ("_number", "out")
 
     def __init__(self) -> None:
         self._number = 0
         self.out: dict[int, tuple[float, int] | None] = {}
-        """When each was handed out, by the run's clock and the process's; None where no task waits for just that."""
+        """When each thing was handed out, as in `open`; None where no task waits for this thing alone."""
 
     def __bool__(self) -> bool:
         return bool(self.out)
 
     def open(self, since: tuple[float, int] | None) -> int:
-        """Something was handed out. `since`: now, by the run's clock in seconds and the process's in nanoseconds."""
+        """Count a thing that is handed out now. Returns its number.
+
+        Args:
+            since: now, in seconds of the run's clock and in nanoseconds of the process's; None: replay does not hold
+                back events for the thing.
+        """
         self._number += 1
         self.out[self._number] = since
         return self._number
 
     def close(self, number: int) -> None:
-        """It is back, and the run knows."""
+        """Stop counting a thing, whose end has reached the run. A second call does nothing."""
         self.out.pop(number, None)
 
     def hold(self, clock: float, nanoseconds: int) -> float:
-        """Seconds that replay has to wait before what came at `clock`, for it to find the outside as it was then."""
+        """Seconds that replay must wait before an event, so that each thing has the time that it had before that event.
+
+        Args:
+            clock: the event's reading of the run's clock, in seconds.
+            nanoseconds: now, on the process's clock.
+        """
         held = 0.0
         for since in self.out.values():
             if since is not None:

@@ -1,7 +1,8 @@
-"""Whether every wait of a run is for something of ours, so that without an event no step can be called any more.
+"""Places the waits of a run at rest: if each wait is placed, the run calls no further step without an event.
 
-Ours are a step's outcome, a timer, another branch's end, and what asyncio's and anyio's own locks, queues and groups
-wait for: another branch sets that. A bare future could be set by anybody; a wait for one counts as one for the outside.
+A placed wait is for a step's outcome, a timer, another branch's end, or a lock, queue or group of asyncio or anyio,
+which another branch sets. Any code, in the run or outside, may set a bare future, so a wait for a bare future counts
+as a wait for the outside.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _ANYIO_SET_BY_BRANCHES = frozenset({"acquire", "acquire_on_behalf_of", "wait", "
 
 
 def unseen(attempt: Attempt) -> str | None:
-    """Where a run at rest waits for something that Perdure cannot see; None if it waits for nothing but ours."""
+    """Where a run at rest waits for something that Perdure cannot see; None if each of its waits is placed."""
     for task in sorted(attempt.tasks, key=lambda task: task.number):
         if not task.done() and not _is_ours(task):
             return f"{_named(task.branch.path)} waits at {_place(task)}"
@@ -42,6 +43,7 @@ def _is_ours(task: BranchTask) -> bool:
     waits_for = task._fut_waiter  # type: ignore[attr-defined]
     if waits_for is None or _is_our_future(waits_for, task.branch.attempt):
         return True
+    # Locks and queues wait for bare futures, too: the innermost frame shows which code awaits this one.
     frames = _frames(task)
     return bool(frames) and _is_our_frame(frames[-1], task.branch.attempt)
 
@@ -60,7 +62,7 @@ def _is_our_future(future: Any, attempt: Attempt) -> bool:
 
 
 def _shielded(future: Any) -> Any:
-    """What `asyncio.shield` protects, of the future that it returned."""
+    """The future that `asyncio.shield` protects, found by the future that it returned; None for any other future."""
     for callback, _ in getattr(future, "_callbacks", None) or ():
         code = getattr(callback, "__code__", None)
         if code is not None and code.co_qualname == "shield.<locals>._outer_done_callback":
@@ -93,7 +95,7 @@ def _frames(task: BranchTask) -> list[FrameType]:
             frames.append(frame)
             at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None) or getattr(at, "ag_await", None)
         else:
-            # The next value of an async generator: it knows its generator, and does not say.
+            # The awaitable of an async generator's next value has no attribute for the generator, but refers to it.
             at = next((one for one in gc.get_referents(at) if hasattr(one, "ag_frame")), None)
     return frames
 

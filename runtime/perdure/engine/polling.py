@@ -1,32 +1,32 @@
-"""When a run that never rests is taken to poll for an outcome. This is a guess, so no verdict ever rests on it."""
+"""Decides when a run that never rests counts as polling for an outcome: a guess, and never the ground of a verdict."""
 
 from __future__ import annotations
 
 __all__ = ["Polling"]
 
 _ROUNDS = 10_000
-"""Rounds of the loop in which tasks did nothing but `sleep(0)`, after which they are taken to poll for an outcome."""
+"""Rounds of the loop in which a run's tasks did nothing but `sleep(0)`, after which the run counts as polling."""
 
 _TURNS = 1_000_000
-"""Callbacks of a run without a rest, after which it is taken to poll in some other way."""
+"""Callbacks of a run without a rest, after which it counts as polling in some other way."""
 
 
 class Polling:
-    """What a run's tasks did since it was last at rest."""
+    """Counts the callbacks of a run's tasks since the run last rested."""
 
     __slots__ = ("_turns", "yields")
 
     def __init__(self) -> None:
         self._turns = 0
         self.yields = 0
-        """Times that a task of the run yielded by `sleep(0)`, with nothing else given to the loop in between."""
+        """How often tasks of the run yielded by `sleep(0)` since the run last gave the loop any other callback."""
 
     def rested(self) -> None:
-        """The run came to rest."""
+        """Count anew: the run rests."""
         self._turns = self.yields = 0
 
     def turned(self, busy: int) -> bool:
-        """A callback ran, and so many are due; whether the run polls."""
+        """Count a callback that ran, with `busy` more due. Returns whether the run polls; counts anew if so."""
         self._turns += 1
         if self.yields <= _ROUNDS * busy and self._turns <= _TURNS:
             return False

@@ -1,11 +1,13 @@
 """The order in which a run's branches learn the outcomes of their steps: the same live and on replay.
 
-Every accepted outcome has an ordinal and a reading of the run's own clock. Outcomes are delivered one at a time in
-the order of their ordinals, the next one only when the run has come to rest (no task of it can go on, no thread of
-it runs workflow code); live ones only after every recorded one. The clock stands still between events: it moves to
-an outcome's reading when that is delivered, and to a timer's due time when that fires. A timer fires before an
-outcome exactly if it is due by the outcome's reading, so timeouts and sleeps of workflow code choose on replay as
-they chose before, and replay does not wait for them. What is outside gets on replay the time that it had.
+Every accepted outcome has an ordinal and a reading of the run's clock. The scheduler delivers outcomes one at a time,
+in the order of their ordinals. It delivers an outcome only at rest: no task of the run can go on, and no thread of the
+run is in workflow code. Live outcomes come after every recorded one.
+
+The clock stands still between events. A delivery moves it to the outcome's reading, a timer to its due time. A timer
+fires before an outcome exactly if the timer is due by the outcome's reading. So timeouts and sleeps of workflow code
+end on replay as they ended before, and replay does not wait for them. The outside (`outside.Outside`) gets on replay
+the time that it had.
 """
 
 from __future__ import annotations
@@ -34,14 +36,21 @@ __all__ = ["Place", "Scheduler"]
 
 
 class Sleeper(Protocol):
-    """A wait of a branch's thread."""
+    """A wait of a branch's thread: `naps.Nap` is one."""
 
     def wake(self) -> None:
         """End the wait."""
 
 
 class Scheduler:
-    """The deliveries of one attempt."""
+    """Delivers the events of one attempt: outcomes, timers and the ends of branches in threads.
+
+    Args:
+        journal: the recorded outcomes.
+        stuck: called with the recorded outcome whose turn it is, if no branch has called its step and the run rests.
+        loop: runs the tasks of an async workflow; None for a sync workflow.
+        clock: a monotonic clock of the process, in nanoseconds.
+    """
 
     __slots__ = (
         "_anchored",
@@ -84,49 +93,52 @@ class Scheduler:
     ) -> None:
         self.journal = journal
         self.lock = RLock()
+        """Guards the state that threads share. Deliveries run under it and call the scheduler: so it is reentrant."""
         self.now = 0.0
         """Seconds on the run's clock."""
         self.busy = 0
-        """Callbacks of the run's tasks that the loop has yet to run."""
+        """Callbacks of the run's tasks that the loop has yet to run. Only the loop's thread changes the number."""
         self.running: set[Strand] = set()
         """Branches whose threads run workflow code."""
         self.threads: dict[Strand, None] = {}
-        """Branches in threads whose end is not told yet. An empty set would be larger."""
+        """Branches in threads whose end is not delivered yet. A dict: an empty set would be larger."""
         self.naps: dict[Sleeper, None] = {}
-        """Waits of such threads."""
+        """Waits of such threads, in the order in which they began."""
         self.branches = 1
+        """The number of branches that have not ended, the main branch included."""
         self.outside = Outside()
         self.polling = Polling()
         self.keeps_order = False
-        """Whether outcomes have an order to keep though one branch is all there is: a cancellation is on its way."""
+        """Whether a lone branch needs turns as well: the run's cancellation is an event on its way."""
         self.offer: Callable[[], None] | None = None
-        """Called at rest, once nothing recorded is left: the run's cancellation may take its place among the events."""
+        """Called at rest after the last recorded outcome: the run's cancellation may take its place in the order."""
         self.closed = False
+        """Whether the attempt ends: no outcome is delivered any more."""
         self.abandoned = False
         """Whether callbacks of the run's tasks are dropped: the attempt has ended, and they would go on for ever."""
         self.loop = loop
         self.stuck = stuck
-        """Told of the recorded outcome whose turn it is, and which no branch has called, while the run is at rest."""
         self._clock = clock
         self._origin = clock() // 1000 - journal.last_clock
         self._ordinal = journal.last_ordinal
         self._last_clock = journal.last_clock
         self._replayed: dict[int, Delivery] = {}
         self._live: deque[Delivery] | None = None
-        """Made when it is needed: an empty one has 760 bytes, and a lone branch needs none."""
+        """Live outcomes by ordinal. Made at first need: an empty deque takes 760 bytes, a lone branch needs none."""
         self._completions: list[tuple[tuple[int, ...], Callable[[], None]]] = []
         self._timers = Timers()
         self._armed: asyncio.TimerHandle | None = None
         self._anchored = not journal.size
         self._pumping = False
         self._looking: dict[object, int] = {}
-        """Callbacks that only look, each with what `_ran` was then."""
+        """Callbacks that only look for something to do (`handles.LookHandle`), with the `_ran` of their last look."""
         self._ran = 0
+        """Callbacks of the run's tasks that have run."""
 
     @property
     def lone(self) -> bool:
-        """Whether the branch that asks is all there is, so that there is no order to keep."""
-        # Each step asks. What is empty is seen without a call.
+        """Whether the calling branch is alone and no event is on its way, so that its outcome needs no turn."""
+        # Each step call reads this: containers are first tested for emptiness, which costs no Python call.
         return (
             self.branches == 1
             and self.busy <= 1
@@ -139,15 +151,15 @@ class Scheduler:
 
     @property
     def undisturbed(self) -> bool:
-        """Whether no code of the workflow can run before the branch that asks goes on."""
+        """Whether no other workflow code can run before the calling branch goes on."""
         alone = self.branches == 1 and self.busy <= 1
         return alone and not self.outside and not self._timers.call_user_code()
 
     def accept(self) -> tuple[int, int]:
-        """The ordinal and the clock's reading for an outcome that has come about now."""
+        """The ordinal of an outcome that is accepted now, and its reading of the run's clock in microseconds."""
         with self.lock:
             self._ordinal += 1
-            # No two outcomes have one reading: their order is that of their clocks, too.
+            # Later than every reading and every timer before it, so ordinals and readings give one order.
             clock = max(self._clock() // 1000 - self._origin, self._last_clock + 1, int(self.now * 1e6) + 1)
             self._last_clock = clock
             return self._ordinal, clock
@@ -161,7 +173,7 @@ class Scheduler:
         return self._clock() // 1000 - self._origin
 
     def anchor(self) -> None:
-        """Let the clock go on from what is recorded, once all of that is told. Replay takes no time."""
+        """Let the clock go on from the last record, once all records are delivered: replay takes no time."""
         if self._anchored:
             return
         with self.lock:
@@ -170,7 +182,7 @@ class Scheduler:
                 self._origin = self._clock() // 1000 - max(self._last_clock, int(self.now * 1e6))
 
     def passed(self, clock: int) -> None:
-        """An outcome went to its branch without a delivery."""
+        """Move the clock to the reading of an outcome that its branch took without a turn."""
         with self.lock:
             self.now = max(self.now, clock / 1e6)
             self.polling.yields = 0
@@ -182,32 +194,34 @@ class Scheduler:
         self.pump_soon()
 
     def wait_live(self, delivery: Delivery) -> None:
-        """A branch waits for a live outcome, which is not yet stored: to be called right after `accept`."""
+        """A branch waits for a live outcome, which is not yet stored."""
+        # Callers hold the lock since `accept`, so the deque has the order of the ordinals.
         if self._live is None:
             self._live = deque()
         self._live.append(delivery)
 
     def withdraw(self, delivery: Delivery) -> None:
-        """A live outcome turned out not to be one: it will be accepted anew."""
+        """Give up a live outcome that was not stored. The next outcome of its step is accepted anew."""
         with self.lock:
             if self._live and delivery in self._live:
                 self._live.remove(delivery)
         self.pump_soon()
 
     def stored(self, delivery: Delivery) -> None:
-        """A live outcome is stored, or its fate settled otherwise."""
+        """The store has settled a live outcome, or the attempt ends: the outcome's turn may come."""
         with self.lock:
             delivery.ready = True
         self.pump_soon()
 
     def cancel_requested(self, delivery: Delivery) -> None:
-        """Workflow code cancelled a branch that waits for an outcome."""
+        """Workflow code cancelled a branch that waits for an outcome: a step that is recorded as cancelled may end."""
         delivery.cancel_requested = True
         self.pump_soon()
 
     def complete(self, branch: Strand, deliver: Callable[[], None]) -> None:
-        """A thread's branch has ended; `deliver` tells those who wait for it."""
+        """A branch in a thread has ended; `deliver` passes its end on to the branches that wait for it."""
         with self.lock:
+            # Both under one lock: a rest without the end among the events would let another event come first.
             heapq.heappush(self._completions, (branch.order, deliver))
             self.running.discard(branch)
         self.pump_soon()
@@ -217,6 +231,7 @@ class Scheduler:
         with self.lock:
             self.running.discard(branch)
             if self.running:
+                # The last of the running threads delivers the next event.
                 return
         self.pump_soon()
 
@@ -226,7 +241,7 @@ class Scheduler:
             self.running.add(branch)
 
     def wake_all(self) -> None:
-        """Let everybody who waits look up: the attempt ends."""
+        """End all waits: the attempt ends, and each waiter checks that next."""
         with self.lock:
             waiting: list[Delivery | Sleeper] = [*self._replayed.values(), *(self._live or ()), *self.naps]
             self._replayed.clear()
@@ -236,11 +251,11 @@ class Scheduler:
                 one.wake()
             self.pump()
             if self._armed is not None:
-                # It may be due in a year, and would keep all of this until then.
+                # The timer may be due in a year, and would keep the attempt in memory until then.
                 self._armed.cancel()
                 self._armed = None
 
-    # Tasks: called in the loop's thread only.
+    # Tasks: `leave`, `looks`, `looked` and `add_timer` are called in the loop's thread only.
 
     def leave(self) -> None:
         """A callback of the run's tasks, which `busy` counts, ran or was cancelled."""
@@ -248,19 +263,19 @@ class Scheduler:
         self._ran += 1
         if not self.busy:
             self.polling.rested()
-            # Whoever adds an event pumps by itself: with none there, a step of a lone branch does without.
+            # Each new event pumps by itself. Without one, a step of a lone branch saves the call.
             if not self._is_quiet():
                 self.pump()
         elif self.polling.turned(self.busy):
-            # This is no rest, and so never the time for a verdict.
+            # The run does not rest, so `_next_recorded` makes no verdict now.
             self.pump(force=True)
 
     def looks(self, callback: object) -> None:
-        """A callback that only looks for something to do has looked, and will look again."""
+        """A callback that only looks for something to do has looked, and will look again: it does not hinder a rest."""
         self._looking[callback] = self._ran
 
     def looked(self, callback: object) -> None:
-        """That callback ran again, or was cancelled."""
+        """That callback has run again, or was cancelled."""
         self._looking.pop(callback, None)
         if self.rests():
             self.pump()
@@ -269,33 +284,35 @@ class Scheduler:
         """Whether nothing of the run can go on without an event."""
         if self.busy or self.running:
             return False
+        # A callback that looks must have seen all that ran: otherwise it may yet find something to do.
         return not self._looking or all(seen == self._ran for seen in self._looking.values())
 
     def add_timer(
         self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> ScheduledTimer:
-        """A timer of workflow code, due at `when` on the run's clock."""
+        """Set a timer of workflow code, due at `when` seconds on the run's clock."""
         assert self.loop is not None
         with self.lock:
             return self._timers.add(when, self.now, callback, args, self.loop, context)
 
     def add_alarm(self, seconds: float, branch: Strand, ring: Callable[[], None]) -> Alarm:
-        """An end for a thread's wait, so many seconds from now on the run's clock."""
+        """Set an alarm that ends a thread's wait, `seconds` from now on the run's clock."""
         with self.lock:
             return self._timers.add_alarm(seconds, self.now, branch.order, ring)
 
     def alarm_in(self, alarm: Alarm) -> float:
-        """Seconds after which the thread that waits is to pump, where no loop does that; -1 if one does."""
+        """Seconds after which the waiting thread must pump, in a run without a loop; -1 where the loop does that."""
         if self.loop is not None:
             return -1
         left = alarm.when() - self.elapsed() / 1e6
-        # What is due while others run is seen by who comes to rest last; but the clock may be set back then.
+        # An alarm that falls due while other threads run rings when the last of them comes to rest. That rest may set
+        # the clock back, and then no other thread would ring it: so this thread looks every 10 ms.
         return left if left > 0 else 0.01
 
     # Delivering.
 
     def _is_quiet(self) -> bool:
-        """Whether no event is on its way, nothing recorded is left to be told, and the clock needs no setting."""
+        """Whether a rest needs no `pump`: no event is on its way, the clock is set, and no cancellation may come."""
         timers = self._timers
         return (
             self._anchored
@@ -307,25 +324,26 @@ class Scheduler:
         )
 
     def pump_soon(self) -> None:
-        """Deliver what can be delivered."""
+        """Deliver the events that are due, in the loop's thread where there is a loop."""
         self.call(self.pump)
 
     def call(self, what: Callable[[], object]) -> None:
-        """Call something where the run's tasks are: in the loop's thread, where there is a loop."""
+        """Call `what` in the loop's thread; in this thread where the run has no loop."""
         if self.loop is None or self.loop.is_mine():
             what()
         else:
             self.loop.call_in_loop(what)
 
     def pump(self, *, force: bool = False) -> None:
-        """Deliver the next event while the run is at rest. `force` takes it for resting."""
+        """Deliver events while the run rests. With `force` the run counts as resting for the first of them."""
         with self.lock:
             if self.closed:
-                # The attempt ends: whoever waits for a thread that has ended learns it, in whatever order.
+                # The attempt ends, so the order does not matter: waits for threads that have ended must end, too.
                 while self._completions:
                     heapq.heappop(self._completions)[1]()
                 return
             if self._pumping:
+                # A delivery below calls this again, in the same thread. The loop below delivers the next event.
                 return
             self._pumping = True
             try:
@@ -337,13 +355,15 @@ class Scheduler:
                 self._pumping = False
 
     def deliverable(self) -> bool:
-        """Whether something waits for nothing but the run's coming to rest."""
+        """Whether an event waits for nothing but the rest of the run."""
         if self._completions or (head := self.journal.head()) is None:
             return bool(self._completions or (self._live and self._live[0].ready))
         return head.ordinal in self._replayed
 
     def _next(self) -> bool:
         if self._completions:
+            # An end has no ordinal: it follows from the events before it. At a rest all ends that follow from them are
+            # here, so the lowest branch first, before any other event, is the same order on replay.
             heapq.heappop(self._completions)[1]()
             return True
         head = self.journal.head()
@@ -357,6 +377,7 @@ class Scheduler:
             if self._fire(delivery.clock / 1e6):
                 return True
             if not delivery.ready:
+                # Later timers and outcomes wait, since replay delivers this outcome before them.
                 return False
             self._live.popleft()
             self._deliver(delivery)
@@ -371,12 +392,14 @@ class Scheduler:
         self._timers.fresh = inf
         delivery = self._replayed.get(head.ordinal)
         if head.cancelled and delivery is not None and not delivery.cancel_requested:
+            # The step ended by a cancellation, so workflow code must cancel it first.
             delivery = None
         if self._held(head.clock / 1e6, called=delivery is not None):
             return False
         if self._fire(head.clock / 1e6):
             return True
         if delivery is None:
+            # `force` may have led here without a rest: that is not a ground for a verdict.
             if self.rests():
                 self.stuck(head)
             return False
@@ -388,11 +411,15 @@ class Scheduler:
     def _deliver(self, delivery: Delivery) -> None:
         self.now = max(self.now, delivery.clock / 1e6)
         if delivery.branch.task is None:
+            # The thread runs from now on: otherwise the run would seem to rest until the system wakes the thread.
             self.running.add(delivery.branch)
         delivery.wake()
 
     def _held(self, until: float, *, called: bool) -> bool:
-        """Whether the next event of the past is to wait for what is outside; it will be looked at again then."""
+        """Whether the next event of a replay must wait, so that the outside gets its time; if so, pump after that time.
+
+        The next event is the first timer, or the outcome that was recorded at `until` if its step is `called` by now.
+        """
         due = min(self._timers.next_due(), until if called else inf)
         if not self.outside or self.loop is None or due > until:
             return False
@@ -402,10 +429,11 @@ class Scheduler:
         return held > 0
 
     def _count_from_here(self) -> None:
-        """Set the clock back if code that was at work until now held up a timer that it set itself.
+        """Set the clock back if code that ran until this rest has set a timer that is already due.
 
-        The clock stood still for that code. Its timer is to take its time, and not to be due at once: a loop that
-        waits for less time than it works would stay ever further behind, and never see another outcome.
+        The clock stood still while the code ran. Its timer must take its time and not fire at once: otherwise the clock
+        of a loop that computes for longer than it waits would fall ever further behind real time, and outcomes would
+        reach the loop ever later.
         """
         self.anchor()
         if self._timers.fresh == inf:
@@ -429,7 +457,8 @@ class Scheduler:
 
     def _arm(self, real: float) -> None:
         if self._timers and self.loop is not None:
-            self._pump_later(max(self._timers.next_due() - real, 2e-6))  # for less the clock would read the same
+            # The clock counts whole microseconds: after a shorter delay it might not have moved.
+            self._pump_later(max(self._timers.next_due() - real, 2e-6))
 
     def _pump_later(self, delay: float) -> None:
         assert self.loop is not None
@@ -439,15 +468,15 @@ class Scheduler:
 
 
 class Place:
-    """Taken when an outcome has come about, and left again where it turns out that the outcome is not in the store.
+    """An outcome's place in the run's order: taken before the outcome is stored, and left if it cannot be stored.
 
     Args:
-        scheduler: of the run.
-        branch: whose step it is.
-        started: when the step was called, in nanoseconds.
+        scheduler: the run's scheduler.
+        branch: the branch that called the step.
+        started: when the step began, in nanoseconds of `time.monotonic_ns`.
         wake: called when the outcome's turn has come.
-        fingerprint: of the call.
-        alone: whether the outcome goes to its branch without a turn.
+        alone: whether the branch takes the outcome without a turn.
+        fingerprint: the fingerprint of the call.
     """
 
     __slots__ = ("alone", "branch", "delivery", "fingerprint", "scheduler", "started", "wake")
@@ -471,19 +500,20 @@ class Place:
         self.delivery: Delivery | None = None
 
     def take(self, outcome: Outcome) -> None:
-        """Accept an outcome: it gets its ordinal, and those that are accepted later wait for it."""
+        """Accept an outcome: it gets its ordinal and reading, and outcomes that are accepted later wait for it."""
         scheduler = self.scheduler
         outcome.fingerprint = self.fingerprint
         if self.alone:
             outcome.ordinal, outcome.clock = scheduler.accept()
             return
+        # One lock around both: outcomes must wait in the order of their ordinals.
         with scheduler.lock:
             outcome.ordinal, outcome.clock = scheduler.accept()
             self.delivery = Delivery(self.branch, outcome.ordinal, outcome.clock, self.wake)
             scheduler.wait_live(self.delivery)
 
     def leave(self) -> None:
-        """The outcome is not in the store and never will be: nobody waits for it any more."""
+        """Give the place up: the outcome is not in the store and never will be. Later outcomes do not wait for it."""
         delivery, self.delivery = self.delivery, None
         if delivery is not None:
             self.scheduler.withdraw(delivery)

@@ -1,4 +1,4 @@
-"""The timers of workflow code: those of its tasks, and the waits of its threads that end at a time."""
+"""The timers of workflow code: those of its tasks, and the alarms that end waits of its threads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 __all__ = ["Alarm", "ScheduledTimer", "Timers"]
 
 _TURN = 50e-6
-"""Seconds that a timer takes which is due already when it is set.
+"""Seconds that a timer takes if it is due already when it is set: about one turn of a loop.
 
-A turn of a loop takes about as long. Without it, code that polls by such timers would stop the run's clock for good,
-and what it polls for would never come.
+Without them, code that polls by such timers would stop the run's clock. All its timers would then come before the next
+outcome's reading, and the outcome for which it polls would never be delivered.
 """
 
 
@@ -32,7 +32,11 @@ class ScheduledTimer(asyncio.TimerHandle):
 
 
 class Alarm:
-    """The time at which a thread's wait ends. Threads that wait alike are woken in the order of their branches."""
+    """The end of a thread's wait, due by the run's clock.
+
+    Threads set their alarms in any order, so alarms of one time ring in the order of their branches. Timers of tasks
+    come before alarms of the same time.
+    """
 
     __slots__ = ("_cancelled", "_when", "number", "order", "ring")
 
@@ -48,7 +52,7 @@ class Alarm:
         return self._when
 
     def cancel(self) -> None:
-        """Nobody waits for it any more."""
+        """Keep the alarm from ringing: the wait has ended."""
         self._cancelled = True
 
     def cancelled(self) -> bool:
@@ -67,7 +71,7 @@ class Timers:
         self.heap: list[ScheduledTimer | Alarm] = []
         self._number = 0
         self.fresh = math.inf
-        """The earliest due time of those that were set since the run was last at rest."""
+        """The earliest due time of the timers that were set since the run last rested."""
 
     def add(
         self,
@@ -78,7 +82,7 @@ class Timers:
         loop: asyncio.AbstractEventLoop,
         context: Context | None,
     ) -> ScheduledTimer:
-        """Set a timer of a task."""
+        """Set a timer of a task; `when` and `now` in seconds on the run's clock."""
         timer = ScheduledTimer(_due(when, now), callback, args, loop, context)
         self._push(timer)
         return timer
@@ -92,6 +96,7 @@ class Timers:
     def _push(self, timer: ScheduledTimer | Alarm) -> None:
         timer.number = self._number
         self._number += 1
+        # Cancelled timers leave the heap only from its front: those behind are swept out now and then.
         if len(self.heap) > 64 and self._number % 64 == 0:
             self.heap = [t for t in self.heap if not t.cancelled()]
             heapq.heapify(self.heap)
@@ -105,18 +110,18 @@ class Timers:
         return bool(heap)
 
     def next_due(self) -> float:
-        """When the earliest is due; never, if there is none."""
+        """When the earliest timer is due, in seconds on the run's clock; infinity without a timer."""
         return self.heap[0]._when if self else math.inf
 
     def call_user_code(self) -> bool:
-        """Whether one calls something that workflow code gave to `call_later`, and not asyncio's own ends of waits."""
+        """Whether a timer calls a callback of workflow code, rather than the end of a wait in asyncio or anyio."""
         return bool(self) and any(
             isinstance(timer, ScheduledTimer) and not timer._cancelled and not _ends_a_wait(timer._callback)  # type: ignore[attr-defined]
             for timer in self.heap
         )
 
     def pop(self) -> ScheduledTimer | Alarm:
-        """Take the earliest."""
+        """Take the earliest timer out."""
         return heapq.heappop(self.heap)
 
 

@@ -16,7 +16,7 @@ __all__ = ["Turn"]
 
 
 class Turn(SteadfastFuture):
-    """Done once the outcome's turn has come. A cancellation meanwhile is noted and does not end the wait."""
+    """Done once the outcome's turn has come. A cancellation before that is noted and does not end the wait."""
 
     __slots__ = ("branch", "delivery", "message", "settled", "struck")
 
@@ -25,18 +25,19 @@ class Turn(SteadfastFuture):
         self.branch = branch
         self.delivery: Delivery | None = None
         self.settled: Settled | None = None
+        """The store's answer to the outcome's checkpoint."""
         self.struck = False
-        """Whether a cancellation came."""
+        """Whether a cancellation came while the task waited."""
         self.message: Any = None
-        """Of the first one."""
+        """The message of the first such cancellation."""
 
     def wake(self) -> None:
-        """The turn has come."""
+        """End the wait: the turn has come, or the attempt ends."""
         if not self.done():
             self.set_result(None)
 
     def settle(self, settled: Settled | None) -> None:
-        """The outcome is stored; a lone branch goes on, another waits for its turn."""
+        """Take the store's answer (None: stored with the step's transaction). Without a delivery, the wait ends now."""
         self.settled = settled
         if self.delivery is None:
             self.wake()
@@ -56,17 +57,22 @@ class Turn(SteadfastFuture):
         self.branch.attempt.check()
 
     async def come_all_the_same(self) -> None:
-        """As `come`, where the wait was cancelled: from before it began, as asyncio keeps that for the first wait."""
+        """As `come`, after a CancelledError at the wait: the attempt ends, or the task was cancelled.
+
+        asyncio raises a cancellation that comes between the turn and the task's next step: the future is done then and
+        cannot take it.
+        """
         self.branch.attempt.check()
         self.gives_way(getattr(self.branch.task, "cancel_message", None))
         await self.come()
 
     def gives_way(self, msg: Any) -> bool:
-        """Note a cancellation; the end of the attempt alone ends the wait."""
+        """Note a cancellation. Returns whether it ends the wait, which it does only if the attempt ends."""
         if self.branch.attempt.signal is not None:
             return True
         if not self.struck:
             self.struck, self.message = True, msg
         if self.delivery is not None and not self.done():
+            # On replay, a step that is recorded as cancelled gets its turn only after this.
             self.branch.attempt.scheduler.cancel_requested(self.delivery)
         return False
