@@ -1,9 +1,9 @@
-"""What anyio does in a run: a cancelled scope reaches its tasks in the order in which they were created.
+"""Fits anyio to runs: a cancelled scope reaches its tasks in the order in which they were created.
 
-anyio keeps the scopes within a scope in a set, where their order is that of their addresses: another one in each
-process. Workflow code that a cancellation reaches calls steps, so it must be reached in the same order on replay.
+anyio keeps the scopes within a scope in a set. The set is ordered by their addresses, which differ in each process.
+Workflow code may call steps when a cancellation reaches it, so replay must reach the tasks in the same order.
 
-Its calls in threads count as outside, as those of asyncio do.
+Calls that anyio runs in threads count as outside, like those of asyncio.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ __all__ = ["keep_order"]
 
 _BACKEND = "anyio._backends._asyncio"
 _kept: list[type] = []
+"""The classes that are patched already."""
 
 
 def keep_order() -> None:
-    """From now on scopes are reached in order, if the process uses anyio, in a version that is built as we know it."""
+    """Reach scopes in order from now on, if the process uses anyio, in a version with the members that are patched."""
     if _BACKEND not in sys.modules:
-        # anyio loads it at its first use, which may be in the middle of a task that is known already.
+        # anyio imports its backend at the first use, which may be in a running task. Then it would be too late, since
+        # this function is called where a task is created.
         with suppress(ImportError):
             import_module(_BACKEND)
     module = sys.modules.get(_BACKEND)
@@ -74,5 +76,5 @@ def _counted(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
 
 
 def _number(scope: Any) -> Any:
-    """That of the task that entered a scope; None for one that is no run's."""
+    """The number of the task that entered a scope; None if the task belongs to no run."""
     return getattr(getattr(scope, "_host_task", None), "number", None)

@@ -1,11 +1,12 @@
-"""A cancelled run whose workflow cleans up: its code is told once, at one place, live and on every replay.
+"""The cancellation of a run whose workflow cleans up: it strikes once, at the same place live and on every replay.
 
-The cancellation is an event of the run like a step's outcome, with a checkpoint of its own. It strikes the workflow's
-main branch: where that calls a step which is not recorded (that step does not begin), or else in what it waits for,
-once the run has come to rest. From there on the code runs as ever, and its steps are stored.
+The cancellation is an event of the run, like a step's outcome, with a checkpoint of its own. It strikes the main
+branch of the workflow: where that branch calls a step which is not recorded (the step does not begin), or else where
+that branch waits, once the run has come to rest. From there on the workflow's code runs as before, and its steps are
+stored.
 
-What was in flight when a process died is not begun again for being cancelled: once a cancellation is asked for, no
-async step begins until it has struck.
+A step that was in flight when a process died does not begin again only to be cancelled: once the cancellation is
+requested, no async step begins until the cancellation has struck.
 """
 
 from __future__ import annotations
@@ -41,15 +42,19 @@ _IN_A_WAIT = json.dumps({"at": None})
 
 class _Stage(Enum):
     QUIET = auto()
+    """No cancellation is requested."""
+
     ASKED = auto()
+    """The cancellation is requested, and has no place among the run's events yet."""
 
     AT_A_CALL = auto()
-    """It is recorded, as having struck where the workflow called a step."""
+    """The journal has the cancellation: it struck where the workflow called a step."""
 
     COMING = auto()
-    """It has its place among the run's events, and strikes when its turn has come."""
+    """The cancellation has its place among the run's events, and strikes when its turn has come."""
 
     STRUCK = auto()
+    """The turn of the cancellation has come, or a step call raises it."""
 
 
 class Cancellation:
@@ -57,9 +62,9 @@ class Cancellation:
 
     Args:
         attempt: the attempt.
-        seconds: for which the run may clean up, or what is left of them where that has begun.
-        asked: whether it was cancelled before this attempt began.
-        began: told, once it has struck, for how many seconds the attempt may go on; in any thread.
+        seconds: the time that the run has to clean up, or the rest of it if the cleanup began in an earlier attempt.
+        asked: whether the cancellation was requested before this attempt began.
+        began: gets the seconds for which the attempt may go on, once the cancellation has struck; called in any thread.
     """
 
     def __init__(
@@ -72,10 +77,11 @@ class Cancellation:
         self._main: Branch | None = None
         self._task: asyncio.Task[object] | None = None
         self._wake: Callable[[], object] | None = None
-        """Ends what the main branch's thread waits for."""
+        """Ends the wait of the main branch's thread; None while that thread does not wait."""
         self._due = False
-        """Whether it has struck while the main branch's thread could not be told."""
+        """Whether it has struck, and the main branch's thread has yet to raise it."""
         self._held: list[asyncio.Future[None]] = []
+        """Waits of async steps that do not begin before the cancellation has struck."""
         journal = attempt.journal
         self._stage = _Stage.ASKED if asked else _Stage.QUIET
         if journal.cancellation is not None:
@@ -83,24 +89,25 @@ class Cancellation:
 
     @property
     def has_struck(self) -> bool:
-        """Whether the workflow has been told; once it has ended, what it has yet to hear it never will."""
+        """Whether the cancellation has reached the workflow's code; if not by the end of that code, it never will."""
         return self._stage is _Stage.STRUCK and not self._due and not self._is_kept()
 
     @property
     def is_asked(self) -> bool:
-        """Whether it was asked for, and has yet to strike."""
+        """Whether the cancellation is requested, and has yet to strike."""
         return self._stage in (_Stage.ASKED, _Stage.COMING)
 
     @property
     def begun(self) -> bool:
-        """Whether it is in the store, so that the time to clean up passes."""
+        """Whether the cancellation is recorded or has struck, so that the time to clean up passes."""
         return self._stage in (_Stage.STRUCK, _Stage.AT_A_CALL) or self._attempt.journal.cancellation is not None
 
     def begin(self, main: Branch, task: asyncio.Task[object] | None) -> None:
-        """The workflow starts: `task` is that of an async one."""
+        """The workflow starts. `task`: the task of an async workflow."""
         self._main, self._task = main, task
         recorded = self._attempt.journal.cancellation
         if recorded is not None and self._began is not None:
+            # The time to clean up began with the checkpoint, in an earlier attempt.
             self._began(self._seconds)
         if self._stage is _Stage.COMING and recorded is not None:
             scheduler = self._attempt.scheduler
@@ -108,7 +115,7 @@ class Cancellation:
             scheduler.wait_recorded(Delivery(main, recorded.ordinal, recorded.clock, self._strike))
 
     def ask(self) -> None:
-        """Somebody asked for the run to be cancelled; from any thread."""
+        """Request the cancellation, from any thread."""
         with self._attempt.scheduler.lock:
             if self._stage is not _Stage.QUIET:
                 return
@@ -118,10 +125,12 @@ class Cancellation:
     # Where a step is called.
 
     def at_call(self, branch: Branch, key: str) -> None:
-        """A sync step is about to be looked up, or to begin.
+        """Let the cancellation strike, or wait for it, before a sync step is looked up in the journal.
 
         Raises:
-            RunCancelled, CancelledError: the cancellation strikes here.
+            RunCancelled: the cancellation strikes here, in a thread.
+            CancelledError: the cancellation strikes here, in a task.
+            ControlSignal: the attempt ends.
         """
         if branch.path or self._stage is _Stage.QUIET:
             return
@@ -130,6 +139,8 @@ class Cancellation:
         elif self._strikes_at_call():
             self._strike_at_call(branch, key)
         elif self._stage is _Stage.COMING and branch.task is None and self._attempt.journal.next_key("") != key:
+            # The cancellation has its place before any outcome of this step: wait for it, and do not begin the step.
+            # A sync step of an async workflow cannot wait: it holds the loop, in which the cancellation is delivered.
             gate = Lock()
             gate.acquire()
             with self.waiting(branch, gate.release):
@@ -139,7 +150,7 @@ class Cancellation:
             self.raise_if_due()
 
     async def at_async_call(self, branch: Branch, key: str) -> None:
-        """As `at_call`, of an async step."""
+        """Like `at_call`, for an async step. In any branch a step that may not begin yet waits here."""
         if self._stage in (_Stage.QUIET, _Stage.STRUCK):
             return
         expected = self._attempt.journal.next_key(branch.path)
@@ -151,7 +162,8 @@ class Cancellation:
             raise cancelled_error(_MESSAGE)
         if expected == key or (self._stage is _Stage.ASKED and expected is not None):
             return
-        # Neither recorded nor to begin: on replay it may be that its branch has only recorded what it did behind this.
+        # The step is not recorded next, and must not begin. On replay that is not an error yet: the branch may have
+        # recorded only steps that it called after this one was cancelled.
         assert self._attempt.loop is not None
         held = self._attempt.loop.create_future()
         self._held.append(held)
@@ -163,7 +175,7 @@ class Cancellation:
 
     @contextmanager
     def _striking(self) -> Iterator[None]:
-        """While the step that stores it is called."""
+        """Count the cancellation as struck while the step that stores it is called: that call passes `at_call`, too."""
         before, self._stage = self._stage, _Stage.STRUCK
         try:
             yield
@@ -189,7 +201,7 @@ class Cancellation:
 
     @contextmanager
     def waiting(self, branch: Branch, wake: Callable[[], object]) -> Iterator[None]:
-        """While a branch's thread waits for something that `wake` ends."""
+        """Note, while the main branch's thread waits, that `wake` ends its wait. Other branches are not struck."""
         if branch.path:
             yield
             return
@@ -200,24 +212,25 @@ class Cancellation:
             self._wake = None
 
     def due(self, branch: Branch) -> bool:
-        """Whether a branch's thread is to be told."""
+        """Whether a branch's thread has yet to raise the cancellation."""
         return self._due and not branch.path
 
     def raise_if_due(self) -> None:
-        """Tell the main branch's thread, which asks.
+        """Raise the cancellation, once, in the main branch's thread.
 
         Raises:
-            RunCancelled: the cancellation has struck, and this is the first place to say so.
+            RunCancelled: the cancellation has struck, and is not raised yet.
         """
         if self._due:
             self._due = False
             raise RunCancelled(_MESSAGE)
 
     def offer(self) -> None:
-        """The run is at rest, and nothing recorded is left to tell it: the cancellation may take its place now."""
+        """Give the cancellation its place among the events: the run is at rest, and no recorded event is left."""
         if self._stage is not _Stage.ASKED or self._main is None:
             return
         if self._wake is None if self._task is None else self._task.done():
+            # The main branch does not wait: the cancellation strikes at its next step call, if there is one.
             return
         attempt, scheduler = self._attempt, self._attempt.scheduler
         self._stage, scheduler.keeps_order = _Stage.COMING, True
@@ -236,7 +249,7 @@ class Cancellation:
         if attempt.loop_committer is not None and self._task is not None:
             attempt.submit(checkpoint, settle)
             return
-        # The run rests, and whoever found that out may have better to do than to wait for the store.
+        # In a thread of its own: this thread holds the scheduler's lock, and must not wait for the store with it.
         OwnedThread(
             lambda: settle(attempt.committer.commit(checkpoint, attempt.given_up)),
             name="perdure-cancels",
@@ -247,12 +260,12 @@ class Cancellation:
         self._attempt.interrupt(Released(f"the cancellation could not be stored: {error!r}"))
 
     def _strike(self) -> None:
-        """Its turn has come."""
+        """The turn of the cancellation has come: strike the main branch."""
         attempt, main = self._attempt, self._main
         if attempt.signal is not None or main is None:
             return
         if self._task is not None and self._task.done():
-            # Its last outcome came before. The workflow has ended as it did.
+            # The workflow got its last outcome before this turn, and has ended: its end stands.
             return
         self._stage = _Stage.STRUCK
         if self._task is not None:
@@ -262,12 +275,13 @@ class Cancellation:
             if self._wake is not None:
                 self._wake()
             else:
-                # Its thread runs a step's body, and will be told behind that.
+                # The delivery has counted the main branch as running, but its thread is still in a step. The thread
+                # raises the cancellation after that step.
                 attempt.scheduler.running.discard(main)
         self._has_struck()
 
     def _is_kept(self) -> bool:
-        """Whether it came while an outcome was on its way to the main branch, which has not waited since."""
+        """Whether it came with an outcome on its way to the main branch, which has yet to wait again."""
         return self._main is not None and self._main.cancel_pending and self._main.cancel_message is _MESSAGE
 
     def _has_struck(self) -> None:
@@ -277,16 +291,19 @@ class Cancellation:
         for future in held:
             if not future.done():
                 future.set_result(None)
+        # For a recorded cancellation `begin` has called it already, with the rest of the time.
         if self._began is not None and attempt.journal.cancellation is None:
             self._began(self._seconds)
 
 
 def allow_cleanup(attempt: Attempt, began: Callable[[float], None] | None = None) -> None:
-    """Let an attempt's workflow clean up if its run is cancelled, where it declares that; before it is executed.
+    """Let an attempt's workflow clean up if its run is cancelled, where the workflow declares `cleanup`.
+
+    Call this before the workflow is executed.
 
     Args:
         attempt: the attempt.
-        began: told for how many seconds the workflow may clean up, once a cancellation has reached it.
+        began: gets the seconds that the workflow has to clean up, once a cancellation has struck.
     """
     claimed = attempt.claimed
     if claimed.cleanup is not None:

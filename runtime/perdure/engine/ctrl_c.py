@@ -1,7 +1,8 @@
-"""Tells Ctrl-C from a KeyboardInterrupt that user code raises by itself.
+"""Distinguishes Ctrl-C from a KeyboardInterrupt that user code raises by itself.
 
-Python raises KeyboardInterrupt in the main thread when SIGINT arrives. That is no outcome of a step or a run. One that
-code raises without a signal is an error like any other, so that each mode of running it ends in the same way.
+Python raises KeyboardInterrupt in the main thread when SIGINT arrives. This interrupt is not an outcome of a step or a
+run. A KeyboardInterrupt that code raises without a signal is an error like any other, so that the code ends in the same
+way in each mode of running it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ _arrived = False
 
 
 def interrupts(error: BaseException | None) -> bool:
-    """Whether this is the KeyboardInterrupt of a SIGINT, as far as `install` or `noted` watches for it."""
+    """Whether an error is the KeyboardInterrupt of a SIGINT that `install` or `noted` has noted."""
     return _arrived and isinstance(error, KeyboardInterrupt) and _in_main_thread()
 
 
 def install() -> None:
-    """Note each SIGINT from now on, in a process that is made for an attempt. It raises KeyboardInterrupt as ever."""
+    """Note each SIGINT from now on, in a process that runs one attempt. SIGINT still raises KeyboardInterrupt."""
     signal.signal(signal.SIGINT, _interrupt)
 
 
@@ -36,9 +37,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def noted() -> Iterator[None]:
-    """Note each SIGINT while the context lasts, and pass it on to the handler that is there.
+    """Note each SIGINT while the context lasts, and pass it on to the handler that was set before.
 
-    Only the main thread may set handlers, and only there does SIGINT raise; elsewhere this does nothing.
+    Only the main thread may set handlers, and SIGINT raises only there. In other threads, and in a process without a
+    handler for SIGINT, this does nothing.
     """
     global _arrived  # noqa: PLW0603 signals are the process's
     before: Callable[[int, FrameType | None], Any] | int | None = signal.getsignal(signal.SIGINT)
@@ -57,7 +59,7 @@ def noted() -> Iterator[None]:
         yield
     finally:
         _arrived = False
-        # Code may have set a handler of its own for good.
+        # Code may have set a handler of its own meanwhile, and that handler stays.
         if signal.getsignal(signal.SIGINT) is note:
             signal.signal(signal.SIGINT, before)
 

@@ -1,4 +1,4 @@
-"""The end of a process that was forked by code of a run: it must not go on with the run, of which it has a copy."""
+"""Ends a process that code of a run has forked: it has a copy of the run, and must not go on with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ __all__ = ["end_fork"]
 
 
 def end_fork(what: str, error: BaseException | None) -> NoReturn:
-    """End this forked process, which has come to the end of what it was forked in, as Python ends a process."""
+    """End this forked process, at the end of the code in which it was forked.
+
+    After an error the process prints the error and exits as Python does. Without one it prints why it ends here, and
+    exits with code 1.
+
+    Args:
+        what: that code, for people.
+        error: raised by that code; None if it has returned.
+    """
     code = 1
     with suppress(Exception):
         if isinstance(error, SystemExit):
@@ -29,6 +37,7 @@ def end_fork(what: str, error: BaseException | None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
+    # Not by `sys.exit`: exit handlers and finalizers would act on files and connections that the parent still uses.
     os._exit(code & 0xFF)
 
 

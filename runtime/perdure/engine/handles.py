@@ -1,4 +1,7 @@
-"""The callbacks of a run's tasks in the loop. Each tells the run when it has run, so that its rest is known."""
+"""The callbacks of a run's tasks in the loop.
+
+The scheduler counts these callbacks until they have run or are cancelled. By this count it finds the run at rest.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ __all__ = ["ForeignHandle", "LookHandle", "RunHandle"]
 
 
 class RunHandle(asyncio.Handle):
-    """A callback of a run's tasks; `scheduler` is None in the body of a step."""
+    """A callback of a run's tasks; `_scheduler` is None where it does not count, as in the body of a step."""
 
     __slots__ = ("_scheduler",)
     _scheduler: Counted | None
@@ -24,6 +27,7 @@ class RunHandle(asyncio.Handle):
 
     def _run(self) -> None:
         loop = self._loop
+        # Taken out first: a callback that cancels itself must not be counted off twice.
         scheduler, self._scheduler = self._scheduler, None
         raised: BaseException | None = None
         if scheduler is not None and scheduler.abandoned:
@@ -32,7 +36,7 @@ class RunHandle(asyncio.Handle):
         try:
             super()._run()
         except (SystemExit, KeyboardInterrupt) as error:
-            # The task that raised it carries it; another run's tasks in this loop are not to end with it.
+            # The task that raised the error keeps it. The error must not end the loop, and so other runs with it.
             raised = error
         finally:
             loop.runs = None
@@ -45,19 +49,20 @@ class RunHandle(asyncio.Handle):
         super().cancel()
         scheduler, self._scheduler = self._scheduler, None
         if scheduler is not None:
+            # In a turn of its own: `leave` may deliver an event, and must not do so within the code that cancels.
             self._loop.call_soon(scheduler.leave, context=self._loop.outside)
 
     def asks_again_for(self, callback: Callable[..., object]) -> bool:
-        """Whether `callback`, given to the loop by this callback, is this one once more. A task's own steps are not."""
+        """Whether this callback gives itself to the loop again, as `callback`; False for those of a task itself."""
         own = self._callback  # type: ignore[attr-defined]
         return own == callback and not isinstance(getattr(own, "__self__", None), asyncio.Task)
 
 
 class LookHandle(RunHandle):
-    """A callback that gives itself to the loop again and again, to look whether there is something to do.
+    """A callback that gives itself to the loop again and again, to look for something to do.
 
-    A cancelled scope of anyio does so, to cancel what its tasks wait for next. It does not keep the run from coming to
-    rest, once it has seen all that the run did.
+    A cancelled scope of anyio does so, to cancel the next waits of its tasks. Such a callback does not keep the run
+    from coming to rest, once its latest look was later than every other callback of the run.
     """
 
     __slots__ = ("_looks_at",)
@@ -78,15 +83,17 @@ class LookHandle(RunHandle):
 
 
 class ForeignHandle(RunHandle):
-    """A callback that another thread gave to the loop in the name of a run."""
+    """A callback that another thread gave to the loop in the context of a run."""
 
     __slots__ = ()
 
     def _run(self) -> None:
         if self._scheduler is not None:
+            # Counted here, since only the loop's thread may change `busy`.
             self._scheduler.busy += 1
         super()._run()
 
     def cancel(self) -> None:
+        # Not counted yet, so there is nothing to count off.
         self._scheduler = None
         super().cancel()

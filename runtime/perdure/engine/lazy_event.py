@@ -1,4 +1,4 @@
-"""A flag that threads may wait for, and mostly nobody does."""
+"""A flag for which threads can wait; for most flags no thread does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ __all__ = ["LazyEvent"]
 
 
 class LazyEvent:
-    """As `threading.Event`, which would hold more than a kilobyte of each of a thousand runs in a process."""
+    """Like `threading.Event`, but makes such an event only when a thread waits.
+
+    An Event takes more than a kilobyte, and a process may have a thousand runs.
+    """
 
     __slots__ = ("_event", "_lock", "_up")
 
@@ -18,11 +21,12 @@ class LazyEvent:
         self._lock = Lock()
 
     def is_set(self) -> bool:
-        """Whether it was set."""
+        """Whether the flag is set."""
         return self._up
 
     def set(self) -> None:
-        """Set it for good, and wake who waits for it."""
+        """Set the flag for good, and wake the threads that wait for it."""
+        # Under the lock: a thread that begins to wait now either sees the flag set, or has its event set here.
         with self._lock:
             self._up = True
             event = self._event
@@ -30,7 +34,7 @@ class LazyEvent:
             event.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or for so many seconds; whether it is set."""
+        """Wait until the flag is set, or for `timeout` seconds. Returns whether the flag is set."""
         with self._lock:
             if self._up:
                 return True

@@ -1,7 +1,8 @@
-"""The future of a call that a pool was given: cancelled while the call waits for a place there, it takes it out.
+"""The future of a call in a thread pool. Its cancellation takes a call that waits for a place out of the pool.
 
-Whether a call begins or is cancelled is decided under one lock, that under which its pool gives places. What is called
-when the future is done is called behind that: it may wait for the pool, or call a step of the branch that cancels.
+One lock decides whether a call begins or is cancelled: the lock under which the pool gives places. `cancel` runs
+the callbacks of the future after it has left that lock: they may wait for the pool, or call a step of the branch that
+cancels.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class PoolFuture(Future[T]):
     """A future whose call may wait for a place.
 
     Args:
-        lock: the one under which the pool gives places to calls like this.
+        lock: the lock under which the pool gives places to such calls.
     """
 
     _done_callbacks: list[Callable[[Future[T]], object]]
@@ -37,6 +38,7 @@ class PoolFuture(Future[T]):
                 return True
             if self.running() or self.done():
                 return False
+            # Taken out of the future: `Future.cancel` would run them under the lock.
             with self._condition:
                 callbacks = self._done_callbacks
                 self._done_callbacks = []
@@ -46,13 +48,14 @@ class PoolFuture(Future[T]):
             if on_cancel is not None:
                 on_cancel()
             self._tell_sleepers()
-        # It is done, so that no more are added.
+        # The future is done, so no callbacks are added to the list any more.
         self._done_callbacks = callbacks
-        self._invoke_callbacks()  # type: ignore[attr-defined]  # as each way to its end calls them
+        self._invoke_callbacks()  # type: ignore[attr-defined]  # as `set_result` and `set_exception` do
         return True
 
     def deliver(self, result: T, error: BaseException | None) -> None:
-        """Its call has ended."""
+        """End the future with the result or error of its call."""
+        # `on_cancel` refers to the call and its arguments, which would live as long as the future.
         self.on_cancel = None
         if error is not None:
             self.set_exception(error)
@@ -60,4 +63,4 @@ class PoolFuture(Future[T]):
             self.set_result(result)
 
     def _tell_sleepers(self) -> None:
-        """It is done: wake those who wait for it otherwise than `concurrent.futures` lets them."""
+        """Wake the waits that a subclass adds to those of `concurrent.futures`; the future is done."""

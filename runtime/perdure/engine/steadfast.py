@@ -1,4 +1,4 @@
-"""A future that a cancellation of its waiter does not end: whoever waits for it goes on waiting."""
+"""A future that the cancellation of a waiting task does not end: the task goes on waiting."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["SteadfastFuture"]
 
 
 class SteadfastFuture(asyncio.Future[None]):
-    """Says of cancellations that they were taken, so that the waiting task does not even wake up.
+    """Reports each cancellation as taken and does not end, so the waiting task does not even wake up.
 
-    asyncio allows that: what a task waits for may be a task that catches its cancellation.
+    asyncio allows this: a task may wait for another task, and that one may catch its cancellation.
     """
 
     __slots__ = ()
 
     def gives_way(self, msg: Any) -> bool:  # noqa: ARG002
-        """A cancellation came, with this message; whether the future is to be cancelled after all."""
+        """Take a cancellation with this message. Returns whether to cancel the future after all."""
         return False
 
     def cancel(self, msg: Any = None) -> bool:

@@ -1,11 +1,11 @@
-"""Threads and processes that workflow code starts behind Perdure's back.
+"""Marks the foreign threads, and the processes, that workflow code starts.
 
-A thread started the plain way has an empty context, in which a step looks like the plain function: it would run
-undurably and nobody would know. So while runs are executed here, `threading.Thread.start` and
-`ThreadPoolExecutor.submit` mark what workflow code gives them, and a step called there is an error. Such threads and
-calls count as outside while they are at work: nobody knows what they will let the workflow do. A forked
-process is marked likewise, and ends where it would go on with the run: it has a copy of everything, the connection to
-the store included.
+A thread started the plain way has an empty context. A step called there would run as a plain function, without a
+checkpoint and without notice. So from the first attempt in a process on, `threading.Thread.start`,
+`_thread.start_new_thread` and `ThreadPoolExecutor.submit` mark the calls that workflow code gives them, and a step
+called there raises StepCallError. These threads and calls count as outside while they are at work, since the engine
+cannot foresee their effects on the workflow. A forked process is marked, too, and ends where it would go on with the
+run: it has a copy of everything, the connection to the store included.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ __all__ = ["watch"]
 
 _attempts: WeakSet[Attempt] = WeakSet()
 _installed = threading.Lock()
+# Another thread may hold the lock at a fork. In the child this lock would never be released.
 os.register_at_fork(after_in_child=_installed._at_fork_reinit)  # type: ignore[attr-defined]
 _watching = False
 
 
 def watch(attempt: Attempt) -> None:
-    """From now on, code that this attempt's workflow runs elsewhere is known for what it is."""
-    global _watching  # noqa: PLW0603  what is wrapped is the process's
+    """From now on, mark the threads, pool calls and forks of this attempt's workflow."""
+    global _watching  # noqa: PLW0603  the wrapped functions are the process's
     with _installed:
         _attempts.add(attempt)
         if _watching:
@@ -48,11 +49,13 @@ def watch(attempt: Attempt) -> None:
     os.register_at_fork(after_in_child=_forked)
     _mark(threading.Thread, "start", _started)
     _mark(ThreadPoolExecutor, "submit", _submitted)
+    # `as_completed` and `map` compute with this module how long they may still wait.
     vars(futures)["time"] = RunTime()
     _thread.start_new_thread = _bare_start(_thread.start_new_thread)
 
 
 def _forked() -> None:
+    """Mark the copies of attempts and loops in a forked process."""
     for attempt in list(_attempts):
         attempt.forked = True
         if attempt.loop is not None:
@@ -123,7 +126,7 @@ def _submitted(
         finally:
             CURRENT.reset(token)
 
-    # A pool thread that this very call starts must not inherit the mark for good.
+    # The call may start a thread of the pool. That thread serves later calls, too, and must not keep this mark.
     token = CURRENT.set(None)
     try:
         future = original(pool, marked, *args, **kwargs)
@@ -135,9 +138,9 @@ def _submitted(
 
 
 def _count(branch: Branch) -> Callable[[], None]:
-    """Something that workflow code started is outside until what this returns is called."""
+    """Count a thread or call that workflow code has started as outside, until the returned function is called."""
     return hand_out_to_thread(branch.attempt.scheduler)
 
 
 def _do_nothing() -> None:
-    """For threads of anyio: what waits for their work is known, and between two pieces they are idle."""
+    """For threads of anyio, which idle between two pieces of work: `anyio_scopes` counts the pieces."""

@@ -1,8 +1,9 @@
 """Threads whose branches are numbered: `ThreadPoolExecutor` for sync workflows, `to_thread` for async ones.
 
-A branch is numbered when it is submitted, so keys do not depend on which thread runs first. What a branch's end
-lets others do is delivered like a step's outcome: at rest, lowest branch first. A pool's next branch begins when the
-end of an earlier one is delivered, so what is waiting, running or cancelled does not depend on the threads either.
+A branch gets its number when it is submitted, so the keys of its steps do not depend on which thread runs first. The
+end of a branch is delivered like a step's outcome: with the run at rest, the lowest branch first. A pool begins its
+next branch when the end of an earlier one is delivered. So the threads do not decide which calls wait, run or can be
+cancelled.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _MAX_BRANCH_THREADS = 32
 
 
 class _Work:
-    """A call for a thread of a pool: a branch of a run, or nobody's."""
+    """A call for a thread of a pool: a branch of a run, or a plain call from outside of runs."""
 
     __slots__ = ("_call", "_context", "_failure", "_result", "branch", "future", "tell")
 
@@ -57,12 +58,12 @@ class _Work:
         self._failure: BaseException | None = None
 
     def take_place(self) -> None:
-        """It will run: its future cannot be cancelled any more."""
+        """Mark the call as running: its future cannot be cancelled any more."""
         if self.future is not None:
             self.future.set_running_or_notify_cancel()
 
     def run(self) -> None:
-        """Call it, in this thread."""
+        """Call the function in this thread, and keep its result or error for `end`."""
         branch = self.branch
         try:
             if branch is not None:
@@ -73,18 +74,22 @@ class _Work:
         except BaseException as error:
             self._failure = error
         if branch is not None:
-            # What is called when the future is done belongs to no branch: a step called there is an error.
+            # Callbacks of the finished future run in this call's context, and belong to no branch: a step called there
+            # is an error.
             branch.thread = None
             if branch.attempt.forked:
                 end_fork("a branch of the workflow", self._failure)
 
     def end(self) -> None:
-        """Tell what came of it. What that calls is the run's, in whatever thread it is called."""
+        """Deliver the result or error, in the call's context: callbacks of the future then belong to the run."""
         self._context.run(self.tell, self._result, self._failure)
 
 
 class _Share:
-    """What one run has of a pool. A pool that many runs use has as many threads for each: they wait for none other."""
+    """The calls that one run has in a pool, or that code outside of runs has there.
+
+    Runs that share a pool have `max_workers` threads each, so no run waits for a thread of another.
+    """
 
     __slots__ = ("__weakref__", "active", "sleepers", "untold", "waiting")
 
@@ -92,12 +97,12 @@ class _Share:
         self.active = 0
         self.waiting: deque[_Work] = deque()
         self.untold = 0
-        """Calls whose end is not delivered yet."""
+        """Calls whose end is not delivered yet. A cancelled call counts as delivered."""
         self.sleepers: list[Nap] = []
-        """Threads that wait until all are."""
+        """Waits of threads that end when `untold` is zero."""
 
     def told(self) -> None:
-        """One more was."""
+        """Count a delivered end. The last one wakes the threads that wait for it."""
         self.untold -= 1
         if not self.untold:
             sleepers, self.sleepers = self.sleepers, []
@@ -106,10 +111,13 @@ class _Share:
 
 
 class ThreadPoolExecutor(Executor):
-    """An executor for workflow code: what is submitted runs in a thread of its own branch and may call steps.
+    """An executor for workflow code: each submitted call runs in a thread, as a branch of its own, and may call steps.
 
-    Use it as `concurrent.futures.ThreadPoolExecutor`, with `submit`, `map`, `wait` and `as_completed`. Outside a
-    workflow it is a plain pool of threads. Times that workflow code waits at most are on the run's clock.
+    Use it like `concurrent.futures.ThreadPoolExecutor`, with `submit`, `map`, `wait` and `as_completed`. Outside a
+    workflow it is a plain pool of threads. Timeouts in workflow code are on the run's clock.
+
+    Args:
+        max_workers: how many calls of one run execute at the same time; at least 1.
     """
 
     def __init__(self, max_workers: int = 8) -> None:
@@ -117,17 +125,24 @@ class ThreadPoolExecutor(Executor):
             raise ValueError("max_workers is 1 or more")
         self._max = max_workers
         self._shares: WeakKeyDictionary[Attempt, _Share] = WeakKeyDictionary()
+        """By attempt; weak, since a pool may outlive the attempts that use it."""
         self._plain = _Share()
         self._lock = threading.RLock()
         self._ready: deque[_Work] = deque()
-        """What may run and waits for a thread."""
+        """Calls that have a place and wait for a thread."""
         self._looking = 0
-        """Threads that have ended a call and are about to look for another."""
+        """Threads that have ended a call and are about to look for the next one."""
         self._threads: set[threading.Thread] = set()
         self._shut = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a function in a thread, as a branch of the run that submits it."""
+        """Run a function in a thread; in a workflow as a new child of the branch that submits it.
+
+        Raises:
+            RuntimeError: the pool was shut down.
+            StepCallError: the calling task or thread is not the branch's own.
+            ControlSignal: the attempt ends.
+        """
         if self._shut:
             raise RuntimeError("cannot submit to a ThreadPoolExecutor that was shut down")
         parent = CURRENT.get()
@@ -150,7 +165,7 @@ class ThreadPoolExecutor(Executor):
     def run_branch(
         self, branch: Branch, call: Callable[[], Any], tell: Callable[[Any, BaseException | None], None]
     ) -> None:
-        """Run a branch in a thread; `tell` is called with its result or error when its end is delivered."""
+        """Run a branch in a thread; `tell` gets its result or error when the end of the branch is delivered."""
         self._open(_Work(branch, call, tell, None))
 
     def _open(self, work: _Work) -> None:
@@ -158,6 +173,7 @@ class ThreadPoolExecutor(Executor):
         assert branch is not None
         scheduler = branch.attempt.scheduler
         with scheduler.lock:
+            # Counted at once and not when the thread starts: `lone` must not depend on the threads.
             scheduler.branches += 1
             scheduler.threads[branch] = None
         _watch_threads(branch.attempt)
@@ -184,19 +200,24 @@ class ThreadPoolExecutor(Executor):
                 return
             share.active += 1
             work.take_place()
+        # Outside of the pool's lock: `_begin` takes the scheduler's lock, and a delivery takes the pool's under that.
         self._begin(work)
 
     def _begin(self, work: _Work) -> None:
-        """Let a thread run what has a place now. It counts as running from here on, so that nobody sees a rest."""
+        """Let a thread run a call that has a place.
+
+        The branch counts as running before its thread starts, so that the run does not seem at rest in between.
+        """
         if work.branch is not None:
             work.branch.attempt.scheduler.resume_thread(work.branch)
         with self._lock:
             self._ready.append(work)
             if self._looking >= len(self._ready):
+                # As many threads are about to look for a call as there are calls.
                 return
             thread = threading.Thread(target=self._run, name="perdure-branch", daemon=True)
             self._threads.add(thread)
-        # The thread's context is empty; `foreign` marks threads that workflow code starts, and this one is ours.
+        # In an empty context: `thread_guards` would mark the thread in the context of workflow code.
         Context().run(thread.start)
 
     def _run(self) -> None:
@@ -211,7 +232,7 @@ class ThreadPoolExecutor(Executor):
             try:
                 self._work_off(work)
             except BaseException as error:
-                # Nobody would learn of its end: what the call itself raised is delivered, and not this.
+                # Only an error of the call itself is delivered. After this one the run would wait for ever.
                 if work.branch is not None:
                     work.branch.attempt.interrupt(Released(f"a thread of the run died: {error!r}"))
                 raise
@@ -220,6 +241,7 @@ class ThreadPoolExecutor(Executor):
 
     def _work_off(self, work: _Work) -> None:
         work.run()
+        # Before the end is delivered: the pool's next call then gets this thread and not a new one.
         with self._lock:
             self._looking += 1
         if work.branch is None:
@@ -228,7 +250,7 @@ class ThreadPoolExecutor(Executor):
             work.branch.attempt.scheduler.complete(work.branch, partial(self._ended, work))
 
     def _ended(self, work: _Work) -> None:
-        """The end of a call is delivered."""
+        """Deliver the end of a call, and give its place to the call that has waited longest."""
         with self._lock:
             share = self._share(work)
             following = share.waiting.popleft() if share.waiting else None
@@ -238,12 +260,13 @@ class ThreadPoolExecutor(Executor):
                 following.take_place()
         if following is not None:
             self._begin(following)
+        # Before the delivery: a branch that the delivery wakes may call a step at once, and `lone` is read there.
         _closed(work)
         work.end()
         share.told()
 
     def _drop(self, work: _Work) -> None:
-        """What waited for a place was cancelled."""
+        """Take a call that waits for a place out of the pool: its future is cancelled."""
         with self._lock:
             share = self._share(work)
             share.waiting.remove(work)
@@ -256,10 +279,16 @@ class ThreadPoolExecutor(Executor):
         *,
         cancel_futures: bool = False,
     ) -> None:
-        """Take no more work; wait for what was submitted.
+        """Take no more calls, and wait for those that were submitted: in a workflow for the calls of its own run.
+
+        Args:
+            wait: whether to wait.
+            cancel_futures: whether to cancel the calls that still wait for a place.
 
         Raises:
-            StepCallError: a task asks to wait for what is not at its end: nothing could go on meanwhile.
+            RuntimeError: the calling thread is a thread of this pool, and so would wait for itself.
+            StepCallError: a task waits for unfinished calls, and would hold up the event loop that they need.
+            ControlSignal: the attempt ends, or its cancellation strikes here.
         """
         self._shut = True
         current = CURRENT.get()
@@ -283,7 +312,7 @@ class ThreadPoolExecutor(Executor):
         self._join()
 
     def _join(self) -> None:
-        """Wait for the threads themselves, where they are all at their end or nobody's."""
+        """Wait until the threads have ended; not while a call of any run is unfinished, which may take long."""
         if any(share.untold for share in list(self._shares.values())):
             return
         while threads := list(self._threads):
@@ -292,7 +321,7 @@ class ThreadPoolExecutor(Executor):
 
 
 def _watch_threads(attempt: Attempt) -> None:
-    """From now on the attempt has threads that may block each other."""
+    """Watch the attempt's threads from now on, since they may block each other."""
     with attempt.number_lock:
         if not attempt.has_threads:
             attempt.has_threads = True
@@ -300,7 +329,7 @@ def _watch_threads(attempt: Attempt) -> None:
 
 
 def _pool_of(attempt: Attempt) -> ThreadPoolExecutor:
-    """The threads of `to_thread`."""
+    """The pool of `to_thread`, which is made at the attempt's first call of it."""
     with attempt.number_lock:
         if not isinstance(attempt.thread_pool, ThreadPoolExecutor):
             attempt.thread_pool = ThreadPoolExecutor(_MAX_BRANCH_THREADS)
@@ -308,6 +337,7 @@ def _pool_of(attempt: Attempt) -> ThreadPoolExecutor:
 
 
 def _closed(work: _Work) -> None:
+    """Take a branch that has ended or was cancelled out of the scheduler's counts."""
     if work.branch is not None:
         scheduler = work.branch.attempt.scheduler
         with scheduler.lock:
@@ -316,8 +346,10 @@ def _closed(work: _Work) -> None:
 
 
 def _wait_until_told(share: _Share, branch: Branch) -> None:
+    """Let a branch's thread wait, at rest, until all ends of a share are delivered."""
     attempt = branch.attempt
     nap = Nap(branch)
+    # Ends of branches are delivered under this lock: the last one cannot come between the look and the wait.
     with attempt.scheduler.lock:
         if not share.untold:
             return
@@ -327,7 +359,12 @@ def _wait_until_told(share: _Share, branch: Branch) -> None:
 
 
 async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function in a thread that may call sync steps, and wait for it; outside a workflow `asyncio.to_thread`."""
+    """Run a function in a thread that may call sync steps, and wait for it. Outside a workflow: `asyncio.to_thread`.
+
+    Raises:
+        StepCallError: the calling task is not a branch of the run.
+        ControlSignal: the attempt ends.
+    """
     current = CURRENT.get()
     if not isinstance(current, Branch):
         return await asyncio.to_thread(function, *args, **kwargs)
@@ -342,10 +379,12 @@ async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
         if future.done():
             return
         if isinstance(error, StopIteration):
+            # A future of asyncio refuses this error.
             error = RuntimeError(f"the function given to to_thread raised StopIteration: {error}")
         if error is not None:
             future.set_exception(error)
             if isinstance(error, ControlSignal):
+                # Marks the error as retrieved: asyncio would log it where no task awaits the future any more.
                 future.exception()
         else:
             future.set_result(result)

@@ -1,7 +1,7 @@
-"""The end of an attempt's tasks: whatever they await on their way out is cancelled, until they are gone.
+"""Ends the tasks of an attempt that has ended: cancels each of their waits, until the tasks are gone.
 
-Workflow code may catch a cancellation and await something else; there is nobody to answer that any more. The body of a
-step in flight is no workflow code: it may close what it has open.
+Workflow code may catch a cancellation and wait again, but after the attempt's end no outcome is delivered. The body of
+a step in flight is not workflow code: it is cancelled less often, so that it can close its files and connections.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ _PATIENCE = 10.0
 """Seconds that the tasks of an ended attempt have to unwind before they are left behind."""
 
 _BETWEEN = 0.05
-"""Seconds between cancellations of workflow code: what only has to say goodbye to somebody comes through."""
+"""Seconds between two cancellations of workflow code; a shorter wait, as for the end of a connection, succeeds."""
 
 _BETWEEN_IN_STEPS = 1.0
+"""Seconds between two cancellations of a step's body."""
 
 _left_behind: list[BranchTask] = []
-"""Were they forgotten, Python would close their coroutines, and their steps would run as plain functions then."""
+"""Keeps these tasks alive. Otherwise Python would close their coroutines outside of the run, and steps that the
+coroutines call on their way out would run as plain functions.
+"""
 
 
 async def unwind(attempt: Attempt) -> None:
-    """Cancel the tasks that are left, again and again; leave behind those that do not end."""
+    """Cancel the tasks that are left, again and again; after a time leave behind those that do not end."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    in_steps = _BETWEEN_IN_STEPS  # the attempt's end has cancelled them once
+    in_steps = _BETWEEN_IN_STEPS  # the end of the attempt has just cancelled all tasks
     while not attempt.scheduler.abandoned and (left := [task for task in attempt.tasks if not task.done()]):
         passed = loop.time() - began
         if passed > _PATIENCE:

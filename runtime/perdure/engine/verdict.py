@@ -1,7 +1,8 @@
-"""What it means that a run is at rest on replay and has not called a step that is recorded.
+"""The verdict on a run that is at rest on replay, and has not called the recorded step whose turn it is.
 
-If every wait of it is for something of ours, no further call can come: it does not repeat what it did. If it waits for
-something that Perdure cannot see, nothing follows from that, for however long; it is said then where it waits.
+If every wait of the run is for something of ours, no further call can come: the workflow does not repeat its recorded
+calls, and the run ends with NondeterminismError. If the run waits for something that Perdure cannot see, there is no
+verdict, however long the wait takes; after some seconds the log and the status show where the run waits.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["Verdict"]
 _log = logging.getLogger("perdure")
 
 _SAID_AFTER = 5.0
-"""Seconds of such a wait after which it is said."""
+"""Seconds of a wait that Perdure cannot see, after which the log and the status show it."""
 
 
 class Verdict:
@@ -34,15 +35,17 @@ class Verdict:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._asked: Recorded | None = None
+        """The recorded step at whose turn the run was last found in a wait that Perdure cannot see."""
 
     def at_rest(self, head: Recorded) -> None:
-        """The run is at rest, and `head`, whose turn it is, was not called."""
+        """Judge the run: it is at rest, and no branch has called the step `head`, whose turn it is."""
         attempt = self._attempt
         if attempt.signal is not None:
             return
         if unseen(attempt) is None:
             if attempt.loop is not None:
-                # A generator that is garbage already may have a step in its `finally`.
+                # A generator that is garbage but not collected yet may call a step in its `finally`. The collection
+                # gives the end of an async generator to the loop, and then the run does not rest any more.
                 gc.collect()
             if attempt.scheduler.rests():
                 attempt.stop(attempt.journal.never_called(head))
@@ -56,6 +59,7 @@ class Verdict:
         else:
             timer = threading.Timer(_SAID_AFTER, self._say, (head,))
             timer.daemon = True
+            # In an empty context: `thread_guards` would count the timer's thread as one of workflow code.
             Context().run(timer.start)
 
     def _say(self, head: Recorded) -> None:
