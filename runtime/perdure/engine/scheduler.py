@@ -17,6 +17,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from math import inf
 from threading import RLock
@@ -190,11 +191,17 @@ class Scheduler:
     def wait_recorded(self, delivery: Delivery) -> None:
         """A branch waits for a recorded outcome."""
         with self.lock:
+            if self.closed:
+                _wake_late(delivery)
+                return
             self._replayed[delivery.ordinal] = delivery
         self.pump_soon()
 
     def wait_live(self, delivery: Delivery) -> None:
         """A branch waits for a live outcome, which is not yet stored."""
+        if self.closed:
+            _wake_late(delivery)
+            return
         # Callers hold the lock since `accept`, so the deque has the order of the ordinals.
         if self._live is None:
             self._live = deque()
@@ -517,3 +524,13 @@ class Place:
         delivery, self.delivery = self.delivery, None
         if delivery is not None:
             self.scheduler.withdraw(delivery)
+
+
+def _wake_late(delivery: Delivery) -> None:
+    """Wake a branch that comes to wait behind the end of the attempt, where nothing is delivered any more.
+
+    A thread may be in a step's body when the attempt ends. It would wait for its turn for ever, and hold the thread and
+    the attempt's memory. It goes on instead, and finds the attempt's signal.
+    """
+    with suppress(RuntimeError):  # its gate is open: `wake_all` woke it before its outcome was accepted anew
+        delivery.wake()

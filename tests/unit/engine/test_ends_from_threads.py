@@ -16,8 +16,10 @@ from perdure.engine.attempt import Attempt
 from perdure.engine.branch import Branch
 from perdure.engine.context import CURRENT
 from perdure.engine.loop import RunLoop
+from perdure.engine.workflow_call import execute
 from perdure.errors import Released
 from perdure.names import RunId, Token
+from perdure.store.attempts.checkpoint import Answer
 from perdure.testing import DurableRun
 
 did: list[str] = []
@@ -72,6 +74,45 @@ def test_neither_does_a_task() -> None:
     with pytest.raises(Released):
         asyncio.run(attempt.enter_async_step())
     assert not attempt.in_step
+
+
+class _StoresAll:
+    """A committer."""
+
+    def commit(self, *_: object) -> Answer:
+        return Answer.DONE
+
+
+def test_a_thread_whose_body_outlasts_the_attempt_goes_on_to_its_end() -> None:
+    """Nothing is delivered any more: it would wait for the turn of its outcome for ever."""
+    inside, go = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    @step
+    def slow(name: str) -> str:
+        threads.append(threading.current_thread())
+        if name == "last":
+            inside.set()
+            assert go.wait(10)
+        return name
+
+    @workflow
+    def both() -> list[str]:
+        with perdure.ThreadPoolExecutor(2) as pool:
+            return list(pool.map(slow, ["first", "last"]))
+
+    committer: Any = _StoresAll()
+    one = UUID(int=1)
+    claimed = ClaimedAttempt(run_id=RunId(one), id="run", token=Token(one), number=1, entrypoint="m:f", input="{}")
+    attempt = Attempt(claimed, [], committer)
+    main = threading.Thread(target=execute, args=(both.definition, attempt))  # type: ignore[attr-defined]
+    main.start()
+    assert inside.wait(10)
+    attempt.interrupt(Released("ended"))
+    go.set()
+    for thread in (main, *threads):
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 class _ClosesAtTheLastMoment(RunLoop):
