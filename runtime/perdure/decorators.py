@@ -1,7 +1,7 @@
 """Marking functions as workflows and steps.
 
-The marked function stays the function: outside of a run a call is a plain call. In a run a step goes through the
-engine, and a workflow that is called in a workflow runs inline, as a part of it.
+Outside of a run a call of a marked function is a plain call. In a run the engine executes the call of a step. A
+workflow that is called in a workflow runs inline, as a part of it.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ def workflow(*, cleanup: float | None = None) -> Callable[[Callable[P, R]], Call
 def workflow(function: Callable[..., Any] | None = None, /, *, cleanup: float | None = None) -> Any:
     """Mark a function, sync or async, as a workflow.
 
-    Its input and result are JSON values, read and written by its type hints. What it does between steps is repeated on
-    recovery, so it must do the same again given the same outcomes of its steps; everything else belongs into steps.
+    Its input and result are JSON values, read and written by its type hints. Its code between steps runs again on
+    recovery, and must do the same again if its steps have the same outcomes. Everything else belongs into steps.
 
     Args:
         function: the function.
-        cleanup: seconds that its code has to clean up once the run is cancelled. It is told once, by `CancelledError`
-            in an async workflow and by `RunCancelled` at a sync one's next step or wait, and goes on from there, steps
-            included. By default a cancelled run ends without another step.
+        cleanup: seconds that its code has to clean up once the run is cancelled. The cancellation is raised in the code
+            once: as `CancelledError` in an async workflow, as `RunCancelled` at the next step or wait of a sync one.
+            The code goes on from there, and may call steps. By default a cancelled run ends without another step.
 
     Raises:
-        DefinitionError: it cannot be one.
+        DefinitionError: the function cannot be a workflow.
     """
     if function is None:
         return functools.partial(_mark_workflow, cleanup=cleanup)
@@ -109,19 +109,19 @@ def step(
     fingerprint: bool = True,
     fingerprint_exclude: Collection[str] = (),
 ) -> Any:
-    """Mark a function, sync or async, as a step: its outcome is stored, and it does not run again once that is done.
+    """Mark a function, sync or async, as a step: its outcome is stored, and after that the step does not run again.
 
     Args:
         function: the function.
         name: its name in step keys; the function's own by default.
         retry: when and how often it is tried again; not at all by default.
-        timeout: seconds for one try. An async step is cancelled; a sync one is left behind in its thread, with an
-            exception waiting at its next line of Python.
+        timeout: seconds for one try. An async step is cancelled. A sync one is left behind in its thread, where an
+            exception is raised at its next line of Python.
         database: run it in a transaction on the store's database that commits with its checkpoint, exactly once; the
             connection is `step_context().connection`.
-        fingerprint: store a hash of the call's arguments with its outcome, so that a replay gives the outcome to no
-            other call, and that a body which changes its arguments in place is noticed.
-        fingerprint_exclude: names of parameters that do not count there.
+        fingerprint: store a hash of the call's arguments with its outcome. A replay then gives the outcome to a call
+            with the same arguments only, and a body that changes its arguments in place is an error.
+        fingerprint_exclude: names of parameters that the hash leaves out.
 
     Raises:
         DefinitionError: the function cannot be a step, or the name cannot name one.
@@ -202,12 +202,12 @@ def run_step(name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.
 def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Run a function as a step of this name, without a decorator; await it if the function is async.
 
-    A function that is a step already is run under this name, with its own policy; so is one that was decorated again,
-    a bound method or a `partial` of it, with all that is around the step.
+    A function that is a step already runs under this name, with its own policy. The same holds for a step that was
+    decorated again, and for a bound method or a `partial` of a step: the code around the step runs, too.
     """
     marked = getattr(innermost(function), "definition", None)
     if isinstance(marked, StepDefinition):
-        # Inside of the new step the marked one is a plain call.
+        # Inside of the new step a call of the marked step is a plain call.
         inner = marked.function if function is marked.marked else function
         definition = StepDefinition(
             inner,
@@ -222,7 +222,7 @@ def run_step(name: str, function: Callable[..., Any], /, *args: Any, **kwargs: A
         local = "<locals>" in function.__qualname__
         definition = (_local_definition if local else _definition_for)(function, name)
     else:
-        # Other callables may be equal to each other, or have no hash.
+        # Not kept: other callables may be equal to each other, or have no hash.
         definition = StepDefinition(function, name, fingerprint=Fingerprint(function))
     return _wrapper(definition)(*args, **kwargs)
 
@@ -233,10 +233,10 @@ def _definition_for(function: Callable[..., Any], name: str) -> StepDefinition:
 
 
 def _local_definition(function: Callable[..., Any], name: str) -> StepDefinition:
-    """As `_definition_for`, kept at the function itself: nothing else may outlive what a local function holds."""
+    """As `_definition_for`, kept in the function itself: a cache would keep alive all that the function refers to."""
     known: dict[str, StepDefinition] = function.__dict__.setdefault(_KEPT, {})
     found = known.get(name)
-    # A wrapper has a copy of what was kept at the function that it wraps.
+    # `functools.wraps` copies the attribute from the wrapped function to the wrapper.
     if found is None or found.function is not function:
         if not known:
             remember_names(function, _defining_frame())
@@ -261,7 +261,7 @@ def step_name_of(function: Callable[..., Any]) -> str:
     """The name that a function gives its step.
 
     Raises:
-        DefinitionError: it has none of its own.
+        DefinitionError: the function has no name of its own.
     """
     name = getattr(innermost(function), "__name__", "")
     if not name or name == "<lambda>":

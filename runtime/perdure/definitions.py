@@ -1,4 +1,4 @@
-"""What a step and a workflow are: the function, its name and policy, and how its values are written.
+"""Definitions of steps and workflows: the function, its name and policy, and how its values are written.
 
 `decorators` makes these, and the engine reads them. Nothing here calls a step.
 """
@@ -22,7 +22,7 @@ from .serialization.fingerprint import Fingerprint
 __all__ = ["StepDefinition", "WorkflowDefinition", "definition_of", "innermost", "register", "registered"]
 
 MAX_CLEANUP = 86_400.0
-"""Seconds, at most, for which a cancelled run cleans up. The store holds everybody to it."""
+"""Longest cleanup of a cancelled run, in seconds. `declare_cleanup.sql` refuses a longer one."""
 
 
 class StepDefinition:
@@ -31,9 +31,10 @@ class StepDefinition:
     Attributes:
         timeout: seconds for one try.
         database: whether the step runs in a transaction that commits with its checkpoint.
-        fingerprint: takes the fingerprints of its calls; None: they are not compared on replay.
-        marked: what stands for it in the program; None for one without a decorator.
-        entered: whether its hint has been resolved, which is done before its body runs for the first time.
+        fingerprint: takes the fingerprints of its calls; None: replay does not compare their arguments.
+        marked: the function that `@step` returned; None for a step without a decorator.
+        entered: whether the hint of its result has been resolved, which is done before its body runs for the first
+            time.
     """
 
     __slots__ = (
@@ -82,12 +83,12 @@ class StepDefinition:
         self.codec = ValueCodec.for_result(function, f"step {name!r}")
 
     def enter(self) -> None:
-        """Resolve the hint of its result, so that one which cannot be is an error before anything was done.
+        """Resolve the hint of its result, so that a hint which cannot be resolved is an error before the body runs.
 
-        Not when it is defined: names of classes further down in the module are not there yet.
+        The definition is too early for that: classes further down in the module are not defined yet.
 
         Raises:
-            DefinitionError: the hint cannot be evaluated, or is none that values can be read by.
+            DefinitionError: the hint cannot be evaluated, or values cannot be read by it.
         """
         self.codec.prepare()
         self.entered = True
@@ -97,9 +98,9 @@ class WorkflowDefinition:
     """A function as a workflow.
 
     Attributes:
-        entrypoint: `module:function`, by which any process finds it again.
-        cleanup: seconds that it has to clean up once its run is cancelled; None for none.
-        marked: what `@workflow` gave, which must be what the entrypoint names.
+        entrypoint: `module:function`, by which any process finds the function.
+        cleanup: seconds that its code has to clean up once its run is cancelled; None: a cancelled run ends at once.
+        marked: the function that `@workflow` returned; the entrypoint must name it.
     """
 
     __slots__ = ("_result", "_signature", "cleanup", "entrypoint", "function", "is_async", "marked")
@@ -131,20 +132,20 @@ class WorkflowDefinition:
         return "." not in self.entrypoint.partition(":")[2]
 
     def check_reachable(self) -> None:
-        """See that its entrypoint names what `@workflow` gave: a run would leave out what was put around that.
+        """Check that the entrypoint names the function that `@workflow` returned: a run would skip a decorator above.
 
         Raises:
-            DefinitionError: something else is there.
+            DefinitionError: the entrypoint names another object.
         """
         if self.findable:
             module = sys.modules.get(self.function.__module__)
             self.check_outermost(getattr(module, self.entrypoint.partition(":")[2], self.marked))
 
     def check_outermost(self, found: object) -> None:
-        """See that what the program has for this workflow is what `@workflow` gave.
+        """Check that `found`, the program's object for this workflow, is the function that `@workflow` returned.
 
         Raises:
-            DefinitionError: it is something else.
+            DefinitionError: `found` is another object.
         """
         if found is self.marked:
             return
@@ -162,7 +163,7 @@ class WorkflowDefinition:
 
     @property
     def signature(self) -> Signature:
-        """How input is written and read."""
+        """How the input is written and read."""
         if self._signature is None:
             self._signature = Signature.of(self.function, f"workflow {self.entrypoint.partition(':')[2]!r}")
         return self._signature
@@ -184,7 +185,7 @@ def registered() -> dict[str, WorkflowDefinition]:
 
 
 def register(definition: WorkflowDefinition) -> None:
-    """This process has marked a workflow."""
+    """Add a workflow that this process has marked."""
     _registry[definition.entrypoint] = definition
 
 

@@ -1,4 +1,4 @@
-"""One attempt of one run: what it is given, what ends it, and what everything that runs in it shares."""
+"""One attempt of one run: its inputs, its end, and the state that all branches of it share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ __all__ = ["Attempt", "Observer"]
 
 
 class Observer(Protocol):
-    """Sees the steps of an attempt go by, in the threads that run them: it must be quick and must not raise."""
+    """Gets the events of an attempt's steps.
+
+    The calls come from the threads that execute the attempt: they must return quickly and must not raise.
+    `pause` and `seconds` are in seconds.
+    """
 
     def started(self, key: str) -> None: ...
 
@@ -56,16 +60,18 @@ class Attempt:
     """The state that all branches of an attempt share.
 
     Args:
-        claimed: what the store answered when the attempt began.
+        claimed: the store's answer when the attempt began.
         recorded: the outcomes that earlier attempts stored.
         committer: stores outcomes for threads.
         loop: the loop of an async workflow.
-        loop_committer: stores outcomes for its tasks.
-        observer: sees the steps go by.
-        clock: nanoseconds that only ever grow.
-        connections: of database steps, which the attempt shares with others; its own by default.
-        on_superseded: ends the process at once, from whatever thread, where it runs this attempt alone.
-        inline_committer: stores outcomes of sync steps in async workflows; None has `committer` do so.
+        loop_committer: stores outcomes for the tasks of that loop.
+        observer: gets the events of the attempt's steps.
+        database_url: URL of the store, for database steps; None where the store is not a database.
+        lease: seconds from a database step's checkpoint to COMMIT after which the server ends the transaction.
+        clock: returns nanoseconds that never decrease.
+        connections: connections of database steps that the attempt shares with other attempts; its own by default.
+        on_superseded: ends the process at once, where it runs this attempt alone; called in any thread.
+        inline_committer: stores outcomes of sync steps in async workflows; if it is None, `committer` stores them.
     """
 
     __slots__ = (
@@ -110,7 +116,7 @@ class Attempt:
         "unstored",
     )
 
-    def __init__(  # noqa: PLR0913  what an attempt is given, by name
+    def __init__(  # noqa: PLR0913  the inputs of an attempt, by name
         self,
         claimed: ClaimedAttempt,
         recorded: Iterable[Recorded],
@@ -129,35 +135,35 @@ class Attempt:
         self.claimed = claimed
         self.run_id = claimed.run_id
         self.keyed = keyed_hash(claimed.seed.bytes)
-        """A hash whose key is the run's secret, to be copied."""
+        """A hash with the run's secret as its key; each fingerprint begins with a copy of it."""
         self.run_name = claimed.id
         self.number = claimed.number
         self.journal = Journal(recorded)
         self.loop = loop
         self.scheduler = Scheduler(self.journal, _is_yet_to_begin, loop, clock)
         self.cancellation: Cleanup | None = None
-        """Where the workflow cleans up once its run is cancelled; made by `cancellation.allow_cleanup`."""
+        """The run's cancellation, if the workflow may clean up; set by `cancellation.allow_cleanup`."""
         self.committer = committer
         self.loop_committer = loop_committer
         self.inline_committer = inline_committer
         self.unstored: UsedOutcomes | None = None
-        """From the first sync step of an async workflow on, where `inline_committer` stores that."""
+        """Set by the first sync step of an async workflow that `inline_committer` stores."""
         self.database_url = database_url
         self.lease = lease
         self.signal: ControlSignal | None = None
         self.interrupted = LazyEvent()
         self.paused = LazyEvent()
-        """Ends the pauses between tries: the attempt ends, or is to."""
+        """Set once the attempt ends or drains: it ends the pauses between tries."""
         self.ends: asyncio.Future[None] | None = None
-        """Done once the attempt is to end; made and waited for in the loop."""
+        """Done once the attempt ends, or the task of the workflow's function; made and awaited in the loop."""
         self.over = LazyEvent()
         self.idle_connections = connections or IdleConnections()
         self.shares_connections = connections is not None
         self.older_ended = False
-        """Whether the transactions of older attempts have been ended, which might hold locks."""
+        """Whether this attempt has ended the transactions of older attempts, which may hold locks."""
         self.forked = False
         self.tasks: set[Any] = set()
-        """The tasks of its branches, each a `loop.BranchTask`."""
+        """The tasks of the attempt's branches, each a `loop.BranchTask`."""
         self.has_threads = False
         """Whether the attempt ever had threads of branches."""
         self.thread_pool: object = None
@@ -167,10 +173,10 @@ class Attempt:
         self._observer = observer
         self._on_superseded = on_superseded
         self._bodies = 0
-        """Steps whose bodies run, or whose outcomes are on their way into the store."""
+        """Number of steps whose bodies run, or whose outcomes are on their way into the store."""
         self._draining: ControlSignal | None = None
         self._held_back = 0
-        """Threads that drain: each stands before its next step."""
+        """Number of threads that wait before their next step, because the attempt drains."""
         self._run = str(claimed.run_id).encode()
         self._token = str(claimed.token).encode()
         self._task_number = (claimed.run_id.int & 0xFFFF_FFFF) << 20
@@ -179,27 +185,27 @@ class Attempt:
     # What ends an attempt.
 
     def check(self) -> None:
-        """Let the code that asks go on, or end it with the attempt.
+        """Return if the attempt goes on, or raise the signal that ends it.
 
         Raises:
             ControlSignal: the attempt ends.
         """
         if self.signal is not None:
-            # One signal is raised in many places: without this its traceback would grow with each.
+            # The same signal is raised in many places. Without the reset its traceback would grow with each raise.
             raise self.signal.with_traceback(None) from None
 
     def given_up(self) -> bool:
-        """Whether nobody waits for this attempt's writes any more."""
+        """Whether the attempt is superseded, so that its writes are not waited for any more."""
         return isinstance(self.signal, Superseded)
 
     def cancel(self, why: str, *, at_once: bool = False) -> bool:
-        """Somebody asked for the run to be cancelled: end it, or with time to clean up tell the workflow first.
+        """Cancel the run: end the attempt, or let the workflow clean up first if it may.
 
         Returns whether the attempt ends now.
 
         Args:
-            why: for people.
-            at_once: without that time.
+            why: the reason, for people.
+            at_once: end the attempt without a cleanup.
         """
         if self.cancellation is None or at_once:
             self.interrupt(RunCancelled(why))
@@ -209,36 +215,44 @@ class Attempt:
 
     @property
     def is_to_end(self) -> bool:
-        """Whether a step that is under way may as well give up. In a cleanup it may not."""
+        """Whether a step that is under way should give up early.
+
+        True once the attempt ends, and while a cancellation is requested and has not struck yet. False in a cleanup:
+        its steps are to run.
+        """
         return self.signal is not None or (self.cancellation is not None and self.cancellation.is_asked)
 
     @property
     def cleans_up(self) -> bool:
-        """Whether the run's cancellation is in the store, and its workflow has its time to clean up."""
+        """Whether the run's cancellation is in the store, so that the workflow's time to clean up runs."""
         return self.cancellation is not None and self.cancellation.begun
 
     @property
     def in_step(self) -> bool:
-        """Whether a step's body runs, or an outcome is on its way."""
+        """Whether a step's body runs, or an outcome is on its way into the store."""
         return self._bodies > 0
 
     def interrupt(self, signal: ControlSignal) -> ControlSignal:
-        """End the attempt, from any thread; the first reason given stands. Returns what to raise."""
+        """End the attempt; called in any thread. Returns the signal to raise.
+
+        The first signal stays. `Superseded` alone replaces another: only it ends the waits for the store (`given_up`).
+        """
         if self._on_superseded is not None and isinstance(signal, Superseded) and not self.over.is_set():
             self._on_superseded()
         with self.scheduler.lock:
             if self.signal is None or (isinstance(signal, Superseded) and not isinstance(self.signal, Superseded)):
                 self.signal = signal
+        # After the signal: the threads that these events wake call `check`.
         self.interrupted.set()
         self.paused.set()
         self.scheduler.call(self._wake)
         return self.signal
 
     def drain(self, signal: ControlSignal) -> None:
-        """End the attempt as soon as no step is under way: those that are may finish, and no other begins.
+        """End the attempt once no step is under way. Steps that are under way finish, and no other step begins.
 
-        Called from any thread. A sync workflow goes on up to its next step: what it computes between steps, its end
-        included, cannot be told from outside.
+        Called in any thread. A sync workflow goes on up to its next step: from outside, code between two steps cannot
+        be distinguished from code that ends the workflow.
         """
         with self.scheduler.lock:
             self._draining = self._draining or signal
@@ -248,21 +262,24 @@ class Attempt:
     def _end_if_drained(self) -> None:
         with self.scheduler.lock:
             signal = self._draining
-            # Only a thread that stands before its next step shows that a sync workflow is not about to end by itself.
+            # A sync workflow may be about to end by itself. A thread that waits before its next step shows that it is
+            # not.
             if self._bodies or not (self.loop is not None or self._held_back):
                 return
         if signal is not None:
             self.interrupt(signal)
 
     def enter_step(self) -> None:
-        """A sync step's body is about to run, or to be tried again. It counts as under way if this returns.
+        """Begin a try of a sync step's body: the step is under way once this returns.
 
         Raises:
             ControlSignal: the attempt ends instead.
         """
-        # A sync step of an async workflow holds the loop: it cannot wait here for others to finish.
+        # A sync step of an async workflow holds the loop, which the steps that are under way need to finish. So it does
+        # not wait here, and begins even while the attempt drains.
         if self.may_begin() or self.loop is not None:
             return
+        # `may_begin` has counted this step. It waits instead, and must not keep the attempt from draining.
         with self.scheduler.lock:
             self._bodies -= 1
             self._held_back += 1
@@ -271,15 +288,16 @@ class Attempt:
         self.check()
 
     async def enter_async_step(self) -> None:
-        """As `enter_step`, of an async step."""
+        """As `enter_step`, for an async step."""
         if not self.may_begin():
             await self.stand_back()
 
     async def stand_back(self) -> None:
-        """An async step's body may not begin: wait for the attempt's end.
+        """Hold back an async step whose body may not begin, until the attempt ends.
 
         Raises:
-            ControlSignal: which is always.
+            ControlSignal: the attempt ends.
+            CancelledError: the workflow cancelled the step's task before that.
         """
         loop = self.loop
         assert loop is not None
@@ -290,19 +308,25 @@ class Attempt:
             self.check()
 
     def may_begin(self) -> bool:
-        """Whether a step's body may begin, which counts as under way from now on."""
+        """Count a step as under way. Returns whether its body may begin: not while the attempt drains.
+
+        Raises:
+            ControlSignal: the attempt ends; the step is not counted.
+        """
         with self.scheduler.lock:
-            # Under the lock under which the attempt ends: behind its end no body begins. Another attempt may run the
-            # step by then, and what a thread found out before it came here may be long past.
+            # `interrupt` sets the signal under the same lock, so no body begins after the attempt's end: by then
+            # another attempt may run the step. A check before the lock would not be enough: this thread may have stood
+            # still since.
             if self.signal is not None:
                 self.check()
             self._bodies += 1
             return self._draining is None
 
     def leave_step(self) -> None:
-        """A step's outcome is stored, or it waits for its next try."""
+        """Count a step as no longer under way: its outcome is stored, or it waits for its next try or a connection."""
         with self.scheduler.lock:
             self._bodies -= 1
+        # Without the lock: a drain that begins after the lines above sees the lower count by itself.
         if self._draining is not None:
             self._end_if_drained()
 
@@ -315,16 +339,16 @@ class Attempt:
             task.cancel(str(self.signal))
 
     def wake_end(self) -> None:
-        """Let who waits for the attempt's end look up; in the loop's thread."""
+        """End the wait for the attempt's end, if there is one; in the loop's thread."""
         if self.ends is not None and not self.ends.done():
             self.ends.set_result(None)
 
     def stop(self, error: PerdureError) -> ControlSignal:
-        """End the run with an error that workflow code must not handle. Returns what to raise."""
+        """End the run with an error that workflow code must not handle. Returns the signal to raise."""
         return self.interrupt(RunStopped(error))
 
     def judge(self, settled: Settled, key: str) -> None:
-        """Go on after a write that the store took; end the attempt after any other.
+        """Return if the store has taken a write; end the attempt after any other answer.
 
         Raises:
             ControlSignal: the attempt ends.
@@ -352,13 +376,13 @@ class Attempt:
     # What branches share.
 
     def next_task_number(self) -> int:
-        """A number for a task or future: the same on replay, and rarely another run's."""
+        """A number for a task or future: the same on replay, and rarely equal to a number of another run."""
         with self.number_lock:
             self._task_number += 1
             return self._task_number
 
     def submit(self, checkpoint: Checkpoint, callback: Callable[[Settled], None]) -> None:
-        """Store a checkpoint for a task, after all that the workflow has used; in the loop's thread."""
+        """Store a checkpoint for a task, after all outcomes that the workflow has used; in the loop's thread."""
         committer = self.loop_committer
         assert committer is not None
         if self.unstored is not None and self.unstored.pending:
@@ -367,7 +391,7 @@ class Attempt:
             committer.submit(checkpoint, callback)
 
     def checkpoint(self, key: str, name: str, outcome: Outcome, started: int) -> Checkpoint:
-        """An outcome as the store takes it."""
+        """The checkpoint of an outcome; `started` is when the step was called, in monotonic nanoseconds."""
         return Checkpoint(
             self._run,
             self._token,
@@ -382,7 +406,7 @@ class Attempt:
             outcome.fingerprint,
         )
 
-    # What is seen of it.
+    # Events for the observer.
 
     def started(self, key: str) -> None:
         self.current_step = key
@@ -390,7 +414,7 @@ class Attempt:
             self._observer.started(key)
 
     def waits(self, where: str) -> None:
-        """The run waits for something that Perdure cannot see: that is where it is, in place of a step."""
+        """The run waits for something that Perdure cannot see. Without a current step, `where` stands in its place."""
         self.current_step = self.current_step or where
         if self._observer is not None:
             self._observer.waits(where)
@@ -419,4 +443,4 @@ def _kind(outcome: Outcome | Recorded) -> str:
 
 
 def _is_yet_to_begin(_: Recorded) -> None:
-    """Before its workflow begins a run is not stuck for calling nothing; `execute` puts the verdict in this place."""
+    """Stands for the verdict until `execute` sets it: a run that has not begun calls no step, and is not stuck."""

@@ -1,4 +1,4 @@
-"""What an attempt holds that is made of modules above it, as far as the attempt and its branches know it."""
+"""Protocols of the parts that an attempt holds and that modules above it implement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Cleanup", "UsedOutcomes"]
 
 
 class Cleanup(Protocol):
-    """The cancellation of a run whose workflow cleans up: `cancellation.Cancellation`. A `branch` is a `Branch`."""
+    """The cancellation of a run whose workflow cleans up: `cancellation.Cancellation`. Each `branch` is a `Branch`."""
 
     @property
     def has_struck(self) -> bool: ...

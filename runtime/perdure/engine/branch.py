@@ -1,7 +1,8 @@
 """A branch of a run: the workflow function itself, or a task or thread that it started, numbered where it was created.
 
-A branch belongs to one task or one thread. The path of its numbers is the front of its steps' keys, so it depends on
-nothing but what the workflow does: not on who calls a step first, nor on the Python version.
+A branch belongs to one task or one thread. Its path, made of the numbers of its ancestors and its own, is the prefix of
+its steps' keys. So a key depends on the actions of the workflow alone: not on which branch calls a step first, nor on
+the Python version.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["Branch"]
 
 
 class Branch:
-    """One branch. `task` or `thread` is who may call its steps."""
+    """One branch. Only its `task`, or its `thread`, may call its steps."""
 
     __slots__ = (
         "attempt",
@@ -48,7 +49,7 @@ class Branch:
         self.cancel_message: object = None
 
     def child(self) -> Branch:
-        """The next branch that this one creates."""
+        """Create the next child of this branch."""
         self.children += 1
         return Branch(self.attempt, child_path(self.path, self.children))
 
@@ -58,24 +59,24 @@ class Branch:
         return path_order(self.path)
 
     def next_key(self, name: str) -> StepKey:
-        """The key of the step of this name that the branch calls now."""
+        """Count a call of the step `name`, and return its key."""
         occurrence = self.counts.get(name, 0) + 1
         self.counts[name] = occurrence
         return step_key(self.path, name, occurrence)
 
     def upcoming_key(self, name: str) -> StepKey:
-        """The key that `next_key` is about to give."""
+        """The key that the next call of `next_key` returns."""
         return step_key(self.path, name, self.counts.get(name, 0) + 1)
 
     def settle_here(self) -> None:
-        """The asking thread is the branch's own."""
+        """Make the calling thread, with the loop that runs in it, the branch's own."""
         self.thread = get_ident()
         self.loop = asyncio._get_running_loop()
 
     def is_here(self) -> bool:
-        """Whether the code that asks runs in this branch's own task or thread."""
+        """Whether the calling code runs in this branch's own task or thread."""
         if self.task is None:
-            # In a loop that a sync workflow runs by itself, tasks would take turns in no recorded order.
+            # A sync workflow may run a loop by itself. Its tasks would take turns in an order that is not recorded.
             return self.thread == get_ident() and asyncio._get_running_loop() is self.loop
         try:
             return asyncio.current_task() is self.task

@@ -1,6 +1,7 @@
-"""Where a piece of code stands: outside of any run, in a branch of a run, or in a step.
+"""Where the calling code is: outside of any run, in a branch of a run, or in a step.
 
-One context variable says which. It travels with tasks and copied contexts, and is what every step call asks first.
+One context variable holds the branch or the step. Tasks and copied contexts inherit it, and each step call reads it
+first.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["CURRENT", "StepContext", "branch_here", "step_context"]
 
 
 class StepContext:
-    """What a step may know of itself.
+    """A running step: its run, its key and its try.
 
     Attributes:
         run_id: the run's UUID.
@@ -40,7 +41,10 @@ class StepContext:
         self._connection: Any = None
 
     def lent(self, connection: Any) -> StepContext:
-        """The same for one try of a database step: what an earlier try left behind does not see this connection."""
+        """A copy of this context for one try of a database step.
+
+        A task or thread that an earlier try left behind has the copy of that try, without this connection.
+        """
         context = StepContext(self.branch, self.step_key)
         context.tries = self.tries
         context._connection = connection
@@ -60,12 +64,15 @@ class StepContext:
 
     @property
     def idempotency_key(self) -> str:
-        """36 characters that stay the same over tries and attempts, and differ from every other step's of any run."""
+        """36 characters: the same in every try and attempt of this step, different for other steps and other runs."""
         return str(uuid5(self.branch.attempt.run_id, self.step_key))
 
     @property
     def cancel_requested(self) -> bool:
-        """Whether the run is to end: a long synchronous step may look here and give up early."""
+        """Whether the attempt ends, or the run's cancellation is about to reach the workflow.
+
+        A long sync step may check this and give up early.
+        """
         return self.branch.attempt.is_to_end
 
     @property
@@ -73,13 +80,14 @@ class StepContext:
         """A database step's psycopg connection to the store's database (an `AsyncConnection` in an async step).
 
         Its transaction is open, and commits with the step's checkpoint when the step returns. The step must neither
-        end it nor execute COMMIT or ROLLBACK; `with connection.transaction():` makes a savepoint. In it a statement
-        may take 10 minutes and wait 60 s for a lock, and the step may leave it idle for 60 s at a time; a step's
-        timeout takes the place of all three, and `SET LOCAL` changes the first two. What outlives a transaction
-        (SET without LOCAL, temporary tables, session locks) may or may not be there in the next step.
+        end the transaction nor execute COMMIT or ROLLBACK; `with connection.transaction():` makes a savepoint. A
+        statement may take 10 minutes and wait 60 s for a lock, and the step may leave the transaction idle for 60 s at
+        a time. A step's timeout replaces all three limits, and `SET LOCAL` changes the first two. Settings and objects
+        that outlive a transaction (SET without LOCAL, temporary tables, session locks) may or may not be there in the
+        next step.
 
         Raises:
-            UsageError: this is no database step.
+            UsageError: the step is not a database step.
         """
         if self._connection is None:
             raise UsageError(f"step {self.step_key!r} has no connection: mark it @step(database=True)")
@@ -90,10 +98,10 @@ CURRENT: ContextVar[Branch | StepContext | None] = ContextVar("perdure_current",
 
 
 def step_context() -> StepContext:
-    """The context of the step that is running here.
+    """The context of the step whose code calls this.
 
     Raises:
-        UsageError: no step is.
+        UsageError: no step runs here.
     """
     current = CURRENT.get()
     if isinstance(current, StepContext) and current.active:
@@ -102,10 +110,10 @@ def step_context() -> StepContext:
 
 
 def branch_here(name: str) -> Branch | None:
-    """The branch in which the step `name` is called; None where it is to be a plain call.
+    """The branch in which the step `name` is called; None outside of a run and within a step: a plain call.
 
     Raises:
-        StepCallError: the call comes from where no branch is, though a run is near.
+        StepCallError: a run's code makes the call, but not in the task or thread of a branch, or after its step ended.
     """
     current = CURRENT.get()
     if current is None:

@@ -1,4 +1,4 @@
-"""What came of a step. Only the final outcome of its tries is ever stored."""
+"""The outcome of a step. Of all its tries only the final outcome is stored."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["Outcome", "cancelled_error", "failed", "forget_frames", "raise_error
 class Outcome:
     """A step's final outcome: `result` or `error` as JSON text, or neither (cancelled).
 
-    `message` is that of the cancellation. It is not stored: what cancels on replay gives it again. `stored`: the store
-    has the outcome.
+    `message` is the message of the cancellation. It is not stored: the code that cancels gives it again on replay.
+    `stored` marks the outcome of a database step, which is in the store when the body's transaction has committed.
     """
 
     result: str | None = None
@@ -38,19 +38,22 @@ class Outcome:
 
 
 def cancelled_error(message: object) -> asyncio.CancelledError:
-    """What asyncio raises for a cancellation with this message: libraries know their own by it."""
+    """The error that asyncio raises for this message. Libraries distinguish their own cancellations by the message."""
     return asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
 
 
 def failed(error: BaseException, tries: int) -> Outcome:
-    """The outcome of a step whose last try raised."""
+    """The outcome of a step whose last try raised an error."""
     failure = Failure.of(error)
-    # Raised as it will be on replay, so that a handler which works now works then.
+    # Rebuilt from its record, as on replay: a handler that works now works then, too.
     return Outcome(error=failure.to_json(), raised=failure.revive(), tries=tries)
 
 
 def raise_error(error: BaseException) -> NoReturn:
-    """Raise a step's error in its recorded context; `raise` alone puts there what the workflow is handling just now."""
+    """Raise a step's error with its recorded `__context__`.
+
+    A plain `raise` would replace that with the error that the workflow is handling.
+    """
     context = peek(error, "__context__")
     try:
         raise error
@@ -60,7 +63,7 @@ def raise_error(error: BaseException) -> NoReturn:
 
 
 def forget_frames(error: BaseException) -> None:
-    """Leave our frames out of the traceback of what `raise_error` raised: they are not the same live and on replay."""
+    """Drop the engine's frames from an error that `raise_error` raised: they differ between live and replay."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
@@ -69,7 +72,7 @@ def forget_frames(error: BaseException) -> None:
 
 
 def refused(outcome: Outcome, refusal: ValueNotStorable) -> bool:
-    """Turn an outcome that the store refuses into an error that it takes; False if it is one already."""
+    """Turn an outcome that the store refuses into an error that it takes. False if the outcome is such an error."""
     if isinstance(outcome.raised, ValueNotStorable):
         return False
     instead = failed(refusal, outcome.tries)

@@ -1,4 +1,4 @@
-"""How a step's body is run: tries, pauses and timeouts, until there is a final outcome."""
+"""Runs a step's body: tries, pauses and timeouts, up to the final outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["run_async_body", "run_body"]
 
 
 class _StopThread(BaseException):
-    """Raised in the thread of a step that outlived its timeout."""
+    """Raised in the thread of a step whose timeout is over or whose attempt has ended."""
 
 
 def run_body(
@@ -36,7 +36,7 @@ def run_body(
     kwargs: dict[str, Any],
     place: Place | None = None,
 ) -> Outcome:
-    """Run a sync step's body to its final outcome; a database step's is stored in its place, unless it is an error.
+    """Run a sync step's body to its final outcome. A result of a database step is in the store then, an error is not.
 
     Raises:
         ControlSignal: the attempt ends.
@@ -48,7 +48,7 @@ def run_body(
             context.tries += 1
             try:
                 if place is not None:
-                    from .transaction import transaction  # which other steps do without
+                    from .transaction import transaction  # other steps do without this module
 
                     return transaction(step, context, lambda: _value(step, context, args, kwargs), place)
                 value = _value(step, context, args, kwargs)
@@ -71,7 +71,7 @@ def run_body(
 async def run_async_body(
     step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place
 ) -> Outcome:
-    """As `run_body`, for an async step; the cancellation of its task is an outcome, too.
+    """As `run_body`, for an async step. The cancellation of its task is an outcome, too.
 
     Raises:
         ControlSignal: the attempt ends.
@@ -105,6 +105,7 @@ async def run_async_body(
                 await attempt.enter_async_step()
             except asyncio.CancelledError as error:
                 attempt.check()
+                # The step counts as under way again, until its outcome is stored.
                 attempt.enter_step()
                 return Outcome(tries=context.tries, message=_message(error))
     finally:
@@ -115,7 +116,7 @@ async def run_async_body(
 async def _try_in_transaction(
     step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any], place: Place
 ) -> Outcome:
-    from .transaction import async_transaction  # which other steps do without
+    from .transaction import async_transaction  # other steps do without this module
 
     return await async_transaction(step, context, lambda: _async_value(step, context, args, kwargs), place)
 
@@ -195,7 +196,7 @@ def _after_failed_async_try(
 def _pause(step: StepDefinition, context: StepContext, error: BaseException) -> float | None:
     """Seconds until the next try; None if there is none."""
     retry = step.retry
-    # Trying again makes no value storable, and no program right.
+    # Another try makes neither a value storable nor a wrong use of Perdure right.
     if retry is None or isinstance(error, ValueNotStorable | UsageError) or not retry.tries_again(error, context.tries):
         return None
     return retry.pause(context.tries)
@@ -217,10 +218,10 @@ async def _in_time_async(step: StepDefinition, body: Awaitable[object]) -> objec
 
 
 def _in_time(step: StepDefinition, context: StepContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-    """Run the body in a thread of its own, and leave it behind when its time is over.
+    """Run the body in a thread of its own, and leave the thread behind when the step's timeout is over.
 
-    A thread cannot be stopped. It gets an exception at its next line of Python, so a loop ends; a call that blocks
-    outside of Python goes on until it returns, and its result is dropped.
+    A thread cannot be stopped. An exception is raised at its next line of Python, so that a loop ends. A call that
+    blocks outside of Python goes on until it returns, and its result is dropped.
     """
     attempt: Attempt = context.branch.attempt
     answer: list[tuple[object, BaseException | None]] = []
@@ -236,6 +237,7 @@ def _in_time(step: StepDefinition, context: StepContext, args: tuple[Any, ...], 
     contextvars.Context().run(thread.start)
     until = time.monotonic() + (step.timeout or 0)
     while thread.is_alive() and (left := until - time.monotonic()) > 0:
+        # Every 0.5 s, to notice the end of the attempt.
         thread.join(min(left, 0.5))
         if thread.is_alive() and attempt.signal is not None:
             _stop(thread)

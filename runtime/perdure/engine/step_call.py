@@ -1,4 +1,4 @@
-"""A step call in a workflow: answered from the record, or run, stored and then given to the workflow in its turn."""
+"""A step call in a workflow: replayed from its checkpoint, or run, stored and delivered to the workflow in its turn."""
 
 from __future__ import annotations
 
@@ -37,11 +37,13 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     key, taken = _enter(step, branch, args, kwargs)
     if attempt.cancellation is not None:
         attempt.cancellation.at_call(branch, key)
-    # What most steps do without is asked for here: a call costs more than the question.
+    # Special cases are tested before their functions are called: a call costs more than the test.
     recorded = _look_up(step, branch, key, taken, args, kwargs) if attempt.journal.size else None
     scheduler = attempt.scheduler
-    # In an async workflow a sync step holds the loop: its outcome is used on the spot, and replay finds it there again.
+    # In an async workflow a sync step holds the loop. So its outcome has no turn: the workflow uses it at once, live
+    # and on replay.
     inline = branch.task is not None
+    # Read before the body runs, as on replay: events that come during the body are not there yet on replay.
     lone = scheduler.lone
     if recorded is not None:
         _await_recorded(branch, recorded, lone=lone, inline=inline)
@@ -49,6 +51,7 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     if not inline and not lone:
         scheduler.rest_thread(branch)
     _await_stored(step, attempt, inline=inline)
+    # After the wait, in which the attempt may have ended.
     attempt.enter_step()
     started = time.monotonic_ns()
     attempt.started(key)
@@ -62,13 +65,16 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     try:
         stored = outcome.stored or _store(step, branch, key, outcome, started)
     finally:
+        # After an error, too: the outcomes with later ordinals wait for this one.
         if place.delivery is not None:
             scheduler.stored(place.delivery)
     if place.delivery is not None:
+        # The gate opens at the outcome's turn, or at the end of the attempt.
         gate.acquire()
         attempt.check()
     if place.alone:
         scheduler.passed(outcome.clock)
+    # Otherwise `Unstored` calls `finished`, once the outcome is stored.
     if stored:
         attempt.finished(key, outcome, started)
     if outcome.raised is not None:
@@ -77,7 +83,10 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
 
 
 def _await_stored(step: StepDefinition, attempt: Attempt, *, inline: bool) -> None:
-    """Before a body runs, all that the workflow has used must be in the store; reading the clock has no effects."""
+    """Before a body runs, wait until the store has all outcomes that the workflow has used.
+
+    Reserved steps, such as `perdure.now`, have no effects and do not wait.
+    """
     unstored = attempt.unstored
     if unstored is None or not unstored.pending or step.name.startswith(RESERVED_PREFIX):
         return
@@ -94,6 +103,7 @@ def _await_recorded(branch: Branch, recorded: Recorded, *, lone: bool, inline: b
         scheduler.passed(recorded.clock)
         return
     gate = _shut_gate()
+    # Before the thread rests: at rest, a record that no branch waits for counts as one that is not called any more.
     scheduler.wait_recorded(Delivery(branch, recorded.ordinal, recorded.clock, gate.release))
     scheduler.rest_thread(branch)
     gate.acquire()
@@ -101,16 +111,16 @@ def _await_recorded(branch: Branch, recorded: Recorded, *, lone: bool, inline: b
 
 
 def _shut_gate() -> Lock:
-    """A lock that somebody else will release."""
+    """An acquired lock; the scheduler releases it to end a wait for it."""
     gate = Lock()
     gate.acquire()
     return gate
 
 
 def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int) -> bool:
-    """Commit an outcome, waiting for it. One that Postgres refuses becomes the error that says so.
+    """Commit an outcome and wait for the answer. If Postgres refuses the outcome, an error is stored in its place.
 
-    False where the branch's loop must not wait for it any longer: `Unstored` sees to the rest.
+    False where the branch's loop must not wait any longer: then `Unstored` stores the outcome in the background.
     """
     attempt = branch.attempt
     if branch.task is not None and attempt.inline_committer is not None:
@@ -118,6 +128,7 @@ def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, sta
             attempt.unstored = Unstored(attempt, attempt.inline_committer)
         return attempt.unstored.store(step, key, outcome, started)
     if attempt.unstored is not None:
+        # This outcome may depend on outcomes that the workflow has used: those are stored first.
         attempt.unstored.wait_in_thread()
     checkpoint = attempt.checkpoint(key, step.name, outcome, started)
     settled = attempt.committer.commit(checkpoint, attempt.given_up)
@@ -130,8 +141,8 @@ def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, sta
 async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     """Call an async step in a branch.
 
-    A coroutine is made for each function that awaits, so what waits in special cases alone is asked for before: of the
-    microseconds that the engine spends on a step, those coroutines were a fifth.
+    Functions that await in special cases alone are called in these cases alone: each call makes a coroutine, and those
+    coroutines took a fifth of the engine's time for a step.
     """
     task = branch.task
     if task is None:
@@ -146,7 +157,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     if attempt.cancellation is not None:
         await attempt.cancellation.at_async_call(branch, key)
     recorded = _look_up(step, branch, key, taken, args, kwargs) if attempt.journal.size else None
-    # Decided here, as replay decides: what comes while the body runs is not there yet on replay.
+    # Read before the body runs, as in `call`.
     lone = attempt.scheduler.lone
     if recorded is not None:
         return await _replay_async(step, branch, recorded, lone=lone)
@@ -179,7 +190,10 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
 
 
 def _told(outcome: Outcome, turn: Turn, task: asyncio.Task[object], asked: int) -> object:
-    """What an async step's outcome is to the workflow. `asked`: the task's cancellations when the step began."""
+    """Return the value of an async step's outcome to the workflow, or raise its error.
+
+    `asked` is `task.cancelling()` from before the step began.
+    """
     if outcome.cancelled:
         raise cancelled_error(outcome.message)
     if turn.struck:
@@ -192,12 +206,13 @@ def _told(outcome: Outcome, turn: Turn, task: asyncio.Task[object], asked: int) 
 
 
 def _submit(step: StepDefinition, key: str, outcome: Outcome, place: Place, turn: Turn) -> None:
-    """Have an async step's outcome stored, if it is not; `turn` learns it."""
+    """Send an async step's outcome to the store, unless it is stored already; `turn` gets the answer."""
     if outcome.stored:
         turn.delivery = place.delivery
         turn.settle(None)
         return
     place.take(outcome)
+    # Before the answer comes: `settle` wakes a turn without a delivery at once.
     turn.delivery = place.delivery
     attempt = turn.branch.attempt
     attempt.submit(attempt.checkpoint(key, step.name, outcome, place.started), turn.settle)
@@ -206,14 +221,14 @@ def _submit(step: StepDefinition, key: str, outcome: Outcome, place: Place, turn
 async def _mind_refusal(
     step: StepDefinition, branch: Branch, key: str, outcome: Outcome, started: int, turn: Turn
 ) -> None:
-    """The store did not just take an outcome. In place of a value that Postgres refuses, its error is stored.
+    """Handle any answer of the store but DONE. If Postgres refuses a value, an error is stored in its place.
 
     Raises:
         ControlSignal: the attempt ends.
     """
     settled = turn.settled
     if isinstance(settled, ValueNotStorable) and refused(outcome, settled):
-        # Its turn has come already, so the error is stored without another.
+        # The outcome's turn has come already, so the error needs no other.
         again = Turn(branch)
         branch.attempt.submit(branch.attempt.checkpoint(key, step.name, outcome, started), again.settle)
         await again.come()
@@ -278,14 +293,14 @@ def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> objec
 
 
 async def _take_cancel(branch: Branch) -> None:
-    """Let a cancellation that is on its way to the branch strike before its step begins, live and on replay."""
+    """Raise a cancellation that is on its way to the branch before its step begins, live and on replay."""
     if branch.cancel_pending:
         branch.cancel_pending = False
         if branch.task is not None and branch.task.cancelling():
             branch.attempt.check()
             raise cancelled_error(branch.cancel_message)
     if branch.task._must_cancel:  # type: ignore[union-attr]
-        # The task cancelled itself. asyncio raises that at its next wait.
+        # The task cancelled itself. asyncio raises the cancellation at the next wait.
         await asyncio.sleep(0)
 
 
@@ -301,12 +316,14 @@ def _keep_cancel(branch: Branch, message: Any) -> None:
 
 
 def _push_cancel(branch: Branch) -> None:
+    """Cancel the branch's next wait; until the branch waits, try again in each round of the loop."""
     task = branch.task
     if not branch.cancel_pending or task is None:
         return
     if task.done():
         return
     if not task.cancelling():
+        # The workflow has withdrawn the cancellation, as `asyncio.timeout` does.
         branch.cancel_pending = False
         return
     waits_for = task._fut_waiter  # type: ignore[attr-defined]
@@ -316,4 +333,5 @@ def _push_cancel(branch: Branch) -> None:
         loop.call_soon(_push_cancel, branch)
         return
     branch.cancel_pending = False
+    # Not `task.cancel`, which would count one more request.
     waits_for.cancel(branch.cancel_message)

@@ -1,4 +1,4 @@
-"""A database step's wait for one of the connections that its process may have, and the connection itself."""
+"""Opens the connection of a database step, after a wait for one of the slots that its process has."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 __all__ = ["Opened", "open_async", "open_sync"]
 
 _LOOK = 0.5
-"""Seconds between looks whether the attempt ends, or the server has ended a connection, while a step waits for one."""
+"""Seconds between checks, while a step waits for a slot: whether the attempt ends, or the server ended a connection."""
 
 C = TypeVar("C", StepConnection, AsyncStepConnection)
 Opened = tuple["Seat", C, bool, bool]
-"""Its seat, the connection, whether it was kept, and whether the same attempt had it last."""
+"""The seat, the connection, whether it was kept, and whether the same attempt had it last."""
 
 
 def open_sync(attempt: Attempt, *, sealed: bool) -> Opened[StepConnection]:
-    """A connection for a sync step. While a step that is not `sealed` waits, nothing of it is under way.
+    """Open a connection for a sync step. A step that waits does not count as under way, unless it is `sealed`.
 
     Raises:
-        WireError: there is none to be had now.
+        WireError: no connection can be made now.
         ControlSignal: the attempt ends.
     """
     connections, user = attempt.idle_connections, (attempt.run_id, attempt.number)
@@ -35,7 +35,7 @@ def open_sync(attempt: Attempt, *, sealed: bool) -> Opened[StepConnection]:
     seat = connections.ask(gate.release)
     try:
         if not seat.granted and not sealed:
-            # Nothing is under way: an attempt that is to end ends here.
+            # No transaction is open, so an attempt that drains may end here.
             attempt.leave_step()
         if not seat.granted:
             while not gate.acquire(timeout=_LOOK):
@@ -83,6 +83,7 @@ async def _granted(attempt: Attempt, granted: asyncio.Future[None], *, sealed: b
     except asyncio.CancelledError:
         attempt.check()
         if not sealed:
+            # The step counts as under way again, until its outcome is stored.
             attempt.enter_step()
         raise
 

@@ -1,9 +1,9 @@
 """Database steps: a step's own writes and its checkpoint in one transaction, so that both happen once or not at all.
 
-The protocol is one generator of operations. `transaction` carries them out by waiting, `async_transaction` in the loop.
-A lost answer to COMMIT is found out: the same checkpoint is tried in another transaction, where the store's key waits
-for the end of the first one and then tells whether it was committed. The run's row is locked from the checkpoint, the
-last statement, to COMMIT.
+The protocol is one generator of operations. `transaction` carries them out in its own thread, `async_transaction` in
+the loop. If the answer to COMMIT is lost, the same checkpoint is inserted in another transaction. There its unique key
+makes it wait for the end of the first transaction, and the answer shows whether that was committed. The run's row is
+locked from the checkpoint, the last statement, to COMMIT.
 """
 
 from __future__ import annotations
@@ -66,13 +66,16 @@ _STATEMENT = 600.0
 """Seconds that a statement of a body without a timeout may take."""
 
 _CONFLICTS = 20
-"""Times that a transaction which Postgres undid for others' sake is run again before that is the step's error."""
+"""Times that a transaction is run again after a conflict with others; the next conflict is the step's error."""
 
 _LOSSES = 20
-"""Times that a body whose connection broke is run again before that is the step's error: it may be what breaks it."""
+"""Times that a transaction is run again after its connection broke. The next break is the step's error.
+
+The body itself may be the cause, so the number is limited.
+"""
 
 _TURN = 0.02
-"""Seconds between looks whether outcomes that the workflow used before this one are stored."""
+"""Seconds between checks whether the store has the outcomes that the workflow used before this one."""
 
 _AFTER_CONFLICTS = Pauses(0.004, 0.5, jitter=1.0)
 _AFTER_LOSSES = Pauses(0.04, 1.0)
@@ -82,10 +85,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """Get a connection, once there is a place for one: one that was kept, or a new one.
+    """Wait for a slot, and get a kept or a new connection for it.
 
-    The answer: its seat, the connection, whether it was kept, and whether this attempt had it last. `sealed` operations
-    are carried out whoever is cancelled.
+    The answer: its seat, the connection, whether it was kept, and whether this attempt had it last. A cancellation does
+    not interrupt a `sealed` operation.
     """
 
     sealed: bool
@@ -93,7 +96,7 @@ class _Open:
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """Execute a statement of ours."""
+    """Execute a statement of the engine."""
 
     connection: Connection
     query: Query
@@ -109,14 +112,14 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """Wait, with no transaction open: an attempt that is to end ends here."""
+    """Wait with no transaction open. The step does not count as under way meanwhile, so a draining attempt can end."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    """Wait for the store, with an outcome in doubt."""
+    """Wait for the store with a transaction open, or with a COMMIT in doubt. The step stays under way."""
 
     seconds: float
 
@@ -126,7 +129,7 @@ _Protocol = Generator[_Operation, Any, T]
 
 
 class _Transaction:
-    """A step's tries at a transaction, up to its outcome or its own error."""
+    """One try of a step: its transactions, up to an outcome or to the step's own error."""
 
     def __init__(self, step: StepDefinition, context: StepContext, place: Place) -> None:
         self.step = step
@@ -146,16 +149,17 @@ class _Transaction:
         self._backoff: Backoff | None = None
 
     def protocol(self) -> _Protocol[Outcome]:
-        """Everything up to the outcome, which is in the store then.
+        """All operations up to the outcome, which is in the store then.
 
         Raises:
             ControlSignal: the attempt ends.
-            BaseException: what the body raised, or what is wrong with it; nothing is in the store.
+            BaseException: the error of the body, or an error in its use of the transaction; no checkpoint is stored.
         """
         try:
             while (outcome := (yield from self._try())) is None:
                 pass
         except BaseException:
+            # The outcomes with later ordinals must not wait for one that is not stored.
             self.place.leave()
             raise
         finally:
@@ -163,7 +167,7 @@ class _Transaction:
         return outcome
 
     def _try(self) -> _Protocol[Outcome | None]:
-        """One transaction. None if it came to nothing through no fault of the step, after a pause."""
+        """Run one transaction. None if the step is not to blame for its failure: another one is to be run."""
         marker = secrets.token_hex(8)
         connection = yield from self._begin(marker)
         try:
@@ -202,7 +206,7 @@ class _Transaction:
             raise error
 
     def _lost(self, connection: Connection, error: BaseException | None) -> _Protocol[None]:
-        """The connection broke before COMMIT was sent: nothing of the transaction stands."""
+        """The connection broke before COMMIT was sent: the server undoes the transaction."""
         idled_out = connection.idled_out
         self._drop()
         if idled_out:
@@ -225,6 +229,7 @@ class _Transaction:
 
     def _store(self, connection: Connection, marker: str, text: str, value: object) -> _Protocol[Outcome | None]:
         attempt, key = self.attempt, self.context.step_key
+        # This outcome may depend on outcomes that the workflow has used: those are stored first.
         while attempt.unstored is not None and attempt.unstored.pending:
             yield _Wait(_TURN)
         outcome = Outcome(result=text, value=value, stored=True, tries=self.context.tries)
@@ -245,17 +250,18 @@ class _Transaction:
             )
         if answer:
             yield from self._undo(connection)
-            # Each try has an ordinal of its own, so a checkpoint that is there already is another call's.
+            # Each transaction has an ordinal of its own, so a checkpoint that is there already is another call's.
             self._end(Answer.KEY_TAKEN if answer == Answer.DONE_BEFORE else Answer(answer))
         try:
             yield _Ask(connection, COMMIT, sealed=True)
         except WireError as error:
             if error.sqlstate is not None:
-                # A constraint that is checked at the end, or a conflict that shows there.
+                # A deferred constraint, or a conflict that Postgres finds at COMMIT.
                 self.place.leave()
                 yield from self._failed(connection, error.__cause__ or error)
                 return None
             self._drop()
+            # The connection broke, so the transaction may be committed or undone.
             if not (yield from self._was_committed(parameters)):
                 self.place.leave()
                 return None
@@ -263,7 +269,7 @@ class _Transaction:
         return outcome
 
     def _not_stored(self, connection: Connection, error: WireError) -> _Protocol[None]:
-        """The last statement before COMMIT failed."""
+        """The checkpoint, the last statement before COMMIT, failed."""
         cause = error.__cause__ or error
         if is_conflict(cause) or error.fault is Fault.LOCKED:
             yield from self._conflict(connection, cause)
@@ -280,7 +286,7 @@ class _Transaction:
             self._end(
                 StoreError(f"the store refuses a checkpoint ({error}); is its schema there, and may this role use it?")
             )
-        # The connection broke, or the disk is full: for a while.
+        # The connection broke, or the disk is full. Both may pass, so the transaction is run again after a pause.
         self._backoff = self._backoff or self._new_backoff()
         yield _Pause(self._delay(self._backoff, error))
 
@@ -305,7 +311,7 @@ class _Transaction:
             return answer is Answer.DONE_BEFORE
 
     def _begin(self, marker: str, *, sealed: bool = False) -> _Protocol[Connection]:
-        """A connection with a transaction open on it; waits while the store is away."""
+        """Begin a transaction, and return its connection; waits while the store is away."""
         attempt = self.attempt
         backoff: Backoff | None = None
         while True:
@@ -328,6 +334,7 @@ class _Transaction:
             except WireError as error:
                 self._drop()
                 if kept:
+                    # A kept connection may have broken while it was idle: this does not show that the store is away.
                     continue
                 if error.fault is Fault.UNUSABLE:
                     self._end(StoreError(f"the store refuses a connection: {error}"))
@@ -346,7 +353,7 @@ class _Transaction:
             raise WireError(Fault.AWAY, "the server is read-only", "25006")
 
     def _undo(self, connection: Connection) -> _Protocol[None]:
-        """Roll back, and keep the connection where it still works."""
+        """Roll back, and keep the connection if it still works."""
         if not connection.usable:
             self._drop()
             return
@@ -358,14 +365,14 @@ class _Transaction:
             self._release()
 
     def _release(self) -> None:
-        """Give the connection back for the next try or step, if it is one."""
+        """Keep the connection for the next transaction or step, and give up its slot."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self.attempt.idle_connections.keep(connection, self._user)
         self._leave()
 
     def _drop(self) -> None:
-        """Close the connection: if a transaction is open on it, the server undoes it."""
+        """Close the connection, and give up its slot. The server undoes a transaction that is open."""
         connection, self._connection = self._connection, None
         if connection is not None and not connection.abandoned:
             connection.end()
@@ -390,17 +397,17 @@ class _Transaction:
         return delay
 
     def _end(self, settled: Settled) -> NoReturn:
-        """End the attempt for what the store says."""
+        """End the attempt because of this answer of the store."""
         self.attempt.judge(settled, self.context.step_key)
         raise AssertionError(settled)
 
 
 def transaction(step: StepDefinition, context: StepContext, body: Callable[[], object], place: Place) -> Outcome:
-    """Run a sync database step to an outcome that is stored.
+    """Run one try of a sync database step up to an outcome that is in the store.
 
     Raises:
         ControlSignal: the attempt ends.
-        BaseException: the error of this try; nothing is stored.
+        BaseException: the error of this try; no checkpoint is stored.
     """
     protocol = _Transaction(step, context, place).protocol()
     try:
@@ -433,7 +440,7 @@ def _carry_out(operation: _Operation, step: StepDefinition, context: StepContext
             try:
                 return body()
             except (StepTimeout, ControlSignal):
-                # The thread of a step with a timeout may be at work on it still.
+                # A step with a timeout has a thread of its own, which may still use the connection.
                 if step.timeout is not None:
                     lent.connection.abandon()
                 raise
@@ -498,6 +505,7 @@ async def _carry_out_async(
                 await attempt.enter_async_step()
             except asyncio.CancelledError:
                 attempt.check()
+                # The step counts as under way again, until its outcome is stored.
                 attempt.enter_step()
                 raise
         case _Wait(seconds=seconds):
@@ -507,13 +515,13 @@ async def _carry_out_async(
 
 
 async def _sealed(work: Coroutine[Any, Any, T]) -> T:
-    """Carry something out to its end. A cancellation meanwhile stays on record with the task, and does not end it."""
+    """Await `work` to its end. A cancellation meanwhile does not end it, and stays counted in the calling task."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     while not task.done():
         ended = SteadfastFuture(loop=loop)
         task.add_done_callback(partial(_tell, ended))
-        # A cancellation from before this wait is raised by its first one.
+        # The first `await` raises a cancellation that came before this wait.
         with suppress(asyncio.CancelledError):
             await ended
     return task.result()

@@ -1,8 +1,8 @@
-"""The check that a step's body leaves its arguments as they were.
+"""The check that a step's body does not change its arguments.
 
-What a body changes in place is there when the body ran, and is missing on a replay, which does not run it. So a change
-is an error at the first run. It is looked for only where nobody but the body can have made it: where the run has no
-other branch and no callback of its own, or where the body holds the loop that those need.
+A change that a body makes in place is missing on replay, which does not run the body. So a change is an error when the
+body runs. The check is made only where no other code can have made the change: where the run has no other branch and no
+callback of its own, or where the body holds the loop that those need.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ArgumentGuard", "guard_arguments"]
 
 
 class ArgumentGuard:
-    """Compares the arguments of one call with what they were before its first try."""
+    """Compares the arguments of one call with their values from before its first try."""
 
     __slots__ = ("_args", "_kwargs", "_step", "_taken")
 
@@ -31,7 +31,7 @@ class ArgumentGuard:
         self._kwargs = kwargs
 
     def check(self) -> None:
-        """After a try that returned.
+        """Compare after a try that returned.
 
         Raises:
             MutationError: an argument was changed.
@@ -40,7 +40,7 @@ class ArgumentGuard:
             raise changed
 
     def blame(self, error: BaseException) -> BaseException:
-        """After a try that raised: its error, or that it changed an argument, which counts for more."""
+        """Compare after a try that raised. Returns a `MutationError` if an argument was changed, or else the error."""
         if isinstance(error, MutationError) or (changed := self._changed()) is None:
             return error
         changed.__cause__ = error
@@ -68,9 +68,9 @@ class ArgumentGuard:
 def guard_arguments(
     step: StepDefinition, branch: Branch, taken: Taken, args: tuple[Any, ...], kwargs: dict[str, Any], *, inline: bool
 ) -> ArgumentGuard | None:
-    """The check for a call that is about to run with arguments that can be changed; None where others may do so."""
+    """The guard of a call whose arguments can be changed; None where other code may change them during the call."""
     attempt = branch.attempt
-    # What holds the loop is disturbed by threads alone.
+    # Only threads can disturb a body that holds the loop.
     undisturbed = attempt.scheduler.undisturbed or (
         inline and not attempt.has_threads and not attempt.scheduler.outside
     )

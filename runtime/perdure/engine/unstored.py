@@ -1,9 +1,9 @@
 """Outcomes of sync steps in an async workflow that the workflow uses before they are in the store.
 
-Such a step holds the loop that it shares with other runs, and its outcome is used on the spot. Where the store does not
-take it within a moment (somebody locks the run's row, the store is slow or away), the loop goes on without waiting.
-Until the outcome is stored, no step's body of the run begins, nothing that the run comes to later goes to the store
-before it, and the run does not end. So a crash finds the run as if the step were still in flight.
+Such a step holds the loop that its run shares with other runs, and the workflow uses its outcome at once. If the store
+does not take the outcome within a moment (another session locks the run's row, or the store is slow or away), the loop
+goes on without waiting. Until the outcome is stored, no step's body of the run begins, no later outcome of the run is
+stored, and the run does not end. So after a crash the run is as if the step were still in flight.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOMENT = 0.02
 """Seconds that the loop waits for the store to take an outcome."""
 
 _LOCKED = 0.25
-"""Seconds that a sync step holds the loop for the outcome before it, whose run's row somebody locks."""
+"""Seconds for which a sync step holds the loop until the outcome before it is stored, if the run's row is locked."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +42,7 @@ class _Used:
 
 
 class Unstored:
-    """The outcomes of one attempt that are on their way, in order: the first alone has been sent."""
+    """The outcomes of one attempt that are not stored yet, in order. Only the first has been sent to the store."""
 
     __slots__ = ("_attempt", "_commit", "_committer", "_gates", "_lock", "_queue", "_refusal", "_then", "_waiters")
 
@@ -59,13 +59,13 @@ class Unstored:
 
     @property
     def pending(self) -> bool:
-        """Whether there is one."""
+        """Whether an outcome is not stored yet."""
         return bool(self._queue)
 
     # In the loop's thread.
 
     def store(self, step: StepDefinition, key: str, outcome: Outcome, started: int) -> bool:
-        """Store an outcome; False if that takes longer than a moment and goes on.
+        """Store an outcome. False if that takes longer than a moment: then it goes on in the background.
 
         Raises:
             ControlSignal: the attempt ends.
@@ -86,11 +86,11 @@ class Unstored:
         return False
 
     def hold(self) -> None:
-        """Hold the loop until all is stored: the body of a sync step is about to run.
+        """Hold the loop until all outcomes are stored, before a sync step's body runs.
 
         Raises:
-            ControlSignal: the attempt ends. Where somebody locks the run's row it is given back, since the other runs
-                of the loop cannot be made to wait for that.
+            ControlSignal: the attempt ends. It is released while another session locks the run's row: the other runs
+                of the loop must not wait for that lock.
         """
         while (commit := self._commit) is not None:
             settled = commit.wait(_LOCKED)
@@ -104,7 +104,7 @@ class Unstored:
         self._attempt.check()
 
     async def wait(self) -> None:
-        """Wait until all is stored: a body is about to run.
+        """Wait until all outcomes are stored, before a body runs.
 
         Raises:
             ControlSignal: the attempt ends.
@@ -116,14 +116,14 @@ class Unstored:
             self._attempt.check()
 
     async def settle_end(self) -> None:
-        """Wait until all is stored, before the run's or the attempt's end is told to the store."""
+        """Wait until all outcomes are stored, before the end of the run or of the attempt is written."""
         while self._queue and (self._attempt.signal is None or isinstance(self._attempt.signal, Released)):
             future = asyncio.get_running_loop().create_future()
             self._waiters.append(future)
             await asyncio.wait([future], timeout=0.5)
 
     def then(self, callback: Callable[[], object]) -> None:
-        """Call something in the loop's thread once all is stored."""
+        """Call `callback` in the loop's thread, once all outcomes are stored or the attempt has ended."""
         self._then.append(callback)
 
     # In the threads of branches.
@@ -133,6 +133,7 @@ class Unstored:
         while True:
             gate = Lock()
             gate.acquire()
+            # The queue is emptied under the same lock, and `wake` takes the gates after that: none is missed.
             with self._lock:
                 if not self._queue:
                     break
@@ -140,10 +141,10 @@ class Unstored:
             gate.acquire()
             self._attempt.check()
 
-    # Their end.
+    # Answers of the store.
 
     def wake(self) -> None:
-        """Let those who wait look up; in the loop's thread."""
+        """End all waits, which check again whether they may go on; in the loop's thread."""
         with self._lock:
             gates, self._gates = self._gates, []
         for gate in gates:
@@ -163,12 +164,12 @@ class Unstored:
 
     def _settled(self, commit: InlineCommit) -> None:
         if commit is not self._commit:
-            return  # `hold` has seen to it
+            return  # `hold` has settled it
         settled = commit.wait(0)
         assert settled is not None
         used = self._queue[0]
         if isinstance(settled, ValueNotStorable) and refused(used.outcome, settled):
-            # The workflow has gone on with the value. The next attempt gets the error instead.
+            # The workflow has gone on with the value. An error is stored in its place, for the next attempt.
             self._refusal = settled
             self._follow(self._send(used))
             return

@@ -1,4 +1,4 @@
-"""Running a workflow function from its input to the run's ending."""
+"""Runs a workflow's function, from its input to the end of the attempt."""
 
 from __future__ import annotations
 
@@ -35,12 +35,15 @@ __all__ = ["CtrlC", "Ending", "execute", "execute_async"]
 
 
 class CtrlC(Released):
-    """SIGINT has interrupted the workflow."""
+    """Ends an attempt whose workflow was interrupted by SIGINT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended: in the run's final `state`, or None where it goes on elsewhere, for `signal`'s reason."""
+    """How an attempt ended: with the run's final `state`, or with None where another attempt is to go on with the run.
+
+    `signal` is the reason for None.
+    """
 
     state: str | None
     result: str | None = None
@@ -84,8 +87,9 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
     main = loop.start_branch(_main(definition, attempt), branch)
     if attempt.cancellation is not None:
         attempt.cancellation.begin(branch, main)
+    # If the attempt ended before `ends` was made, its call of `wake_end` came too early to be waited for.
     if attempt.signal is None:
-        # Not by `asyncio.wait`, whose frames, sets and future took a kilobyte of each run in flight.
+        # Not by `asyncio.wait`: its frames, sets and future took a kilobyte for each run in flight.
         main.add_done_callback(lambda _: attempt.wake_end(), context=loop.outside)
         await ends
     if not main.done():
@@ -112,7 +116,7 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
 
 
 def _guard(attempt: Attempt) -> None:
-    """What stands above an attempt and looks after it while it is executed."""
+    """Set the verdict and the guards of threads, which modules above `attempt` define."""
     attempt.scheduler.stuck = Verdict(attempt).at_rest
     watch(attempt)
 
@@ -125,7 +129,7 @@ def _result(main: asyncio.Task[object]) -> tuple[object, BaseException | None]:
 
 
 def _mind_ctrl_c(attempt: Attempt, raised: BaseException | None) -> None:
-    """Ctrl-C is no outcome of a run."""
+    """Release the attempt after Ctrl-C, which is not an outcome of the run."""
     if interrupts(raised):
         attempt.interrupt(CtrlC("interrupted by SIGINT"))
 
@@ -136,7 +140,7 @@ def _mind_fork(attempt: Attempt, raised: BaseException | None) -> None:
 
 
 def _entered(definition: WorkflowDefinition, attempt: Attempt) -> tuple[tuple[object, ...], dict[str, object]]:
-    """The arguments. The hint of the result is resolved as well, before the workflow does anything.
+    """Decode the arguments, and resolve the hint of the result, before the workflow's function is called.
 
     Raises:
         InputError: the input does not fit the function.
@@ -156,7 +160,7 @@ async def _main(definition: WorkflowDefinition, attempt: Attempt) -> object:
 
 
 def _close(attempt: Attempt) -> None:
-    """Nothing that the workflow left behind may call a step any more."""
+    """End the attempt, so that no task or thread that the workflow left behind can call a step."""
     attempt.over.set()
     if not attempt.shares_connections:
         attempt.idle_connections.close()
@@ -194,19 +198,19 @@ def _ending(
 
 
 def _explain(error: Exception, raised: BaseException | None) -> None:
-    """What the workflow ended with by itself may be why it did not come to its recorded steps."""
+    """Chain the error with which the workflow ended by itself: it may be why recorded steps were not called."""
     if not isinstance(error, NondeterminismError) or not isinstance(raised, Exception) or raised is error:
         return
     behind: BaseException | None = raised
     while behind is not None:
-        if isinstance(behind, ControlSignal):  # It was stopped first.
+        if isinstance(behind, ControlSignal):  # The engine stopped the workflow first.
             return
         behind = behind.__context__
     error.__cause__ = error.__cause__ or raised
 
 
 def _cancelled(signal: ControlSignal | None, raised: BaseException | None) -> Ending:
-    """The end of a run whose workflow was told of its cancellation: whatever became of that, it is cancelled."""
+    """The end after a cancellation has struck: cancelled, even if the cleanup failed, or left to the next attempt."""
     match signal:
         case Superseded() | Released():
             return Ending(None, signal=signal)

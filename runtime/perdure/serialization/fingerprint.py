@@ -1,8 +1,8 @@
-"""The fingerprint of a call: what replay compares, so that a step's stored outcome is not given to another call.
+"""The fingerprint of a call. Replay compares it, so that no other call gets a step's stored outcome.
 
-It is a keyed hash over the arguments as the function binds them, in canonical form (`canonical`): given by position or
-by name is the same call, arguments that have their default are left out. The key is the run's secret, so a stored
-fingerprint does not give arguments away to guessing. The arguments themselves are not stored.
+It is a keyed hash over the arguments as the function binds them, in canonical form (`canonical`). An argument given by
+position or by name is the same argument, and arguments that equal their default are left out. The key is the run's
+secret, so that the arguments cannot be guessed from a stored fingerprint. The arguments themselves are not stored.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Taken:
 
 
 NOT_TAKEN = Taken(None)
-"""The fingerprint of a step that has fingerprints turned off."""
+"""No fingerprint: the step has fingerprints turned off, or the fingerprint could not be taken."""
 
 _EMPTY = Taken(NO_ARGUMENTS)
 
 
 def keyed_hash(key: bytes) -> blake2b:
-    """The hash with a run's secret as its key; who hashes something copies it, which is twice as fast as a new one."""
+    """The hash with a run's secret as its key. Each use copies it, which is twice as fast as a new hash."""
     return blake2b(digest_size=16, key=key)
 
 
@@ -53,7 +53,7 @@ class Fingerprint:
     """Takes the fingerprints of the calls of one function.
 
     Args:
-        function: the function; what `functools.partial` and a method are bound to counts as an argument.
+        function: the function; the values that a `functools.partial` or a method is bound to count as arguments.
         exclude: names of parameters that do not count.
 
     Raises:
@@ -82,12 +82,12 @@ class Fingerprint:
         self._names: tuple[str, ...] | None = None
         self._defaults: tuple[tuple[str, Any], ...] = ()
         self._by_position: dict[int, tuple[tuple[str, int], ...]] = {}
-        """For calls with so many arguments, all by position and none with a default: names and places, by name."""
+        """Names and positions of so many arguments, sorted by name; if all are by position and none has a default."""
         if exclude:
             self._check_excluded()
 
     def like(self, function: Callable[..., Any]) -> Fingerprint:
-        """One for another function, with the same exclusions."""
+        """A `Fingerprint` of another function, with the same exclusions."""
         if function is self._function and not (self._args or self._kwargs):
             return self
         made = Fingerprint(function)
@@ -95,11 +95,11 @@ class Fingerprint:
         return made
 
     def take(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], keyed: blake2b) -> Taken:
-        """The fingerprint of a call; never raises. Without `digits` where there is none.
+        """Take the fingerprint of a call; never raises. `digits` is None where it cannot be taken.
 
         Args:
             args: the call's arguments by position.
-            kwargs: and those by name.
+            kwargs: the call's arguments by name.
             keyed: a `keyed_hash`.
         """
         if not (args or kwargs or self._args or self._kwargs):
@@ -107,7 +107,7 @@ class Fingerprint:
         places = None if kwargs else self._by_position.get(len(args))
         try:
             if places is not None:
-                # Most calls have nothing but scalars by position: such a step does without the walk's function.
+                # Most calls have only scalars, by position: they need neither `_take` nor a walk.
                 texts = [f"{name}={scalar_text(args[at])}" for name, at in places if type(args[at]) in SCALARS]
                 if texts and len(texts) == len(places):
                     digest = keyed.copy()
@@ -116,14 +116,14 @@ class Fingerprint:
                 return self._take([(name, args[place]) for name, place in places], keyed)
             called_before = self._names is not None
             bound = self.bind(args, kwargs)
-            if called_before and not kwargs:  # `run_step` is given functions that are called once
+            if called_before and not kwargs:  # many functions of `run_step` are called once
                 self._learn(args)
             return self._take(sorted(bound.items(), key=_name) if len(bound) > 1 else bound.items(), keyed)
-        except RecursionError:  # the rest of the stack belongs to the workflow
+        except RecursionError:  # a deep workflow leaves too little stack, and goes on without a fingerprint
             return NOT_TAKEN
 
     def _learn(self, args: tuple[Any, ...]) -> None:
-        """Keep how arguments by position are bound, where that depends on nothing but their number."""
+        """Remember how arguments by position are bound, if that depends only on their number."""
         names = self._names or ()
         given = names[: len(args)]
         if len(args) > len(names) or self._args or self._kwargs or any(name in given for name, _ in self._defaults):
@@ -152,7 +152,7 @@ class Fingerprint:
         return Taken(digest.hexdigest(), changeable)
 
     def changed(self, taken: Taken, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
-        """The name of an argument that is another value now than when the fingerprint was taken."""
+        """The name of an argument whose value has changed since the fingerprint was taken; None if none has."""
         if taken.changeable is None:
             return None
         bound = self.bind(args, kwargs, whole=True)
@@ -165,7 +165,10 @@ class Fingerprint:
         return None
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
-        """The arguments by name, without defaults unless `whole`. A call that does not fit is bound in part."""
+        """The arguments by name; without those that equal their default, unless `whole`.
+
+        A call that does not fit the function is bound in part.
+        """
         names = self._names
         if names is None:
             names = self._inspect()
@@ -186,11 +189,11 @@ class Fingerprint:
         return bound
 
     def _inspect(self) -> tuple[str, ...]:
-        """Parameters and defaults, found out at the first call."""
+        """Read the parameters and defaults of the function, at the first call."""
         function = self._function
         names: tuple[str, ...] = ()
         if type(function) is types.FunctionType and not (function.__dict__ and "__wrapped__" in function.__dict__):
-            # `run_step` is given new functions all the time: ten times as fast as a signature.
+            # Ten times as fast as `inspect.signature`: `run_step` gets new functions all the time.
             code = function.__code__
             names = code.co_varnames[: code.co_argcount]
             given = function.__defaults__ or ()
@@ -205,7 +208,7 @@ class Fingerprint:
                 names = ("self",) if isinstance(function, _UNBOUND) else ()
             defaults = [(p.name, p.default) for p in parameters if p.default is not p.empty]
         self._defaults = tuple(defaults)
-        # Last: other threads take it as the sign that the rest is there.
+        # Last: to other threads `_names` is the sign that `_defaults` is set.
         self._names = names
         return names
 
@@ -228,7 +231,7 @@ def _name(argument: tuple[str, Any]) -> str:
 
 
 def _bound(function: Callable[..., Any]) -> tuple[object, Callable[..., Any]] | None:
-    """The `self` of a callable that is not a function, and the method called: a list and `list.append`, say."""
+    """The `self` of a callable that is not a function, and the method: for `[].append` the list and `list.append`."""
     if isinstance(function, types.BuiltinMethodType | types.MethodWrapperType):
         owner: object = function.__self__
         if owner is None or isinstance(owner, types.ModuleType | type):

@@ -21,7 +21,7 @@ from ..errors import DefinitionError
 __all__ = ["parameter_hint", "remember_names", "result_hint", "says_nothing", "spell", "suggest"]
 
 _NAMES: Final = "__perdure_names__"
-"""Where a function keeps what `remember_names` found."""
+"""The attribute in which a function keeps the names that `remember_names` found."""
 
 _SHOWN = 4
 """Members of a tuple or a union that a suggestion spells out."""
@@ -31,7 +31,7 @@ _LOOKED_AT = 50
 
 
 def result_hint(function: Callable[..., object], owner: str) -> object:
-    """The hint of what `function` gives in the end: for an awaitable result, what awaiting it gives.
+    """The hint of the result of `function`; if the result is an awaitable, the hint of the awaited value.
 
     Raises:
         DefinitionError: the annotation cannot be evaluated.
@@ -83,7 +83,8 @@ def _hint(function: Callable[..., object], name: str, owner: str) -> object:
 def remember_names(function: Callable[..., object], frame: types.FrameType | None) -> None:
     """Keep the local names that an inner function's annotations use: its closure has only those that its code uses.
 
-    `frame` is the one that defines it. Only annotations that are text, and names that the frame has by now, count.
+    `frame` is the frame that defines the function. Only names in annotations that are text are kept, and only those
+    that the frame has by now.
     """
     function = _plain_function(function)
     names: set[str] = set()
@@ -103,8 +104,8 @@ def _plain_function(function: Any) -> Any:
         function = function.func
     function = inspect.unwrap(function)
     if not isinstance(function, types.FunctionType | types.MethodType):
-        # An object that is called like a function: its class's method runs.
-        function = getattr(type(function), "__call__", function)  # noqa: B004 - not asked, but taken
+        # An object with `__call__`: the method of its class runs.
+        function = getattr(type(function), "__call__", function)  # noqa: B004 - takes the method
     return function
 
 
@@ -137,7 +138,8 @@ def _class_of(function: object) -> type | None:
 def _names_around(function: Any) -> dict[str, object]:
     """Names that annotations may use besides those of the module.
 
-    Those of the function that it was defined in, its class's and its own type parameters, and what its closure has.
+    These are the kept names of the function around it, the classes and type parameters of its class, its own type
+    parameters, and the names in its closure.
     """
     scope: dict[str, object] = {}
     module = sys.modules.get(getattr(function, "__module__", None) or "")
@@ -147,7 +149,7 @@ def _names_around(function: Any) -> dict[str, object]:
         if not isinstance(holder, type):
             break
         scope |= {one.__name__: one for one in getattr(holder, "__type_params__", ())}
-        # As in the body of the class, where annotations that are no text were evaluated.
+        # As in the body of the class, where annotations that are not text were evaluated.
         scope |= {name: value for name, value in vars(holder).items() if isinstance(value, type)}
     scope |= getattr(function, "__dict__", {}).get(_NAMES, {})
     code = getattr(function, "__code__", None)

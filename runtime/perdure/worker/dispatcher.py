@@ -1,7 +1,7 @@
-"""The worker's one thread that decides: which runs to claim and when, which to stop, and which processes are dead.
+"""The worker's dispatcher: one thread decides which runs to claim or stop, and when, and which processes are dead.
 
-All other threads post messages to it. It alone changes the worker's state, so nothing here needs a lock; and it never
-waits for user code, nor for a lock in the store.
+All other threads post messages to it. But for the mark of a run that has ended, it alone changes the worker's state, so
+that state needs no lock. It never waits for user code, nor for a lock in the store.
 """
 
 from __future__ import annotations
@@ -46,22 +46,29 @@ __all__ = ["Dispatcher"]
 _log = logging.getLogger("perdure.worker")
 
 _SLOW_POLL = (5.0, 7.0)
-"""Seconds between surveys while no other process holds runs, and every notification arrives."""
+"""Seconds between surveys, least and most, while no other process holds runs."""
 
 _POLLS_PER_LEASE = 6
-"""Surveys while others hold runs."""
+"""Surveys in a lease while other processes hold runs, so that a dead one is noticed soon."""
 
 _FULL_SURVEY = 5.0
+"""Seconds, at least, between two surveys that also read the runs which this worker holds by the store's rows."""
+
 _EARLY_SURVEY = 1.0
-"""Shortest time between two surveys that notifications bring about."""
+"""Seconds, at least, from a survey to one that a notification brings about."""
 
 _AWAY = Pauses(0.1, 1.0)
+"""Between tries while the store is away."""
+
 _DRAIN_POLL = 0.05
+"""Seconds between turns while a suspect is on probation or waits for its turn."""
+
 _LAST_WRITES = 5.0
+"""Seconds for which the end of the worker waits for each thread that writes to the store."""
 
 
 class Dispatcher:
-    """Works on runs until `stop`."""
+    """Claims and executes runs until `stop`."""
 
     def __init__(self, settings: WorkerSettings, process: ProcessIdentity) -> None:
         self._settings = settings
@@ -126,7 +133,7 @@ class Dispatcher:
 
         Raises:
             SchemaMismatch: client and schema do not work together.
-            StoreError: the store refuses. One that is away is waited for.
+            StoreError: the store refuses. If the store is away, the thread tries again.
         """
         with suppress(StoreUnavailable):
             self._claims.check()
@@ -138,22 +145,24 @@ class Dispatcher:
         self._thread.start()
 
     def stop(self, grace: float) -> None:
-        """Take no more runs, let steps in flight finish for up to `grace` seconds, and release the runs."""
+        """Claim no more runs, let steps in flight finish for up to `grace` seconds, and release the runs."""
         self._post(partial(self._stop, grace))
 
     def _post(self, message: Callable[[], None]) -> None:
         self._inbox.put(message)
 
     def _checkpointed(self, running: Running) -> None:
+        """Have the thread look at the slots again: the probation of a suspect is over."""
         if is_suspect(running.run):
             self._post(lambda: None)
 
     def _ended(self, running: Running, ending: Completion | None) -> None:
+        """Have the end of a run written, unless it has one already; None if it is superseded. Called in any thread."""
         if running.ended:
             return
         running.ended = True
         if self._failing and (ending is None or ending.state is None):
-            # All that this process holds is given back together, and this with it.
+            # `_fail` releases all runs of this process together, this one included.
             return
         if ending is None:
             _superseded_said(running)
@@ -175,16 +184,17 @@ class Dispatcher:
             self.over.set()
 
     def _died(self, error: BaseException) -> None:
-        """A thread of this worker ended of an error: without it, the worker is none."""
+        """A thread of this worker ended with an error. The worker cannot work without it, and ends."""
         _log.critical("thread %s died; the worker ends", threading.current_thread().name, exc_info=error)
         self._post(partial(_raise, error))
 
     def _fail(self, error: BaseException) -> None:
-        """End without any of the own threads, each of which may be dead or stand still.
+        """End without relying on any thread of the worker: each of them may be dead or blocked.
 
-        Runs count as crashed: one of them may be why, and would go on to end every worker that gets it.
+        The runs count as crashed. One of them may have caused the error, and would end each worker that claims it next.
         """
         self.failure = error
+        # Before the attempts are interrupted: `_ended` leaves the release of their runs to `_give_back_all`.
         self._failing = True
         why = f"its worker ended by an error of its own: {error!r}"
         _log.critical("%s; its runs are released", why, exc_info=error)
@@ -195,7 +205,7 @@ class Dispatcher:
         if _whatever(partial(self._give_back_all, why)):
             _whatever(self._heartbeat.stop)
         else:
-            # The store is away, or rows are locked: the heartbeat's process has the time for that.
+            # The store is away, or rows are locked: the heartbeat process releases the runs, for as long as that takes.
             _whatever(partial(self._heartbeat.give_up, why))
         self._breaker.stop()
         for end in (
@@ -266,7 +276,7 @@ class Dispatcher:
         if self._failures == 1:
             _log.warning("the store does not answer, trying again: %s", error)
         self._detector.failed()
-        # A claim whose answer was lost may have claimed runs: the next claim finds them by their tokens.
+        # A claim whose answer was lost may have claimed runs. So another claim is due: it finds them by their tokens.
         self._pending.heard()
         now = time.monotonic()
         self._next_survey = now
@@ -283,7 +293,7 @@ class Dispatcher:
                 new = True
         if new or runs is None:
             self._pending.heard()
-            # Another worker may get the run, or it waits for its time: a survey finds out.
+            # Another worker may claim the run, or the run waits out a delay: a survey shows which.
             soon = time.monotonic() + random.uniform(0.05, 0.3)
             self._next_survey = min(self._next_survey, max(soon, self._last_survey + _EARLY_SURVEY))
 
@@ -293,7 +303,7 @@ class Dispatcher:
             free = self._slots.free(self._pending.work(now), self._running.values(), now)
             if not free.total:
                 return
-            # Before the claim, so that nothing which a run does can come between.
+            # Before the claim: the heartbeat must run before the code of a claimed run, which may block this process.
             self._heartbeat.tell(busy=True)
             try:
                 got = self._claims.claim(free, self._pending.due(now))
@@ -312,6 +322,7 @@ class Dispatcher:
         for running in made:
             self._running[running.run.claim] = self._by_run[running.run.run_id] = running
             self._slots.claimed(running)
+        # First attempts have no checkpoints, and do not wait for those of others.
         for running in made:
             if running.run.number == 1:
                 self._begin(running, [], system)
@@ -335,6 +346,7 @@ class Dispatcher:
         if run.cancelled and not (run.cleanup is not None and run.cleanup > 0):
             self._ended(running, Completion(run.run_id, run.claim, "cancelled"))
             return
+        # A cleanup that has begun has a limit of its own, in place of the deadline.
         if not any(one.key == CANCEL_KEY for one in recorded) and not self._deadlines.start(running):
             return
         _log.debug("run %s: attempt %d begins, with %d checkpoints", run.id, run.number, len(recorded))
@@ -350,7 +362,7 @@ class Dispatcher:
             running.attempt.interrupt(Superseded(f"another attempt owns run {running.run.id!r}, or it was deleted"))
         self._ended(running, None)
 
-    # How they end.
+    # Ends of runs.
 
     def _settled(self, running: Running, answer: Answer | None) -> None:
         if answer is Answer.SERVER_CHANGED:
@@ -375,7 +387,7 @@ class Dispatcher:
     def _release_run(running: Running, why: str) -> Completion:
         return Completion(running.run.run_id, running.run.claim, None, detail=why)
 
-    # Looking around.
+    # Surveys.
 
     def _survey(self) -> None:
         asked = time.monotonic()
@@ -397,13 +409,14 @@ class Dispatcher:
             self._next_survey = now + random.uniform(*_SLOW_POLL)
 
     def _compare(self, held: dict[Claim, RunId], asked: float) -> None:
-        """Settle what store and worker disagree about, once it was seen twice: the first may be a matter of time."""
+        """Settle each difference between store and worker that two surveys show: one alone may be due to timing."""
         strays = held.keys() - self._running.keys()
         for claim in strays & self._strays:
             _log.warning("run %s is this worker's in the store, but does not run here; releasing it", held[claim])
             ending = Completion(held[claim], claim, None, detail="its worker did not run it")
             self._writer.submit(ending, lambda _: None)
         self._strays = strays - self._strays
+        # Runs that were claimed after the survey was sent are not in its answer.
         missing = {c for c, r in self._running.items() if r.since < asked and not r.ended and c not in held}
         for claim in missing & self._missing:
             self._superseded(self._running[claim])
@@ -420,7 +433,7 @@ class Dispatcher:
         self._later(max(0.0, self._stop_at - now), self._stop_now)
 
     def _stop_now(self) -> None:
-        """The grace is over: code that does not end at once is left behind, and its run released."""
+        """The time to finish is over: end the attempts. `_leave_behind` releases the runs of those that do not end."""
         for running in list(self._running.values()):
             if running.attempt is not None:
                 running.attempt.interrupt(Released("the worker was stopped"))
@@ -436,6 +449,7 @@ class Dispatcher:
         self._writer.close(_LAST_WRITES)
         self._breaker.stop()
         self._executor.close()
+        # After the last ends are written: until then this worker holds their runs, and must not be taken for dead.
         self._heartbeat.stop()
         self._claims.close()
         store = ProcessStore(self._settings.url, self._settings.lease)
@@ -452,7 +466,7 @@ def _raise(error: BaseException) -> None:
 
 
 def _whatever(act: Callable[[], object]) -> bool:
-    """Do one part of the shutdown, and log its error, so that the next parts follow. Whether it succeeded."""
+    """Do one part of the shutdown, and log its error, so that the next parts follow. Returns whether it succeeded."""
     try:
         return act() is not False
     except Exception:  # noqa: BLE001 the next part has to follow in any case

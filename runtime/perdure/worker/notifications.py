@@ -1,4 +1,4 @@
-"""Listens for notifications of the store in a thread of its own, for as long as the worker works."""
+"""Receives notifications of the store in a thread of its own, for as long as the worker runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ __all__ = ["NotificationListener"]
 _log = logging.getLogger("perdure.worker")
 
 _PAUSES = Pauses(0.05, 5.0)
+"""Between tries to connect."""
 
 
 class NotificationListener:
@@ -25,8 +26,8 @@ class NotificationListener:
 
     Args:
         url: a direct connection to the store.
-        owner: whose runs.
-        heard: gets the notified runs; None where any may have been missed, since there was no connection until now.
+        owner: the owner of the runs.
+        heard: gets the notified runs; None once a connection is made, since notifications before it were lost.
         died: gets the error that ended the thread before its time.
     """
 
@@ -45,6 +46,7 @@ class NotificationListener:
 
     def stop(self) -> None:
         """End the connection and the thread."""
+        # Under the lock `_work` cannot close the connection meanwhile: its file descriptors may be another file's then.
         with self._lock:
             self._stopped.set()
             if self._listener is not None:
@@ -75,7 +77,7 @@ class NotificationListener:
 
     def _listen(self, listener: NotificationConnection) -> None:
         self._heard(None)
-        # The connection is gone: the next one reports None.
+        # After a `StoreError` the connection is gone. The next one begins with None again.
         with suppress(StoreError):
             while not self._stopped.is_set():
                 if heard := listener.hear():

@@ -1,4 +1,4 @@
-"""Shows the steps of a run that another process works on, as they come, and reads no more of them than it shows."""
+"""Shows the steps of a run that another process executes, as they are stored. Reads only the newest steps each time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..output.display import Display
 __all__ = ["RecordedSteps"]
 
 _OVERLAP: Final = 2000
-"""How far, in ordinals, concurrent steps may be stored out of order; workers run a thousand at a time by default."""
+"""How far, in ordinals, concurrent steps of a run may be stored out of order."""
 
 
 class RecordedSteps:
@@ -20,7 +20,7 @@ class RecordedSteps:
 
     Args:
         ask: returns the steps after an ordinal.
-        display: where they are shown.
+        display: shows the steps.
     """
 
     def __init__(self, ask: Callable[[int], Sequence[RecordedStep]], display: Display) -> None:
@@ -38,7 +38,7 @@ class RecordedSteps:
     def follow(self, standing: Standing) -> None:
         """Show new steps, if the counter of the process that has the run has moved."""
         counter = 0 if standing.process is None else standing.process.counter or 0
-        # A worker has many runs, and one counter for all of them.
+        # A pod reports the number of its steps. A worker reports none, and has one counter for all its runs.
         sign = (standing.attempt, standing.steps_done or -counter)
         if sign != self._seen:
             self.show()

@@ -1,6 +1,6 @@
-"""Connections of database steps: psycopg's own, except that a step cannot end the transaction it is lent.
+"""Connections of database steps: psycopg connections on which a step cannot end its transaction.
 
-All settings are local to a transaction, so that nothing here needs a session of its own behind a pooler.
+All settings are local to a transaction, so the connections need no session of their own behind a pooler.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _POLLRDHUP: int = getattr(select, "POLLRDHUP", 0)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A statement of our own. Without parameters it may be several, of which the last one's row counts."""
+    """A statement of Perdure. Without parameters it may be several statements; the row is that of the last one."""
 
     text: str
     parameters: Sequence[str | None] | Mapping[str, str] | None = None
@@ -62,7 +62,7 @@ class Query:
 COMMIT = Query("COMMIT")
 ROLLBACK = Query("ROLLBACK")
 RENEW = Query("DISCARD ALL")
-"""What an attempt's steps have set in a session is no other's business."""
+"""Resets the session: settings that one attempt's steps have made must not affect another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def begin(run: UUID, attempt: int, marker: str, limits: Limits) -> Query:
         "lock_timeout": _milliseconds(limits.lock),
         "idle_in_transaction_session_timeout": _milliseconds(limits.idle),
     }
-    # Nothing of these comes from a user. One round trip: several statements go as one text, which has no parameters.
+    # No value here comes from a user. Both statements take one round trip as one text, which can have no parameters.
     local = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     columns = f"system_identifier::text, current_setting('transaction_read_only') = 'off', {local}"
     return Query(f"BEGIN; SELECT {columns} FROM pg_control_system()")  # noqa: S608 - as above
@@ -103,7 +103,7 @@ def checkpoint(parameters: Parameters) -> Query:
 def marked_checkpoint(parameters: Parameters, marker: str, lease: float) -> Query:
     """As `checkpoint`, as the last statement before COMMIT; -1 if this is not the transaction of `marker`.
 
-    From here on the run's row is locked: should this process pause now, the server ends the transaction after a lease.
+    From here on the run's row is locked. If this process is paused now, the server ends the transaction after a lease.
     """
     places = ", ".join(["%s"] * len(parameters))
     return Query(
@@ -115,16 +115,16 @@ def marked_checkpoint(parameters: Parameters, marker: str, lease: float) -> Quer
 
 
 def end_older_transactions(run: UUID, attempt: int) -> Query:
-    """End the backends that run database steps of attempts of a run before `attempt`; the row counts them.
+    """End the backends that run database steps of a run's attempts before `attempt`; the row counts them.
 
-    Also for a claimer that meets a lock. Postgres shows and ends them only for their own role, its members,
-    or one that has pg_signal_backend and pg_read_all_stats.
+    A claimer that meets a lock uses this, too. Postgres shows and ends a backend only for the backend's own role, for a
+    member of that role, or for a role that has pg_signal_backend and pg_read_all_stats.
     """
     return Query(statement("end_older_transactions"), {"run": str(run), "attempt": str(attempt)})
 
 
 def is_conflict(error: BaseException | None) -> bool:
-    """Whether Postgres undid a transaction only because of others at the same time: trying again is the remedy."""
+    """Whether Postgres undid a transaction because of concurrent ones, so that it may succeed when it is run again."""
     return isinstance(error, psycopg.Error) and error.sqlstate in _CONFLICTS
 
 
@@ -151,19 +151,19 @@ class _Guard:
     _step = ""
     _failure: psycopg.Error | None = None
     violation: TransactionError | None = None
-    """The forbidden thing that the step did to its transaction: it is the step's outcome, even if the body returns."""
+    """The error of a step that ended its transaction, or tried to: the step's outcome, even if the body returns."""
     abandoned = False
-    """Left to a thread that could not be stopped."""
+    """Whether a thread that could not be stopped may still use the connection."""
     held_by: str | None = None
-    """The library whose own transaction, a savepoint, is open in the step's."""
+    """The library that has a transaction of its own, a savepoint, open in the step's."""
 
     def lend(self, step: str) -> None:
-        """A step's body begins to use the connection, in a transaction that is open."""
+        """Let a step's body use the connection, in the transaction that is open."""
         self._step, self._phase = step, _Phase.LENT
         self._failure = self.violation = self.held_by = None
 
     def take_back(self) -> None:
-        """The body has ended."""
+        """End the use by the body, which has ended."""
         if not self.abandoned:
             self._phase = _Phase.OURS
         if not self.lost and self.pgconn.transaction_status == _Status.IDLE:
@@ -174,7 +174,7 @@ class _Guard:
         self._phase = _Phase.OVER
 
     def wake(self) -> None:
-        """The connection is ours again."""
+        """Allow the use of the connection again."""
         self._phase = _Phase.OURS
 
     @property
@@ -184,7 +184,7 @@ class _Guard:
 
     @property
     def hung_up(self) -> bool:
-        """Whether the server has ended the connection, as far as the kernel knows; from any thread."""
+        """Whether the server has ended the connection, by the state of the socket; called in any thread."""
         try:
             return self.pgconn.status != pq.ConnStatus.OK or _hung_up(
                 self.pgconn.socket, getattr(select, "POLLRDHUP", 0)
@@ -194,7 +194,7 @@ class _Guard:
 
     def renew(self) -> None:
         """Reset settings that another attempt's steps left on this object; `RENEW` resets those of the session."""
-        kept: Any = self  # psycopg keeps these to itself
+        kept: Any = self  # psycopg has no public names for these
         kept._adapters = None  # noqa: SLF001
         kept._notice_handlers.clear()  # noqa: SLF001
         kept._notify_handlers.clear()  # noqa: SLF001
@@ -255,7 +255,7 @@ class _Guard:
         if error is not None:
             self._failure = error
             if not self.lost and _hung_up(self.pgconn.socket):
-                # psycopg saw it before libpq did, which believes in a connection with a statement under way.
+                # psycopg has noticed the broken connection. libpq has not, and still takes a statement for under way.
                 self.pgconn.finish()
         if self.pgconn.transaction_status == _Status.IDLE:
             self._ended(error)
@@ -270,7 +270,7 @@ class _Guard:
                 " step's checkpoint. Perdure commits when the step returns and rolls back when it raises; execute no"
                 " COMMIT or ROLLBACK (savepoints: 'with connection.transaction():')"
             )
-        # A statement that the step still sends would be committed on its own.
+        # The server would commit each further statement of the step on its own.
         self.end()
 
     def _refuse(self, what: str) -> NoReturn:
@@ -317,13 +317,13 @@ class StepConnection(_Guard, psycopg.Connection[Any]):
 
     @classmethod
     def open(cls, url: str) -> StepConnection:
-        """A connection.
+        """Connect.
 
         Raises:
-            WireError: there is none to be had now.
+            WireError: no connection can be made now.
         """
         try:
-            # BEGIN is ours: psycopg, too, must not begin another transaction where the first was ended.
+            # Perdure sends BEGIN. psycopg must not do so by itself after the step has ended its transaction.
             connection = cls.connect(conninfo(url), autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
             raise _connect_error(error) from error
@@ -331,10 +331,10 @@ class StepConnection(_Guard, psycopg.Connection[Any]):
         return connection
 
     def ask(self, query: Query) -> Row | None:
-        """Execute a statement of our own.
+        """Execute a statement of Perdure.
 
         Raises:
-            WireError: it failed; without an SQLSTATE where the connection broke.
+            WireError: the statement failed; the error has no SQLSTATE if the connection broke.
         """
         try:
             cursor = psycopg.Cursor(self, row_factory=tuple_row)
@@ -349,10 +349,11 @@ class StepConnection(_Guard, psycopg.Connection[Any]):
         """Break the connection while another thread may be using it; the server undoes the transaction."""
         self.abandoned, self._phase = True, _Phase.OVER
         if self.pgconn.transaction_status == _Status.ACTIVE:
-            # A server at work looks at its connection only afterwards, and would keep its locks until then.
+            # A server process checks its connection only after a statement, and would keep its locks until then.
             with suppress(psycopg.Error):
                 self.cancel_safe(timeout=2)
         self._shut_down()
+        # psycopg's lock: libpq must not free a connection while the other thread is in a call of it.
         if self.lock.acquire(timeout=1):
             self.pgconn.finish()
             self.lock.release()
@@ -401,7 +402,7 @@ class AsyncStepConnection(_Guard, psycopg.AsyncConnection[Any]):
         return connection
 
     async def ask(self, query: Query) -> Row | None:
-        """As `StepConnection.ask`."""
+        """Execute a statement of Perdure, as a `StepConnection` does."""
         try:
             cursor = psycopg.AsyncCursor(self, row_factory=tuple_row)
             await cursor.execute(query.text.encode(), query.parameters)

@@ -1,8 +1,8 @@
 """Bring a database to this release's schema, and grant the role of pods its rights there.
 
-Everything happens in one transaction under one lock: several migrations at once queue up, and the later ones
-find nothing left to do. Migrations only add things that older clients can ignore; running clients notice nothing. So a
-newer release's schema serves this one, too, as long as its `oldest_client` allows it: a rollback needs no migration.
+A migration is one transaction under one lock: concurrent migrations queue up, and the later ones find nothing left to
+do. Migrations only add objects that older clients can ignore, so running clients go on. A newer release's schema serves
+this release, too, as long as its `oldest_client` allows it: a rollback needs no migration.
 """
 
 from __future__ import annotations
@@ -64,23 +64,23 @@ class MigrationReport:
 
 
 def store_engine(url: str) -> Engine:
-    """SQLAlchemy on psycopg, for any libpq connection URL, one connection at a time."""
+    """An SQLAlchemy engine on psycopg, for any libpq connection URL. It has no pool: each connection is a new one."""
     given = conninfo(url, "perdure admin")
     return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(given), poolclass=NullPool)
 
 
 def migrate(url: str, *, pod_role: str | None = None) -> MigrationReport:
-    """Migrate a database to this release's schema; harmless at any time, and when several do it at once.
+    """Migrate a database to this release's schema. This is safe at any time, and beside concurrent migrations.
 
     Args:
         url: libpq URL of the database, with a role that may create there.
-        pod_role: the role whose members pods log in as; created (without login) where it is missing, and granted
-            exactly what `grants_sql` prints. In a newer schema it keeps what the newer release has granted.
+        pod_role: the role whose members pods log in as. It is created (without login) if it is missing, and gets
+            exactly the rights of `grants_sql`. In a newer schema it keeps the rights that the newer release granted.
 
     Raises:
         StoreUnavailable: no connection, or another migration or transaction held a lock for too long.
         SchemaMismatch: the schema is of a newer release, and does not serve this one any more.
-        StoreError: the server is too old, the role of `url` may not do this, or pods could have it run code of theirs.
+        StoreError: the server is too old, the role of `url` may not do this, or pods could make it run their code.
     """
     if pod_role is not None:
         _identifier(pod_role)
@@ -139,8 +139,8 @@ _ATTEMPTS = "run_id, attempt, claim, process, node, image, claimed, begun, ended
 def operator_grants_sql(role: str) -> str:
     """The statements that grant the operator's rights in a migrated database to a role that is not its owner.
 
-    It reads no input, no source, no token and no checkpoint. `pg_signal_backend` lets it end a backend
-    that holds a run's lock.
+    The role may read no input, source or token of a run, and no outcome of a step. `pg_signal_backend` lets it end a
+    backend that holds a run's lock.
     """
     name = _identifier(role)
     allowed = ", ".join(f"perdure.{function}" for function in granted_to("operator"))
@@ -173,7 +173,7 @@ def _check_server(connection: Connection) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    """Wait for other migrations. Any login can take an advisory lock, so it counts only before there can be pods."""
+    """Wait for other migrations. Any login can take an advisory lock, so it is used only while there is no schema."""
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'")
     held = f"advisory lock {LOCK_KEY}"
     # Not to_regclass: it caches a table's absence until the next lock on a table.
@@ -181,6 +181,7 @@ def _lock(connection: Connection) -> None:
     try:
         if not connection.exec_driver_sql(there).scalar_one():
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+        # Looked up again: another migration may have made the table during the wait.
         if connection.exec_driver_sql(there).scalar_one():
             held = "of perdure.alembic_version"
             connection.exec_driver_sql("LOCK TABLE perdure.alembic_version IN SHARE ROW EXCLUSIVE MODE")
@@ -195,7 +196,7 @@ def _lock(connection: Connection) -> None:
 
 
 def _versions(connection: Connection) -> tuple[int, int]:
-    """The version of the schema, and the oldest client that it serves; 0 where there is none."""
+    """The version of the schema, and the oldest client that it serves; 0 and 0 where there is no schema."""
     if connection.exec_driver_sql("SELECT to_regclass('perdure.meta')").scalar_one() is None:
         return 0, 0
     version, oldest = connection.exec_driver_sql("SELECT schema_version, oldest_client FROM perdure.meta").one()
@@ -232,7 +233,8 @@ def _replace_functions(connection: Connection) -> None:
 def _create_role(connection: Connection, role: str) -> None:
     if connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).first():
         return
-    # Roles belong to the whole server, the lock to this database: another database's migration may be creating it too.
+    # Roles belong to the whole server, the lock to this database: a migration of another database may create the role
+    # at the same time.
     try:
         with connection.begin_nested():
             connection.exec_driver_sql(f"CREATE ROLE {_identifier(role)} NOLOGIN")
@@ -249,7 +251,7 @@ def _create_role(connection: Connection, role: str) -> None:
 
 
 def _check_search_path(connection: Connection, pod_role: str) -> None:
-    """Check that pods cannot create in a schema where this login finds functions and operators by an unqualified name.
+    """Check that pods cannot create objects in a schema where this login looks up unqualified names.
 
     Up to Postgres 14 every role may create in `public`, and an upgrade from there keeps that right.
     """
