@@ -232,6 +232,9 @@ class ThreadPoolExecutor(Executor):
             try:
                 self._work_off(work)
             except BaseException as error:
+                with self._lock:
+                    # `shutdown` would wait for this thread for ever.
+                    self._threads.discard(threading.current_thread())
                 # Only an error of the call itself is delivered. After this one the run would wait for ever.
                 if work.branch is not None:
                     work.branch.attempt.interrupt(Released(f"a thread of the run died: {error!r}"))
@@ -244,10 +247,16 @@ class ThreadPoolExecutor(Executor):
         # Before the end is delivered: the pool's next call then gets this thread and not a new one.
         with self._lock:
             self._looking += 1
-        if work.branch is None:
-            self._ended(work)
-        else:
-            work.branch.attempt.scheduler.complete(work.branch, partial(self._ended, work))
+        try:
+            if work.branch is None:
+                self._ended(work)
+            else:
+                work.branch.attempt.scheduler.complete(work.branch, partial(self._ended, work))
+        except BaseException:
+            with self._lock:
+                # The next call must not count on a thread that dies.
+                self._looking -= 1
+            raise
 
     def _ended(self, work: _Work) -> None:
         """Deliver the end of a call, and give its place to the call that has waited longest."""
