@@ -607,3 +607,14 @@ def test_work_and_endings_are_notified_with_the_runs_id(store: Session, other: S
     heard = [(note.channel.split("_")[1], note.payload) for note in other.connection.notifies(timeout=5, stop_after=3)]
     assert heard == [("work", str(run)), ("work", str(run)), ("done", str(run))]
     assert list(other.connection.notifies(timeout=0.2)) == [], "steps are not notified"
+
+
+@pytest.mark.parametrize("error", ['{"type": "x\\u0000"}', '{"message": "\\ud800"}'])
+def test_an_error_that_no_list_of_runs_could_show_is_refused(store: Session, error: str) -> None:
+    """The type json takes escapes that are no text: one such run would make every listing of runs fail."""
+    attempt = store.begun(store.insert())
+    with pytest.raises(psycopg.DataError):
+        store.execute(
+            "SELECT perdure.finish(%s, %s, 'failed', NULL, %s::text::json)", attempt.run, attempt.token, error
+        )
+    assert store.finish(attempt) == 0

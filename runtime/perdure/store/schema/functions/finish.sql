@@ -12,6 +12,8 @@ BEGIN
     IF pg_column_size(result_) > perdure.max_outcome_bytes() OR pg_column_size(error_) > perdure.max_outcome_bytes() THEN
         RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'a run''s outcome has at most 64 MiB';
     END IF;
+    -- They are shown in lists of runs, and json takes escapes (a NUL) that are no text of Postgres's: here they fail for this run alone.
+    PERFORM error_->>'type', error_->>'message';
     SELECT * INTO r FROM perdure.runs WHERE id = run AND token = token_ AND login = session_user::text FOR UPDATE;
     IF NOT FOUND THEN
         PERFORM FROM perdure.attempts a WHERE a.run_id = run AND a.token = token_ AND a.ending = 'completed';
