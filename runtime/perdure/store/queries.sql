@@ -397,5 +397,13 @@ SELECT login, owner, namespace, purpose FROM perdure.logins WHERE %(login)s::tex
 INSERT INTO perdure.logins (login, owner, namespace, purpose) VALUES (%(login)s, %(owner)s, %(namespace)s, %(purpose)s)
 ON CONFLICT (login, owner, namespace) DO UPDATE SET purpose = excluded.purpose
 
+-- name: own_settings
+SELECT d.datname, split_part(one, '=', 1) FROM pg_db_role_setting s
+JOIN pg_roles r ON r.oid = s.setrole
+LEFT JOIN pg_database d ON d.oid = s.setdatabase
+CROSS JOIN unnest(s.setconfig) AS one
+LEFT JOIN pg_settings p ON lower(p.name) = lower(split_part(one, '=', 1))
+WHERE r.rolname = %(login)s AND coalesce(p.context, 'user') = 'user'
+
 -- name: end_sessions
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY (%(logins)s) AND pid <> pg_backend_pid()

@@ -129,6 +129,24 @@ def test_what_somebody_broke_the_next_start_mends(
     assert begins(admin, cluster_of(api_server), before, teams) == [[0, 9], [9, 0]]
 
 
+def test_what_a_login_has_set_for_itself_is_reset_though_it_holds_its_role(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    share(*teams)
+    url = urls(api_server, teams)[0]
+    admin.execute(f"ALTER ROLE {name_of(teams[0])} SET temp_file_limit = '1GB'")
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        connection.execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+        connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {connection.info.dbname} SET work_mem = '64kB'")
+        connection.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
+        connection.autocommit = False
+        connection.execute("ALTER ROLE CURRENT_USER PASSWORD 'again'")
+        share(*teams)
+    assert begins(admin, cluster_of(api_server), urls(api_server, teams), teams) == [[0, 9], [9, 0]]
+    held = "SELECT setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE r.rolname = %s"
+    assert admin.execute(held, name_of(teams[0])) == [(["temp_file_limit=1GB"],)], "a login cannot change that one"
+
+
 def test_the_login_of_one_that_is_taken_out_is_locked_until_it_comes_back(
     api_server: ApiServer, admin: Session, teams: list[str], share: Share
 ) -> None:

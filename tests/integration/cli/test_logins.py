@@ -166,6 +166,53 @@ def test_they_are_listed_and_locked(admin: Session, add: Command, logins: Comman
     assert "no login 'postgres' is bound" in said
 
 
+def test_a_login_that_changes_itself_is_locked_all_the_same(admin: Session, add: Command, logins: Command) -> None:
+    """Its open transaction holds its role, and what waits for that would wait for as long as it likes."""
+    url = json.loads(add("team-a")[1])["stringData"]["url"]
+    attempt = claimed(admin, "team-a")
+    with closing(psycopg.connect(url)) as connection:
+        connection.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
+        assert logins("lock", "team_a_pods")[:2] == (0, "team_a_pods is locked; sessions that were ended: 1\n")
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    [one] = json.loads(logins("list", "-o", "json")[1])
+    assert (one["purpose"], one["may_log_in"]) == ("locked", False)
+    with admin.connection.transaction():
+        admin.execute(f"SET LOCAL SESSION AUTHORIZATION {SHARED}")
+        assert admin.begin(attempt)["answer"] == 9
+
+
+def test_who_may_not_change_the_role_shuts_the_login_out_all_the_same(
+    admin: Session, logins: Command, add: Command, database: Database
+) -> None:
+    admin.execute(f"CREATE ROLE made_before LOGIN IN ROLE {ROLE}")
+    assert add("team-a", "--existing", "--login", "made_before")[0] == 0
+    admin.execute("CREATE ROLE team_b_pods LOGIN")  # stands for an owner who may change no roles
+    admin.execute("GRANT USAGE ON SCHEMA perdure TO team_b_pods")
+    admin.execute("GRANT ALL ON ALL TABLES IN SCHEMA perdure TO team_b_pods")
+    try:
+        code, _, said = logins("lock", "made_before", url=database.url_as("team_b_pods"))
+        assert code != 0
+        assert "pg_signal_backend" in said
+        assert admin.execute("SELECT purpose FROM perdure.logins") == [("locked",)]
+    finally:
+        admin.execute("DROP OWNED BY team_b_pods")
+
+
+def test_another_password_ends_the_sessions_of_the_one_before(add: Command) -> None:
+    url = json.loads(add("team-a")[1])["stringData"]["url"]
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        assert add("team-a", "--new-password")[0] == 0
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+
+
+def test_the_role_of_all_pods_is_no_login(add: Command) -> None:
+    code, _, said = add("team-a", "--login", ROLE)
+    assert code == 64
+    assert "is the role of all pods" in said
+
+
 def test_a_login_of_pods_makes_none(add: Command, logins: Command, database: Database, admin: Session) -> None:
     code, printed, said = add("team-a", url=database.url_as(SHARED))
     assert (code, printed) == (69, "")

@@ -111,6 +111,8 @@ class NetworkServer:
         _execute(new, "template1", f"CREATE DATABASE {DATABASE}")
         _execute(new, DATABASE, f"CREATE ROLE {POD_ROLE} NOLOGIN")
         _execute(new, DATABASE, f"CREATE ROLE {SHARED} LOGIN IN ROLE {POD_ROLE}")
+        # All roles have this right otherwise, and what they put there is in nobody's limit.
+        _execute(new, DATABASE, f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")
         # Database steps of workflows book in schemas of their own.
         _execute(new, DATABASE, f"GRANT CREATE ON DATABASE {DATABASE} TO {POD_ROLE}")
         new.rename(self.data)

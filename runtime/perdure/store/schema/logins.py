@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,6 +36,9 @@ __all__ = [
     "login_name",
     "login_url",
 ]
+
+_TRIES = 5
+"""Times that a role is changed whose sessions prevent it."""
 
 _LONGEST = 63
 """Bytes that Postgres keeps of a name."""
@@ -134,6 +137,10 @@ def add_login(
         StoreUnavailable, SchemaMismatch
         StoreError: the login of `url` may not do this.
     """
+    if binding.login == pod_role:
+        raise UsageError(
+            f"{pod_role!r} is the role of all pods: its members could end the sessions of a login of that name"
+        )
     with _changing(url, f"make the login {binding.login!r}") as connection:
         new = not _exists(connection, binding.login)
         bound = _bindings(connection, binding.login)
@@ -152,22 +159,37 @@ def add_login(
         if connection_limit is not None:
             limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}")
             connection.execute(limit.format(sql.Identifier(binding.login), sql.Literal(connection_limit)))
+    if again and not new:
+        _end_sessions(url, [binding.login])
     return new
 
 
 def keep_login(url: str, binding: Binding, *, pod_role: str, password: str) -> None:
     """Create or change a login, so that it has this binding and password: for a server that is ours alone.
 
-    Sessions that logged in by another password end.
+    Sessions that logged in by another password end. Settings that the login has made for itself are reset.
 
     Raises:
         As `add_login`, but for UsageError.
     """
+    kept = False
+
+    def keep() -> None:
+        nonlocal kept
+        kept = _keep(url, binding, pod_role, password)
+
+    _despite_sessions(url, [binding.login], keep)
+    if not kept:
+        _end_sessions(url, [binding.login])
+
+
+def _keep(url: str, binding: Binding, pod_role: str, password: str) -> bool:
+    """Whether its sessions may stay: they came by this password, or there are none."""
     with _changing(url, f"make the login {binding.login!r}") as connection:
         new, same = not _exists(connection, binding.login), _has_password(connection, binding.login, password)
         _make(connection, binding, new=new, pod_role=pod_role, password=None if same else password)
-    if not new and not same:
-        _end_sessions(url, [binding.login])
+        _reset_settings(connection, binding.login)
+    return new or same
 
 
 def lock_login(url: str, login: str) -> int:
@@ -181,8 +203,8 @@ def lock_login(url: str, login: str) -> int:
     with _changing(url, f"lock the login {login!r}") as connection:
         if not _bindings(connection, login):
             raise UsageError(f"no login {login!r} is bound to a namespace; 'perdure logins list' shows those that are")
-        _lock(connection, login)
-    return _end_sessions(url, [login])
+        _shut_out(connection, login)
+    return _bar(url, [login])
 
 
 def lock_others(url: str, owner: str, pattern: str, kept: Collection[str]) -> list[str]:
@@ -197,9 +219,9 @@ def lock_others(url: str, owner: str, pattern: str, kept: Collection[str]) -> li
             and one.namespace not in kept
         ]
         for login in locked:
-            _lock(connection, login)
+            _shut_out(connection, login)
     if locked:
-        _end_sessions(url, locked)
+        _bar(url, locked)
     return locked
 
 
@@ -222,6 +244,8 @@ def _changing(url: str, doing: str) -> Iterator[Connection]:
     """One transaction, which others that change logins wait for: roles of a server take no two changes at a time."""
     try:
         with open_checked(url) as connection, connection.transaction():
+            # A login may hold its own role locked for as long as it likes, and with it those who wait behind this one.
+            connection.execute("SET LOCAL lock_timeout = '5s'")
             connection.execute("LOCK TABLE perdure.logins IN SHARE ROW EXCLUSIVE MODE")
             yield connection
     except psycopg.Error as error:
@@ -232,7 +256,7 @@ def _told(error: psycopg.Error, doing: str) -> StoreError:
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return StoreError(
             f"{doing}: the login of this URL may not ({error.diag.message_primary}): it takes the owner of the schema,"
-            " with CREATEROLE and the right to grant the pods' role"
+            " with CREATEROLE, the right to grant the pods' role, and pg_signal_backend to end sessions"
         )
     return translated(error, doing)
 
@@ -282,6 +306,17 @@ def _set_password(connection: Connection, login: str, password: str) -> None:
     connection.execute(change.format(sql.Identifier(login), sql.Literal(hashed)))
 
 
+def _reset_settings(connection: Connection, login: str) -> None:
+    """Reset the settings that a login may have made for itself: `default_transaction_read_only` keeps its pods out.
+
+    Those that only a superuser may change stay, such as `temp_file_limit`.
+    """
+    for database, name in connection.execute(statement("own_settings"), {"login": login}).fetchall():
+        where = sql.SQL("") if database is None else sql.SQL(" IN DATABASE {}").format(sql.Identifier(str(database)))
+        change = sql.SQL("ALTER ROLE {}{} RESET {}")
+        connection.execute(change.format(sql.Identifier(login), where, sql.Identifier(*str(name).split("."))))
+
+
 def _make(connection: Connection, binding: Binding, *, new: bool, pod_role: str, password: str | None) -> None:
     if new:
         connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(binding.login)))
@@ -294,10 +329,55 @@ def _make(connection: Connection, binding: Binding, *, new: bool, pod_role: str,
     connection.execute(statement("bind_login"), _row(binding))
 
 
-def _lock(connection: Connection, login: str) -> None:
-    if _exists(connection, login):
-        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login)))
+def _shut_out(connection: Connection, login: str) -> None:
+    """Have a login begin and read nothing from now on.
+
+    In a transaction before the one that changes the role: a login may hold its own row of the server's roles locked, or
+    the caller may not change it. What the login could do with Perdure ends all the same.
+    """
     connection.execute("UPDATE perdure.logins SET purpose = 'locked' WHERE login = %s", [login])
+
+
+def _bar(url: str, logins: list[str]) -> int:
+    """Have logins log in no more, and end their sessions; how many these were.
+
+    Raises:
+        StoreError: one of both was refused; the other is done.
+    """
+    ended, refusal = 0, None
+    try:
+        ended = _despite_sessions(url, logins, lambda: _forbid(url, logins))
+    except StoreError as error:
+        refusal = error
+    ended += _end_sessions(url, logins)
+    if refusal is not None:
+        raise refusal
+    return ended
+
+
+def _forbid(url: str, logins: list[str]) -> None:
+    with _changing(url, f"bar {', '.join(logins)}") as connection:
+        for login in logins:
+            if _exists(connection, login):
+                connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login)))
+
+
+def _despite_sessions(url: str, logins: list[str], change: Callable[[], None]) -> int:
+    """Change roles, ending their sessions where these prevent it; how many sessions that were.
+
+    A login that changes its own role in an open transaction holds the role's row locked.
+    """
+    ended = 0
+    for left in reversed(range(_TRIES)):
+        try:
+            change()
+        except StoreError:
+            if not left:
+                raise
+            ended += _end_sessions(url, logins)
+        else:
+            break
+    return ended
 
 
 def _end_sessions(url: str, logins: list[str]) -> int:
