@@ -391,7 +391,9 @@ SELECT perdure.end_attempt(id, claim, 'superseded', NULL, NULL, 'the store was r
 WHERE claim IS NOT NULL
 
 -- name: bound_logins
-SELECT login, owner, namespace, purpose FROM perdure.logins WHERE %(login)s::text IS NULL OR login = %(login)s ORDER BY login, owner, namespace
+SELECT l.login, l.owner, l.namespace, l.purpose, coalesce(r.rolcanlogin, false)
+FROM perdure.logins l LEFT JOIN pg_roles r ON r.rolname = l.login
+WHERE %(login)s::text IS NULL OR l.login = %(login)s ORDER BY l.login, l.owner, l.namespace
 
 -- name: bind_login
 INSERT INTO perdure.logins (login, owner, namespace, purpose) VALUES (%(login)s, %(owner)s, %(namespace)s, %(purpose)s)

@@ -20,15 +20,7 @@ def open_checked(url: str) -> psycopg.Connection[tuple[object, ...]]:
         SchemaMismatch: they do not.
         psycopg.Error: the server does not take the connection.
     """
-    connection = connect(url, "perdure client")
-    try:
-        with connection.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(statement("versions")).fetchone() or {"schema_version": 0, "oldest_client": 0}
-        check_versions(row["schema_version"], row["oldest_client"])
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    return _opened(url)[0]
 
 
 def schema_is_current(url: str) -> bool:
@@ -40,12 +32,25 @@ def schema_is_current(url: str) -> bool:
         StoreUnavailable: no connection.
     """
     try:
-        with open_checked(url) as connection:
-            row = connection.execute(statement("versions")).fetchone()
+        connection, version = _opened(url)
+        connection.close()
     except SchemaMismatch:
         return False
     except psycopg.Error as error:
         if isinstance(raised := translated(error, "look at the schema"), SchemaMismatch):
             return False
         raise raised from error
-    return row is not None and isinstance(row[0], int) and row[0] >= SCHEMA_VERSION
+    return version >= SCHEMA_VERSION
+
+
+def _opened(url: str) -> tuple[psycopg.Connection[tuple[object, ...]], int]:
+    """As `open_checked`, with the schema's version."""
+    connection = connect(url, "perdure client")
+    try:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(statement("versions")).fetchone() or {"schema_version": 0, "oldest_client": 0}
+        check_versions(row["schema_version"], row["oldest_client"])
+    except BaseException:
+        connection.close()
+        raise
+    return connection, int(row["schema_version"])

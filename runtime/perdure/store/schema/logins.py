@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -46,6 +47,7 @@ _LONGEST = 63
 _KEPT = ("sslmode", "sslnegotiation", "channel_binding", "target_session_attrs", "load_balance_hosts")
 """What of a URL holds for pods, too: files of certificates and keys are elsewhere there."""
 
+T = TypeVar("T")
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -172,15 +174,10 @@ def keep_login(url: str, binding: Binding, *, pod_role: str, password: str) -> N
     Raises:
         As `add_login`, but for UsageError.
     """
-    kept = False
-
-    def keep() -> None:
-        nonlocal kept
-        kept = _keep(url, binding, pod_role, password)
-
-    _despite_sessions(url, [binding.login], keep)
-    if not kept:
-        _end_sessions(url, [binding.login])
+    login = [binding.login]
+    sessions_may_stay, _ = _despite_sessions(url, login, lambda: _keep(url, binding, pod_role, password))
+    if not sessions_may_stay:
+        _end_sessions(url, login)
 
 
 def _keep(url: str, binding: Binding, pod_role: str, password: str) -> bool:
@@ -234,7 +231,7 @@ def list_logins(url: str) -> list[Login]:
     """
     try:
         with open_checked(url) as connection:
-            return [Login(one, _may_log_in(connection, one.login)) for one in _bindings(connection)]
+            return _logins(connection)
     except psycopg.Error as error:
         raise _told(error, "list the logins") from error
 
@@ -261,9 +258,13 @@ def _told(error: psycopg.Error, doing: str) -> StoreError:
     return translated(error, doing)
 
 
-def _bindings(connection: Connection, login: str | None = None) -> list[Binding]:
+def _logins(connection: Connection, login: str | None = None) -> list[Login]:
     rows = connection.execute(statement("bound_logins"), {"login": login}).fetchall()
-    return [Binding(str(row[0]), str(row[1]), str(row[2]), Purpose(str(row[3]))) for row in rows]
+    return [Login(Binding(str(row[0]), str(row[1]), str(row[2]), Purpose(str(row[3]))), bool(row[4])) for row in rows]
+
+
+def _bindings(connection: Connection, login: str | None = None) -> list[Binding]:
+    return [one.binding for one in _logins(connection, login)]
 
 
 def _row(binding: Binding) -> dict[str, str]:
@@ -281,11 +282,6 @@ def _same_place(one: Binding, other: Binding) -> bool:
 
 def _exists(connection: Connection, login: str) -> bool:
     return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [login]).fetchone() is not None
-
-
-def _may_log_in(connection: Connection, login: str) -> bool:
-    asked = "SELECT FROM pg_roles WHERE rolname = %s AND rolcanlogin"
-    return connection.execute(asked, [login]).fetchone() is not None
 
 
 def _has_password(connection: Connection, login: str, password: str) -> bool:
@@ -346,7 +342,7 @@ def _bar(url: str, logins: list[str]) -> int:
     """
     ended, refusal = 0, None
     try:
-        ended = _despite_sessions(url, logins, lambda: _forbid(url, logins))
+        _, ended = _despite_sessions(url, logins, lambda: _forbid(url, logins))
     except StoreError as error:
         refusal = error
     ended += _end_sessions(url, logins)
@@ -362,22 +358,18 @@ def _forbid(url: str, logins: list[str]) -> None:
                 connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login)))
 
 
-def _despite_sessions(url: str, logins: list[str], change: Callable[[], None]) -> int:
-    """Change roles, ending their sessions where these prevent it; how many sessions that were.
+def _despite_sessions(url: str, logins: list[str], change: Callable[[], T]) -> tuple[T, int]:
+    """Change roles, ending their sessions where these prevent it; what `change` returned, and how many sessions ended.
 
     A login that changes its own role in an open transaction holds the role's row locked.
     """
     ended = 0
-    for left in reversed(range(_TRIES)):
+    for _ in range(_TRIES - 1):
         try:
-            change()
+            return change(), ended
         except StoreError:
-            if not left:
-                raise
             ended += _end_sessions(url, logins)
-        else:
-            break
-    return ended
+    return change(), ended
 
 
 def _end_sessions(url: str, logins: list[str]) -> int:
