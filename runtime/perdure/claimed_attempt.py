@@ -8,9 +8,9 @@ from uuid import UUID
 
 from .names import RunId, Token
 
-__all__ = ["NO_SEED", "ClaimedAttempt"]
+__all__ = ["ClaimedAttempt"]
 
-NO_SEED: Final = UUID(int=0)
+_NO_SEED: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,6 @@ class ClaimedAttempt:
     entrypoint: str
     input: str
     deadline_in: float | None = None
-    seed: UUID = NO_SEED
+    seed: UUID = _NO_SEED
     cancelled: bool = False
     cleanup: float | None = None

@@ -211,10 +211,6 @@ class Cancellation:
         finally:
             self._wake = None
 
-    def due(self, branch: Branch) -> bool:
-        """Whether a branch's thread has yet to raise the cancellation."""
-        return self._due and not branch.path
-
     def raise_if_due(self) -> None:
         """Raise the cancellation, once, in the main branch's thread.
 

@@ -37,6 +37,13 @@ def two_threads() -> list[str]:
         return list(pool.map(act, ["quick", "slow"]))
 
 
+def attempt_with(committer: Any) -> Attempt:
+    """The first attempt of a run."""
+    one = UUID(int=1)
+    claimed = ClaimedAttempt(run_id=RunId(one), id="run", token=Token(one), number=1, entrypoint="m:f", input="{}")
+    return Attempt(claimed, [], committer)
+
+
 def test_a_thread_that_stands_before_a_body_when_the_attempt_ends_does_not_begin_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -66,10 +73,7 @@ def test_a_thread_that_stands_before_a_body_when_the_attempt_ends_does_not_begin
 
 
 def test_neither_does_a_task() -> None:
-    committer: Any = None
-    one = UUID(int=1)
-    claimed = ClaimedAttempt(run_id=RunId(one), id="run", token=Token(one), number=1, entrypoint="m:f", input="{}")
-    attempt = Attempt(claimed, [], committer)
+    attempt = attempt_with(None)
     attempt.interrupt(Released("ended"))
     with pytest.raises(Released):
         asyncio.run(attempt.enter_async_step())
@@ -101,10 +105,7 @@ def test_a_thread_whose_body_outlasts_the_attempt_goes_on_to_its_end() -> None:
         with perdure.ThreadPoolExecutor(2) as pool:
             return list(pool.map(slow, ["first", "last"]))
 
-    committer: Any = _StoresAll()
-    one = UUID(int=1)
-    claimed = ClaimedAttempt(run_id=RunId(one), id="run", token=Token(one), number=1, entrypoint="m:f", input="{}")
-    attempt = Attempt(claimed, [], committer)
+    attempt = attempt_with(_StoresAll())
     main = threading.Thread(target=execute, args=(both.definition, attempt))  # type: ignore[attr-defined]
     main.start()
     assert inside.wait(10)
