@@ -15,7 +15,7 @@ from typing import Final
 from docs.structure import graph, prose, walks
 from docs.structure.tree import ROOT, Module
 
-__all__ = ["Measure", "code_lines", "home_of_test", "measures", "sizes_of_folders", "untested"]
+__all__ = ["Measure", "code_lines", "declares_only", "home_of_test", "measures", "sizes_of_folders", "untested"]
 
 _NO_NAME: Final = frozenset({"__init__", "__main__"})
 """Files whose name says nothing of what is in them."""
@@ -109,14 +109,37 @@ def home_of_test(module: Module) -> tuple[str, str]:
     return "/".join([*above, *folders]), f"test_{name.removesuffix('.py').strip('_')}"
 
 
+def declares_only(module: Module) -> bool:
+    """Whether a module has nothing to run: no function in it, or none with a body of its own.
+
+    A body is none where it is a docstring, `...` or `pass`, as in a Protocol. Such a module has no test of its own:
+    what it declares is held by the type checker, and by the tests of what uses it.
+    """
+    functions = (node for node in ast.walk(module.syntax) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return not any(_does(statement) for function in functions for statement in function.body)
+
+
+def _does(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
+            return False
+        case _:
+            return True
+
+
 def untested(known: Mapping[str, Module], root: Path = ROOT) -> list[str]:
-    """The modules for which no test is named: `test_lane.py` or `test_lane_order.py`, where one would look."""
+    """The modules for which no test is named: `test_lane.py` or `test_lane_order.py`, where one would look.
+
+    Left out are those that only declare (`declares_only`), and files whose name says nothing of what is in them.
+    """
     folders = [root / "tests" / kind for kind in ("unit", "integration")]
     files = {path.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("test_*.py")}
     return [
         module.name
         for module in known.values()
-        if module.path.stem not in _NO_NAME and not _has_test(*home_of_test(module), files)
+        if module.path.stem not in _NO_NAME
+        and not declares_only(module)
+        and not _has_test(*home_of_test(module), files)
     ]
 
 

@@ -10,9 +10,11 @@ from docs.structure.__main__ import table
 from docs.structure.measures import Measure, code_lines, measures, sizes_of_folders, untested
 from docs.structure.tree import Module, arrows, modules
 
+DOES = "def does():\n    return 1\n"
 
-def known(*paths: str) -> dict[str, Module]:
-    return {path: Module(path, Path(path), "") for path in paths}
+
+def known(*paths: str, source: str = DOES) -> dict[str, Module]:
+    return {path: Module(path, Path(path), source) for path in paths}
 
 
 def test_code_is_neither_empty_lines_nor_comments_nor_docstrings() -> None:
@@ -49,6 +51,24 @@ def test_a_test_elsewhere_or_of_another_name_is_not_the_modules(tmp_path: Path, 
     (tmp_path / "tests" / test).parent.mkdir(parents=True)
     (tmp_path / "tests" / test).touch()
     assert untested(known("runtime/perdure/engine/lane.py"), tmp_path) == ["runtime/perdure/engine/lane.py"]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("LIMIT = 3\n\n\nclass Row:\n    id: int\n", False),
+        (
+            'class Sink(Protocol):\n    def write(self):\n        """Write."""\n\n    def end(self): ...\n',
+            False,
+        ),
+        ("class Row:\n    id: int\n\n    @property\n    def name(self):\n        return str(self.id)\n", True),
+        ("async def wait():\n    await other()\n", True),
+    ],
+)
+def test_a_module_with_nothing_to_run_needs_no_test(tmp_path: Path, source: str, found: bool) -> None:
+    assert untested(known("runtime/perdure/engine/lane.py", source=source), tmp_path) == (
+        ["runtime/perdure/engine/lane.py"] if found else []
+    )
 
 
 def test_the_table_marks_what_falls_short_of_its_aim() -> None:

@@ -1,374 +1,166 @@
-"""What each call of the operator does to a run, what it answers, and that it may be made again."""
+"""A store that restarts, is away, does not answer, or is another one when it is back."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from contextlib import closing
-from dataclasses import replace
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from perdure.attempt_ends import AttemptEnd
-from perdure.errors import StoreError, UsageError
-from perdure.store.runs.model import RunState
-from perdure_operator.decide.observed import Limits
-from perdure_operator.store.store import OperatorStore
-from tests.harness.databases import Database
-from tests.integration.store.rows import Session
+from perdure.errors import SchemaMismatch, StoreError, StoreUnavailable
+from perdure.store.schema.migrate import migrate
+from tests.harness.databases import Database, Databases
+from tests.harness.postgres import Server
+from tests.harness.proxy import Proxy
 
-from .stores import OWNER, asynchronous, begin, claimed, every_call, inserted, opened, run_of, workflow
+from .stores import asynchronous, claimed, inserted, opened, run_of
 
 
-@asynchronous
-async def test_the_store_says_who_it_is(database: Database) -> None:
-    async with opened(database.url) as store:
-        identity = await store.identity()
-        assert [(identity.store_id,)] == database.query("SELECT store_id FROM perdure.meta")
-        assert [(identity.system,)] == database.query("SELECT system_identifier::text FROM pg_control_system()")
-        assert (await store.observe(uuid4())).store_id == identity.store_id
-
-
-def test_an_owner_that_is_no_cluster_is_refused() -> None:
-    with pytest.raises(UsageError, match="begins with 'cluster:'"):
-        OperatorStore("postgresql:///", "queue:default")
+async def insist(call: Callable[[], Awaitable[Any]]) -> Any:
+    """Make a call until it is answered."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
 
 
 @asynchronous
-async def test_a_run_is_inserted_once_under_its_workflows_uid(database: Database, pod: Session) -> None:
-    made = workflow(active_deadline_seconds=60, backoff_limit=3, suspend=True)
-    async with opened(database.url) as store:
-        assert await store.insert(made, {"bank.py": "text\n"})
-        before = pod.run(made.uid)
-        changed = replace(made, spec=replace(made.spec, input='{"amount": 7}'))  # type: ignore[type-var]
-        assert not await store.insert(changed, {"bank.py": "another"})
-        assert pod.run(made.uid) == before
-    assert (before["owner"], before["namespace"], before["name"]) == (OWNER, "shop", "transfer-17")
-    assert (before["input"], before["source"]) == ({"amount": 100}, {"files": {"bank.py": "text\n"}})
-    assert (before["backoff_limit"], before["deadline_seconds"], before["suspend"]) == (3, 60, True)
+async def test_no_call_after_a_restart_notices_it(own_server: Server, own_database: Database) -> None:
+    async with opened(own_database.url) as store:
+        uids = await asyncio.gather(*[inserted(store, str(n)) for n in range(8)])
+        for mode in ("fast", "immediate"):
+            own_server.restart(mode)
+            for uid in uids:
+                assert (await run_of(store, uid)).attempt == (0 if mode == "fast" else 1)
+            if mode == "fast":
+                await asyncio.gather(*[claimed(store, uid) for uid in uids])
 
 
 @asynchronous
-async def test_a_name_may_come_back_with_another_uid(database: Database) -> None:
-    async with opened(database.url) as store:
-        first, second = await inserted(store), await inserted(store)
-        assert first != second
-        assert len((await store.active_runs())[1]) == 2
-
-
-@asynchronous
-async def test_a_run_of_somebody_else_is_nobodys_business(database: Database, pod: Session) -> None:
-    theirs = pod.insert("theirs")
-    async with opened(database.url) as store:
-        with pytest.raises(StoreError, match="'queue:default'"):
-            await store.insert(workflow(uid=theirs))
-        before = pod.run(theirs)
-        assert (await store.observe(theirs)).run is None
-        assert await store.claim(theirs, 0) is None
-        assert not await store.set_limits(theirs, Limits(0, 1.0, True, False))
-        assert await store.request_cancel(theirs) is None
-        assert not await store.end_run(theirs, "a:B", "c")
-        assert await store.mark_gone([theirs]) == 0
-        assert (await store.active_runs())[1] == []
-        assert (await store.ended_runs(), await store.count()) == ([], [])
-    assert pod.run(theirs) == before
-
-
-@asynchronous
-async def test_values_that_no_store_takes_are_refused_and_harm_nothing_else(database: Database) -> None:
-    async with opened(database.url) as store:
-        bad_ones: list[dict[str, Any]] = [
-            {"input": "{no json"},
-            {"name": "a\0b"},
-            {"entrypoint": "a\0b:c"},
-            {"input": "1\0"},
-        ]
-        for bad in bad_ones:
-            with pytest.raises(StoreError, match="does not take this"):
-                await store.insert(workflow(**bad))
+async def test_a_server_that_is_away_is_waited_for_without_harm(own_server: Server, own_database: Database) -> None:
+    async with opened(own_database.url) as store:
         uid = await inserted(store)
+        own_server.kill()
+        since = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable, match=f"look at run {uid}: the store does not answer"):
+                await store.observe(uid)
+        assert time.monotonic() - since < 5, "a refused connection is told at once"
+        await asyncio.sleep(1)
+        own_server.start()
+        assert await insist(lambda: store.claim(uid, 0)) is not None
+
+
+@asynchronous
+async def test_a_server_that_does_not_answer_holds_no_call_for_longer_than_its_limit(
+    own_server: Server, own_database: Database
+) -> None:
+    async with opened(own_database.url, connections=2, limit=0.5) as store:
+        uid = await inserted(store)
+        own_server.pause()
+        try:
+            since = time.monotonic()
+            calls = [store.observe(uid), store.claim(uid, 0), store.attempts(uid), store.request_cancel(uid)]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            assert time.monotonic() - since < 5, "the limit that it would have by itself is 10 s"
+            assert {type(answer) for answer in answers} == {StoreUnavailable}
+            # Calls about many runs may take longer, and have both connections meanwhile.
+            listings = [asyncio.ensure_future(store.active_runs()) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(StoreUnavailable, match=r"all connections to the store were busy for 0\.5 s"):
+                await store.claim(uid, 0)
+        finally:
+            own_server.resume()
+        assert [len(runs) for _, runs in await asyncio.gather(*listings)] == [1, 1]
+        assert (await insist(lambda: store.observe(uid))).run is not None
+
+
+@asynchronous
+async def test_a_call_that_is_given_up_leaves_at_once_and_the_next_one_is_answered(
+    database: Database, proxy: Proxy
+) -> None:
+    async with opened(proxy.url(database.name), connections=1) as store:
+        uid = await inserted(store)
+        proxy.stall()
+        call = asyncio.ensure_future(store.observe(uid))
+        await asyncio.sleep(0.2)
+        since = time.monotonic()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert time.monotonic() - since < 1
+        proxy.heal()
         assert (await run_of(store, uid)).attempt == 0
 
 
 @asynchronous
-async def test_what_is_seen_of_a_run_from_its_insert_to_its_end(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        uid = await inserted(store, active_deadline_seconds=60)
-        run = await run_of(store, uid)
-        assert (run.state, run.attempt, run.claim, run.begun, run.last) == (RunState.PENDING, 0, None, False, None)
-        assert run.limits == Limits(6, 60.0, suspend=False, cancel=False)
-        assert run.deadline_in is not None, "it counts though nothing has begun"
-        assert 50 < run.deadline_in <= 60
-
-        claim = await claimed(store, uid)
-        run = await run_of(store, uid)
-        assert (run.state, run.attempt, run.claim, run.begun) == (RunState.PENDING, 1, claim, False)
-        assert 0 <= run.claimed_for < 5
-
-        attempt = begin(pod, uid, claim)
-        pod.checkpoint(attempt)
-        pod.heartbeat(attempt, 1, "deposit")
-        run = await run_of(store, uid)
-        assert (run.state, run.begun, run.steps, run.current_step) == (RunState.RUNNING, True, 1, "deposit")
-        assert run.deadline_in is not None
-        assert 50 < run.deadline_in <= 60
-        assert (run.started is None, run.finished) == (False, None)
-
-        pod.release_run(attempt, "crashed", "killed by SIGKILL")
-        run = await run_of(store, uid)
-        assert (run.state, run.claim, run.crashes, run.current_step) == (RunState.PENDING, None, 1, None)
-        assert run.last is not None
-        assert (run.last.attempt, run.last.ending, run.last.detail) == (1, "crashed", "killed by SIGKILL")
-
-        pod.finish(begin(pod, uid, await claimed(store, uid)), result={"paid": True})
-        run = await run_of(store, uid)
-        assert (run.state, run.attempt, run.claim, run.steps) == (RunState.SUCCEEDED, 2, None, 1)
-        assert (run.result, run.result_bytes, run.error) == ('{"paid": true}', 14, None)
-        assert run.last is not None
-        assert (run.last.attempt, run.last.ending) == (2, "completed")
-        assert [(a.attempt, a.ending) for a in await store.attempts(uid)] == [(1, "crashed"), (2, "completed")]
-
-
-@asynchronous
-async def test_the_image_of_each_attempt_is_noted_once_and_remembered(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        uid, other = await inserted(store), await inserted(store, "other")
-        first = await claimed(store, uid)
-        attempt = begin(pod, uid, first)
-        assert (await run_of(store, uid)).image is None
-        assert await store.note_image(uid, first, "sha256:1")
-        assert not await store.note_image(uid, first, "sha256:2"), "what an attempt has run does not change"
-        assert not await store.note_image(other, first, "sha256:2")
-        run = await run_of(store, uid)
-        assert (run.image, run.first_image) == ("sha256:1", None)
-
-        pod.release_run(attempt, "crashed", "")
-        run = await run_of(store, uid)
-        assert run.last is not None
-        assert (run.image, run.last.image) == (None, "sha256:1")
-
-        await store.release_run(uid, await claimed(store, uid), AttemptEnd.EVICTED, detail="its image was never known")
-        third = await claimed(store, uid)
-        begin(pod, uid, third)
-        await store.note_image(uid, third, "sha256:3")
-        run = await run_of(store, uid)
-        assert run.last is not None
-        assert (run.first_image, run.last.image, run.image) == ((1, "sha256:1"), None, "sha256:3")
-        assert [one.image for one in await store.attempts(uid)] == ["sha256:1", None, "sha256:3"]
-
-
-@asynchronous
-async def test_long_values_are_not_read(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        fits, long, failed = [await inserted(store, str(n)) for n in range(3)]
-        pod.finish(begin(pod, fits, await claimed(store, fits)), result="x" * 4094)
-        pod.finish(begin(pod, long, await claimed(store, long)), result="x" * 4095)
-        error = {"type": "bank:Refused", "message": "é\0\ud83d" * 50_000, "traceback": "t" * 100_000}
-        pod.finish(begin(pod, failed, await claimed(store, failed)), "failed", error=error)
-        run = await run_of(store, fits)
-        assert (len(run.result or ""), run.result_bytes) == (4096, 4096)
-        run = await run_of(store, long)
-        assert (run.result, run.result_bytes) == (None, 4097)
-        seen = json.loads((await run_of(store, failed)).error or "")
-        assert (seen["type"], seen["message"][:4]) == ("bank:Refused", "é\0\ud83dé")
-        assert len(seen["message"]) < 5000
-
-
-@asynchronous
-async def test_many_are_seen_at_once_without_those_that_are_missing(database: Database) -> None:
-    async with opened(database.url) as store:
-        uids = [await inserted(store, str(n)) for n in range(3)]
-        missing = uuid4()
-        seen = await asyncio.gather(*[store.observe(uid) for uid in [*uids, missing]])
-        assert {one.store_id for one in seen} == {(await store.identity()).store_id}
-        assert [one.run is not None for one in seen] == [True, True, True, False]
-
-
-@asynchronous
-async def test_a_claim_compares_and_sets(database: Database, pod: Session) -> None:
+async def test_an_emptied_database_says_so(databases: Databases) -> None:
+    database = databases.new()
     async with opened(database.url) as store:
         uid = await inserted(store)
-        assert await store.claim(uid, 1) is None
-        first = await store.claim(uid, 0)
-        assert first is not None
-        assert await store.claim(uid, 0) is None
-        old = begin(pod, uid, first)
-        assert await store.claim(uid, 1) is not None, "held or not: the caller has decided"
-        assert pod.checkpoint(old) == 3
-        assert [a.ending for a in await store.attempts(uid)] == ["superseded", None]
-        assert await store.claim(uuid4(), 0) is None
+        database.query("DROP SCHEMA perdure CASCADE")
+        for call in (lambda: store.observe(uid), lambda: store.claim(uid, 0), store.active_runs, store.identity):
+            with pytest.raises(SchemaMismatch, match="no Perdure schema"):
+                await call()
+    databases.drop(database)
 
 
 @asynchronous
-async def test_neither_a_suspended_nor_a_cancelled_nor_an_ended_run_is_claimed(
-    database: Database, pod: Session
+async def test_another_store_under_the_same_address_is_told_apart_by_the_very_next_answer(
+    databases: Databases,
 ) -> None:
+    database = databases.new()
     async with opened(database.url) as store:
-        suspended = await inserted(store, suspend=True)
-        assert await store.claim(suspended, 0) is None
-        await store.set_limits(suspended, Limits(6, None, suspend=False, cancel=False))
-        claim = await claimed(store, suspended)
-        await store.request_cancel(suspended)
-        assert await store.claim(suspended, 1) is None
-        pod.finish(begin(pod, suspended, claim), "cancelled")
-        assert await store.claim(suspended, 1) is None
+        uid = await inserted(store)
+        before = await store.observe(uid)
+        with database.connect() as connection:
+            connection.execute("DROP SCHEMA perdure CASCADE")
+        migrate(database.url)
+        after = await store.observe(uid)
+        assert after.store_id != before.store_id
+        assert after.run is None
+        assert (await store.active_runs())[0] == (await store.identity()).store_id == after.store_id
+    databases.drop(database)
 
 
 @asynchronous
-async def test_an_attempt_is_released_once_by_its_claim(database: Database, pod: Session) -> None:
+async def test_a_schema_that_is_too_old_is_named_with_what_to_do(database: Database) -> None:
+    database.query("UPDATE perdure.meta SET schema_version = 0")
     async with opened(database.url) as store:
-        uid = await inserted(store)
+        with pytest.raises(SchemaMismatch, match=r"needs 1 or newer; run 'perdure migrate'"):
+            await store.identity()
+        database.query("UPDATE perdure.meta SET schema_version = 9, oldest_client = 9")
+        with pytest.raises(SchemaMismatch, match="this client is too old"):
+            await store.identity()
+
+
+@asynchronous
+async def test_a_login_without_rights_is_told_so(database: Database) -> None:
+    database.query("CREATE ROLE powerless LOGIN")
+    try:
+        async with opened(database.url_as("powerless")) as store:
+            with pytest.raises(StoreError, match="the store refuses"):
+                await store.identity()
+    finally:
+        database.query("DROP ROLE powerless")
+
+
+@pytest.mark.slow
+@asynchronous
+async def test_a_minute_without_a_store_ends_nothing(own_server: Server, own_database: Database) -> None:
+    async with opened(own_database.url) as store:
+        uid = await inserted(store, active_deadline_seconds=3600)
         claim = await claimed(store, uid)
-        assert not await store.release_run(uid, uuid4(), AttemptEnd.LOST, detail="not ours")  # type: ignore[arg-type]
-        for _ in range(2):
-            assert await store.release_run(uid, claim, AttemptEnd.CRASHED, detail="OOM\0Killed", code=137, signal=9)
-        assert not await store.release_run(uid, claim, AttemptEnd.LOST, detail="another's judgement")
-        run = await run_of(store, uid)
-        assert run.crashes == 1
-        assert run.last is not None
-        assert (run.last.ending, run.last.code, run.last.signal) == ("crashed", 137, 9)
-        assert run.last.detail == "OOM\N{REPLACEMENT CHARACTER}Killed"
-        with pytest.raises(StoreError, match="no such ending"):
-            await store.release_run(uid, await claimed(store, uid), "bored", detail="")  # type: ignore[arg-type]
-
-
-@asynchronous
-async def test_limits_follow_the_spec_until_the_run_ends(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        uid = await inserted(store)
-        attempt = begin(pod, uid, await claimed(store, uid))
-        limits = Limits(2, 30.0, suspend=True, cancel=False)
-        assert [await store.set_limits(uid, limits) for _ in range(2)] == [True, False]
-        assert (await run_of(store, uid)).limits == limits
-        assert pod.heartbeat(attempt) == (0, False, True), "its process is told"
-        assert await store.set_limits(uid, Limits(2, None, suspend=False, cancel=False))
-        assert (await run_of(store, uid)).limits.deadline_seconds is None
-        pod.finish(attempt)
-        assert not await store.set_limits(uid, limits)
-
-
-@asynchronous
-async def test_cancelling(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        idle, held = await inserted(store, "idle"), await inserted(store, "held")
-        assert await store.request_cancel(idle) is RunState.CANCELLED
-        assert await store.request_cancel(idle) is None
-        attempt = begin(pod, held, await claimed(store, held))
-        for _ in range(2):
-            assert await store.request_cancel(held) is RunState.RUNNING
-        assert pod.heartbeat(attempt) == (0, True, False)
-        assert pod.finish(attempt, "cancelled") == 0
-        assert await store.request_cancel(held) is None
-
-
-@asynchronous
-async def test_a_cancelled_run_goes_on_while_it_may_clean_up(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        uid = await inserted(store, "saga")
-        attempt = begin(pod, uid, await claimed(store, uid))
-        pod.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", attempt.run, attempt.token)
-        assert await store.request_cancel(uid) is RunState.RUNNING
-        pod.release_run(attempt, "crashed")
-        run = await run_of(store, uid)
-        assert (run.state, run.may_clean_up, run.cleans_up, run.cleanup_left) == (RunState.PENDING, True, False, 60.0)
-
-        attempt = begin(pod, uid, await claimed(store, uid))
-        assert pod.checkpoint(attempt, "perdure.cancel") == 0
-        run = await run_of(store, uid)
-        assert run.cleans_up
-        assert 0 < (run.cleanup_left or 0) < 60
-        database.query("UPDATE perdure.steps SET finished = finished - interval '1 minute' RETURNING 1")
-        pod.release_run(attempt, "crashed")
-        assert (await run_of(store, uid)).state is RunState.CANCELLED
-
-
-@asynchronous
-async def test_cancelled_at_once_nobody_cleans_up(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        uid = await inserted(store, "saga")
-        attempt = begin(pod, uid, await claimed(store, uid))
-        pod.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", attempt.run, attempt.token)
-        assert await store.request_cancel(uid, at_once=True) is RunState.RUNNING
-        pod.execute("SELECT perdure.declare_cleanup(%s, %s, 60)", attempt.run, attempt.token)
-        assert (await run_of(store, uid)).cleanup_left is None, "it is too late to declare it"
-        pod.release_run(attempt, "crashed")
-        assert (await run_of(store, uid)).state is RunState.CANCELLED
-
-
-@asynchronous
-async def test_a_run_whose_workflow_is_gone_ends_with_its_pod(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        idle, coming, held = await inserted(store, "a"), await inserted(store, "b"), await inserted(store, "c")
-        await claimed(store, coming)
-        attempt = begin(pod, held, await claimed(store, held))
-        for uid in (idle, coming):
-            assert await store.cancel_gone(uid) is RunState.CANCELLED
-            assert await store.cancel_gone(uid) is None
-            assert (await run_of(store, uid)).claim is None
-        assert [one.ending for one in await store.attempts(coming)] == ["evicted"]
-        for _ in range(2):
-            assert await store.cancel_gone(held) is RunState.RUNNING
-        assert pod.heartbeat(attempt) == (0, True, False)
-        await store.mark_gone([held])
-        assert await store.cancel_gone(held) is RunState.RUNNING
-        assert await store.cancel_gone(held, patience=0) is RunState.CANCELLED
-        assert (await run_of(store, held)).claim is None
-        assert pod.heartbeat(attempt)[0] != 0
-        assert database.query("SELECT count(*) FROM perdure.processes") == [(0,)]
-
-
-@asynchronous
-async def test_ending_a_run_supersedes_whoever_holds_it(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        idle, held = await inserted(store, "idle"), await inserted(store, "held")
-        attempt = begin(pod, held, await claimed(store, held))
-        for uid in (idle, held):
-            assert [await store.end_run(uid, "perdure.errors:DeadlineExceeded", "too\0late") for _ in range(2)] == [
-                True,
-                False,
-            ]
-            run = await run_of(store, uid)
-            assert (run.state, run.claim, run.begun) == (RunState.FAILED, None, False)
-            assert json.loads(run.error or "") == {
-                "type": "perdure.errors:DeadlineExceeded",
-                "message": "too\N{REPLACEMENT CHARACTER}late",
-            }
-            assert run.finished is not None
-        assert (pod.checkpoint(attempt), pod.heartbeat(attempt)[0], pod.finish(attempt)) == (3, 3, 3)
-        assert [a.ending for a in await store.attempts(held)] == ["superseded"]
-        assert database.query("SELECT count(*) FROM perdure.processes") == [(0,)]
-        assert not await store.end_run(uuid4(), "a:B", "gone")
-
-
-@asynchronous
-async def test_listing_and_counting_by_state(database: Database, pod: Session) -> None:
-    async with opened(database.url) as store:
-        pending = await inserted(store, "pending")
-        begun = await inserted(store, "running")
-        begin(pod, begun, await claimed(store, begun))
-        elsewhere = await inserted(store, "claimed", namespace="other")
-        await claimed(store, elsewhere)
-        over = await inserted(store, "over")
-        await store.request_cancel(over)
-        store_id, active = await store.active_runs()
-        assert store_id == (await store.identity()).store_id
-        assert {(r.uid, r.namespace, r.name, str(r.state), r.attempt, r.held) for r in active} == {
-            (pending, "shop", "pending", "pending", 0, False),
-            (begun, "shop", "running", "running", 1, True),
-            (elsewhere, "other", "claimed", "pending", 1, True),
-        }
-        assert [(r.uid, r.state) for r in await store.ended_runs()] == [(over, RunState.CANCELLED)]
-        assert {(c.namespace, str(c.state), c.held): c.runs for c in await store.count()} == {
-            ("shop", "pending", False): 1,
-            ("shop", "running", True): 1,
-            ("other", "pending", True): 1,
-            ("shop", "cancelled", False): 1,
-        }
-
-
-@asynchronous
-async def test_every_call_on_the_oldest_postgres(oldest_database: Database) -> None:
-    with closing(oldest_database.connect()) as connection:
-        await every_call(oldest_database.url, Session(connection))
+        own_server.kill()
+        ends = time.monotonic() + 45
+        while time.monotonic() < ends:
+            with pytest.raises(StoreUnavailable):
+                await store.observe(uid)
+            await asyncio.sleep(0.5)
+        own_server.start()
+        run = (await insist(lambda: store.observe(uid))).run
+        assert (run.claim, run.attempt, run.last) == (claim, 1, None)
