@@ -15,7 +15,7 @@ from perdure.errors import TransactionError
 from perdure.sqlalchemy import async_step_engine, step_engine
 from tests.harness.databases import Database
 
-from .attempts import Run
+from .engine.attempts import Run
 
 with_greenlet = pytest.mark.skipif(
     importlib.util.find_spec("greenlet") is None,

@@ -1,14 +1,10 @@
-"""`perdure list`, `show`, `delete`, `prune`, `migrate`, `restored` and `exec` on the command line."""
+"""`perdure list` and `perdure show`: what they find, and how they print it."""
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
-import time
 
-from tests.harness.databases import Databases
-from tests.harness.eventually import eventually
 from tests.integration.cli.conftest import Cli
 
 
@@ -42,36 +38,6 @@ def test_lists_and_shows(cli: Cli) -> None:
     assert cli.document("show", shown["run_id"]) == shown
 
 
-def test_deletes_and_prunes(cli: Cli) -> None:
-    for name in ("a", "b", "c"):
-        cli("run", "flows.py:counting", "--id", name, "--input", '{"n": 0}')
-
-    cli("delete", "a")
-    assert cli("prune", "--older-than", "1h").output == "0 runs deleted\n"
-    assert cli("prune", "--older-than", "0s", "--state", "failed").output == "0 runs deleted\n"
-    assert cli("prune", "--older-than", "0s").output == "2 runs deleted\n"
-    assert cli("list").output == "no runs\n"
-
-
-def test_migrates(cli: Cli, databases: Databases) -> None:
-    url = databases.empty().url
-
-    refused = cli("list", "--database-url", url, code=69)
-    assert "run 'perdure migrate'" in refused.errors
-    assert "migrated from version 0" in cli("migrate", "--database-url", url).output
-    assert "already" in cli("migrate", "--database-url", url).output
-    assert "GRANT EXECUTE" in cli("migrate", "--sql", "--pod-role", "pods").output
-
-
-def test_a_restored_database_is_told_so(cli: Cli) -> None:
-    cli("run", "flows.py:counting", "--id", "a", "--input", '{"n": 0}')
-    [(before,)] = cli.query("SELECT store_id::text FROM perdure.meta")
-    said = cli("restored").output
-    [(after,)] = cli.query("SELECT store_id::text FROM perdure.meta")
-    assert after != before
-    assert f"this is the store {after} from now on" in said
-
-
 def test_a_reader_that_has_read_enough_is_no_error(cli: Cli) -> None:
     cli.query("INSERT INTO perdure.runs (id, owner, name, entrypoint, input) SELECT gen_random_uuid(), 'queue:default',"
               " repeat('x', 200) || n, 'a:b', '{}' FROM generate_series(1, 2000) n RETURNING 1")  # fmt: skip
@@ -87,23 +53,3 @@ def test_a_reader_that_has_read_enough_is_no_error(cli: Cli) -> None:
     assert process.stderr.read() == b""
     assert process.wait(20) == 0
     process.stderr.close()
-
-
-def test_exec_loads_little(cli: Cli) -> None:
-    code = "import sys; sys.argv = ['perdure', 'exec']; from perdure.cli.main import main; main(); print(*sys.modules)"
-    started = time.monotonic()
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.split()
-
-    assert time.monotonic() - started < 30
-    assert not {"argparse", "sqlalchemy", "rich", "yaml", "alembic"} & set(loaded)
-
-
-def test_a_worker_runs_what_is_in_its_queue_until_it_is_stopped(cli: Cli) -> None:
-    worker = cli.start("worker", "flows.py", "--queue", "q")
-    eventually(lambda: "working on queue 'q'" in worker.errors, 20)
-
-    ran = cli.document("run", "flows.py:counting", "--queue", "q")
-    worker.signal(signal.SIGTERM)
-
-    assert ran["state"] == "succeeded"
-    assert worker.wait(20) == 0

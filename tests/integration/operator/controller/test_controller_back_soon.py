@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from tests.harness.databases import Databases
 from tests.harness.eventually import eventually
 
-from .operators import Operator
-from .scene import Scene
-from .test_a_run import SLOW, times
+from ..operators import Operator
+from ..scene import Scene
+from ..test_a_run import SLOW, times
 
 FAILURES = 8
 """Of each key while it is away; then its delay has grown to some 20 s."""

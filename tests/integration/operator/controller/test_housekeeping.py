@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.faults.api_proxy import Answer, ApiProxy, Requests
 from tests.harness.eventually import eventually
 
-from .scene import Scene
+from ..scene import Scene
 
 SLOW_DELETE = (
     "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN OLD; END $$",

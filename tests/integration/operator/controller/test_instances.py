@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from tests.harness.eventually import eventually
 
-from .operators import Operator
-from .scene import Scene
+from ..operators import Operator
+from ..scene import Scene
 
 LABEL = "perdure.io/instance"
 Start = Callable[..., Operator]

@@ -22,7 +22,7 @@ from perdure.store.schema.function_files import granted_to
 from tests.harness.databases import Database
 from tests.harness.postgres import Server
 
-from .rows import Attempt, Session, with_pods_role
+from ..rows import Attempt, Session, with_pods_role
 
 ROLE = "perdure_bound"
 SHARED, TEAM_A, TEAM_B, READS_A = "perdure_shared", "perdure_of_a", "perdure_of_b", "perdure_reads_a"

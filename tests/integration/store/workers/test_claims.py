@@ -11,11 +11,7 @@ from perdure.client import Client
 from perdure.store.postgres.process_identity import ProcessIdentity
 from perdure.store.postgres.statements import statement
 from perdure.store.workers.claims import Claims, Entrypoints, FreeSlots
-from perdure.worker.loading import load_checkpoints
 from tests.harness.databases import Database
-from tests.harness.eventually import eventually
-from tests.harness.proxy import Proxy
-from tests.integration.worker.fleet import Fleet
 
 ENTRYPOINTS = Entrypoints(["flows:async_count", "flows:large"], ["flows:count"])
 
@@ -53,26 +49,6 @@ def test_input_that_is_too_large_by_itself_is_claimed_alone(database: Database) 
     claiming.close()
 
 
-def test_bytes_of_checkpoints_bound_a_load(database: Database, proxy: Proxy) -> None:
-    with Client(database.url) as client:
-        for n in range(20):
-            client.start("flows:async_count", id=f"run-{n}", input={"steps": 1})
-    claiming, places = claims(database), FreeSlots(async_runs=100)
-    claiming.claim(places, [])
-    database.query(
-        """INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, started, finished)
-           SELECT id, 'large', 1, 'large', 1, 1, 1, to_json(repeat('x', 900000)), now(), now() FROM perdure.runs"""
-    )
-    _release_run(database)
-    runs = claiming.claim(places, []).runs
-    assert [run.recorded_bytes for run in runs] == [900_002] * 20
-    loaded = load_checkpoints(proxy.url(database.name), claiming.system, runs)
-    assert {run: len(found) for run, found in loaded.recorded.items()} == {run.run_id: 1 for run in runs}
-    count, _, _ = proxy.sizes("perdure.load(")
-    assert count == 5
-    claiming.close()
-
-
 def _release_run(database: Database, ending: str = "released") -> None:
     database.query(
         f"SELECT perdure.end_attempt(id, claim, '{ending}', NULL, NULL, NULL) FROM perdure.runs WHERE claim IS NOT NULL"
@@ -90,21 +66,6 @@ def test_interrupted_run_keeps_its_place(database: Database, ending: str) -> Non
     _release_run(database, ending)
     assert [run.id for run in claiming.claim(FreeSlots(async_runs=2), []).runs] == ["first", "later-0"]
     claiming.close()
-
-
-def test_released_run_ends_before_the_backlog(fleet: Fleet) -> None:
-    first = fleet.worker(concurrency=1)
-    fleet.client.start("flows:async_gated", id="interrupted", input={"gate": "gate"})
-    fleet.wait_for("at the gate")
-    later = [fleet.client.start("flows:async_count", id=f"later-{n}", input={"steps": 1}) for n in range(100)]
-    fleet.open("gate")
-    first.kill()
-    eventually(lambda: fleet.states() == {"pending": 101})
-    fleet.worker(concurrency=1)
-    for run in later:
-        run.result(timeout=30)
-    [(name,)] = fleet.database.query("SELECT name FROM perdure.runs ORDER BY finished LIMIT 1")
-    assert name == "interrupted"
 
 
 @pytest.mark.slow
