@@ -165,14 +165,14 @@ async def test_long_values_are_not_read(database: Database, pod: Session) -> Non
         fits, long, failed = [await inserted(store, str(n)) for n in range(3)]
         pod.finish(begin(pod, fits, await claimed(store, fits)), result="x" * 4094)
         pod.finish(begin(pod, long, await claimed(store, long)), result="x" * 4095)
-        error = {"type": "bank:Refused", "message": "é\0\ud83d" * 50_000, "traceback": "t" * 100_000}
+        error = {"type": "bank:Refused", "message": "é\n\U0001f600" * 50_000, "traceback": "t" * 100_000}
         pod.finish(begin(pod, failed, await claimed(store, failed)), "failed", error=error)
         run = await run_of(store, fits)
         assert (len(run.result or ""), run.result_bytes) == (4096, 4096)
         run = await run_of(store, long)
         assert (run.result, run.result_bytes) == (None, 4097)
         seen = json.loads((await run_of(store, failed)).error or "")
-        assert (seen["type"], seen["message"][:4]) == ("bank:Refused", "é\0\ud83dé")
+        assert (seen["type"], seen["message"][:4]) == ("bank:Refused", "é\n\U0001f600é")
         assert len(seen["message"]) < 5000
 
 
