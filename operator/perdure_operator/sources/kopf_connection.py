@@ -1,5 +1,8 @@
 """kopf's connection to the API server. It empties kopf's lists, and makes each line of a watch readable for kopf.
 
+kopf has one session for both watches, and closes it when one of them is unauthorized. What the other watch then does
+must fail as kopf expects of a closed session; kopf ends after any other error.
+
 Before a watch, kopf lists all objects in pages and keeps each page in memory: 500 Workflows may have hundreds of
 megabytes. The resync lists the same objects one at a time. So a field selector that matches nothing leaves only the
 list's version, from which the watch continues; `listed` is called, so that a resync finds earlier changes.
@@ -7,6 +10,7 @@ list's version, from which the watch continues; `listed` is called, so that a re
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
@@ -14,6 +18,8 @@ from weakref import WeakSet
 
 import aiohttp
 import kopf
+
+from perdure.pauses import Pauses
 
 from ..kube import Credentials, deep_json
 
@@ -25,6 +31,9 @@ _NESTED: Final = 500
 _NOBODY: Final = "metadata.name=NOBODY"
 """Selects nothing: no object has capitals in its name."""
 
+_UNAUTHORIZED: Final = Pauses(0.5, 10.0)
+"""kopf reads the credentials again and repeats an unauthorized request at once, however often it is unauthorized."""
+
 
 class WatchConnections:
     """The connections of one run of kopf, made and closed in kopf's loop. `listed` is called there after each list."""
@@ -33,15 +42,21 @@ class WatchConnections:
         self._listed = listed
         self._sessions: list[aiohttp.ClientSession] = []
         self._answers: WeakSet[aiohttp.ClientResponse] = WeakSet()
+        self._unauthorized = 0
+        """Responses in a row."""
 
     def open(self, credentials: Credentials) -> kopf.AiohttpSession:
         """Open a session with these credentials."""
         info = _info(credentials)
+
+        async def send(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            return await self._send(session, request, send)
+
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
             trust_env=True,
-            middlewares=(self._send,),
+            middlewares=(send,),
         )
         self._sessions.append(session)
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
@@ -53,16 +68,41 @@ class WatchConnections:
         for session in self._sessions:
             await session.close()
 
-    async def _send(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    async def _send(
+        self, session: aiohttp.ClientSession, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
         lists = "limit" in request.url.query
         if lists:
             request.url = request.url.update_query(fieldSelector=_NOBODY)
-        response = await send(request)
+        response = await self._sent(session, request, send)
         self._answers.add(response)
+        if response.status == 401:
+            self._unauthorized += 1
+            if self._unauthorized > 1:  # the first time, newer credentials may be there
+                await asyncio.sleep(_UNAUTHORIZED.after(self._unauthorized - 1))
+        else:
+            self._unauthorized = 0
         if "watch" in request.url.query:
             response.content = _Readable(response.content)  # type: ignore[assignment]  # kopf reads only chunks
         elif lists and response.status == 200:
             self._listed()
+        return response
+
+    async def _sent(
+        self, session: aiohttp.ClientSession, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send the request. If the session was closed meanwhile, raise what aiohttp raises for a closed session."""
+        try:
+            response = await send(request)
+        except Exception as error:
+            # aiohttp may fail with an AssertionError, or try again and fail with one.
+            if session.closed:
+                raise RuntimeError("the session was closed") from error
+            raise
+        # Both responses may arrive in one turn of the loop: the session was then closed after this response began.
+        if session.closed:
+            response.close()
+            raise RuntimeError("the session was closed")
         return response
 
 
@@ -77,14 +117,21 @@ class _Readable:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """Whole lines."""
+        """Whole lines.
+
+        Raises:
+            ClientConnectionError: the connection was lost, or the session was closed.
+        """
         begun: list[bytes] = []
-        async for chunk in self._content.iter_chunked(size):
-            *ended, rest = chunk.split(b"\n")
-            for line in ended:
-                yield _readable(b"".join([*begun, line])) + b"\n"
-                begun.clear()
-            begun.append(rest)
+        try:
+            async for chunk in self._content.iter_chunked(size):
+                *ended, rest = chunk.split(b"\n")
+                for line in ended:
+                    yield _readable(b"".join([*begun, line])) + b"\n"
+                    begun.clear()
+                begun.append(rest)
+        except RuntimeError as closed:  # aiohttp's error for a connection that was closed on this side
+            raise aiohttp.ClientConnectionError(str(closed)) from closed
 
 
 def _readable(line: bytes) -> bytes:

@@ -36,6 +36,8 @@ _IDENTITY = "perdure"
 """kopf's own identity, which is unused without peers. By default kopf looks up the user's name, and some platforms run
 containers under users without a name."""
 _JOIN = 1.0  # seconds
+_ENDING = 0.5
+"""Seconds for kopf to end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,23 +167,30 @@ class EventSource:
         loop.set_exception_handler(lambda _, context: _log.debug("kopf left behind: %s", context["message"]))
         told.append(lambda: loop.call_soon_threadsafe(stop.set))
         connections = WatchConnections(self._listed_anew)
+        ends = asyncio.Event()
+        operator = asyncio.ensure_future(
+            kopf.operator(
+                registry=self._registry(connections, ends),
+                settings=_settings(self._selects),
+                identity=_IDENTITY,  # type: ignore[arg-type]  # a NewType that is not public
+                clusterwide=not self._namespaces,
+                namespaces=list(self._namespaces),
+                stop_flag=stop,
+            )
+        )
+        operator.add_done_callback(lambda _: ends.set())
         try:
-            await self._operate_with(connections, stop)
+            await ends.wait()
+            await _end(operator)
         finally:
             await connections.close()
 
-    async def _operate_with(self, connections: WatchConnections, stop: asyncio.Event) -> None:
-        await kopf.operator(
-            registry=self._registry(connections),
-            settings=_settings(self._selects),
-            identity=_IDENTITY,  # type: ignore[arg-type]  # a NewType that is not public
-            clusterwide=not self._namespaces,
-            namespaces=list(self._namespaces),
-            stop_flag=stop,
-        )
-
-    def _registry(self, connections: WatchConnections) -> kopf.OperatorRegistry:
+    def _registry(self, connections: WatchConnections, ends: asyncio.Event) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
+
+        @kopf.on.cleanup(registry=registry)
+        async def cleanup(**_: Any) -> None:
+            ends.set()
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:
@@ -225,6 +234,23 @@ class EventSource:
         if self._listed:
             self._listed = False
             self._on_list()
+
+
+async def _end(operator: asyncio.Future[None]) -> None:
+    """Wait until kopf has ended, which it has begun to do; raise its error.
+
+    kopf waits for each of its watches without a limit, and a watch can outlive its cancellation: kopf also cancels what
+    pauses the watch, and if that ends first, the watch takes the cancellation for a pause and begins anew. It would
+    then wait for credentials that nobody reads any more. So all tasks are cancelled again until none outlives it.
+    """
+    await asyncio.wait([operator], timeout=_ENDING)
+    while not operator.done():
+        for task in asyncio.all_tasks():
+            # kopf's own task goes on: it holds the error, and ends after the others.
+            if task is not operator and task is not asyncio.current_task():
+                task.cancel()
+        await asyncio.wait([operator], timeout=0.1)
+    operator.result()
 
 
 async def _coroutine(asked: Callable[[], Awaitable[Credentials]]) -> Credentials:

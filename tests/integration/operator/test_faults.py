@@ -70,6 +70,19 @@ def test_watches_that_fail(operator, proxy, scene, fault, on):
     assert operator.child.running()
 
 
+def test_no_watch_is_lost_when_both_are_unauthorized_again_and_again(operator, proxy, scene):
+    # kopf closes the session of both watches when one of them is unauthorized. What the other does at that moment
+    # differs from time to time, so this is done again and again.
+    operator.until_watching()
+    for number in range(12):
+        with proxy.fault(Answer(401), WATCHES, seconds=0.1 + 0.02 * number) as rule:
+            proxy.cut_all()
+            eventually(rule.ended.is_set, deadline=5)
+        scene.apply(name := f"number-{number}")
+        scene.until_pod(of=name, deadline=15)
+    assert not [line for line in operator.log if line["logger"] == "perdure.operator.events"]
+
+
 @pytest.mark.parametrize(
     "fault",
     [Answer(500), Answer(503), Answer(429, retry_after=1), Answer(401), Reset(), LoseAnswer(), Latency(0.3)],

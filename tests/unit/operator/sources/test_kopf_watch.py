@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from contextlib import suppress
 from typing import Any, cast
+
+import pytest
 
 from perdure_operator.controller.instances import Instance
 from perdure_operator.sources.kopf_connection import _Readable
-from perdure_operator.sources.kopf_watch import EventSource, Watched
+from perdure_operator.sources.kopf_watch import EventSource, Watched, _end
 
 
 class Sink:
@@ -84,3 +87,21 @@ def test_a_line_of_a_watch_that_nests_too_deeply_is_made_readable():
     assert (first, last) == (lines[0], lines[2])
     told = json.loads(odd)
     assert (told["type"], told["object"]["metadata"]) == ("ADDED", {"name": "odd"})
+
+
+def test_kopf_ends_though_a_watch_outlives_its_cancellation() -> None:
+    async def watch() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def operate() -> None:
+        await asyncio.wait([asyncio.ensure_future(watch())])
+        raise ValueError("why kopf ended")
+
+    async def main() -> None:
+        async with asyncio.timeout(5):
+            with pytest.raises(ValueError, match="why kopf ended"):
+                await _end(asyncio.ensure_future(operate()))
+
+    asyncio.run(main())
