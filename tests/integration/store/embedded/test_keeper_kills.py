@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,33 +15,7 @@ from perdure.store.embedded import embedded
 from tests.harness.embedded import EmbeddedDatabase
 from tests.harness.eventually import eventually
 from tests.harness.processes import Children, alive, signal_all, stopped
-from tests.harness.workspace import VARIABLE, Workspace, processes_in
-
-
-@pytest.fixture
-def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    with Workspace() as workspace:
-        monkeypatch.setenv(VARIABLE, str(workspace.folder))
-        yield workspace
-
-
-@pytest.fixture
-def children(workspace: Workspace) -> Iterator[Children]:
-    children = Children(workspace)
-    yield children
-    children.close()
-
-
-@pytest.fixture
-def unmade(workspace: Workspace, children: Children) -> EmbeddedDatabase:
-    """A database whose data folder nobody has made yet."""
-    return EmbeddedDatabase(workspace.new_folder("db"), children)
-
-
-@pytest.fixture
-def database(unmade: EmbeddedDatabase) -> EmbeddedDatabase:
-    unmade.fill()
-    return unmade
+from tests.harness.workspace import processes_in
 
 
 def _dead(pid: int) -> bool:
