@@ -11,12 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, field_validator
 
 import perdure
 from perdure import run_step, step, workflow
 from perdure.errors import StepError
-from perdure.serialization.failures.not_kept import NotKept
 from perdure.testing import DurableRun, kills
 from tests.harness.replayed import caught
 
@@ -49,19 +48,6 @@ class StatusError(Exception):
         self.response = response
 
 
-class Slotted(Exception):
-    __slots__ = ("response",)
-
-
-class Delegating(Exception):
-    def __init__(self, inner: object) -> None:
-        super().__init__("delegates")
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["inner"], name)
-
-
 class Order(BaseModel):
     lines: list[int]
     kind: str
@@ -72,12 +58,6 @@ class Order(BaseModel):
         if kind != "known":
             raise ValueError(f"kind {kind} is unknown")
         return kind
-
-
-class Told(Exception):
-    def __init__(self, response: Response) -> None:
-        super().__init__("told")
-        self.response = response
 
 
 def limited() -> None:
@@ -284,113 +264,3 @@ def test_nor_for_what_was_not_kept() -> None:
         error.retry_after  # noqa: B018
     error.retry_after = timedelta(1)
     assert error.retry_after == timedelta(1)
-
-
-def test_what_was_not_kept_says_so_and_what_to_do() -> None:
-    error = caught(status)
-
-    assert isinstance(error, StatusError)
-    assert error.__class__ is StatusError
-    with pytest.raises(AttributeError) as found:
-        error.response  # noqa: B018
-    said = str(found.value)
-    assert said.startswith(f"'response' of this StatusError was not kept; it was a Response ({__name__}): what a step")
-    assert "keep that in arguments or attributes of plain types" in said
-    assert "perdure.register_error(StatusError, ...)" in said
-    assert getattr(error, "response", "missing") == "missing"
-    assert not [name for name in vars(error) if name != "__notes__"]
-
-
-def slotted() -> None:
-    error = Slotted("x")
-    error.response = Response()  # type: ignore[attr-defined]
-    raise error
-
-
-def delegating() -> None:
-    raise Delegating(Response())
-
-
-def test_so_do_slots_and_classes_with_attributes_of_their_own() -> None:
-    with pytest.raises(AttributeError, match="'response' of this Slotted was not kept"):
-        caught(slotted).response  # noqa: B018
-    error: Any = caught(delegating)
-    with pytest.raises(AttributeError, match="'inner' of this Delegating was not kept"):
-        error.inner  # noqa: B018
-    with pytest.raises(AttributeError, match=r"'status_code' is not to be had .* not kept: inner"):
-        error.status_code  # noqa: B018
-
-
-def test_an_argument_that_was_not_kept_has_its_text_and_no_more() -> None:
-    error = caught(arguments)
-
-    assert type(error) is ValueError
-    text, response, rest = error.args
-    assert (text, rest) == ("with", {"n": [1]})
-    assert isinstance(response, NotKept)
-    assert repr(error) == "ValueError('with', <Response [404]>, {'n': [1]})"
-    with pytest.raises(AttributeError, match=r"'status_code' of <Response \[404\]> .* was not kept with its exception"):
-        response.status_code  # noqa: B018
-    for use in (bool, len, list, int, lambda value: value[0], lambda value: value()):
-        with pytest.raises(TypeError, match="was not kept with its exception"):
-            use(response)
-
-
-def test_a_validation_error_is_one() -> None:
-    try:
-        invalid()
-    except ValidationError as raised:
-        plain = raised
-    error = caught(invalid)
-
-    assert type(error) is ValidationError
-    assert (error.title, error.error_count(), error.args) == ("Order", 3, ())
-    assert at_no_place(error.errors()) == at_no_place(plain.errors())
-    assert error.errors()[0] == plain.errors()[0]
-    assert isinstance(error.errors()[1]["input"], NotKept)
-    assert at_no_place(str(error)) == at_no_place(str(plain))
-
-
-def told() -> None:
-    raise Told(Response())
-
-
-def test_an_application_says_how_its_exception_travels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perdure.serialization.failures.registered_errors._registered", {})
-
-    def read(data: dict[str, int]) -> Told:
-        made = Told(Response())
-        made.response.status_code = data["status"]
-        return made
-
-    perdure.register_error(Told, lambda error: {"status": error.response.status_code + 1}, read)
-    error = caught(told)
-
-    assert type(error) is Told
-    assert error.response.status_code == 405
-
-
-@pytest.mark.parametrize(
-    ("to_data", "from_data", "why"),
-    [
-        (lambda _: 1 / 0, lambda _: Told(Response()), "ZeroDivisionError"),
-        (lambda _: object(), lambda _: Told(Response()), "object is no plain data"),
-        (lambda _: 1, lambda _: 1 / 0, "raised ZeroDivisionError"),
-        (lambda _: 1, lambda _: ValueError(), "gave a ValueError"),
-    ],
-)
-def test_a_registration_that_does_not_work_is_said(
-    monkeypatch: pytest.MonkeyPatch, to_data: Any, from_data: Any, why: str
-) -> None:
-    monkeypatch.setattr("perdure.serialization.failures.registered_errors._registered", {})
-    perdure.register_error(Told, to_data, from_data)
-    error = caught(told)
-
-    assert isinstance(error, Told | StepError)
-    assert any(why in note for note in error.__notes__)
-
-
-def test_only_classes_and_functions_are_registered() -> None:
-    for arguments in ((int, str, str), (Told, None, str), (Told, str, None)):
-        with pytest.raises(perdure.PerdureError, match="register_error"):
-            perdure.register_error(*arguments)

@@ -493,23 +493,6 @@ def test_a_step_error_stands_for_what_it_was_made_from() -> None:
     assert (recorded.type, recorded.message, recorded.notes) == (failure.type, "x", ("seen twice",))
 
 
-def test_frames_of_the_library_are_left_out() -> None:
-    from perdure.serialization.codec import ValueCodec
-
-    error = raised_by(lambda: ValueCodec.for_hint(int, "step 's'").encode("x"))
-    failure = Failure.of(error)
-    assert "codec.py" not in failure.traceback
-    assert "test_failure" in failure.traceback
-
-
-def test_long_text_is_cut_in_the_middle() -> None:
-    failure = Failure.of(ValueError("a" * 100_000 + "b" * 100_000))
-    assert len(failure.message) <= MAX_TEXT
-    assert failure.message.startswith("aaa")
-    assert failure.message.endswith("bbb")
-    assert "200000 characters" in failure.message
-
-
 def test_a_long_chain_of_long_errors_still_fits() -> None:
     error: BaseException = ValueError("x" * 100_000)
     for _ in range(30):
@@ -521,21 +504,6 @@ def test_a_class_of_another_name_is_not_taken_for_it(monkeypatch: pytest.MonkeyP
     failure = Failure.of(Outer.Inner("x"))
     monkeypatch.setattr(Outer, "Inner", ValueError)
     assert isinstance(failure.revive(), StepError)
-
-
-@pytest.mark.parametrize(
-    "name", ["builtins:print", "os:system", "nowhere.at.all:X", "", "a", "builtins:int", ":", "a:b:c"]
-)
-def test_only_exceptions_are_made(name: str) -> None:
-    revived = Failure(name, "m", args=("true",)).revive()
-    assert isinstance(revived, StepError)
-    assert revived.message == "m"
-
-
-def test_a_text_that_changed_is_the_recorded_one() -> None:
-    revived = Failure("builtins:ValueError", "other", args=("m",)).revive()
-    assert isinstance(revived, ValueError)
-    assert str(revived) == "other"
 
 
 def test_a_step_error_says_why_it_is_one() -> None:
