@@ -430,6 +430,7 @@ class Dispatcher:
         for running in list(self._running.values()):
             if running.attempt is not None:
                 running.attempt.drain(Released("the worker was stopped"))
+        _log.info("stopping: no more runs are claimed, and steps in flight have %.0f s to finish", self._stop_at - now)
         self._later(max(0.0, self._stop_at - now), self._stop_now)
 
     def _stop_now(self) -> None:

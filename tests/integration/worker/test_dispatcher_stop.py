@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from tests.harness.eventually import eventually
 from tests.integration.worker.fleet import Fleet
 
 
@@ -15,6 +16,7 @@ def test_sigterm_releases_between_steps(fleet: Fleet, workflow: str) -> None:
     run = fleet.client.start(workflow, id="gated", input={"gate": "gate"})
     fleet.wait_for("at the gate")
     first.signal_group(signal.SIGTERM)
+    eventually(lambda: "stopping: no more runs are claimed" in first.errors, 15)
     fleet.open("gate")
     assert first.wait() == 0
     assert [event["event"] for event in fleet.events("through the gate")] == ["through the gate"]
