@@ -41,6 +41,7 @@ def _of(package: str, *names: str) -> tuple[str, ...]:
 ROOMS: Final = (
     Room("perdure.cli", ("the command `perdure`",), ("perdure.cli",), 1),
     Room("import perdure", ("the public names",), ("perdure",), 0),
+    Room("perdure.local", ("runs on this machine,", "their display"), ("perdure.local",), 1),
     Room("perdure.pod", ("a pod's two processes:", "supervisor and attempt"), ("perdure.pod",), 1),
     Room("perdure.worker", ("many runs in one process,", "without Kubernetes"), ("perdure.worker",), 0),
     Room(
@@ -94,7 +95,7 @@ ROOMS: Final = (
         _of("perdure_operator", "controller", "settings"),
         2.5,
     ),
-    Room("local", ("manifests without", "a cluster"), ("perdure_operator.local",), 1.5),
+    Room("local", ("manifests without", "a cluster"), ("perdure_operator.local",), 2),
     Room(
         "sources",
         ("events, notifications,", "liveness, outages"),

@@ -1,24 +1,20 @@
-"""`perdure run FILE.yaml`: read the manifest, run it, show its end."""
+"""What `perdure run FILE.yaml` does: read the manifest, run its Workflow here, see it to its end."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-import sys
-from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from perdure.cli.commands.run import report
-from perdure.cli.local.interactive import Interrupted, interrupted, show_ending, shown
-from perdure.cli.output.display import Display
-from perdure.cli.output.documents import print_document
-from perdure.cli.store_target import StoreTarget, open_target
 from perdure.errors import RunConflict, UsageError
+from perdure.local.display import Display
+from perdure.local.interactive import show_ending, shown
+from perdure.local.store_target import StoreTarget, open_target
 from perdure.pod.source import files_of_source, problem_with_files
 from perdure.process.attempt_process import StopRequests
 from perdure.process.exit_codes import ExitCode
@@ -35,19 +31,46 @@ from .manifest import Manifest, read_manifest
 from .run import Code, LocalWorkflow
 from .template import LocalTemplate, local_template
 
-__all__ = ["run"]
+__all__ = ["LocalOutcome", "run"]
 
 
-def run(arguments: Namespace) -> int:
-    """Run the Workflow of a file. Returns the command's exit code."""
-    _check_options(arguments)
-    file = Path(arguments.workflow)
+@dataclass(frozen=True, slots=True)
+class LocalOutcome:
+    """How the work on a Workflow ended: its run has ended, or it waits for a person, or it cannot run here.
+
+    Attributes:
+        run: its run, if that has ended.
+        workflow: the Workflow with its status, as the cluster's API has it.
+        message: its situation in words.
+        code: for the command's exit, if there is no `run`.
+    """
+
+    run: RunDetail | None
+    workflow: Mapping[str, Any]
+    message: str
+    code: ExitCode
+
+
+def run(file: Path, database_url: str | None, stops: StopRequests) -> LocalOutcome:
+    """Run the Workflow of a file.
+
+    Args:
+        file: with one Workflow.
+        database_url: of the store; by default the environment's, or the embedded one.
+        stops: requests to stop.
+
+    Raises:
+        Interrupted: a request to stop has come; the run can go on later.
+        UsageError: the file has no Workflow that can run.
+        RunConflict: the run of this name was started from another Workflow.
+        StoreError: the store cannot be used, or was away for too long.
+    """
     manifest = read_manifest(file)
     workflow = admit(manifest.workflow, manifest.namespace)
     assert workflow.spec is not None, "what is admitted has a spec"
     template = local_template(workflow.spec, manifest, os.environ)
     code = _code(workflow.spec, manifest)
-    with StopRequests() as stops, open_target(arguments.database_url) as place:
+    with open_target(database_url) as place:
         while True:
             found = _find(place, workflow)
             if found is not None:
@@ -63,23 +86,9 @@ def run(arguments: Namespace) -> int:
                     detail = local.settle()
             except AnotherRun:
                 continue
-            except Interrupted:
-                return interrupted(stops, _again(arguments))
             break
         show_ending(display, detail)
-    return _report(local.workflow, detail, arguments)
-
-
-def _check_options(arguments: Namespace) -> None:
-    given = {
-        "--input": arguments.input is not None and "spec.input",
-        "--id": arguments.id is not None and "metadata.name",
-        "--backoff-limit": arguments.backoff_limit is not None and "spec.backoffLimit",
-        "--queue": arguments.queue != "default" and "no queue: it is run by this command alone",
-    }
-    for option, instead in given.items():
-        if instead:
-            raise UsageError(f"{option} is not for manifests: {arguments.workflow} says it itself ({instead})")
+    return _outcome(local.workflow, detail)
 
 
 def _code(spec: Spec, manifest: Manifest) -> Code:
@@ -146,25 +155,15 @@ def _tell(display: Display, manifest: Manifest, template: LocalTemplate, spec: S
         display.note("the code is that of the current folder and of this Python, not of the image")
 
 
-def _again(arguments: Namespace) -> list[str]:
-    words = ["perdure", "run", arguments.workflow]
-    if arguments.output != "text":
-        words += ["-o", arguments.output]
-    return words
-
-
-def _report(workflow: Workflow, detail: RunDetail | None, arguments: Namespace) -> int:
-    """Print the situation of the Workflow. Returns the command's exit code."""
+def _outcome(workflow: Workflow, detail: RunDetail | None) -> LocalOutcome:
     status = workflow.status
     finished = status.conditions["Finished"]
-    if detail is not None and detail.run.state.ended:
-        return report(detail, arguments.output, _document(workflow))
-    if arguments.output != "text":
-        print_document(_document(workflow), arguments.output)
-    sys.stderr.write(f"perdure: {finished.message}\n")
     if finished.status == "True":
-        return ExitCode.CANCELLED
-    return ExitCode.NOT_STARTED if "Stalled" in status.conditions else ExitCode.RELEASED
+        code = ExitCode.CANCELLED
+    else:
+        code = ExitCode.NOT_STARTED if "Stalled" in status.conditions else ExitCode.RELEASED
+    ended = detail if detail is not None and detail.run.state.ended else None
+    return LocalOutcome(ended, _document(workflow), finished.message, code)
 
 
 def _document(workflow: Workflow) -> Mapping[str, Any]:

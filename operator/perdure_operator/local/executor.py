@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
-from perdure.cli.local.interactive import Interrupted
-from perdure.cli.output.display import Display
 from perdure.errors import StoreError
+from perdure.local.display import Display
+from perdure.local.interactive import Interrupted
 from perdure.names import Claim
 from perdure.process.attempt_process import StopRequests
 from perdure.process.identity import this_process

@@ -7,24 +7,18 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
+from perdure.local.other_attempt import Dead, OtherAttempt, Unbegun, Works
 from perdure.names import Claim
 from perdure.process.identity import host_identity, is_gone
-from perdure.process.liveness import ProcessFailureDetector
 from perdure.store.runs.claim_one import Standing
 from perdure.store.workers.processes import Watched
 
 from ..decide.observed import Pod, PodPhase, Run
 
 __all__ = ["OtherProcess"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Unbegun:
-    claim: Claim = field(repr=False)
-    since: float
 
 
 class OtherProcess:
@@ -36,18 +30,15 @@ class OtherProcess:
     """
 
     def __init__(self, lease: float, now: Callable[[], datetime]) -> None:
-        self._lease = lease
         self._now = now
-        self._observer = ProcessFailureDetector(lease, lease / 2, is_gone)
-        self._unbegun: _Unbegun | None = None
+        self._attempt = OtherAttempt(lease)
         self.process: Watched | None = None
         self.standing: Standing | None = None
         """The claim of the run, if a process has begun it."""
 
     def failed(self) -> None:
         """Note that the store did not respond: earlier observations do not count any more."""
-        self._observer.failed()
-        self._unbegun = None
+        self._attempt.failed()
 
     def look(self, run: Run, claim: Claim, name: str, ask: Callable[[], Standing | None]) -> tuple[Run, Pod | None]:
         """The run with its process's state, and that process as a pod. Without a pod, this command starts the attempt.
@@ -60,11 +51,17 @@ class OtherProcess:
         pod = Pod(name, "", run.attempt, claim, PodPhase.UNKNOWN, self._now())
         if standing is None or standing.claim != claim:
             return run, pod  # the run has changed meanwhile; the next observation shows that
-        if not standing.begun or standing.process is None:
-            return run, pod if self._awaited(claim, standing) else None
-        self.process, self.standing = standing.process, standing
-        deaths = self._observer.read(asked, time.monotonic(), [standing.process])
-        return replace(run, begun=True, silent=deaths[0].detail if deaths else None), pod
+        match self._attempt.look(standing, claim, asked):
+            case Works(process):
+                self.process, self.standing = process, standing
+                return replace(run, begun=True), pod
+            case Dead(process, death):
+                self.process, self.standing = process, standing
+                return replace(run, begun=True, silent=death.detail), pod
+            case Unbegun.AWAITED:
+                return run, pod
+            case Unbegun.CLAIMER_GONE | Unbegun.NEVER_BEGAN:
+                return run, None
 
     def stop(self) -> None:
         """Send SIGTERM to the observed process, if it runs on this machine."""
@@ -79,12 +76,3 @@ class OtherProcess:
                     signal.pidfd_send_signal(descriptor, signal.SIGTERM)
             finally:
                 os.close(descriptor)
-
-    def _awaited(self, claim: Claim, standing: Standing) -> bool:
-        claimer = standing.claimer
-        if claimer is not None and is_gone(claimer.host, claimer.pid, claimer.pid_started):
-            return False
-        now = time.monotonic()
-        if self._unbegun is None or self._unbegun.claim != claim:
-            self._unbegun = _Unbegun(claim, now)
-        return now - self._unbegun.since < self._lease

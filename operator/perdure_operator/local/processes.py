@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from perdure.cli.output.display import Display
+from perdure.local.display import Display
+from perdure.local.stop_relay import StopRelay
 from perdure.names import Claim
 from perdure.process.attempt_process import AttemptProcess, StopRequests
 from perdure.process.exit_codes import ExitCode
@@ -49,7 +50,7 @@ class LocalPods:
         self._living: _LocalPod | None = None
         self._ended: dict[str, Pod] = {}
         self._news = False
-        self._told = 0
+        self._relay = StopRelay(stops, display)
 
     @property
     def alive(self) -> bool:
@@ -115,11 +116,7 @@ class LocalPods:
 
     def _heed(self, living: _LocalPod) -> None:
         """Pass requests to stop on to the process, and kill it after the grace period."""
-        while self._told < self._stops.count:
-            self._told += 1
-            living.process.terminate()
-            if self._told == 1:
-                self._display.waiting("stopping after the step in flight; Ctrl-C again stops at once", None)
+        self._relay.relay(living.process)
         if living.kill_at is not None and time.monotonic() >= living.kill_at:
             living.kill_at = None
             self._display.note(f"attempt {living.pod.attempt} did not end within its grace period, and is killed")

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from perdure.attempt_ends import AttemptEnd
-from perdure.cli.local.interactive import ASK, LOOK, PATIENCE, Interrupted, wait
-from perdure.cli.local.recorded_steps import RecordedSteps
-from perdure.cli.output.display import Display
-from perdure.cli.store_target import StoreTarget
 from perdure.errors import RunNotFound, StoreUnavailable
+from perdure.local.display import Display
+from perdure.local.interactive import ASK, LOOK, PATIENCE, Interrupted, wait
+from perdure.local.recorded_steps import RecordedSteps
+from perdure.local.store_target import StoreTarget
 from perdure.pod.environment import lease_seconds
 from perdure.process.attempt_process import StopRequests
 from perdure.store.runs.manifests import ManifestRunStore

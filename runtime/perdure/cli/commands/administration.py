@@ -6,9 +6,9 @@ from argparse import Namespace
 
 from ...client import Client
 from ...errors import UsageError
+from ...local.durations import age
+from ...local.store_target import open_target
 from ...store.runs.model import RunState
-from ..output.durations import age
-from ..store_target import open_target
 
 __all__ = ["cancel", "delete", "migrate", "prune", "restored"]
 

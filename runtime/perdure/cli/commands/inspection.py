@@ -6,10 +6,10 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from ...client import Client
+from ...local.durations import duration, moment
+from ...local.store_target import open_target
 from ...store.runs.model import RunInfo
 from ..output.documents import detail_document, detail_text, print_document, run_document, table
-from ..output.durations import duration, moment
-from ..store_target import open_target
 
 __all__ = ["list_runs", "show"]
 

@@ -10,9 +10,9 @@ import sys
 from argparse import Namespace
 
 from ...errors import UsageError
+from ...local.store_target import open_target
 from ...store.schema.logins import Binding, Purpose, add_login, list_logins, lock_login, login_name, login_url
 from ..output.documents import print_document, table
-from ..store_target import open_target
 
 __all__ = ["add", "list_bound", "lock"]
 

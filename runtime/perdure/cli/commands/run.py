@@ -6,7 +6,6 @@ import contextlib
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,21 +13,17 @@ from uuid import uuid4
 from ... import log_fields
 from ...entrypoints import load, locate
 from ...errors import UsageError
+from ...local.interactive import Interrupted, interrupted, show_ending, shown
+from ...local.run_locally import LocalRun
+from ...local.store_target import open_target
 from ...origin import origin_of
 from ...process.attempt_process import StopRequests
-from ...process.exit_codes import ExitCode
 from ...start import Start
-from ...store.runs.model import RunDetail, RunState
 from ...store.runs.runs import RunStore
-from ..local.interactive import Interrupted, interrupted, show_ending, shown
-from ..local.run_locally import LocalRun
-from ..output.documents import outcome_document, print_document
-from ..output.error_tree import branches, error_line, first_traceback
-from ..output.streams import json_text
-from ..store_target import open_target
+from ..output.outcome import report
 from .manifest import MANIFESTS, run_manifest
 
-__all__ = ["report", "run"]
+__all__ = ["run"]
 
 
 def run(arguments: Namespace) -> int:
@@ -109,26 +104,3 @@ def _again(arguments: Namespace, identifier: str) -> list[str]:
     if arguments.database_url is not None:
         words += ["--database-url", arguments.database_url]
     return words
-
-
-def report(detail: RunDetail, format: str, document: Mapping[str, Any] | None = None) -> int:
-    """Print how a run has ended, as text or as a document. Returns the command's exit code."""
-    if format != "text":
-        print_document(outcome_document(detail) if document is None else document, format)
-    match detail.run.state:
-        case RunState.SUCCEEDED:
-            if format == "text":
-                print(json_text(json.loads(detail.result or "null")))
-            return ExitCode.SUCCEEDED
-        case RunState.CANCELLED:
-            sys.stderr.write(f"perdure: run {detail.run.id} was cancelled\n")
-            if detail.error is not None:
-                sys.stderr.write(f"perdure: its cleanup ended with {error_line(detail.error)}\n")
-            return ExitCode.CANCELLED
-        case _:
-            if detail.error is not None:
-                trace = first_traceback(detail.error).rstrip()
-                said = [f"perdure: run {detail.run.id} failed: {error_line(detail.error)}"]
-                said += [f"  {line}" for line in branches(detail.error, sys.stderr)]
-                sys.stderr.write("\n".join([*([trace] if trace else []), *said]) + "\n")
-            return ExitCode.FAILED

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from ...errors import UsageError
+from ...local.durations import duration
 from ...store.runs.model import RunDetail, RunInfo
-from .durations import duration
 from .error_tree import branches, error_document, error_line, has_branches
 from .streams import json_text
 

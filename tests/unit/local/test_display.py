@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from perdure.cli.output.display import PlainDisplay, new_display
-from perdure.cli.output.live import LiveDisplay
+from perdure.local.display import PlainDisplay, new_display
+from perdure.local.live import LiveDisplay
 from perdure.store.runs.model import RecordedStep, StepOutcome
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from perdure.cli.output.live import LiveDisplay
+from perdure.local.live import LiveDisplay
 
 
 class Terminal(io.StringIO):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from perdure.cli.output.durations import age, duration, moment
 from perdure.errors import UsageError
+from perdure.local.durations import age, duration, moment
 
 
 @pytest.mark.parametrize(

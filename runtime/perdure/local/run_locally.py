@@ -13,24 +13,25 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-from ...attempt_ends import AttemptEnd
-from ...errors import RunNotFound, StoreError, StoreUnavailable
-from ...names import Claim, RunId
-from ...pod.environment import lease_seconds
-from ...process.attempt_process import AttemptProcess, StopRequests
-from ...process.exit_codes import ExitCode
-from ...process.identity import is_gone, this_process
-from ...process.liveness import ProcessFailureDetector
-from ...store.attempts.attempts import AttemptStore
-from ...store.postgres.opener import Opener
-from ...store.runs.claim_one import Standing, StandingStore
-from ...store.runs.model import RunDetail
-from ...store.workers.processes import Ended, ProcessStore
-from ...store.workers.release import Release
-from ..output.display import Display
-from ..store_target import StoreTarget
+from ..attempt_ends import AttemptEnd
+from ..errors import RunNotFound, StoreError, StoreUnavailable
+from ..names import Claim, RunId
+from ..pod.environment import lease_seconds
+from ..process.attempt_process import AttemptProcess, StopRequests
+from ..process.exit_codes import ExitCode
+from ..process.identity import this_process
+from ..store.attempts.attempts import AttemptStore
+from ..store.postgres.opener import Opener
+from ..store.runs.claim_one import Standing, StandingStore
+from ..store.runs.model import RunDetail
+from ..store.workers.processes import Ended, ProcessStore
+from ..store.workers.release import Release
+from .display import Display
 from .interactive import ASK, LOOK, PATIENCE, Interrupted, wait
+from .other_attempt import Dead, OtherAttempt, Unbegun, Works
 from .recorded_steps import RecordedSteps
+from .stop_relay import StopRelay
+from .store_target import StoreTarget
 
 __all__ = ["LocalRun"]
 
@@ -62,12 +63,11 @@ class LocalRun:
         self._lease = lease_seconds(os.environ)
         self._store = StandingStore(place.url, patience=ASK)
         self._processes = ProcessStore(place.url, self._lease)
-        self._observer = ProcessFailureDetector(self._lease, self._lease / 2, is_gone)
+        self._elsewhere = OtherAttempt(self._lease)
         self._steps = RecordedSteps(
             lambda after: self._ask(lambda: self._store.recorded_steps(self._run, after)), display
         )
-        self._unbegun: tuple[int, float] | None = None
-        self._told = ""
+        self._relay = StopRelay(stops, display)
 
     def finish(self) -> RunDetail:
         """Bring the run to its end, or see it come there.
@@ -82,10 +82,13 @@ class LocalRun:
                 self._display.note(f"it has ended already, {standing.state}; this is its outcome")
                 return self._outcome()
             self._steps.show()
-            while not (standing := self._standing()).state.ended:
+            while True:
+                asked = time.monotonic()
+                if (standing := self._standing()).state.ended:
+                    break
                 if self._stops.count:
                     raise Interrupted
-                self._advance(standing)
+                self._advance(standing, asked)
                 self._display.refresh()
             self._display.waiting("", None)
             self._steps.show()
@@ -94,9 +97,9 @@ class LocalRun:
             self._store.close()
             self._processes.close()
 
-    def _advance(self, standing: Standing) -> None:
+    def _advance(self, standing: Standing, asked: float) -> None:
         if standing.claim is not None:
-            self._follow(standing, standing.claim)
+            self._follow(standing, standing.claim, asked)
         elif standing.suspend and not standing.cancel:
             self._wait("the run is suspended", None)
         elif standing.due_in > 0 and standing.delay > 0:
@@ -122,14 +125,9 @@ class LocalRun:
             self._display.event,
             self._display.output if live else None,
         )
-        told = 0
         try:
             while (code := process.wait(self._stops, 0.1 if live else 60.0)) is None:
-                if self._stops.count > told:
-                    told = self._stops.count
-                    process.terminate()
-                    if told == 1:
-                        self._display.waiting("stopping after the step in flight; Ctrl-C again stops at once", None)
+                self._relay.relay(process)
                 self._display.refresh()
         finally:
             process.close()
@@ -160,33 +158,22 @@ class LocalRun:
 
     # A run that another process has.
 
-    def _follow(self, standing: Standing, claim: Claim) -> None:
-        process = standing.process
-        if process is None or not standing.begun:
-            self._follow_unbegun(standing, claim)
-            return
-        now = time.monotonic()
-        for death in self._observer.read(now, now, [process]):
-            self._display.note(f"attempt {standing.attempt}: {death.detail}; going on in its place")
-            ended = Ended(death.ending, death.detail, death.counter)
-            self._ask(Release(self._processes, death.process, ended, lease=self._lease).finish)
-            return
-        self._steps.follow(standing)
-        self._wait(f"attempt {standing.attempt} runs in another process (pid {process.pid}); following it", None)
-
-    def _follow_unbegun(self, standing: Standing, claim: Claim) -> None:
-        """Wait for a claimer that is about to begin, or has died before that."""
-        claimer = standing.claimer
-        if claimer is not None and is_gone(claimer.host, claimer.pid, claimer.pid_started):
-            self._release_run(claim, AttemptEnd.RELEASED, "the command that claimed it died before its process began")
-            return
-        now = time.monotonic()
-        if self._unbegun is None or self._unbegun[0] != standing.attempt:
-            self._unbegun = (standing.attempt, now)
-        elif now - self._unbegun[1] >= self._lease:
-            self._release_run(claim, AttemptEnd.NEVER_BEGUN, "claimed, but its process never began")
-            return
-        self._wait(f"attempt {standing.attempt} is about to begin in another process", None)
+    def _follow(self, standing: Standing, claim: Claim, asked: float) -> None:
+        match self._elsewhere.look(standing, claim, asked):
+            case Works(process):
+                self._steps.follow(standing)
+                place = f"in another process (pid {process.pid})"
+                self._wait(f"attempt {standing.attempt} runs {place}; following it", None)
+            case Dead(_, death):
+                self._display.note(f"attempt {standing.attempt}: {death.detail}; going on in its place")
+                ended = Ended(death.ending, death.detail, death.counter)
+                self._ask(Release(self._processes, death.process, ended, lease=self._lease).finish)
+            case Unbegun.AWAITED:
+                self._wait(f"attempt {standing.attempt} is about to begin in another process", None)
+            case Unbegun.CLAIMER_GONE as gone:
+                self._release_run(claim, AttemptEnd.RELEASED, gone)
+            case Unbegun.NEVER_BEGAN as never:
+                self._release_run(claim, AttemptEnd.NEVER_BEGUN, never)
 
     def _release_run(self, claim: Claim, ending: AttemptEnd, detail: str) -> None:
         store = AttemptStore(Opener(self._place.url, patience=ASK))
@@ -222,8 +209,7 @@ class LocalRun:
             try:
                 return question()
             except StoreUnavailable as error:
-                self._observer.failed()
-                self._unbegun = None
+                self._elsewhere.failed()
                 if self._stops.count:
                     raise Interrupted from error
                 if time.monotonic() - since > PATIENCE:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from ...process.attempt_process import StopRequests
-from ...process.exit_codes import ExitCode
-from ...store.runs.model import RunDetail, RunState
-from ..output.display import Display, new_display
-from ..output.durations import duration
+from ..process.attempt_process import StopRequests
+from ..process.exit_codes import ExitCode
+from ..store.runs.model import RunDetail, RunState
+from .display import Display, new_display
+from .durations import duration
 
 __all__ = ["ASK", "LOOK", "PATIENCE", "Interrupted", "interrupted", "show_ending", "shown", "wait"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.cli.store_target import open_target
 from perdure.errors import StoreUnavailable
+from perdure.local.store_target import open_target
 from perdure.store.embedded import local_store
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ...store.runs.model import RecordedStep, StepOutcome
+from ..store.runs.model import RecordedStep, StepOutcome
 
 __all__ = ["RunView", "StepRow", "StepState"]
 

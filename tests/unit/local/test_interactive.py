@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from perdure.cli.local.interactive import Interrupted, interrupted, show_ending, shown, wait
-from perdure.cli.output.display import PlainDisplay
+from perdure.local.display import PlainDisplay
+from perdure.local.interactive import Interrupted, interrupted, show_ending, shown, wait
 from perdure.process.attempt_process import StopRequests
 from perdure.store.runs.model import RunDetail, RunInfo, RunState
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TextIO
 
-from ...store.runs.model import RecordedStep
+from ..store.runs.model import RecordedStep
 from .durations import duration
 from .live_model import RunView
 

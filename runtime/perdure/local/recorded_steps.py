@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ...store.runs.claim_one import Standing
-from ...store.runs.model import RecordedStep
-from ..output.display import Display
+from ..store.runs.claim_one import Standing
+from ..store.runs.model import RecordedStep
+from .display import Display
 
 __all__ = ["RecordedSteps"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from perdure.cli.output.live_model import RunView, StepState
+from perdure.local.live_model import RunView, StepState
 from perdure.store.runs.model import RecordedStep, StepOutcome
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ...store.runs.model import RecordedStep
+from ..store.runs.model import RecordedStep
 from .durations import duration
 from .live_model import RunView, StepRow, StepState
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from perdure.cli.local.recorded_steps import RecordedSteps
-from perdure.cli.output.display import PlainDisplay
+from perdure.local.display import PlainDisplay
+from perdure.local.recorded_steps import RecordedSteps
 from perdure.store.runs.claim_one import Standing
 from perdure.store.runs.model import RecordedStep, RunState, StepOutcome
 from perdure.store.workers.processes import Watched
