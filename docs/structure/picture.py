@@ -75,12 +75,15 @@ ROOMS: Final = (
         0.5,
     ),
     Room(
+        "attempts",
+        ("what an attempt is given,", "and how it ended"),
+        _of("perdure", "attempt_ends", "attempt_results", "claimed_attempt"),
+        1.5,
+    ),
+    Room(
         "ground",
         ("errors, names, retry,", "threads and forks"),
-        _of(
-            *("perdure", "attempt_ends", "claimed_attempt", "errors", "forks", "module_names", "names"),
-            *("owned_thread", "pauses", "retry"),
-        ),
+        _of(*("perdure", "errors", "forks", "module_names", "names", "owned_thread", "pauses", "retry")),
         1,
     ),
     Room(

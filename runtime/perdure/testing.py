@@ -15,10 +15,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, assert_never
 from uuid import uuid4
 
-from . import log_fields
+from . import errors, log_fields
+from .attempt_results import (
+    AttemptResult,
+    Cancelled,
+    Failed,
+    Interrupted,
+    Released,
+    RunEnd,
+    Succeeded,
+    Superseded,
+    columns,
+)
 from .claimed_attempt import ClaimedAttempt
 from .definitions import WorkflowDefinition, definition_of
 from .engine.attempt import Attempt
@@ -26,8 +37,8 @@ from .engine.cancellation import allow_cleanup
 from .engine.ctrl_c import noted
 from .engine.journal import Recorded
 from .engine.loop import RunLoop
-from .engine.workflow_call import CtrlC, Ending, execute, execute_async
-from .errors import Released, RunWasCancelled, UsageError
+from .engine.workflow_call import execute, execute_async
+from .errors import RunWasCancelled, UsageError
 from .names import RunId, Token
 from .serialization.failures.failure import Failure
 from .store.attempts.checkpoint import Answer, Checkpoint, Settled
@@ -144,7 +155,7 @@ class DurableRun:
         self.run_id = RunId(uuid4())
         self._seed = uuid4()
         self._stored: dict[str, Recorded] = {}
-        self._ending: Ending | None = None
+        self._end: RunEnd | None = None
         self._cancelled = False
         self._live: Attempt | None = None
         self.attempts: list[AttemptReport] = []
@@ -157,7 +168,7 @@ class DurableRun:
     @property
     def ended(self) -> bool:
         """Whether the run has reached its end."""
-        return self._ending is not None
+        return self._end is not None
 
     def cancel(self) -> None:
         """Cancel the run, as `Client.cancel` does: from within a step of it, or between two attempts.
@@ -169,8 +180,8 @@ class DurableRun:
         live = self._live
         if live is not None:
             live.cancel("the test asked for the run to be cancelled")
-        elif self._ending is None and (not self.attempts or self._definition.cleanup is None):
-            self._ending = Ending("cancelled")
+        elif self._end is None and (not self.attempts or self._definition.cleanup is None):
+            self._end = Cancelled()
 
     def attempt(self, *, kill_after: int | None = None, kill_in: str | None = None) -> AttemptReport:
         """Run one attempt, to the run's end or to its death.
@@ -199,28 +210,28 @@ class DurableRun:
             Exception: any other error of the workflow.
         """
         definition = self._definition if workflow is None else _definition(workflow)
-        report, ending = self._execute(definition, dict(self._stored), None, None)
-        if ending.state != "cancelled":
-            _value(definition, ending)
+        report, end = self._execute(definition, dict(self._stored), None, None)
+        if end is not None and not isinstance(end, Cancelled):
+            _value(definition, end)
         return report
 
     def result(self) -> Any:
         """Run to the end, in one more attempt if need be; the workflow's result, or its error is raised."""
-        while self._ending is None:
+        while self._end is None:
             self._attempt(None, None)
-        return _value(self._definition, self._ending)
+        return _value(self._definition, self._end)
 
     def _note_live(self, attempt: Attempt) -> None:
         self._live = attempt
 
     def _attempt(self, kill_after: int | None, kill_in: str | None) -> AttemptReport:
-        if self._ending is not None:
+        if self._end is not None:
             raise UsageError("this run has ended; make another DurableRun, or replay() it")
-        report, ending = self._execute(self._definition, self._stored, kill_after, kill_in)
-        if not report.killed:
-            self._ending = ending
+        report, end = self._execute(self._definition, self._stored, kill_after, kill_in)
+        if end is not None:
+            self._end = end
         elif self._cancelled and self._definition.cleanup is None:
-            self._ending = Ending("cancelled")
+            self._end = Cancelled()
         self.attempts.append(report)
         return report
 
@@ -230,7 +241,8 @@ class DurableRun:
         stored: dict[str, Recorded],
         kill_after: int | None,
         kill_in: str | None,
-    ) -> tuple[AttemptReport, Ending]:
+    ) -> tuple[AttemptReport, RunEnd | None]:
+        """Run an attempt. The end is None if it was killed."""
         report = AttemptReport(len(self.attempts) + 1)
         memory = _Memory(stored, report, kill_after, kill_in)
         recorded = [replace(one, consumed=False) for one in stored.values()]
@@ -247,14 +259,22 @@ class DurableRun:
         )
         try:
             with noted():
-                ending = _run(definition, claimed, recorded, memory, _Observer(report), self._note_live)
+                result = _run(definition, claimed, recorded, memory, _Observer(report), self._note_live)
         finally:
             self._live = None
-        if ending.signal is not None and ending.state is None and not memory.dead:
-            if isinstance(ending.signal, CtrlC):
+        if memory.dead:
+            return replace(report, killed=True), None
+        match result:
+            case Succeeded() | Failed() | Cancelled():
+                return replace(report, state=columns(result)[0]), result
+            case Released(why):
+                raise errors.Released(why)
+            case Interrupted():
                 raise KeyboardInterrupt
-            raise ending.signal
-        return replace(report, killed=memory.dead, state=None if memory.dead else ending.state), ending
+            case Superseded(why):
+                raise errors.Superseded(why)
+            case _:
+                assert_never(result)
 
 
 def kills(workflow: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterator[DurableRun]:
@@ -290,12 +310,12 @@ def _run(
     memory: _Memory,
     observer: _Observer,
     note_live: Callable[[Attempt], None],
-) -> Ending:
+) -> AttemptResult:
     if not definition.is_async:
         attempt = Attempt(claimed, recorded, _as_committer(memory), observer=observer)
         allow_cleanup(attempt)
         note_live(attempt)
-        memory.die = lambda: attempt.interrupt(Released("killed by the test"))
+        memory.die = lambda: attempt.interrupt(errors.Released("killed by the test"))
         return execute(definition, attempt)
     loop = RunLoop()
     try:
@@ -303,7 +323,7 @@ def _run(
         attempt = Attempt(claimed, recorded, committer, loop=loop, loop_committer=committer, observer=observer)
         allow_cleanup(attempt)
         note_live(attempt)
-        memory.die = lambda: attempt.interrupt(Released("killed by the test"))
+        memory.die = lambda: attempt.interrupt(errors.Released("killed by the test"))
         memory.call = loop.call_in_loop
         return loop.run_until_complete(execute_async(definition, attempt))
     finally:
@@ -315,9 +335,13 @@ def _as_committer(memory: _Memory) -> Any:
     return memory
 
 
-def _value(definition: WorkflowDefinition, ending: Ending) -> Any:
-    if ending.state == "cancelled":
-        raise RunWasCancelled("the run was cancelled") from (ending.raised if ending.error is not None else None)
-    if ending.error is not None:
-        raise Failure.from_json(ending.error).revive()
-    return definition.result.decode(ending.result or "null")
+def _value(definition: WorkflowDefinition, end: RunEnd) -> Any:
+    match end:
+        case Succeeded(result):
+            return definition.result.decode(result)
+        case Failed(error):
+            raise Failure.from_json(error).revive()
+        case Cancelled(cleanup):
+            raise RunWasCancelled("the run was cancelled") from (None if cleanup is None else cleanup.raised)
+        case _:
+            assert_never(end)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from perdure import run_step, step, step_context, workflow
+from perdure.attempt_results import Failed, Succeeded
 from perdure.errors import TransactionError
 from perdure.sqlalchemy import async_step_engine, step_engine
 from tests.harness.databases import Database
@@ -125,8 +126,7 @@ def test_a_sessions_work_stands_with_its_step(shop: Database) -> None:
 
     ending = run.attempt()
 
-    assert ending.raised is None, ending.raised
-    assert ending.result == '[1,2,["a","d","e","done"]]'
+    assert ending == Succeeded('[1,2,["a","d","e","done"]]')
     assert orders(shop) == ["a", "d", "e", "done"]
     assert shop.query("SELECT count(*) FROM lines") == [(2,)]
 
@@ -145,7 +145,7 @@ def test_the_engine_leaves_nothing_on_the_connection(shop: Database) -> None:
     def looking() -> list[str]:
         return look()
 
-    assert Run(shop.url, looking).attempt().result == '["0","False"]'
+    assert Run(shop.url, looking).attempt() == Succeeded('["0","False"]')
 
 
 @pytest.mark.parametrize("how", ["two at once", "left open", "autocommit"])
@@ -174,6 +174,7 @@ def test_what_a_step_cannot_have(shop: Database, how: str) -> None:
 
     ending = Run(shop.url, asking).attempt()
 
+    assert isinstance(ending, Failed)
     assert isinstance(ending.raised, TransactionError), ending.raised
     assert {
         "two at once": "one transaction of SQLAlchemy at a time",
@@ -199,6 +200,7 @@ def test_an_engine_of_sqlalchemys_own_is_told_what_to_use(shop: Database) -> Non
 
     ending = Run(shop.url, asking).attempt()
 
+    assert isinstance(ending, Failed)
     assert "perdure.sqlalchemy" in str(ending.raised)
     assert orders(shop) == []
 
@@ -226,6 +228,5 @@ def test_async_sessions(shop: Database) -> None:
 
     ending = Run(shop.url, placing).attempt()
 
-    assert ending.raised is None, ending.raised
-    assert ending.result == "[1,2]"
+    assert ending == Succeeded("[1,2]")
     assert orders(shop) == ["a", "b"]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .. import errors
+from ..attempt_results import AttemptResult, Cancelled, Failed, Interrupted, Released, Succeeded, Superseded
 from ..errors import (
     CleanupCut,
     ControlSignal,
     NondeterminismError,
     PerdureError,
-    Released,
     RunCancelled,
     RunStopped,
     StepCallError,
-    Superseded,
 )
-from ..serialization.failures.failure import Failure
 from .branch import Branch
 from .context import CURRENT
 from .ctrl_c import interrupts
@@ -31,28 +29,14 @@ if TYPE_CHECKING:
     from ..definitions import WorkflowDefinition
     from .attempt import Attempt
 
-__all__ = ["CtrlC", "Ending", "execute", "execute_async"]
+__all__ = ["execute", "execute_async"]
 
 
-class CtrlC(Released):
-    """Ends an attempt whose workflow was interrupted by SIGINT."""
+class _CtrlC(errors.Released):
+    """Ends an attempt whose workflow was interrupted by SIGINT. What it used is stored first, as at a release."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ended: with the run's final `state`, or with None where another attempt is to go on with the run.
-
-    `signal` is the reason for None.
-    """
-
-    state: str | None
-    result: str | None = None
-    error: str | None = None
-    signal: ControlSignal | None = None
-    raised: BaseException | None = None
-
-
-def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
+def execute(definition: WorkflowDefinition, attempt: Attempt) -> AttemptResult:
     """Run a sync workflow in this thread."""
     _guard(attempt)
     branch = Branch(attempt)
@@ -72,12 +56,12 @@ def execute(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
     _mind_fork(attempt, raised)
     _mind_ctrl_c(attempt, raised)
     try:
-        return _ending(definition, attempt, value, raised, {b.path for b in list(attempt.scheduler.threads)})
+        return _result(definition, attempt, value, raised, {b.path for b in list(attempt.scheduler.threads)})
     finally:
         _close(attempt)
 
 
-async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> Ending:
+async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> AttemptResult:
     """Run an async workflow in this loop, which is a `RunLoop`."""
     loop = attempt.loop
     assert loop is not None
@@ -97,12 +81,12 @@ async def execute_async(definition: WorkflowDefinition, attempt: Attempt) -> End
     value: object = None
     raised: BaseException | None = attempt.signal
     if main.done():
-        value, raised = _result(main)
+        value, raised = _came_to(main)
         _mind_ctrl_c(attempt, raised)
     if attempt.unstored is not None:
         await attempt.unstored.settle_end()
     try:
-        return _ending(
+        return _result(
             definition,
             attempt,
             value,
@@ -121,7 +105,7 @@ def _guard(attempt: Attempt) -> None:
     watch(attempt)
 
 
-def _result(main: asyncio.Task[object]) -> tuple[object, BaseException | None]:
+def _came_to(main: asyncio.Task[object]) -> tuple[object, BaseException | None]:
     try:
         return main.result(), None
     except BaseException as error:
@@ -131,7 +115,7 @@ def _result(main: asyncio.Task[object]) -> tuple[object, BaseException | None]:
 def _mind_ctrl_c(attempt: Attempt, raised: BaseException | None) -> None:
     """Release the attempt after Ctrl-C, which is not an outcome of the run."""
     if interrupts(raised):
-        attempt.interrupt(CtrlC("interrupted by SIGINT"))
+        attempt.interrupt(_CtrlC("interrupted by SIGINT"))
 
 
 def _mind_fork(attempt: Attempt, raised: BaseException | None) -> None:
@@ -169,32 +153,45 @@ def _close(attempt: Attempt) -> None:
     )
 
 
-def _ending(
+def _result(
     definition: WorkflowDefinition, attempt: Attempt, value: object, raised: BaseException | None, live: set[str]
-) -> Ending:
+) -> AttemptResult:
     signal = attempt.signal
-    if signal is None and (left := attempt.journal.unclaimed(live)) is not None:
-        signal = RunStopped(left)
+    if signal is None and (unclaimed := attempt.journal.unclaimed(live)) is not None:
+        signal = RunStopped(unclaimed)
     if isinstance(signal, RunStopped):
         _explain(signal.error, raised)
+    if (left := _left(signal)) is not None:
+        return left
     if attempt.cancellation is not None and attempt.cancellation.has_struck:
         return _cancelled(signal, raised)
     match signal:
         case RunStopped(error=error):
-            return _failed(error)
+            return Failed.of(error)
         case RunCancelled():
-            return Ending("cancelled", signal=signal)
-        case Superseded() | Released():
-            return Ending(None, signal=signal)
+            return Cancelled()
         case _:
             pass
     if raised is not None:
-        return _failed(raised)
+        return Failed.of(raised)
     try:
         result, _ = definition.result.encode(value)
     except PerdureError as error:
-        return _failed(error)
-    return Ending("succeeded", result=result)
+        return Failed.of(error)
+    return Succeeded(result)
+
+
+def _left(signal: ControlSignal | None) -> Superseded | Interrupted | Released | None:
+    """The result of an attempt that ends without its run."""
+    match signal:
+        case errors.Superseded():
+            return Superseded(str(signal))
+        case _CtrlC():  # a release, too
+            return Interrupted()
+        case errors.Released():
+            return Released(str(signal))
+        case _:
+            return None
 
 
 def _explain(error: Exception, raised: BaseException | None) -> None:
@@ -209,11 +206,9 @@ def _explain(error: Exception, raised: BaseException | None) -> None:
     error.__cause__ = error.__cause__ or raised
 
 
-def _cancelled(signal: ControlSignal | None, raised: BaseException | None) -> Ending:
-    """The end after a cancellation has struck: cancelled, even if the cleanup failed, or left to the next attempt."""
+def _cancelled(signal: ControlSignal | None, raised: BaseException | None) -> Cancelled:
+    """The end of a run whose cancellation has struck: it is cancelled, even if the cleanup failed."""
     match signal:
-        case Superseded() | Released():
-            return Ending(None, signal=signal)
         case RunStopped(error=error):
             raised = error
         case RunCancelled():
@@ -221,9 +216,5 @@ def _cancelled(signal: ControlSignal | None, raised: BaseException | None) -> En
         case _:
             pass
     if raised is None or isinstance(raised, RunCancelled | asyncio.CancelledError):
-        return Ending("cancelled")
-    return Ending("cancelled", error=Failure.of(raised).to_json(), raised=raised)
-
-
-def _failed(error: BaseException) -> Ending:
-    return Ending("failed", error=Failure.of(error).to_json(), raised=error)
+        return Cancelled()
+    return Cancelled(Failed.of(raised))

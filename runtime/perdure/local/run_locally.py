@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, assert_never
 from uuid import UUID
 
 from ..attempt_ends import AttemptEnd
@@ -24,7 +24,7 @@ from ..store.attempts.attempts import AttemptStore
 from ..store.postgres.opener import Opener
 from ..store.runs.claim_one import Standing, StandingStore
 from ..store.runs.model import RunDetail
-from ..store.workers.processes import Ended, ProcessStore
+from ..store.workers.processes import ProcessEnd, ProcessStore
 from ..store.workers.release import Release
 from .display import Display
 from .interactive import ASK, LOOK, PATIENCE, Interrupted, wait
@@ -36,6 +36,8 @@ from .store_target import StoreTarget
 __all__ = ["LocalRun"]
 
 T = TypeVar("T")
+
+_EXIT_CODES = {int(code): code for code in ExitCode}
 
 _PAUSE = 1.0
 """Seconds before the run is claimed anew after its process left without a crash."""
@@ -136,25 +138,33 @@ class LocalRun:
 
     def _judge(self, code: int, claim: Claim) -> None:
         """Report an end that is not in the store, and release the run if the process could not."""
-        match code:
+        end = _EXIT_CODES.get(code)
+        match end:
             case ExitCode.NOT_STARTED | ExitCode.USAGE:
-                if self._never_began(claim):
-                    self._release_run(claim, AttemptEnd.RELEASED, "the attempt could not start")
+                if self._release_unbegun(claim, AttemptEnd.RELEASED, "the attempt could not start"):
                     raise StoreError("the attempt could not start; the output of its process stands above")
-            case ExitCode.RELEASED if self._never_began(claim):
-                self._release_run(claim, AttemptEnd.RELEASED, "terminated")
-            case ExitCode.CRASHED if self._never_began(claim):
-                self._release_run(claim, AttemptEnd.NEVER_BEGUN, "its process died before the attempt began")
-            case ExitCode.RELEASED if not self._stops.count:
-                self._wait("the run was released; next attempt", time.monotonic() + _PAUSE, whole=True)
-            case _ if code < 0:
-                self._display.note(f"the attempt's supervisor was killed by signal {-code}")
-            case _:
+            case ExitCode.RELEASED:
+                if not self._release_unbegun(claim, AttemptEnd.RELEASED, "terminated") and not self._stops.count:
+                    self._wait("the run was released; next attempt", time.monotonic() + _PAUSE, whole=True)
+            case ExitCode.CRASHED:
+                self._release_unbegun(claim, AttemptEnd.NEVER_BEGUN, "its process died before the attempt began")
+            case None:
+                if code < 0:
+                    self._display.note(f"the attempt's supervisor was killed by signal {-code}")
+            case (
+                ExitCode.SUCCEEDED | ExitCode.FAILED | ExitCode.CANCELLED | ExitCode.SUPERSEDED | ExitCode.SECOND_START
+            ):
                 pass
+            case _:
+                assert_never(end)
 
-    def _never_began(self, claim: Claim) -> bool:
+    def _release_unbegun(self, claim: Claim, ending: AttemptEnd, detail: str) -> bool:
+        """Release the run of an attempt that has not begun. Returns whether it has not."""
         standing = self._standing()
-        return standing.claim == claim and not standing.begun
+        if standing.claim != claim or standing.begun:
+            return False
+        self._release_run(claim, ending, detail)
+        return True
 
     # A run that another process has.
 
@@ -166,7 +176,7 @@ class LocalRun:
                 self._wait(f"attempt {standing.attempt} runs {place}; following it", None)
             case Dead(_, death):
                 self._display.note(f"attempt {standing.attempt}: {death.detail}; going on in its place")
-                ended = Ended(death.ending, death.detail, death.counter)
+                ended = ProcessEnd(death.ending, death.detail, death.counter)
                 self._ask(Release(self._processes, death.process, ended, lease=self._lease).finish)
             case Unbegun.AWAITED:
                 self._wait(f"attempt {standing.attempt} is about to begin in another process", None)

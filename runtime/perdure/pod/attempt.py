@@ -15,31 +15,38 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, assert_never
 from uuid import uuid4
 
-from perdure import log_fields
+from perdure import errors, log_fields
 from perdure.attempt_ends import AttemptEnd
+from perdure.attempt_results import (
+    AttemptResult,
+    Cancelled,
+    Failed,
+    Interrupted,
+    Released,
+    RunEnd,
+    Succeeded,
+    Superseded,
+)
 from perdure.engine.attempt import Attempt, Observer
-from perdure.engine.workflow_call import CtrlC, Ending, execute, execute_async
+from perdure.engine.workflow_call import execute, execute_async
 from perdure.entrypoints import load
 from perdure.errors import (
     CleanupCut,
     DeadlineExceeded,
     EntrypointError,
     PerdureError,
-    Released,
     RunCancelled,
     StoreChanged,
     StoreError,
     StoreUnavailable,
-    Superseded,
     ValueNotStorable,
 )
 from perdure.names import CANCEL_KEY
 from perdure.owned_thread import OwnedThread
 from perdure.process.identity import host_identity, process_started
-from perdure.serialization.failures.failure import Failure
 from perdure.store.attempts.attempts import AttemptStore, Begun, SecondStart
 from perdure.store.attempts.checkpoint import Answer, Recorded
 from perdure.store.attempts.thread_committer import ThreadCommitter
@@ -77,7 +84,7 @@ def run_attempt(channel: ChildChannel, environment: PodEnvironment) -> int:
     code: int
     try:
         begun = store.begin(environment.run_id, environment.claim, _identity(environment))
-    except Superseded as error:
+    except errors.Superseded as error:
         code = _refused(ExitCode.SUPERSEDED, str(error))
     except SecondStart as error:
         code = _refused(ExitCode.SECOND_START, str(error))
@@ -131,7 +138,7 @@ class _AttemptProcess:
     def run(self) -> int:
         try:
             return self._end(self._run())
-        except Superseded as error:
+        except errors.Superseded as error:
             _say(str(error))
             return ExitCode.SUPERSEDED
         except StoreChanged as error:
@@ -144,28 +151,28 @@ class _AttemptProcess:
             if self._source is not None:
                 self._source.close()
 
-    def _run(self) -> Ending:
+    def _run(self) -> AttemptResult:
         begun = self._begun
         run, token = self._environment.run_id, begun.token
         recorded = self._store.load([(run, token)])[run] if begun.number > 1 else []
-        if (ending := self._over_already(recorded)) is not None:
-            return ending
+        if (result := self._over_already(recorded)) is not None:
+            return result
         self._events.begun(begun.number, len(recorded))
         try:
             if begun.source is not None:
                 self._source = SourceFolder(files_of_source(begun.source))
         except EntrypointError as error:
-            return _failed(error)
+            return Failed.of(error)
         except OSError as error:
             # This place's fault, not the workflow's: another may have room.
             why = "give the pod a folder that it may write to, such as an emptyDir on /tmp, or name one in TMPDIR"
-            return Ending(None, signal=Released(f"no place for the run's source: {error}; {why}"))
+            return Released(f"no place for the run's source: {error}; {why}")
         self._find_code()
         log_fields.install()
         try:
             definition = load(begun.entrypoint)
         except EntrypointError as error:
-            return _failed(error)
+            return Failed.of(error)
         if definition.cleanup != begun.declared_cleanup and not begun.cancelled:
             self._store.declare_cleanup(run, token, definition.cleanup)
         claimed = begun if begun.cancelled else replace(begun, cleanup=definition.cleanup)
@@ -202,18 +209,18 @@ class _AttemptProcess:
         finally:
             store.adopt(committer.release())
 
-    def _over_already(self, recorded: list[Recorded]) -> Ending | None:
+    def _over_already(self, recorded: list[Recorded]) -> AttemptResult | None:
         """The end of an attempt for which there is nothing to do."""
         begun = self._begun
         if begun.cancelled and not (begun.cleanup is not None and begun.cleanup > 0):
-            return Ending("cancelled")
+            return Cancelled()
         if begun.suspend and not begun.cancelled:
-            return Ending(None, signal=Released("the run is suspended"))
+            return Released("the run is suspended")
         if any(one.key == CANCEL_KEY for one in recorded):
             # It cleans up, and has a limit of its own for that.
             self._deadline = None
         elif begun.deadline_in is not None and begun.deadline_in <= 0:
-            return _failed(self._late())
+            return Failed.of(self._late())
         return None
 
     def _find_code(self) -> None:
@@ -224,7 +231,9 @@ class _AttemptProcess:
             # `load` would put the current folder first, were it not there already.
             sys.path[:0] = [self._source.path, os.getcwd()]
 
-    def _run_loop(self, definition: WorkflowDefinition, attempt: Callable[[RunLoop, LoopCommitter], Attempt]) -> Ending:
+    def _run_loop(
+        self, definition: WorkflowDefinition, attempt: Callable[[RunLoop, LoopCommitter], Attempt]
+    ) -> AttemptResult:
         # Sync workflows, which start no slower for these, have no use for them.
         from perdure.engine.loop import RunLoop
         from perdure.store.attempts.loop_committer import LoopCommitter
@@ -246,7 +255,7 @@ class _AttemptProcess:
             if left is not None and left <= 0 and not attempt.cleans_up:
                 attempt.stop(self._late())
                 if not attempt.over.wait(_OVERTIME):
-                    self._cut_off(_failed(self._late()))
+                    self._cut_off(Failed.of(self._late()))
                 return
             requests = self._requests(None if attempt.cleans_up else left)
             self._heed(attempt, requests)
@@ -263,7 +272,7 @@ class _AttemptProcess:
         while not over and attempt.in_step:
             over = attempt.over.wait(1.0)
         if not over:
-            self._cut_off(Ending("cancelled"))
+            self._cut_off(Cancelled())
 
     def _cleans_up(self, seconds: float) -> None:
         """A cancelled run cleans up, for so many seconds at most."""
@@ -277,7 +286,7 @@ class _AttemptProcess:
         late = CleanupCut("the run's cleanup had not ended in its time, so it was ended")
         attempt.cancel(str(late), at_once=True)
         if not attempt.over.wait(_OVERTIME):
-            self._cut_off(Ending("cancelled", error=Failure.of(late).to_json(), raised=late))
+            self._cut_off(Cancelled(Failed.of(late)))
 
     def _requests(self, timeout: float | None) -> Request:
         try:
@@ -293,9 +302,9 @@ class _AttemptProcess:
             why = "the run's cancellation was requested"
             attempt.cancel(why, at_once=Request.CANCEL_AT_ONCE in requests)
         if Request.DRAIN in requests:
-            attempt.drain(Released("the process was told to stop"))
+            attempt.drain(errors.Released("the process was told to stop"))
         elif Request.SUSPEND in requests and Request.CANCEL not in requests:
-            attempt.drain(Released("the run's suspension was requested"))
+            attempt.drain(errors.Released("the run's suspension was requested"))
 
     def _leave_superseded(self) -> None:
         _say("another attempt owns the run; this one ends at once")
@@ -305,47 +314,50 @@ class _AttemptProcess:
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded("the run had not ended by its deadline")
 
-    def _cut_off(self, ending: Ending) -> None:
+    def _cut_off(self, end: Failed | Cancelled) -> None:
         """End the run while something that does not return holds the main thread."""
         self._store = AttemptStore(self._opener)
-        code = self._end(ending)
+        code = self._end(end)
         self._channel.ended(code)
         os._exit(code)
 
     # Its end.
 
-    def _end(self, ending: Ending) -> int:
+    def _end(self, result: AttemptResult) -> int:
         with self._ending:
-            code = self._record(ending)
+            code = self._record(result)
         self._events.ended(code)
         self._store.close()
         return code
 
-    def _record(self, ending: Ending) -> ExitCode:
-        run, token = self._environment.run_id, self._begun.token
-        if ending.state is None:
-            if isinstance(ending.signal, Superseded):
+    def _record(self, result: AttemptResult) -> ExitCode:
+        match result:
+            case Succeeded() | Failed() | Cancelled():
+                return self._finish(result)
+            case Released(why):
+                _say(f"the run is released: {why}")
+                self._channel.finishing()
+                return self._release_run(why)
+            case Interrupted():
+                return _die_of_sigint()
+            case Superseded():
                 return ExitCode.SUPERSEDED
-            if isinstance(ending.signal, CtrlC):
-                _die_of_sigint()
-            _say(f"the run is released: {ending.signal}")
-            self._channel.finishing()
-            return self._release_run(str(ending.signal))
-        if ending.raised is not None and not self._events:
-            if isinstance(ending.raised, PerdureError):
-                _say(f"the run fails: {ending.raised}")
-            else:
-                traceback.print_exception(ending.raised)
+            case _:
+                assert_never(result)
+
+    def _finish(self, end: RunEnd) -> ExitCode:
+        if not self._events:
+            _show(end)
         self._channel.finishing()
+        run, token = self._environment.run_id, self._begun.token
         try:
-            answer = self._store.finish(run, token, ending.state, ending.result, ending.error)
+            answer = self._store.finish(run, token, end)
         except (StoreChanged, StoreUnavailable):
             raise
         except StoreError as error:
             # A result that the store refuses is a failure of the workflow; without a result the store takes it.
-            refused = _failed(ValueNotStorable(f"the store does not take the run's outcome: {error}"))
-            answer = self._store.finish(run, token, "failed", None, refused.error)
-            ending = refused
+            end = Failed.of(ValueNotStorable(f"the store does not take the run's outcome: {error}"))
+            answer = self._store.finish(run, token, end)
         match answer:
             case Answer.SUPERSEDED | Answer.GONE:
                 _say("another attempt owns the run, or it was deleted; its outcome here does not count")
@@ -353,7 +365,7 @@ class _AttemptProcess:
             case Answer.SERVER_CHANGED:
                 return self._release_run("the store was failed over to another server")
             case _:
-                return _CODES[ending.state or "failed"]
+                return _exit_code(end)
 
     def _release_run(self, why: str) -> ExitCode:
         answer = self._store.release_run(self._environment.run_id, self._begun.token, AttemptEnd.RELEASED, detail=why)
@@ -374,16 +386,35 @@ def _die_of_sigint() -> NoReturn:
     os._exit(128 + signal.SIGINT)
 
 
-_CODES = {"succeeded": ExitCode.SUCCEEDED, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
+def _show(end: RunEnd) -> None:
+    """Write the error with which a run ended to standard error."""
+    match end:
+        case Failed(raised=error) | Cancelled(Failed(raised=error)):
+            if isinstance(error, PerdureError):
+                _say(f"the run fails: {error}")
+            else:
+                traceback.print_exception(error)
+        case Succeeded() | Cancelled():
+            pass
+        case _:
+            assert_never(end)
+
+
+def _exit_code(end: RunEnd) -> ExitCode:
+    match end:
+        case Succeeded():
+            return ExitCode.SUCCEEDED
+        case Failed():
+            return ExitCode.FAILED
+        case Cancelled():
+            return ExitCode.CANCELLED
+        case _:
+            assert_never(end)
 
 
 def _deaf(attempt: Attempt, error: BaseException) -> None:
     """End the attempt: without this thread it would miss a cancellation, a deadline or the end of the process."""
-    attempt.interrupt(Released(f"the thread in which this attempt is told what to do died: {error!r}"))
-
-
-def _failed(error: BaseException) -> Ending:
-    return Ending("failed", error=Failure.of(error).to_json(), raised=error)
+    attempt.interrupt(errors.Released(f"the thread in which this attempt is told what to do died: {error!r}"))
 
 
 class _Progress(Observer):

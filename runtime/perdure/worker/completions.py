@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ..attempt_results import Failed, Succeeded
 from ..errors import StoreError, StoreUnavailable, ValueNotStorable
 from ..owned_thread import Died, OwnedThread
 from ..pauses import Pauses
-from ..serialization.failures.failure import Failure
 from ..store.attempts.checkpoint import Answer
 from ..store.postgres.opener import Backoff
 from ..store.postgres.portions import portion
@@ -38,8 +38,8 @@ _LOCKED = Pauses(0.05, 0.5)
 
 
 @dataclass(slots=True)
-class _Ending:
-    ending: Completion
+class _Submitted:
+    completion: Completion
     settled: Settled
     locked_since: float | None = None
 
@@ -59,8 +59,8 @@ class CompletionWriter:
         self._lease = lease
         self._breaker = breaker
         self._died = died
-        self._queue: list[_Ending] = []
-        self._locked: list[_Ending] = []
+        self._queue: list[_Submitted] = []
+        self._locked: list[_Submitted] = []
         self._rounds = 0
         self._next_round = 0.0
         self._changed = threading.Condition()
@@ -68,10 +68,10 @@ class CompletionWriter:
         self._close_at = 0.0
         self._thread: OwnedThread | None = None
 
-    def submit(self, ending: Completion, settled: Settled) -> None:
+    def submit(self, completion: Completion, settled: Settled) -> None:
         """Write an ending; from any thread."""
         with self._changed:
-            self._queue.append(_Ending(ending, settled))
+            self._queue.append(_Submitted(completion, settled))
             if self._thread is None:
                 self._thread = OwnedThread(self._work, name="perdure-worker-endings", died=self._died).start()
             self._changed.notify()
@@ -95,7 +95,7 @@ class CompletionWriter:
         finally:
             self._store.close()
 
-    def _next(self) -> list[_Ending]:
+    def _next(self) -> list[_Submitted]:
         """What to write now; nothing when all is written and this is to end."""
         with self._changed:
             while True:
@@ -104,16 +104,16 @@ class CompletionWriter:
                     self._queue = self._locked + self._queue
                     self._locked = []
                 if self._queue:
-                    count = portion((one.ending.size for one in self._queue), _MOST)
+                    count = portion((one.completion.size for one in self._queue), _MOST)
                     batch, self._queue = self._queue[:count], self._queue[count:]
                     return batch
                 if self._closing.is_set() and (not self._locked or now >= self._close_at):
                     return []
                 self._changed.wait(self._next_round - now if self._locked else None)
 
-    def _write(self, batch: list[_Ending]) -> None:
+    def _write(self, batch: list[_Submitted]) -> None:
         try:
-            answers = self._asked([one.ending for one in batch])
+            answers = self._asked([one.completion for one in batch])
         except RowLocked:
             if len(batch) > 1:
                 self._singly(batch)
@@ -127,7 +127,7 @@ class CompletionWriter:
             if len(batch) > 1:
                 self._singly(batch)
             else:
-                self._refused(batch[0].ending, batch[0].settled, error)
+                self._refused(batch[0].completion, batch[0].settled, error)
         else:
             for one, answer in zip(batch, answers, strict=True):
                 if answer is Answer.LOCKED:
@@ -135,43 +135,43 @@ class CompletionWriter:
                 else:
                     one.settled(answer)
 
-    def _singly(self, batch: list[_Ending]) -> None:
+    def _singly(self, batch: list[_Submitted]) -> None:
         for one in batch:
             self._write([one])
 
-    def _asked(self, endings: list[Completion]) -> list[Answer]:
+    def _asked(self, completions: list[Completion]) -> list[Answer]:
         backoff = Backoff(PATIENCE)
         while True:
             try:
-                return self._store.write(endings)
+                return self._store.write(completions)
             except StoreUnavailable:
                 delay = backoff.next()
                 if delay is None or self._closing.wait(delay):
                     raise
 
-    def _wait_for_lock(self, one: _Ending) -> None:
+    def _wait_for_lock(self, one: _Submitted) -> None:
         now = time.monotonic()
         if one.locked_since is None:
             one.locked_since = now
         elif now - one.locked_since >= self._lease:
-            self._breaker.submit(one.ending.claim, partial(self._force, one.ending))
+            self._breaker.submit(one.completion.claim, partial(self._force, one.completion))
         if not self._locked:
             self._rounds = self._rounds + 1 if now - self._next_round < 1.0 else 1
             self._next_round = now + _LOCKED.after(self._rounds)
         self._locked.append(one)
 
-    def _force(self, ending: Completion) -> None:
+    def _force(self, completion: Completion) -> None:
         """Write an ending, and end the session that keeps its row locked. The next statement finds out the result."""
         try:
-            self._store.write_patiently(ending, waited=self._lease)
+            self._store.write_patiently(completion, waited=self._lease)
         except StoreError as error:
-            _log.error("run %s has ended, and the store does not take it: %s", ending.run, error)
+            _log.error("run %s has ended, and the store does not take it: %s", completion.run, error)
 
-    def _refused(self, ending: Completion, settled: Settled, error: StoreError) -> None:
-        if ending.state == "succeeded":
+    def _refused(self, completion: Completion, settled: Settled, error: StoreError) -> None:
+        if isinstance(completion.end, Succeeded):
             # A result that the store refuses is a failure of the workflow; without a result the store takes it.
-            failure = Failure.of(ValueNotStorable(str(error))).to_json()
-            self._write([_Ending(replace(ending, state="failed", result=None, error=failure), settled)])
+            failed = Failed.of(ValueNotStorable(str(error)))
+            self._write([_Submitted(replace(completion, end=failed), settled)])
             return
-        _log.error("run %s has ended, and the store does not take it: %s", ending.run, error)
+        _log.error("run %s has ended, and the store does not take it: %s", completion.run, error)
         settled(None)

@@ -9,10 +9,8 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from ..attempt_results import Cancelled, Failed
 from ..errors import CleanupCut, DeadlineExceeded
-from ..serialization.failures.failure import Failure
-from ..store.workers.claims import ClaimedRun
-from ..store.workers.completions import Completion
 from .executor import Running
 from .timers import Timer
 
@@ -38,7 +36,7 @@ class Deadlines:
     def __init__(
         self,
         later: Callable[[float, Callable[[], None]], Timer],
-        ended: Callable[[Running, Completion], None],
+        ended: Callable[[Running, Failed | Cancelled], None],
     ) -> None:
         self._later = later
         self._ended = ended
@@ -49,7 +47,7 @@ class Deadlines:
         if run.deadline_in is None:
             return True
         if run.deadline_in <= 0:
-            self._ended(running, _late(run))
+            self._ended(running, Failed.of(_deadline_exceeded()))
             return False
         running.timer = self._later(run.deadline_in, partial(self._end_late, running))
         return True
@@ -70,7 +68,7 @@ class Deadlines:
         if running.attempt is not None and not running.ended and not running.attempt.cleans_up:
             running.attempt.stop(_deadline_exceeded())
             # A step that does not return must not keep the run.
-            running.timer = self._later(OVERTIME, lambda: self._ended(running, _late(running.run)))
+            running.timer = self._later(OVERTIME, lambda: self._ended(running, Failed.of(_deadline_exceeded())))
 
     def _leave_cancelled(self, running: Running) -> None:
         """A cancelled run whose code does not end is left behind, but for a step that is under way."""
@@ -80,15 +78,14 @@ class Deadlines:
             self._replace(running, 1.0, partial(self._leave_cancelled, running))
             return
         _log.warning("run %s is cancelled, and its code does not end: it is left behind", running.run.id)
-        self._ended(running, Completion(running.run.run_id, running.run.claim, "cancelled"))
+        self._ended(running, Cancelled())
 
     def _end_cleanup(self, running: Running) -> None:
         if running.attempt is None or running.ended:
             return
         late = CleanupCut("the run's cleanup had not ended in its time, so it was ended")
         running.attempt.cancel(str(late), at_once=True)
-        ending = Completion(running.run.run_id, running.run.claim, "cancelled", error=Failure.of(late).to_json())
-        self._replace(running, OVERTIME, lambda: self._ended(running, ending))
+        self._replace(running, OVERTIME, lambda: self._ended(running, Cancelled(Failed.of(late))))
 
     def _replace(self, running: Running, delay: float, action: Callable[[], None]) -> None:
         """Set the run's one timer, in place of the one that it had."""
@@ -99,7 +96,3 @@ class Deadlines:
 
 def _deadline_exceeded() -> DeadlineExceeded:
     return DeadlineExceeded("the run had not ended by its deadline, counted from the first begin of an attempt")
-
-
-def _late(run: ClaimedRun) -> Completion:
-    return Completion(run.run_id, run.claim, "failed", error=Failure.of(_deadline_exceeded()).to_json())

@@ -14,9 +14,22 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import assert_never
 
+from .. import errors
 from ..attempt_ends import AttemptEnd
-from ..errors import Released, StoreError, StoreUnavailable, Superseded
+from ..attempt_results import (
+    AttemptResult,
+    Cancelled,
+    Crashed,
+    Failed,
+    Interrupted,
+    Released,
+    RunEnd,
+    Succeeded,
+    Superseded,
+)
+from ..errors import StoreError, StoreUnavailable
 from ..names import CANCEL_KEY, Claim, RunId
 from ..owned_thread import OwnedThread
 from ..pauses import Pauses
@@ -26,7 +39,7 @@ from ..store.attempts.checkpoint import Answer, Recorded
 from ..store.postgres.process_identity import ProcessIdentity
 from ..store.workers.claims import ClaimedRun, Claims, Entrypoints
 from ..store.workers.completions import Completion, CompletionStore
-from ..store.workers.processes import Ended, ProcessStore
+from ..store.workers.processes import ProcessEnd, ProcessStore
 from .completions import CompletionWriter
 from .deadlines import OVERTIME, Deadlines
 from .executor import Executor, Running
@@ -156,19 +169,31 @@ class Dispatcher:
         if is_suspect(running.run):
             self._post(lambda: None)
 
-    def _ended(self, running: Running, ending: Completion | None) -> None:
-        """Have the end of a run written, unless it has one already; None if it is superseded. Called in any thread."""
+    def _ended(self, running: Running, result: AttemptResult | Crashed) -> None:
+        """Have the end of an attempt written, unless it has one already. Called in any thread."""
         if running.ended:
             return
         running.ended = True
-        if self._failing and (ending is None or ending.state is None):
-            # `_fail` releases all runs of this process together, this one included.
-            return
-        if ending is None:
-            _superseded_said(running)
-            self._post(partial(self._forget, running))
-        else:
-            self._writer.submit(ending, lambda answer: self._post(partial(self._settled, running, answer)))
+        match result:
+            case Succeeded() | Failed() | Cancelled():
+                self._write(running, result)
+            case _ if self._failing:
+                # `_fail` releases all runs of this process together, this one included.
+                pass
+            case Released() | Crashed():
+                self._write(running, result)
+            case Interrupted():
+                # Not in a worker today: SIGINT raises in the main thread, which executes no run.
+                self._write(running, Released("interrupted by SIGINT"))
+            case Superseded():
+                _superseded_said(running)
+                self._post(partial(self._forget, running))
+            case _:
+                assert_never(result)
+
+    def _write(self, running: Running, end: RunEnd | Released | Crashed) -> None:
+        completion = Completion(running.run.run_id, running.run.claim, end)
+        self._writer.submit(completion, lambda answer: self._post(partial(self._settled, running, answer)))
 
     # The thread.
 
@@ -200,7 +225,9 @@ class Dispatcher:
         _log.critical("%s; its runs are released", why, exc_info=error)
         for running in list(self._running.values()):
             if running.attempt is not None:
-                _whatever(partial(running.attempt.interrupt, Released("the worker ended by an error of its own")))
+                _whatever(
+                    partial(running.attempt.interrupt, errors.Released("the worker ended by an error of its own"))
+                )
         _whatever(partial(self._writer.close, _LAST_WRITES))
         if _whatever(partial(self._give_back_all, why)):
             _whatever(self._heartbeat.stop)
@@ -219,7 +246,7 @@ class Dispatcher:
     def _give_back_all(self, why: str) -> bool:
         store = ProcessStore(self._settings.url, self._settings.lease)
         try:
-            return not store.release(self._process.id, Ended(AttemptEnd.CRASHED, why, sure=True)).left
+            return not store.release(self._process.id, ProcessEnd(AttemptEnd.CRASHED, why, sure=True)).left
         finally:
             store.close()
 
@@ -337,14 +364,14 @@ class Dispatcher:
             if recorded is not None:
                 self._begin(running, recorded, system)
             elif running.run.run_id in loaded.superseded:
-                self._ended(running, None)
+                self._superseded(running)
             else:
-                self._ended(running, self._release_run(running, "its checkpoints could not be loaded"))
+                self._ended(running, Released("its checkpoints could not be loaded"))
 
     def _begin(self, running: Running, recorded: list[Recorded], system: str) -> None:
         run = running.run
         if run.cancelled and not (run.cleanup is not None and run.cleanup > 0):
-            self._ended(running, Completion(run.run_id, run.claim, "cancelled"))
+            self._ended(running, Cancelled())
             return
         # A cleanup that has begun has a limit of its own, in place of the deadline.
         if not any(one.key == CANCEL_KEY for one in recorded) and not self._deadlines.start(running):
@@ -358,16 +385,18 @@ class Dispatcher:
                 self._deadlines.cancel(running, at_once=at_once)
 
     def _superseded(self, running: Running) -> None:
+        why = f"another attempt owns run {running.run.id!r}, or it was deleted"
         if running.attempt is not None:
-            running.attempt.interrupt(Superseded(f"another attempt owns run {running.run.id!r}, or it was deleted"))
-        self._ended(running, None)
+            running.attempt.interrupt(errors.Superseded(why))
+        self._ended(running, Superseded(why))
 
     # Ends of runs.
 
     def _settled(self, running: Running, answer: Answer | None) -> None:
         if answer is Answer.SERVER_CHANGED:
-            ending = self._release_run(running, "the store was failed over to another server")
-            self._writer.submit(ending, lambda _: self._post(partial(self._forget, running)))
+            end = Released("the store was failed over to another server")
+            completion = Completion(running.run.run_id, running.run.claim, end)
+            self._writer.submit(completion, lambda _: self._post(partial(self._forget, running)))
             return
         if answer is Answer.SUPERSEDED or answer is Answer.GONE:
             _superseded_said(running)
@@ -382,10 +411,6 @@ class Dispatcher:
             del self._by_run[running.run.run_id]
         if not self._running:
             self._heartbeat.tell(busy=False)
-
-    @staticmethod
-    def _release_run(running: Running, why: str) -> Completion:
-        return Completion(running.run.run_id, running.run.claim, None, detail=why)
 
     # Surveys.
 
@@ -413,8 +438,7 @@ class Dispatcher:
         strays = held.keys() - self._running.keys()
         for claim in strays & self._strays:
             _log.warning("run %s is this worker's in the store, but does not run here; releasing it", held[claim])
-            ending = Completion(held[claim], claim, None, detail="its worker did not run it")
-            self._writer.submit(ending, lambda _: None)
+            self._writer.submit(Completion(held[claim], claim, Released("its worker did not run it")), lambda _: None)
         self._strays = strays - self._strays
         # Runs that were claimed after the survey was sent are not in its answer.
         missing = {c for c, r in self._running.items() if r.since < asked and not r.ended and c not in held}
@@ -429,7 +453,7 @@ class Dispatcher:
         self._stop_at = now + grace if self._stop_at is None else min(self._stop_at, now + grace)
         for running in list(self._running.values()):
             if running.attempt is not None:
-                running.attempt.drain(Released("the worker was stopped"))
+                running.attempt.drain(errors.Released("the worker was stopped"))
         _log.info("stopping: no more runs are claimed, and steps in flight have %.0f s to finish", self._stop_at - now)
         self._later(max(0.0, self._stop_at - now), self._stop_now)
 
@@ -437,12 +461,12 @@ class Dispatcher:
         """The time to finish is over: end the attempts. `_leave_behind` releases the runs of those that do not end."""
         for running in list(self._running.values()):
             if running.attempt is not None:
-                running.attempt.interrupt(Released("the worker was stopped"))
+                running.attempt.interrupt(errors.Released("the worker was stopped"))
         self._later(OVERTIME / 2, self._leave_behind)
 
     def _leave_behind(self) -> None:
         for running in list(self._running.values()):
-            self._ended(running, self._release_run(running, "the worker was stopped"))
+            self._ended(running, Released("the worker was stopped"))
 
     def _leave(self) -> None:
         self._listener.stop()

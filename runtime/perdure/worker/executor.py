@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ..attempt_ends import AttemptEnd
+from ..attempt_results import AttemptResult, Crashed, without_exceptions
 from ..definitions import WorkflowDefinition
 from ..engine.attempt import Attempt, Observer
 from ..engine.loop import RunLoop
-from ..engine.workflow_call import Ending, execute, execute_async
-from ..errors import Superseded
+from ..engine.workflow_call import execute, execute_async
 from ..owned_thread import Died, OwnedThread
 from ..store.attempts.checkpoint import Recorded
 from ..store.attempts.idle_connections import IdleConnections
@@ -25,10 +24,9 @@ from ..store.attempts.loop_committer import LoopCommitter
 from ..store.attempts.thread_committer import ThreadCommitter
 from ..store.postgres.opener import Opener
 from ..store.workers.claims import ClaimedRun
-from ..store.workers.completions import Completion
 from .timers import Timer
 
-__all__ = ["Executor", "Running", "ending_of"]
+__all__ = ["Executor", "Running"]
 
 _log = logging.getLogger("perdure.worker")
 
@@ -101,7 +99,7 @@ class Executor:
         lease: seconds.
         step_connections: of database steps at a time, of all runs together.
         checkpointed: learns of a run's first stored step in this attempt, in any thread.
-        ended: gets the end of a run, None where nothing is to be written; in any thread.
+        ended: gets how the attempt at a run ended; in any thread.
         cleanup_began: learns for how many seconds a cancelled run may clean up, in any thread.
         died: gets the error that ended a thread in which runs are executed.
     """
@@ -113,7 +111,7 @@ class Executor:
         *,
         step_connections: int,
         checkpointed: Callable[[Running], None],
-        ended: Callable[[Running, Completion | None], None],
+        ended: Callable[[Running, AttemptResult | Crashed], None],
         cleanup_began: Callable[[Running, float], None],
         died: Died,
     ) -> None:
@@ -185,11 +183,12 @@ class Executor:
         return self._committers[-1]
 
     def _run_sync(self, running: Running, attempt: Attempt) -> None:
+        result: AttemptResult | Crashed
         try:
-            ending = ending_of(running.run, execute(running.definition, attempt))
+            result = without_exceptions(execute(running.definition, attempt))
         except BaseException as error:  # noqa: BLE001 nothing of a run may be left without an end
-            ending = _broken(running.run, error)
-        self._ended(running, ending)
+            result = _broken_off(running.run, error)
+        self._ended(running, result)
 
     # In the loop's thread.
 
@@ -221,13 +220,14 @@ class Executor:
 
     async def _run_async(self, running: Running, attempt: Attempt, committer: LoopCommitter) -> None:
         committer.runs += 1
+        result: AttemptResult | Crashed
         try:
-            ending = ending_of(running.run, await execute_async(running.definition, attempt))
+            result = without_exceptions(await execute_async(running.definition, attempt))
         except BaseException as error:  # noqa: BLE001 nothing of a run may be left without an end
-            ending = _broken(running.run, error)
+            result = _broken_off(running.run, error)
         finally:
             committer.runs -= 1
-        self._ended(running, ending)
+        self._ended(running, result)
 
     def _close_in_loop(self, loop: RunLoop) -> None:
         for committers in self._committers:
@@ -236,17 +236,6 @@ class Executor:
         loop.stop()
 
 
-def ending_of(run: ClaimedRun, ending: Ending) -> Completion | None:
-    """The end as the store gets it; None for an attempt that was superseded."""
-    if ending.state is not None:
-        return Completion(run.run_id, run.claim, ending.state, ending.result, ending.error)
-    if isinstance(ending.signal, Superseded):
-        return None
-    return Completion(run.run_id, run.claim, None, detail=str(ending.signal))
-
-
-def _broken(run: ClaimedRun, error: BaseException) -> Completion:
+def _broken_off(run: ClaimedRun, error: BaseException) -> Crashed:
     _log.error("run %s: its attempt broke off", run.id, exc_info=error)
-    return Completion(
-        run.run_id, run.claim, None, ending=AttemptEnd.CRASHED, detail=f"the attempt broke off: {error!r}"
-    )
+    return Crashed(f"the attempt broke off: {error!r}")

@@ -23,7 +23,7 @@ from ..attempt_ends import AttemptEnd
 from ..errors import StoreError, StoreUnavailable
 from ..process.identity import is_stopped, process_started
 from ..store.postgres.process_identity import ProcessIdentity
-from ..store.workers.processes import Ended, ProcessStore
+from ..store.workers.processes import ProcessEnd, ProcessStore
 from ..store.workers.release import Release
 
 __all__ = ["BEATS_PER_LEASE", "HeartbeatOrder", "main"]
@@ -146,7 +146,7 @@ class _Heartbeat:
         pause = 0.05
         detail = self._gone or f"its worker (pid {process.pid} on {process.host}) died"
         release = Release(
-            self._store, process.id, Ended(AttemptEnd.CRASHED, detail, sure=True), lease=self._order.lease
+            self._store, process.id, ProcessEnd(AttemptEnd.CRASHED, detail, sure=True), lease=self._order.lease
         )
         while time.monotonic() < until:
             try:

@@ -11,7 +11,7 @@ from ..errors import StoreError
 from ..names import Claim, RunId
 from ..owned_thread import Died, OwnedThread
 from ..process.liveness import Death
-from ..store.workers.processes import Ended, ProcessStore
+from ..store.workers.processes import ProcessEnd, ProcessStore
 from ..store.workers.release import Release
 from .lock_breaker import LockBreaker
 
@@ -45,7 +45,7 @@ class Takeover:
         with self._changed:
             if self._stopped or death.process in self._releases:
                 return
-            ended = Ended(death.ending, death.detail, death.counter)
+            ended = ProcessEnd(death.ending, death.detail, death.counter)
             self._releases[death.process] = Release(self._store, death.process, ended, lease=self._lease)
             if self._thread is None:
                 self._thread = OwnedThread(self._work, name="perdure-takeover", died=self._died).start()

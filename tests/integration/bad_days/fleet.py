@@ -19,9 +19,10 @@ from uuid import UUID
 import psycopg
 
 from perdure import step, step_context, workflow
+from perdure.attempt_results import AttemptResult
 from perdure.engine.attempt import Attempt
 from perdure.engine.loop import RunLoop
-from perdure.engine.workflow_call import Ending, execute, execute_async
+from perdure.engine.workflow_call import execute, execute_async
 from perdure.store.attempts.loop_committer import LoopCommitter
 from perdure.store.attempts.thread_committer import ThreadCommitter
 from perdure.store.postgres.opener import Opener
@@ -106,7 +107,7 @@ class Fleet:
         self.alone, self.threads = sync[:alone], sync[alone:]
         self.loop = [Run(self.url, working_async, steps) for _ in range(loop)]
         self.runs = [*sync, *self.loop]
-        self.endings: dict[UUID, Ending] = {}
+        self.endings: dict[UUID, AttemptResult] = {}
         self._pool = ThreadPoolExecutor(16)
         self._futures: list[Future[None]] = []
         self._committers: list[ThreadCommitter] = []
@@ -153,7 +154,7 @@ class Fleet:
 
     def check(self, *, repeated: int = 0) -> None:
         """Every run has succeeded, and every step of it has run once; `repeated` may have run more often."""
-        assert self._states() == {"succeeded": len(self.runs)}, [str(ending.signal) for ending in self.endings.values()]
+        assert self._states() == {"succeeded": len(self.runs)}, self.endings
         expected = {(run.id, key) for run in self.runs for key in self._keys(run)}
         rows = self.database.query("SELECT run_id, step_key, result::text::int, ordinal FROM perdure.steps")
         assert {(run, key) for run, key, _, _ in rows} == expected
@@ -216,18 +217,18 @@ class Fleet:
         runs = {begun[run.id].claimed.run_id: run for run in self.loop if run.id in begun}
         with ThreadPoolExecutor(8) as enders:
 
-            def ended(one: Begun, ending: Ending) -> None:
+            def ended(one: Begun, ending: AttemptResult) -> None:
                 enders.submit(self._end, runs[one.claimed.run_id], one, ending)
 
             run_loop(list(runs.values()), [begun[run] for run in runs], self._opener(begun), ended)
 
-    def _end(self, run: Run, begun: Begun, ending: Ending) -> None:
+    def _end(self, run: Run, begun: Begun, ending: AttemptResult) -> None:
         self.endings[run.id] = ending
         run.finish(begun, ending)
 
 
 def run_loop(
-    runs: Sequence[Run], begun: Sequence[Begun], opener: Opener, ended: Callable[[Begun, Ending], object]
+    runs: Sequence[Run], begun: Sequence[Begun], opener: Opener, ended: Callable[[Begun, AttemptResult], object]
 ) -> None:
     """Execute begun attempts of async runs in one loop with one committer, as a worker does."""
     loop = RunLoop()

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from perdure.attempt_results import Released, Succeeded, Superseded
 from tests.harness.databases import Database
 from tests.harness.postgres import PORT, SUPERUSER, Server, Servers
 from tests.harness.standby import Standby
@@ -45,8 +46,8 @@ def test_a_lagging_standby_is_promoted(
     kept = made.stored()
     ran = len(made.ran())
     assert 0 < len(kept) < ran - len(made.runs), "the standby lacks steps that the old server had acknowledged"
-    assert {type(ending.signal).__name__ for ending in made.endings.values()} <= {"Released", "NoneType"}
-    said = {str(ending.signal) for ending in made.endings.values()}
+    assert {type(ending) for ending in made.endings.values()} <= {Released, Succeeded}
+    said = {ending.why for ending in made.endings.values() if isinstance(ending, Released)}
     assert any("failed over to another server" in text for text in said), said
 
     made.go_on()
@@ -70,7 +71,7 @@ def test_an_attempt_that_the_new_server_never_heard_of_is_superseded(
     made.wait()
 
     made.database = Database(standby, own_database.name)
-    assert {type(ending.signal).__name__ for ending in made.endings.values()} == {"Superseded"}
+    assert {type(ending) for ending in made.endings.values()} == {Superseded}
     assert made.stored() == set()
     ran = len(made.ran())
     made.go_on()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perdure import step, workflow
-from perdure.engine.workflow_call import Ending
+from perdure.attempt_results import AttemptResult, Succeeded
 from tests.harness.databases import Database
 from tests.integration.engine.attempts import Run
 
@@ -49,7 +49,7 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def _unfinished(run: Run) -> Ending:
+def _unfinished(run: Run) -> AttemptResult:
     """An attempt whose process dies when all is done but the end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "finish", lambda *_: None)
@@ -62,12 +62,12 @@ def test_ten_thousand_steps_in_one_run(database: Database, flow: Any) -> None:
     ran = 0
     run = Run(database.url, flow)
     before, begun = _resident(), time.perf_counter()
-    assert _unfinished(run).result == str(sum(range(STEPS)))
+    assert _unfinished(run) == Succeeded(str(sum(range(STEPS))))
     live = time.perf_counter() - begun
     assert ran == STEPS
 
     begun = time.perf_counter()
-    assert run.attempt().result == str(sum(range(STEPS)))
+    assert run.attempt() == Succeeded(str(sum(range(STEPS))))
     replayed = time.perf_counter() - begun
 
     assert ran == STEPS, "no step ran again"

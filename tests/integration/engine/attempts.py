@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from perdure.attempt_results import AttemptResult, RunEnd
 from perdure.claimed_attempt import ClaimedAttempt
 from perdure.definitions import definition_of
 from perdure.engine.attempt import Attempt
 from perdure.engine.loop import RunLoop
-from perdure.engine.workflow_call import Ending, execute, execute_async
+from perdure.engine.workflow_call import execute, execute_async
 from perdure.names import Claim, RunId
 from perdure.store.attempts.attempts import AttemptStore
 from perdure.store.attempts.checkpoint import Recorded
@@ -88,11 +89,11 @@ class Run:
         self.number = begun.number
         return Begun(begun, recorded, begun.system)
 
-    def finish(self, begun: Begun, ending: Ending) -> None:
-        """Record the end of an attempt."""
-        if ending.state is not None:
+    def finish(self, begun: Begun, result: AttemptResult) -> None:
+        """Record the end of the run, if the attempt ended it."""
+        if isinstance(result, RunEnd):
             store = AttemptStore(Opener(self.url))
-            store.finish(self.id, begun.claimed.token, ending.state, ending.result, ending.error)
+            store.finish(self.id, begun.claimed.token, result)
             store.close()
 
     def attempt(
@@ -103,7 +104,7 @@ class Run:
         lease: float = 6.0,
         patience: float | None = 60.0,
         committer: ThreadCommitter | None = None,
-    ) -> Ending:
+    ) -> AttemptResult:
         """Claim, begin, execute and finish; the engine and its steps connect to `through`, where it is given."""
         begun = self.begin(claim)
         url = through or self.url
@@ -111,39 +112,39 @@ class Run:
         own = committer or ThreadCommitter(opener)
         try:
             if self.definition.is_async:
-                [ending] = _in_loop([self], [begun], opener, own, url, lease)
+                [result] = _in_loop([self], [begun], opener, own, url, lease)
             else:
                 attempt = Attempt(begun.claimed, begun.recorded, own, database_url=url, lease=lease)
-                ending = execute(self.definition, attempt)
+                result = execute(self.definition, attempt)
         finally:
             if committer is None:
                 own.close()
-        self.finish(begun, ending)
-        return ending
+        self.finish(begun, result)
+        return result
 
 
-def attempt_together(runs: Sequence[Run], *, through: str, patience: float | None = 60.0) -> list[Ending]:
+def attempt_together(runs: Sequence[Run], *, through: str, patience: float | None = 60.0) -> list[AttemptResult]:
     """Attempts of async runs in one loop, with one committer, as a worker runs them."""
     begun = [run.begin() for run in runs]
     opener = Opener(through, system=begun[0].system, patience=patience)
     committer = ThreadCommitter(opener, alone=False)
     try:
-        endings = _in_loop(runs, begun, opener, committer, through, 6.0)
+        results = _in_loop(runs, begun, opener, committer, through, 6.0)
     finally:
         committer.close()
-    for run, one, ending in zip(runs, begun, endings, strict=True):
-        run.finish(one, ending)
-    return endings
+    for run, one, result in zip(runs, begun, results, strict=True):
+        run.finish(one, result)
+    return results
 
 
 def _in_loop(
     runs: Sequence[Run], begun: Sequence[Begun], opener: Opener, committer: ThreadCommitter, url: str, lease: float
-) -> list[Ending]:
+) -> list[AttemptResult]:
     loop = RunLoop()
     batches = LoopCommitter(opener, loop)
     batches.runs = len(runs)
 
-    async def together() -> list[Ending]:
+    async def together() -> list[AttemptResult]:
         options: dict[str, Any] = {"loop": loop, "loop_committer": batches, "database_url": url, "lease": lease}
         attempts = [Attempt(one.claimed, one.recorded, committer, **options) for one in begun]
         pairs = zip(runs, attempts, strict=True)

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 from perdure import ThreadPoolExecutor, step, step_context, workflow
-from perdure.engine.workflow_call import Ending
+from perdure.attempt_results import AttemptResult, Succeeded
 from perdure.store.attempts.thread_committer import ThreadCommitter
 from perdure.store.postgres.opener import Opener
 from tests.harness.databases import Database
@@ -114,8 +114,8 @@ def watched(database: Database) -> Iterator[None]:
         yield
 
 
-def check(database: Database, runs: Sequence[Run], endings: Sequence[Ending], steps: int) -> None:
-    assert Counter((ending.state, ending.raised) for ending in endings) == {("succeeded", None): len(runs)}
+def check(database: Database, runs: Sequence[Run], endings: Sequence[AttemptResult], steps: int) -> None:
+    assert Counter(type(ending) for ending in endings) == {Succeeded: len(runs)}, endings
     assert witness.unstored == [], "a step was reported as stored that was not"
     stored = database.query("SELECT run_id, step_key, result::text, attempt, ordinal FROM perdure.steps")
     assert len(stored) == len(runs) * steps

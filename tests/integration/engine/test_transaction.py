@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from perdure import Retry, ThreadPoolExecutor, step, step_context, to_thread, workflow
+from perdure.attempt_results import Failed, Succeeded
 from perdure.errors import StepTimeout, TransactionError, UsageError, ValueNotStorable
 from perdure.testing import DurableRun
 from tests.harness.databases import Database
@@ -88,7 +89,7 @@ ALL: list[Any] = [books, books_async, books_gathered, books_in_threads, books_mi
 def test_writes_and_checkpoints_stand_together(ledger: Database, books: Any) -> None:
     run = Run(ledger.url, books, 6)
     ending = run.attempt()
-    assert (ending.state, ending.raised) == ("succeeded", None)
+    assert isinstance(ending, Succeeded), ending
     assert sorted(amounts(ledger)) == list(range(6))
     assert len(keys(ledger, run)) == 6
     ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'perdure%%'"
@@ -106,7 +107,7 @@ def test_a_lone_workflow_keeps_one_connection(ledger: Database) -> None:
     def several() -> None:
         backends.extend(backend() for _ in range(3))
 
-    assert Run(ledger.url, several).attempt().state == "succeeded"
+    assert isinstance(Run(ledger.url, several).attempt(), Succeeded)
     assert len(set(backends)) == 1
 
 
@@ -123,7 +124,7 @@ def test_what_the_body_raises_undoes_its_writes_and_is_retried(ledger: Database)
         return third_time_lucky()
 
     run = Run(ledger.url, lucky)
-    assert run.attempt().result == "3"
+    assert run.attempt() == Succeeded("3")
     assert amounts(ledger) == [3]
     assert ledger.query("SELECT tries FROM perdure.steps WHERE run_id = %s", run.id) == [(3,)]
 
@@ -157,9 +158,16 @@ def test_the_last_error_is_the_outcome_and_nothing_is_written(ledger: Database) 
 
     for one in (handled, handled_async):
         run = Run(ledger.url, one)
-        assert run.attempt().result == '"doomed"'
+        assert run.attempt() == Succeeded('"doomed"')
         assert amounts(ledger) == []
         assert ledger.query("SELECT error IS NOT NULL FROM perdure.steps WHERE run_id = %s", run.id) == [(True,)]
+
+
+def raised_in(run: Run) -> BaseException | None:
+    """What an attempt of a run ends with; None for a result."""
+    ending = run.attempt()
+    assert isinstance(ending, Succeeded | Failed)
+    return ending.raised if isinstance(ending, Failed) else None
 
 
 def raised_by(ledger: Database, body: Any, **options: Any) -> BaseException | None:
@@ -171,13 +179,13 @@ def raised_by(ledger: Database, body: Any, **options: Any) -> BaseException | No
         async def one_async() -> None:
             await marked()
 
-        return Run(ledger.url, one_async).attempt().raised
+        return raised_in(Run(ledger.url, one_async))
 
     @workflow
     def one() -> None:
         marked()
 
-    return Run(ledger.url, one).attempt().raised
+    return raised_in(Run(ledger.url, one))
 
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "END", "ABORT", "COMMIT; BEGIN", "PREPARE TRANSACTION 'x'"])
@@ -356,7 +364,7 @@ def test_two_runs_that_deadlock_both_succeed(ledger: Database) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [(ending.state, ending.raised) for ending in endings] == [("succeeded", None)] * 2
+    assert [type(ending) for ending in endings] == [Succeeded] * 2
     assert ledger.query("SELECT balance FROM accounts") == [(2,), (2,)]
 
 
@@ -377,7 +385,7 @@ def test_a_constraint_checked_at_commit_is_the_steps_error(ledger: Database) -> 
         return 0
 
     run = Run(ledger.url, told)
-    assert run.attempt().result == "2"
+    assert run.attempt() == Succeeded("2")
     assert amounts(ledger) == [1]
 
 
@@ -475,7 +483,7 @@ def test_a_cancelled_async_step_writes_nothing_and_replays_cancelled(ledger: Dat
         return "in time"
 
     run = Run(ledger.url, impatient)
-    assert run.attempt().result == '"late 4"'
+    assert run.attempt() == Succeeded('"late 4"')
     assert amounts(ledger) == [2]
     assert len(keys(ledger, run)) == 2
 
@@ -496,7 +504,7 @@ def test_an_async_step_does_not_hold_the_loop(ledger: Database) -> None:
     async def both() -> None:
         await asyncio.gather(slow(), quick())
 
-    assert Run(ledger.url, both).attempt().state == "succeeded"
+    assert isinstance(Run(ledger.url, both).attempt(), Succeeded)
     assert order == ["quick", "slow"]
 
 
@@ -512,7 +520,7 @@ def test_the_connection_is_of_no_use_after_its_step(ledger: Database) -> None:
         lends()
         kept[0].execute("INSERT INTO entries (amount) VALUES (1)")
 
-    assert isinstance(Run(ledger.url, borrows).attempt().raised, TransactionError)
+    assert isinstance(raised_in(Run(ledger.url, borrows)), TransactionError)
     assert amounts(ledger) == []
 
 
@@ -525,7 +533,7 @@ def test_an_ordinary_step_has_no_connection(ledger: Database) -> None:
     def asks() -> None:
         plain()
 
-    raised = Run(ledger.url, asks).attempt().raised
+    raised = raised_in(Run(ledger.url, asks))
     assert isinstance(raised, UsageError)
     assert "database=True" in str(raised)
 
@@ -538,7 +546,7 @@ def test_without_a_database_the_step_says_how_to_test_it() -> None:
 def test_a_pooler_in_transaction_mode_is_enough(ledger: Database, pgbouncer: PgBouncer) -> None:
     for many in ALL:
         run = Run(ledger.url, many, 6)
-        assert run.attempt(through=pgbouncer.url(ledger.name)).state == "succeeded"
+        assert isinstance(run.attempt(through=pgbouncer.url(ledger.name)), Succeeded)
         assert len(keys(ledger, run)) == 6
     assert sorted(amounts(ledger)) == sorted([*range(6)] * len(ALL))
 
@@ -556,7 +564,7 @@ def test_a_pod_needs_no_more_rights_than_its_own_tables(ledger: Database) -> Non
         # A token counts with the login that began alone, so all of the attempt is done with the pod's.
         run.url = ledger.url_as("dbstep_pod")
         ending = run.attempt(claim=claim)
-        assert (ending.state, ending.raised, run.number) == ("succeeded", None, 2)
+        assert (type(ending), run.number) == (Succeeded, 2)
         assert amounts(ledger) == [0, 1]
     finally:
         ledger.query("DROP OWNED BY dbstep_pod")
@@ -566,5 +574,5 @@ def test_a_pod_needs_no_more_rights_than_its_own_tables(ledger: Database) -> Non
 def test_the_oldest_postgres_does(oldest_database: Database) -> None:
     oldest_database.query("CREATE TABLE entries (id serial PRIMARY KEY, amount integer NOT NULL)")
     for many in (books, books_async):
-        assert Run(oldest_database.url, many, 3).attempt().state == "succeeded"
+        assert isinstance(Run(oldest_database.url, many, 3).attempt(), Succeeded)
     assert amounts(oldest_database) == [0, 1, 2] * 2

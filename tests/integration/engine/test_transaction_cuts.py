@@ -14,6 +14,7 @@ import pytest
 from psycopg import waiting
 
 from perdure import ThreadPoolExecutor, step, step_context, to_thread, workflow
+from perdure.attempt_results import AttemptResult, Released, Succeeded
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.proxy import Moment, Proxy
@@ -113,7 +114,7 @@ def test_the_lost_answer_of_commit_is_found_out(ledger: Database, proxy: Proxy, 
     run = Run(ledger.url, entries, 1)
     proxy.cut_at(moment, sql="COMMIT")
     ending = run.attempt(through=proxy.url(ledger.name))
-    assert (ending.state, proxy.cuts.total()) == ("succeeded", 1)
+    assert (type(ending), proxy.cuts.total()) == (Succeeded, 1)
     check(ledger, run)
     [ran] = bodies.values()
     assert ran == {Moment.BEFORE_REQUEST: 2, Moment.BEFORE_ANSWER: 1, Moment.WITHIN_ANSWER: 1}.get(moment, ran)
@@ -126,7 +127,7 @@ def test_before_commit_nothing_stands_and_the_body_runs_again(
 ) -> None:
     run = Run(ledger.url, entries, 1)
     proxy.cut_at(moment, sql=sql, times=2)
-    assert run.attempt(through=proxy.url(ledger.name)).state == "succeeded"
+    assert isinstance(run.attempt(through=proxy.url(ledger.name)), Succeeded)
     assert proxy.cuts.total() == 2
     check(ledger, run)
     assert ledger.query("SELECT tries FROM perdure.steps") == [(1,)], "the user's tries are not used up by it"
@@ -163,7 +164,7 @@ def test_an_end_that_the_driver_sees_before_libpq_does_is_no_error_of_the_step(
     monkeypatch.setattr(waiting, "wait_async", wait_async_or_end)
     run = Run(ledger.url, entries, 1)
     ending = run.attempt()
-    assert (ending.state, ending.raised, len(ends)) == ("succeeded", None, 1)
+    assert (type(ending), len(ends)) == (Succeeded, 1)
     check(ledger, run)
     assert list(bodies.values()) == [2]
 
@@ -177,7 +178,7 @@ def test_hundreds_of_random_cuts(ledger: Database, proxy: Proxy, entries: Any, s
     # Each try makes some five requests; that twenty tries in a row are cut does not happen by chance.
     proxy.cut_randomly(0.12, seed=seed)
     ending = run.attempt(through=proxy.url(ledger.name))
-    assert (ending.state, ending.raised) == ("succeeded", None)
+    assert isinstance(ending, Succeeded), ending
     assert proxy.cuts.total() >= 40
     check(ledger, run)
     assert len(ledger.query("SELECT key FROM entries")) == 80
@@ -188,22 +189,22 @@ def test_hundreds_of_cuts_in_the_middle_of_commit(ledger: Database, proxy: Proxy
     run = Run(ledger.url, entries, 120)
     proxy.cut_randomly(0.6, seed=6, sql="COMMIT")
     ending = run.attempt(through=proxy.url(ledger.name))
-    assert (ending.state, ending.raised) == ("succeeded", None)
+    assert isinstance(ending, Succeeded), ending
     assert proxy.cuts.total() >= 72
     check(ledger, run)
     assert len(ledger.query("SELECT key FROM entries")) == 120
     # Its journal reads as the attempt went: nothing is called again, in whatever order.
     before = bodies.total()
-    assert replayed(run) == "succeeded"
+    assert isinstance(replayed(run), Succeeded)
     assert bodies.total() == before
 
 
-def replayed(run: Run) -> str | None:
+def replayed(run: Run) -> AttemptResult:
     with psycopg.connect(run.url, autocommit=True) as connection:
         connection.execute(
             "UPDATE perdure.runs SET state = 'pending', claim = NULL, process = NULL, begun = false, token = NULL"
         )
-    return run.attempt().state
+    return run.attempt()
 
 
 def test_a_store_that_is_away_is_waited_for(ledger: Database, proxy: Proxy) -> None:
@@ -228,7 +229,7 @@ def test_a_store_that_is_away_is_waited_for(ledger: Database, proxy: Proxy) -> N
         return unlucky()
 
     run = Run(ledger.url, waits)
-    assert run.attempt(through=proxy.url(ledger.name)).result == '"done"'
+    assert run.attempt(through=proxy.url(ledger.name)) == Succeeded('"done"')
     assert ledger.query("SELECT key FROM entries") == [("unlucky",)]
     assert bodies["unlucky"] == 1
 
@@ -249,10 +250,9 @@ def test_without_patience_the_run_is_released_and_replay_finds_out(ledger: Datab
     cut.start()
     ending = run.attempt(through=proxy.url(ledger.name), claim=claim, patience=0.0)
     cut.join()
-    if ending.state is None:
-        assert type(ending.signal).__name__ == "Released"
+    assert isinstance(ending, Succeeded | Released)
     proxy.heal()
-    if ending.state is None:
-        assert run.attempt().state == "succeeded"
+    if isinstance(ending, Released):
+        assert isinstance(run.attempt(), Succeeded)
     check(ledger, run)
     assert bodies.total() == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from perdure.attempt_results import Succeeded
 from perdure.store.postgres.statements import statement
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
@@ -37,7 +38,7 @@ CHILD = """
 
         psycopg.Cursor.execute = paused
     ending = Run(url, getattr(workflows, name), run=uuid.UUID(run)).attempt(lease=float(lease))
-    print("ended", ending.state, type(ending.signal).__name__)
+    print("ended", type(ending).__name__)
 """
 
 
@@ -72,7 +73,7 @@ def test_a_process_killed_at_any_point_leaves_both_or_neither(ledger: Database, 
         assert written == ledger.query("SELECT step_key FROM perdure.steps ORDER BY step_key")
         assert len(written) > seen
         seen = len(written)
-    assert run.attempt().state == "succeeded"
+    assert isinstance(run.attempt(), Succeeded)
     assert ledger.query("SELECT count(*), count(DISTINCT key) FROM entries") == [(400, 400)]
 
 
@@ -86,10 +87,10 @@ def test_a_process_paused_before_commit_blocks_a_claim_no_longer_than_the_lease(
     claim = run.claim()
     took = time.monotonic() - begun
     assert 0.2 < took < 1.5 + 1
-    assert run.attempt(claim=claim).state == "succeeded"
+    assert isinstance(run.attempt(claim=claim), Succeeded)
     assert ledger.query("SELECT count(*) FROM entries") == [(1,)]
     child.signal(signal.SIGCONT)
-    child.wait_for_output("ended None Superseded")
+    child.wait_for_output("ended Superseded")
     assert ledger.query("SELECT count(*) FROM entries") == [(1,)]
     assert ledger.query("SELECT attempt FROM perdure.steps") == [(2,)]
 
@@ -104,9 +105,9 @@ def test_whoever_claims_can_end_the_transaction_at_once(ledger: Database, childr
     begun = time.monotonic()
     claim = run.claim()
     assert time.monotonic() - begun < 5
-    assert run.attempt(claim=claim).state == "succeeded"
+    assert isinstance(run.attempt(claim=claim), Succeeded)
     child.signal(signal.SIGCONT)
-    child.wait_for_output("ended None Superseded")
+    child.wait_for_output("ended Superseded")
     assert ledger.query("SELECT count(*) FROM entries") == [(1,)]
 
 
@@ -116,9 +117,9 @@ def test_a_process_paused_in_the_body_does_not_hold_up_the_next_attempt(ledger: 
     child = start(children, run, "hold_a_row", pause_at="SELECT 'held'")
     eventually(lambda: stopped(child.pid))
     begun = time.monotonic()
-    assert run.attempt().state == "succeeded"
+    assert isinstance(run.attempt(), Succeeded)
     assert time.monotonic() - begun < 10, "it ends what an older attempt holds instead of waiting for it"
     assert ledger.query("SELECT key FROM entries") == [("row+",)]
     child.signal(signal.SIGCONT)
-    child.wait_for_output("ended None Superseded")
+    child.wait_for_output("ended Superseded")
     assert ledger.query("SELECT key FROM entries") == [("row+",)]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 
+from perdure.attempt_results import Succeeded
 from tests.harness.eventually import eventually
 from tests.integration.engine.attempts import Run
 
@@ -65,7 +66,7 @@ def test_the_guides_sessions_of_sqlalchemy_run(database, monkeypatch):
     monkeypatch.setitem(sys.modules, "guide_of_seats", module)
     exec(compile(code, "docs/guide.md", "exec"), module.__dict__)
     database.query("CREATE TABLE seats (number integer PRIMARY KEY, guest text NOT NULL)")
-    assert Run(database.url, module.evening, ["Ada", "Bo"]).attempt().result == '["Ada has seat 1","Bo has seat 2"]'
+    assert Run(database.url, module.evening, ["Ada", "Bo"]).attempt() == Succeeded('["Ada has seat 1","Bo has seat 2"]')
     assert database.query("SELECT * FROM seats ORDER BY number") == [(1, "Ada"), (2, "Bo")]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import perdure
+from perdure.attempt_results import RunEnd, columns
 from perdure.claimed_attempt import ClaimedAttempt
 from perdure.engine.attempt import Attempt
 from perdure.engine.context import CURRENT
@@ -322,7 +323,8 @@ def play(
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
     if not store.dead:
-        mine.ended, mine.result, mine.error = ending.state, ending.result, ending.error
+        assert isinstance(ending, RunEnd), ending
+        mine.ended, mine.result, mine.error = columns(ending)
     return mine
 
 

@@ -10,17 +10,14 @@ from uuid import uuid4
 
 import pytest
 
-from perdure import step, workflow
-from perdure.attempt_ends import AttemptEnd
+from perdure import errors, step, workflow
+from perdure.attempt_results import AttemptResult, Crashed, Failed, Released, Succeeded, Superseded
 from perdure.client import Client
 from perdure.definitions import definition_of
-from perdure.engine.workflow_call import Ending
-from perdure.errors import Released, Superseded
 from perdure.store.postgres.process_identity import ProcessIdentity
-from perdure.store.workers.claims import ClaimedRun, Claims, Entrypoints, FreeSlots
-from perdure.store.workers.completions import Completion
+from perdure.store.workers.claims import Claims, Entrypoints, FreeSlots
 from perdure.worker import executor as module
-from perdure.worker.executor import Executor, Running, ending_of
+from perdure.worker.executor import Executor, Running
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 
@@ -60,7 +57,7 @@ class Work:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.ends: dict[str, Completion | None] = {}
+        self.ends: dict[str, AttemptResult | Crashed] = {}
         self.checkpointed: list[str] = []
         self.died: list[BaseException] = []
         self.executor = Executor(
@@ -68,7 +65,7 @@ class Work:
             6.0,
             step_connections=2,
             checkpointed=lambda running: self.checkpointed.append(running.run.id),
-            ended=lambda running, ending: self.ends.__setitem__(running.run.id, ending),
+            ended=lambda running, end: self.ends.__setitem__(running.run.id, end),
             cleanup_began=lambda *_: None,
             died=self.died.append,
         )
@@ -87,7 +84,7 @@ class Work:
         claims.close()
         return running
 
-    def end(self, id: str = "one") -> Completion | None:
+    def end(self, id: str = "one") -> AttemptResult | Crashed:
         eventually(lambda: id in self.ends)
         return self.ends[id]
 
@@ -106,9 +103,7 @@ def work(database: Database) -> Iterator[Work]:
 )
 def test_each_kind_has_its_thread(work: Work, database: Database, workflow_: Any, thread: str) -> None:
     running = work.start(workflow_)
-    end = work.end()
-    assert end is not None
-    assert (end.run, end.claim, end.state, end.result) == (running.run.run_id, running.run.claim, "succeeded", thread)
+    assert work.end() == Succeeded(thread)
     assert work.checkpointed == ["one"]
     assert running.checkpointed
     assert database.query("SELECT step_key FROM perdure.steps") == [("where",)]
@@ -117,38 +112,37 @@ def test_each_kind_has_its_thread(work: Work, database: Database, workflow_: Any
 def test_a_failure_is_the_runs_end(work: Work) -> None:
     work.start(failing)
     end = work.end()
-    assert end is not None
-    assert end.state == "failed"
-    assert "ValueError" in (end.error or "")
+    assert isinstance(end, Failed)
+    assert "ValueError" in end.error
+    assert end.raised is None, "its frames would live until the end is stored"
 
 
-@pytest.mark.parametrize("signal", [Released("stopped"), Superseded("gone")])
-def test_an_attempt_that_is_interrupted_leaves_the_run(work: Work, signal: Any) -> None:
+@pytest.mark.parametrize(
+    ("signal", "result"),
+    [(errors.Released("stopped"), Released("stopped")), (errors.Superseded("gone"), Superseded("gone"))],
+)
+def test_an_attempt_that_is_interrupted_leaves_the_run(
+    work: Work, signal: errors.ControlSignal, result: AttemptResult
+) -> None:
     running = work.start(waiting)
     assert running.attempt is not None
     running.attempt.interrupt(signal)
-    end = work.end()
-    if isinstance(signal, Superseded):
-        assert end is None
-    else:
-        assert end is not None
-        assert (end.state, end.ending, end.detail) == (None, AttemptEnd.RELEASED, "stopped")
+    assert work.end() == result
 
 
 @pytest.mark.parametrize("workflow_", [sync_one, async_one])
 def test_an_error_of_our_own_is_a_crash_of_the_attempt(
     work: Work, monkeypatch: pytest.MonkeyPatch, workflow_: Any
 ) -> None:
-    def broken(*_: object) -> Ending:
+    def broken(*_: object) -> AttemptResult:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(module, "execute", broken)
     monkeypatch.setattr(module, "execute_async", broken)
     work.start(workflow_)
     end = work.end()
-    assert end is not None
-    assert (end.state, end.ending) == (None, AttemptEnd.CRASHED)
-    assert "a bug" in (end.detail or "")
+    assert isinstance(end, Crashed)
+    assert "a bug" in end.why
 
 
 def test_closing_ends_its_threads_and_connections(work: Work, database: Database) -> None:
@@ -160,16 +154,3 @@ def test_closing_ends_its_threads_and_connections(work: Work, database: Database
     assert not [name for name in names if name.startswith(("perdure-loop", "perdure-run"))]
     others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     eventually(lambda: database.query(others) == [])
-
-
-def test_the_end_as_the_store_gets_it() -> None:
-    run: Any = ClaimedRun
-    claimed = run(
-        run_id=uuid4(), id="one", token=uuid4(), number=1, entrypoint="a:b", input="{}", claim=uuid4(), crashes=0
-    )
-    done = ending_of(claimed, Ending(state="succeeded", result="3", error=None))
-    assert done == Completion(claimed.run_id, claimed.claim, "succeeded", "3", None)
-    assert ending_of(claimed, Ending(None, signal=Superseded("x"))) is None
-    assert ending_of(claimed, Ending(None, signal=Released("why"))) == Completion(
-        claimed.run_id, claimed.claim, None, detail="why"
-    )

@@ -10,12 +10,16 @@ from uuid import uuid4
 
 import pytest
 
+from perdure.attempt_results import Failed, RunEnd, Succeeded
 from perdure.errors import StoreError, StoreUnavailable
 from perdure.names import Claim, RunId
 from perdure.store.attempts.checkpoint import Answer
 from perdure.store.workers.completions import Completion, RowLocked
 from perdure.worker.completions import CompletionWriter
 from tests.harness.eventually import eventually
+
+DONE = Succeeded("1")
+TOO_LARGE = Succeeded('"too large"')
 
 
 class Store:
@@ -76,8 +80,8 @@ class Settled:
         return lambda answer: self.answers.__setitem__(ending.run, answer)
 
 
-def ending(state: str | None = "succeeded", **values: Any) -> Completion:
-    return Completion(RunId(uuid4()), Claim(uuid4()), state, **values)
+def ending(end: RunEnd = DONE) -> Completion:
+    return Completion(RunId(uuid4()), Claim(uuid4()), end)
 
 
 def written(writer: CompletionWriter, endings: list[Completion]) -> list[Answer | None]:
@@ -135,18 +139,18 @@ def test_a_lock_elsewhere_has_each_written_alone(writer: CompletionWriter, store
 
 
 def test_a_refused_result_fails_its_run_and_no_other(writer: CompletionWriter, store: Store) -> None:
-    bad = ending(result='"too large"')
+    bad = ending(TOO_LARGE)
 
     def answer(asked: Sequence[Completion]) -> list[Answer]:
-        if any(one.result is not None for one in asked):
+        if any(one.end == TOO_LARGE for one in asked):
             raise StoreError("the store does not take the run's outcome")
         return [Answer.DONE] * len(asked)
 
     store.answer = answer
     assert written(writer, [ending(), bad, ending()]) == [Answer.DONE] * 3
-    [failed] = [one for batch in store.asked for one in batch if one.run == bad.run and one.state == "failed"]
-    assert failed.result is None
-    assert "does not take the run's outcome" in (failed.error or "")
+    [failed] = [one.end for batch in store.asked for one in batch if one.run == bad.run and one.end != TOO_LARGE]
+    assert isinstance(failed, Failed)
+    assert "does not take the run's outcome" in failed.error
 
 
 def test_what_is_refused_for_good_is_told(
@@ -156,7 +160,7 @@ def test_what_is_refused_for_good_is_told(
         raise StoreError("no")
 
     store.answer = answer
-    one = ending("failed", error="{}")
+    one = ending(Failed("{}"))
     assert written(writer, [one]) == [None]
     assert f"run {one.run} has ended, and the store does not take it: no" in caplog.text
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from ...attempt_ends import AttemptEnd
+from ...attempt_results import RunEnd, columns
 from ...claimed_attempt import ClaimedAttempt
 from ...errors import PerdureError, SchemaMismatch, StoreChanged, StoreError, StoreUnavailable, Superseded
 from ...names import Claim, RunId, Token
@@ -205,8 +206,9 @@ class AttemptStore:
             DECLARE_CLEANUP, (str(run).encode(), str(token).encode(), seconds_), "say how long the run may clean up"
         )
 
-    def finish(self, run: RunId, token: Token, state: str, result: str | None, error: str | None) -> Answer:
+    def finish(self, run: RunId, token: Token, end: RunEnd) -> Answer:
         """End a run."""
+        state, result, error = columns(end)
         return self._answer(
             FINISH,
             (str(run).encode(), str(token).encode(), state.encode(), _maybe(result), _maybe(error)),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import psycopg
 
 from ...attempt_ends import AttemptEnd
+from ...attempt_results import Cancelled, Crashed, Failed, Released, RunEnd, Succeeded, columns
 from ...errors import StoreError
 from ...names import Claim, RunId
 from ..attempts.checkpoint import Answer
@@ -29,20 +30,22 @@ class RowLocked(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """How an attempt ended: with the run's final `state`, or with a run that goes on elsewhere (`detail`: why)."""
+    """How the attempt of a claim ended, as far as the store is told: with its run, or so that the run goes on."""
 
     run: RunId
     claim: Claim = field(repr=False)
-    state: str | None
-    result: str | None = None
-    error: str | None = None
-    ending: AttemptEnd = AttemptEnd.RELEASED
-    detail: str | None = None
+    end: RunEnd | Released | Crashed
 
     @property
     def size(self) -> int:
         """Characters of its values."""
-        return len(self.result or "") + len(self.error or "") + len(self.detail or "")
+        match self.end:
+            case Succeeded() | Failed() | Cancelled():
+                return sum(len(value or "") for value in columns(self.end)[1:])
+            case Released(why) | Crashed(why):
+                return len(why)
+            case _:
+                assert_never(self.end)
 
 
 class CompletionStore:
@@ -57,7 +60,7 @@ class CompletionStore:
         """End the connection; the next call opens another."""
         self._connection.close()
 
-    def write(self, endings: Sequence[Completion]) -> list[Answer]:
+    def write(self, completions: Sequence[Completion]) -> list[Answer]:
         """Write endings. Returns an answer for each. After an error some may be written: a repeat is harmless.
 
         A run whose row another session has locked is left out, and its answer is `LOCKED`.
@@ -68,39 +71,33 @@ class CompletionStore:
             StoreError: the store refuses one of them.
         """
         answers: dict[int, Answer] = {}
-        finished = [n for n, ending in enumerate(endings) if ending.state is not None]
-        left = [n for n, ending in enumerate(endings) if ending.state is None]
-        for places, name in ((finished, "finish_runs"), (left, "release_runs")):
-            chosen = [endings[n] for n in places]
-            if chosen:
-                for place, answer in self._rows(name, _columns(chosen)):
-                    answers[places[place - 1]] = Answer(answer)
-        return [answers[n] for n in range(len(endings))]
+        places: dict[str, list[int]] = {}
+        writes = [_write_of(one) for one in completions]
+        for n, write in enumerate(writes):
+            places.setdefault(write.many, []).append(n)
+        for name, chosen in places.items():
+            given: dict[str, object] = {
+                f"{key}s": [writes[n].parameters[key] for n in chosen] for key in writes[chosen[0]].parameters
+            }
+            for place, answer in self._rows(name, given):
+                answers[chosen[place - 1]] = Answer(answer)
+        return [answers[n] for n in range(len(completions))]
 
-    def write_patiently(self, ending: Completion, *, waited: float) -> Answer:
+    def write_patiently(self, completion: Completion, *, waited: float) -> Answer:
         """Write one ending whose row another session has locked, on a connection of its own; safe in any thread.
 
         Args:
-            ending: the one to write.
+            completion: the one to write.
             waited: seconds for which the row has been locked. From a lease on, its holder is ended.
 
         Raises:
             StoreUnavailable: no answer, or the row stays locked.
             StoreError: the store refuses it.
         """
-        name = "finish_run" if ending.state is not None else "end_attempt"
-        parameters = {
-            "run": ending.run,
-            "claim": ending.claim,
-            "state": ending.state,
-            "result": ending.result,
-            "error": ending.error,
-            "ending": ending.ending,
-            "detail": storable(ending.detail),
-        }
-        doing = f"end the attempt at run {ending.run}"
+        write = _write_of(completion)
+        doing = f"end the attempt at run {completion.run}"
         [(answer,)] = execute_patiently(
-            self._url, statement(name), parameters, lease=self._lease, doing=doing, waited=waited
+            self._url, statement(write.one), write.parameters, lease=self._lease, doing=doing, waited=waited
         )
         return Answer(answer)
 
@@ -116,13 +113,29 @@ class CompletionStore:
             raise translated(error, "end runs") from error
 
 
-def _columns(endings: Sequence[Completion]) -> dict[str, object]:
-    return {
-        "runs": [e.run for e in endings],
-        "claims": [e.claim for e in endings],
-        "states": [e.state for e in endings],
-        "results": [e.result for e in endings],
-        "errors": [e.error for e in endings],
-        "endings": [e.ending for e in endings],
-        "details": [storable(e.detail) for e in endings],
-    }
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """The statements that write such a completion, together with others and alone.
+
+    `parameters` are those of the statement for one. The statement for many has a column for each, named in the plural.
+    """
+
+    many: str
+    one: str
+    parameters: dict[str, object]
+
+
+def _write_of(completion: Completion) -> _Write:
+    attempt: dict[str, object] = {"run": completion.run, "claim": completion.claim}
+    match completion.end:
+        case Succeeded() | Failed() | Cancelled():
+            state, result, error = columns(completion.end)
+            return _Write("finish_runs", "finish_run", attempt | {"state": state, "result": result, "error": error})
+        case Released(why):
+            left = {"ending": AttemptEnd.RELEASED, "detail": storable(why)}
+            return _Write("release_runs", "end_attempt", attempt | left)
+        case Crashed(why):
+            left = {"ending": AttemptEnd.CRASHED, "detail": storable(why)}
+            return _Write("release_runs", "end_attempt", attempt | left)
+        case _:
+            assert_never(completion.end)

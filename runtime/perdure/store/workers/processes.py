@@ -20,7 +20,7 @@ from ..postgres.process_identity import ProcessIdentity
 from ..postgres.reconnecting import ReconnectingConnection
 from ..postgres.statements import statement
 
-__all__ = ["Ended", "ProcessStore", "Released", "Watched", "identity_parameters"]
+__all__ = ["ProcessEnd", "ProcessStore", "ReleasedRuns", "Watched", "identity_parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def identity_parameters(process: ProcessIdentity, owner: str) -> dict[str, objec
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProcessEnd:
     """How the attempts of a dead process ended: in a word, and for people.
 
     Attributes:
@@ -61,7 +61,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
+class ReleasedRuns:
     """How many runs were given back, and which were left because another session has locked their rows."""
 
     count: int
@@ -90,7 +90,7 @@ class ProcessStore:
         rows = self._rows("worker_heartbeat", identity_parameters(process, owner), "heartbeat")
         return [row[0] for row in rows]
 
-    def release(self, process: UUID, how: Ended) -> Released:
+    def release(self, process: UUID, how: ProcessEnd) -> ReleasedRuns:
         """Give back the runs of a dead process, except those whose rows are locked; forget it if none is left.
 
         Raises:
@@ -104,9 +104,9 @@ class ProcessStore:
         left = [(RunId(run), Claim(claim)) for run, claim in self._rows("unreleased_runs", standing, doing)]
         if not left:
             self.unregister(process, counter=None if how.sure else how.counter)
-        return Released(count, left)
+        return ReleasedRuns(count, left)
 
-    def release_locked(self, run: RunId, claim: Claim, how: Ended, *, waited: float) -> None:
+    def release_locked(self, run: RunId, claim: Claim, how: ProcessEnd, *, waited: float) -> None:
         """Give back a run whose row another session has locked; safe to call from any thread.
 
         Args:

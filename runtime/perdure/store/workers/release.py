@@ -14,7 +14,7 @@ from uuid import UUID
 from ...errors import StoreUnavailable
 from ...names import Claim, RunId
 from ...pauses import Pauses
-from .processes import Ended, ProcessStore
+from .processes import ProcessEnd, ProcessStore
 
 __all__ = ["Release"]
 
@@ -38,7 +38,7 @@ class Release:
         self,
         store: ProcessStore,
         process: UUID,
-        how: Ended,
+        how: ProcessEnd,
         *,
         lease: float,
         clock: Callable[[], float] = time.monotonic,

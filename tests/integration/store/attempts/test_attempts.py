@@ -9,6 +9,7 @@ import pytest
 
 from perdure import workflow
 from perdure.attempt_ends import AttemptEnd
+from perdure.attempt_results import Cancelled, Failed, RunEnd, Succeeded, columns
 from perdure.errors import SchemaMismatch, StoreUnavailable, Superseded
 from perdure.names import Claim, Token
 from perdure.store.attempts.attempts import AttemptStore, SecondStart, Verdict
@@ -20,6 +21,8 @@ from tests.harness.databases import Database
 
 from ...engine.attempts import Run
 from .checkpoints import checkpoint_of
+
+ERROR = '{"type": "a:B", "message": "no"}'
 
 
 @workflow
@@ -107,13 +110,16 @@ def test_a_heartbeat_raises_the_counter_and_brings_what_is_asked_of_the_run(
     assert store.heartbeat(run.id, token, 3, "charge").superseded
 
 
-@pytest.mark.parametrize("state", ["succeeded", "failed"])
-def test_the_end_of_a_run_is_recorded_once(store: AttemptStore, run: Run, database: Database, state: str) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [Succeeded('"done"'), Failed(ERROR), Cancelled(), Cancelled(Failed(ERROR))],
+    ids=["succeeded", "failed", "cancelled", "cleanup failed"],
+)
+def test_the_end_of_a_run_is_recorded_once(store: AttemptStore, run: Run, database: Database, end: RunEnd) -> None:
     token = run.begin().claimed.token
-    result, error = ('"done"', None) if state == "succeeded" else (None, '{"type": "a:B", "message": "no"}')
-    assert store.finish(run.id, Token(uuid4()), state, result, error) is Answer.SUPERSEDED
-    assert store.finish(run.id, token, state, result, error) is Answer.DONE
-    assert database.query("SELECT state FROM perdure.runs") == [(state,)]
+    assert store.finish(run.id, Token(uuid4()), end) is Answer.SUPERSEDED
+    assert store.finish(run.id, token, end) is Answer.DONE
+    assert database.query("SELECT state, result::text, error::text FROM perdure.runs") == [columns(end)]
 
 
 def test_a_release_says_how_the_attempt_ended(store: AttemptStore, run: Run, database: Database) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from perdure.attempt_ends import AttemptEnd
+from perdure.attempt_results import Cancelled, Crashed, Failed, Released, RunEnd, Succeeded
 from perdure.errors import StoreError, StoreUnavailable
 from perdure.names import Claim, RunId
 from perdure.store.attempts.checkpoint import Answer
@@ -20,6 +20,9 @@ from tests.harness.databases import Database
 from ..rows import OWNER, Session
 
 Begin = Callable[[], ClaimedRun]
+
+DONE = Succeeded("3")
+LEFT = Released("stopped")
 
 
 @pytest.fixture
@@ -50,17 +53,17 @@ def begin(database: Database, rows: Session) -> Iterator[Begin]:
     claims.close()
 
 
-def ending(run: ClaimedRun, state: str | None = "succeeded", **values: object) -> Completion:
-    return Completion(run.run_id, Claim(run.token), state, **values)  # type: ignore[arg-type]
+def ending(run: ClaimedRun, end: RunEnd | Released | Crashed = DONE) -> Completion:
+    return Completion(run.run_id, Claim(run.token), end)
 
 
 def test_each_run_gets_its_answer_in_the_order_of_asking(store: CompletionStore, begin: Begin, rows: Session) -> None:
     done, failed, released = (begin() for _ in range(3))
     endings = [
-        ending(released, None, detail="stopped"),
-        ending(done, result="3"),
-        Completion(RunId(uuid4()), Claim(uuid4()), "succeeded"),
-        ending(failed, "failed", error='{"type": "a:B", "message": "no"}'),
+        ending(released, LEFT),
+        ending(done),
+        Completion(RunId(uuid4()), Claim(uuid4()), DONE),
+        ending(failed, Failed('{"type": "a:B", "message": "no"}')),
     ]
     answers = store.write(endings)
     assert [answer is Answer.DONE for answer in answers] == [True, True, False, True]
@@ -69,8 +72,8 @@ def test_each_run_gets_its_answer_in_the_order_of_asking(store: CompletionStore,
 
 def test_a_repeated_write_changes_nothing(store: CompletionStore, begin: Begin, rows: Session) -> None:
     attempt = begin()
-    assert store.write([ending(attempt, result="3")]) == [Answer.DONE]
-    assert store.write([ending(attempt, result="3")])[0] in (Answer.DONE, Answer.DONE_BEFORE)
+    assert store.write([ending(attempt)]) == [Answer.DONE]
+    assert store.write([ending(attempt)])[0] in (Answer.DONE, Answer.DONE_BEFORE)
     assert rows.run(attempt.run_id)["state"] == "succeeded"
 
 
@@ -86,36 +89,51 @@ def test_a_run_whose_row_is_locked_is_left_out(
     assert store.write([ending(locked)]) == [Answer.DONE]
 
 
-@pytest.mark.parametrize("state", ["succeeded", None])
+@pytest.mark.parametrize(("end", "state"), [(DONE, "succeeded"), (LEFT, "pending"), (Crashed("broke off"), "pending")])
 def test_patiently_the_holder_of_the_lock_is_ended(
-    store: CompletionStore, begin: Begin, rows: Session, database: Database, state: str | None
+    store: CompletionStore,
+    begin: Begin,
+    rows: Session,
+    database: Database,
+    end: Succeeded | Released | Crashed,
+    state: str,
 ) -> None:
     locked = begin()
     with closing(database.connect()) as holder:
         holder.execute("BEGIN")
         holder.execute("SELECT FROM perdure.runs WHERE id = %s FOR UPDATE", [locked.run_id])
-        assert store.write_patiently(ending(locked, state), waited=0.5) is Answer.DONE
-    assert rows.run(locked.run_id)["state"] == (state or "pending")
+        assert store.write_patiently(ending(locked, end), waited=0.5) is Answer.DONE
+    assert rows.run(locked.run_id)["state"] == state
 
 
 def test_a_value_that_is_no_json_is_refused(store: CompletionStore, begin: Begin, rows: Session) -> None:
     with pytest.raises(StoreError, match="does not take the run's outcome"):
-        store.write([ending(begin(), result="{no JSON")])
+        store.write([ending(begin(), Succeeded("{no JSON"))])
 
 
 def test_text_for_people_is_made_storable(store: CompletionStore, begin: Begin, rows: Session) -> None:
     attempt = begin()
-    assert store.write([ending(attempt, None, ending=AttemptEnd.CRASHED, detail="a\0b")]) == [Answer.DONE]
+    assert store.write([ending(attempt, Crashed("a\0b"))]) == [Answer.DONE]
     assert rows.execute("SELECT ending, detail FROM perdure.attempts") == [("crashed", "a�b")]
 
 
 def test_a_store_that_is_away_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable, match="end runs"):
-        CompletionStore("postgresql://127.0.0.1:1/nowhere", 1).write([Completion(RunId(uuid4()), Claim(uuid4()), None)])
+        CompletionStore("postgresql://127.0.0.1:1/nowhere", 1).write([Completion(RunId(uuid4()), Claim(uuid4()), LEFT)])
 
 
-def test_its_size_is_that_of_its_values() -> None:
-    run, claim = RunId(uuid4()), Claim(uuid4())
-    assert Completion(run, claim, None).size == 0
-    assert Completion(run, claim, "failed", "12", "345", detail="6789").size == 9
-    assert str(claim) not in repr(Completion(run, claim, None))
+@pytest.mark.parametrize(
+    ("end", "characters"),
+    [
+        (Succeeded("12345"), 5),
+        (Failed('{"type":"x"}'), 12),
+        (Cancelled(), 0),
+        (Cancelled(Failed("{}")), 2),
+        (Released("told to stop"), 12),
+        (Crashed("broke off"), 9),
+    ],
+)
+def test_its_size_is_that_of_its_values(end: RunEnd | Released | Crashed, characters: int) -> None:
+    completion = Completion(RunId(uuid4()), Claim(uuid4()), end)
+    assert completion.size == characters
+    assert str(completion.claim) not in repr(completion)

@@ -13,12 +13,12 @@ from perdure.errors import StoreUnavailable
 from perdure.names import Claim, RunId
 from perdure.store.postgres.process_identity import ProcessIdentity
 from perdure.store.workers.claims import Claims, Entrypoints, FreeSlots
-from perdure.store.workers.processes import Ended, ProcessStore
+from perdure.store.workers.processes import ProcessEnd, ProcessStore
 from tests.harness.databases import Database
 
 from ..rows import OWNER, Session
 
-DEAD = Ended(AttemptEnd.CRASHED, "its process is gone", counter=1)
+DEAD = ProcessEnd(AttemptEnd.CRASHED, "its process is gone", counter=1)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_one_that_has_beaten_since_keeps_its_runs(store: ProcessStore, rows: Ses
     assert store.release(worker.id, DEAD).count == 0
     assert states(rows) == ["running", "running"]
     assert processes(rows) == [worker.id]
-    assert store.release(worker.id, Ended(AttemptEnd.CRASHED, "seen dead", sure=True)).count == 2
+    assert store.release(worker.id, ProcessEnd(AttemptEnd.CRASHED, "seen dead", sure=True)).count == 2
 
 
 def test_a_locked_run_is_left_and_then_given_back_alone(

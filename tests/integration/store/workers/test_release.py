@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from perdure.attempt_ends import AttemptEnd
-from perdure.store.workers.processes import Ended, ProcessStore
+from perdure.store.workers.processes import ProcessEnd, ProcessStore
 from perdure.store.workers.release import Release
 from tests.harness.databases import Database
 
@@ -33,7 +33,7 @@ def release_of(database: Database) -> Iterator[Callable[[int], Release]]:
         process = uuid4()
         database.query(PROCESS, process)
         database.query(RUNS, process, runs)
-        return Release(store, process, Ended(AttemptEnd.CRASHED, "it died", sure=True), lease=LEASE)
+        return Release(store, process, ProcessEnd(AttemptEnd.CRASHED, "it died", sure=True), lease=LEASE)
 
     yield make
     store.close()
