@@ -130,6 +130,7 @@ class _Memory:
             checkpoint.result,
             checkpoint.error,
             fingerprint=checkpoint.fingerprint,
+            kind=checkpoint.kind,
         )
         self._report.stored.append(checkpoint.key)
         self.dead = len(self._report.stored) == self._kill_after

@@ -21,7 +21,7 @@ from ..errors import (
     ValueNotStorable,
 )
 from ..serialization.fingerprint import keyed_hash
-from ..store.attempts.checkpoint import Answer, Checkpoint, Settled
+from ..store.attempts.checkpoint import Answer, CallKind, Checkpoint, Settled
 from ..store.attempts.idle_connections import IdleConnections
 from .journal import Journal, Recorded
 from .lazy_event import LazyEvent
@@ -390,8 +390,8 @@ class Attempt:
         else:
             committer.submit(checkpoint, callback)
 
-    def checkpoint(self, key: str, name: str, outcome: Outcome, started: int) -> Checkpoint:
-        """The checkpoint of an outcome; `started` is when the step was called, in monotonic nanoseconds."""
+    def checkpoint(self, kind: CallKind, key: str, name: str, outcome: Outcome, started: int) -> Checkpoint:
+        """The checkpoint of an outcome; `started` is when the call was made, in monotonic nanoseconds."""
         return Checkpoint(
             self._run,
             self._token,
@@ -404,6 +404,7 @@ class Attempt:
             outcome.result,
             outcome.error,
             outcome.fingerprint,
+            kind,
         )
 
     # Events for the observer.

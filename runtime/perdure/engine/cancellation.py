@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ControlSignal, Released, RunCancelled
 from ..names import CANCEL_KEY
 from ..owned_thread import OwnedThread
-from ..store.attempts.checkpoint import Settled
+from ..store.attempts.checkpoint import CallKind, Settled
 from .delivery import Delivery
 from .journal import strikes_in_a_wait
 from .outcome import Outcome, cancelled_error
@@ -234,7 +234,7 @@ class Cancellation:
         outcome.ordinal, outcome.clock = scheduler.accept()
         delivery = Delivery(self._main, outcome.ordinal, outcome.clock, self._strike)
         scheduler.wait_live(delivery)
-        checkpoint = attempt.checkpoint(CANCEL_KEY, CANCEL_KEY, outcome, time.monotonic_ns())
+        checkpoint = attempt.checkpoint(CallKind.STEP, CANCEL_KEY, CANCEL_KEY, outcome, time.monotonic_ns())
 
         def settle(settled: Settled) -> None:
             with suppress(ControlSignal):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from ..errors import NondeterminismError
 from ..names import CANCEL_KEY, may_descend
-from ..store.attempts.checkpoint import Recorded
+from ..store.attempts.checkpoint import CallKind, Recorded
 
 __all__ = ["Journal", "Recorded", "strikes_in_a_wait"]
 
@@ -48,36 +48,46 @@ class Journal:
         return expected[-1].key if expected else None
 
     def take(
-        self, branch: str, key: str, fingerprint: str | None = None, call: Callable[[], str] | None = None
+        self,
+        kind: CallKind,
+        branch: str,
+        key: str,
+        fingerprint: str | None = None,
+        call: Callable[[], str] | None = None,
     ) -> Recorded | None:
-        """The recorded outcome of a step that a branch calls; None if the step is new.
+        """The recorded outcome of what a branch calls; None if the call is new.
 
         Args:
+            kind: what it calls.
             branch: the branch's path.
-            key: the step's key.
+            key: the call's key.
             fingerprint: of the call's arguments; None equals any other.
             call: returns the call as text, for the message.
 
         Raises:
-            NondeterminismError: the branch has another step recorded here, or other arguments of the step.
+            NondeterminismError: the branch has another call recorded here, or other arguments of the same.
         """
         expected = self._branches.get(branch)
         if not expected:
             return None
         one = expected[-1]
+        if one.kind is not kind:
+            raise self._other_call(branch, one, f"the {one.kind} {one.key!r}", f"calls the {kind} {key!r}", call)
         if one.key != key:
-            raise self._other_call(branch, one, f"calls {key!r}", call)
+            raise self._other_call(branch, one, repr(one.key), f"calls {key!r}", call)
         if one.fingerprint != fingerprint and one.fingerprint is not None and fingerprint is not None:
             like = next((r.key for r in reversed(expected) if r.fingerprint == fingerprint), None)
             known = "" if like is None else f", with which {like!r} was recorded"
-            raise self._other_call(branch, one, f"calls {key!r} with other arguments{known}", call)
+            raise self._other_call(branch, one, repr(one.key), f"calls {key!r} with other arguments{known}", call)
         return expected.pop()
 
     @staticmethod
-    def _other_call(branch: str, one: Recorded, now: str, call: Callable[[], str] | None) -> NondeterminismError:
+    def _other_call(
+        branch: str, one: Recorded, then: str, now: str, call: Callable[[], str] | None
+    ) -> NondeterminismError:
         written = "" if call is None else f": {call()}"
         return NondeterminismError(
-            f"the workflow does not repeat its recorded calls: {_place(branch)} recorded {one.key!r} next"
+            f"the workflow does not repeat its recorded calls: {_place(branch)} recorded {then} next"
             f" (in attempt {one.attempt}), and now {now}{written}."
             " Its code has changed since, or decides by something that is not recorded (time, chance, the order of"
             " a set); put that into a step, or start a new run"
@@ -102,9 +112,9 @@ class Journal:
     def never_called(self, one: Recorded) -> NondeterminismError:
         """The error for a recorded step that the workflow does not call any more."""
         return NondeterminismError(
-            f"the workflow does not repeat its recorded calls: step {one.key!r} (recorded in attempt {one.attempt})"
-            " was not called; now the workflow ends or waits without it. Its code has changed since, or decides by"
-            " something that is not recorded; put that into a step, or start a new run"
+            f"the workflow does not repeat its recorded calls: {one.kind} {one.key!r}"
+            f" (recorded in attempt {one.attempt}) was not called; now the workflow ends or waits without it. Its code"
+            " has changed since, or decides by something that is not recorded; put that into a step, or start a new run"
         )
 
 

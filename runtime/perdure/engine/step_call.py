@@ -12,7 +12,7 @@ from ..errors import DefinitionError, NondeterminismError, StepCallError, ValueN
 from ..names import RESERVED_PREFIX
 from ..serialization.failures.failure import Failure
 from ..serialization.fingerprint import NOT_TAKEN, Taken, shown_call
-from ..store.attempts.checkpoint import Answer
+from ..store.attempts.checkpoint import Answer, CallKind
 from .branch import Branch
 from .context import StepContext
 from .delivery import Delivery
@@ -130,10 +130,11 @@ def _store(step: StepDefinition, branch: Branch, key: str, outcome: Outcome, sta
     if attempt.unstored is not None:
         # This outcome may depend on outcomes that the workflow has used: those are stored first.
         attempt.unstored.wait_in_thread()
-    checkpoint = attempt.checkpoint(key, step.name, outcome, started)
+    checkpoint = attempt.checkpoint(CallKind.STEP, key, step.name, outcome, started)
     settled = attempt.committer.commit(checkpoint, attempt.given_up)
     if isinstance(settled, ValueNotStorable) and refused(outcome, settled):
-        settled = attempt.committer.commit(attempt.checkpoint(key, step.name, outcome, started), attempt.given_up)
+        checkpoint = attempt.checkpoint(CallKind.STEP, key, step.name, outcome, started)
+        settled = attempt.committer.commit(checkpoint, attempt.given_up)
     attempt.judge(settled, key)
     return True
 
@@ -215,7 +216,7 @@ def _submit(step: StepDefinition, key: str, outcome: Outcome, place: Place, turn
     # Before the answer comes: `settle` wakes a turn without a delivery at once.
     turn.delivery = place.delivery
     attempt = turn.branch.attempt
-    attempt.submit(attempt.checkpoint(key, step.name, outcome, place.started), turn.settle)
+    attempt.submit(attempt.checkpoint(CallKind.STEP, key, step.name, outcome, place.started), turn.settle)
 
 
 async def _mind_refusal(
@@ -230,7 +231,7 @@ async def _mind_refusal(
     if isinstance(settled, ValueNotStorable) and refused(outcome, settled):
         # The outcome's turn has come already, so the error needs no other.
         again = Turn(branch)
-        branch.attempt.submit(branch.attempt.checkpoint(key, step.name, outcome, started), again.settle)
+        branch.attempt.submit(branch.attempt.checkpoint(CallKind.STEP, key, step.name, outcome, started), again.settle)
         await again.come()
         settled = again.settled
         if again.struck and not turn.struck:
@@ -272,7 +273,7 @@ def _look_up(
     attempt = branch.attempt
     try:
         recorded = attempt.journal.take(
-            branch.path, key, taken.digits, partial(shown_call, step.function, step.name, args, kwargs)
+            CallKind.STEP, branch.path, key, taken.digits, partial(shown_call, step.function, step.name, args, kwargs)
         )
     except NondeterminismError as error:
         raise attempt.stop(error) from None

@@ -28,7 +28,7 @@ from ..errors import (
     ValueNotStorable,
 )
 from ..pauses import Pauses
-from ..store.attempts.checkpoint import Answer, Settled
+from ..store.attempts.checkpoint import Answer, CallKind, Settled
 from ..store.attempts.step_connection import (
     COMMIT,
     RENEW,
@@ -234,7 +234,7 @@ class _Transaction:
             yield _Wait(_TURN)
         outcome = Outcome(result=text, value=value, stored=True, tries=self.context.tries)
         self.place.take(outcome)
-        parameters = attempt.checkpoint(key, self.step.name, outcome, self.place.started).parameters()
+        parameters = attempt.checkpoint(CallKind.STEP, key, self.step.name, outcome, self.place.started).parameters()
         try:
             row = yield _Ask(connection, marked_checkpoint(parameters, marker, attempt.lease), sealed=True)
         except WireError as error:

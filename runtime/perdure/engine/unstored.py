@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..errors import ControlSignal, Released, ValueNotStorable
+from ..store.attempts.checkpoint import CallKind
 from .outcome import Outcome, refused
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Unstored:
                 future.set_result(None)
 
     def _send(self, used: _Used) -> InlineCommit:
-        checkpoint = self._attempt.checkpoint(used.key, used.step.name, used.outcome, used.started)
+        checkpoint = self._attempt.checkpoint(CallKind.STEP, used.key, used.step.name, used.outcome, used.started)
         return self._committer.start(checkpoint, self._attempt.given_up)
 
     def _follow(self, commit: InlineCommit) -> None:

@@ -70,9 +70,10 @@ class Verdict:
         if where is None:
             return
         _log.warning(
-            "run %r has not called step %r again, which it had called in attempt %d, and waits for something that"
+            "run %r has not called %s %r again, which it had called in attempt %d, and waits for something that"
             " Perdure cannot see: %s. It goes on when that ends",
             attempt.run_name,
+            head.kind,
             head.key,
             head.attempt,
             where,

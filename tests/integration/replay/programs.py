@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -289,6 +289,7 @@ class _Store:
                 checkpoint.clock,
                 checkpoint.result,
                 checkpoint.error,
+                kind=checkpoint.kind,
             )
             self.written += 1
             self.dead = self.written == self.limit
@@ -314,7 +315,7 @@ def play(
     claimed = ClaimedAttempt(run_id=RUN, id="replay", token=token, number=1, entrypoint=entrypoint, input="{}")
     committer: Any = store
     clock: Any = {"clock": loop.nanoseconds} if isinstance(loop, VirtualLoop) else {}
-    copies = [Recorded(r.key, r.ordinal, r.attempt, r.tries, r.clock, r.result, r.error) for r in stored.values()]
+    copies = [replace(one, consumed=False) for one in stored.values()]
     mine.attempt = Attempt(claimed, copies, committer, loop=loop, loop_committer=committer, **clock)
     store.loop = loop
     try:

@@ -65,6 +65,26 @@ def test_json_text_is_preserved_to_the_letter(store: Session) -> None:
     assert store.execute("SELECT result::text FROM perdure.steps") == [(text,)]
 
 
+def test_the_kind_of_what_a_checkpoint_is_of_comes_back_as_it_was_given(store: Session) -> None:
+    attempt = store.begun(store.insert())
+    assert store.checkpoint(attempt, "before kinds", 1) == 0
+    assert store.checkpoints((attempt, "many before kinds", 2)) == [0]
+    owner = (attempt.run, attempt.token)
+    sql = "SELECT perdure.checkpoint(%s, %s, 'one', 3, 'one', 1, 0, 0, '1', NULL, NULL, 7::smallint)"
+    assert store.execute(sql, *owner) == [(0,)]
+    sql = (
+        "SELECT perdure.checkpoints(ARRAY[%s]::uuid[], ARRAY[%s]::uuid[], '{many}', '{4}', '{many}', '{1}', '{0}',"
+        " '{0}', '{1}', '{NULL}', '{NULL}', '{8}')"
+    )
+    assert store.execute(sql, *owner) == [([0],)]
+    assert [(row[1], row[9]) for row in store.load(attempt)] == [
+        ("before kinds", 0),
+        ("many before kinds", 0),
+        ("one", 7),
+        ("many", 8),
+    ]
+
+
 def test_checkpoint_again_after_a_lost_answer_is_done(store: Session) -> None:
     attempt = store.begun(store.insert())
     assert [store.checkpoint(attempt), store.checkpoint(attempt)] == [0, 1]

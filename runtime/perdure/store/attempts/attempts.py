@@ -32,7 +32,7 @@ from ..postgres.libpq import (
 from ..postgres.opener import Backoff, Opener
 from ..postgres.process_identity import ProcessIdentity
 from ..schema.versions import CLIENT_VERSION, check_versions
-from .checkpoint import Answer, Recorded
+from .checkpoint import Answer, Recorded, kind_of
 
 __all__ = ["AttemptStore", "Begun", "SecondStart", "Verdict"]
 
@@ -180,6 +180,7 @@ class AttemptStore:
 
         Raises:
             Superseded: another attempt owns one of the runs, or it is gone.
+            SchemaMismatch: a newer client stored a checkpoint of a kind that this one does not know.
             StoreUnavailable: no answer within the opener's patience.
         """
         loaded: dict[RunId, list[Recorded]] = {run: [] for run, _ in runs}
@@ -195,6 +196,7 @@ class AttemptStore:
                     result=row[6].decode() if row[6] is not None else None,
                     error=row[7].decode() if row[7] is not None else None,
                     fingerprint=row[8].decode().replace("-", "") if row[8] is not None else None,
+                    kind=kind_of(row[9]),
                 )
             )
         return loaded

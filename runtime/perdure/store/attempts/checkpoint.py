@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 
-from ...errors import StoreError, ValueNotStorable
+from ...errors import SchemaMismatch, StoreError, ValueNotStorable
 from ...pauses import Pauses
 from ..postgres.connection import Fault
 from ..postgres.libpq import Parameters, WireError
@@ -16,12 +16,14 @@ __all__ = [
     "LOCK_TIMEOUT",
     "MOST_TOGETHER",
     "Answer",
+    "CallKind",
     "Checkpoint",
     "Recorded",
     "Settled",
     "answer_of",
     "answers_of",
     "batch_parameters",
+    "kind_of",
     "settled_by",
 ]
 
@@ -54,6 +56,25 @@ _ANSWERS = {b"%d" % answer: answer for answer in Answer}
 """By the text of the number: to call the enum takes five times as long."""
 
 
+class CallKind(Enum):
+    """What a recorded call of workflow code is. Replay finds its record by key and kind.
+
+    The number is what the store keeps: it stays what it is for ever.
+    """
+
+    STEP = 0
+
+    def __init__(self, number: int) -> None:
+        self.stored = b"%d" % number
+        """The number as the wire takes it. Each checkpoint needs it, and `value` costs a call."""
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+_KINDS = {kind.stored: kind for kind in CallKind}
+
+
 @dataclass(slots=True, eq=False)
 class Checkpoint:
     """One step's outcome on its way to the store; ids and numbers as the wire takes them."""
@@ -69,6 +90,7 @@ class Checkpoint:
     result: str | None
     error: str | None
     fingerprint: str | None = None
+    kind: CallKind = CallKind.STEP
 
     @property
     def size(self) -> int:
@@ -90,6 +112,7 @@ class Checkpoint:
             None if result is None else result.encode(),
             None if error is None else error.encode(),
             None if self.fingerprint is None else self.fingerprint.encode(),
+            self.kind.stored,
         )
 
 
@@ -109,6 +132,7 @@ class Recorded:
     error: str | None
     consumed: bool = False
     fingerprint: str | None = None
+    kind: CallKind = CallKind.STEP
 
     @property
     def cancelled(self) -> bool:
@@ -140,7 +164,23 @@ def batch_parameters(checkpoints: Sequence[Checkpoint]) -> Parameters:
         _quoted([c.result for c in checkpoints]),
         _quoted([c.error for c in checkpoints]),
         _quoted([c.fingerprint for c in checkpoints]),
+        b"{" + b",".join([c.kind.stored for c in checkpoints]) + b"}",
     )
+
+
+def kind_of(value: bytes | None) -> CallKind:
+    """The kind of a stored checkpoint.
+
+    Raises:
+        SchemaMismatch: a newer release stored it.
+    """
+    kind = _KINDS.get(value or b"")
+    if kind is None:
+        raise SchemaMismatch(
+            f"a checkpoint of this run is of kind {(value or b'').decode()}, which this client does not know: a newer"
+            " client stored it; upgrade this one, e.g. 'pip install --upgrade perdure'"
+        )
+    return kind
 
 
 def answers_of(value: bytes | None) -> list[Answer]:

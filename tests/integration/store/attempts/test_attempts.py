@@ -110,6 +110,20 @@ def test_a_heartbeat_raises_the_counter_and_brings_what_is_asked_of_the_run(
     assert store.heartbeat(run.id, token, 3, "charge").superseded
 
 
+def test_a_checkpoint_of_a_kind_that_only_newer_clients_know_is_not_taken_for_another(
+    store: AttemptStore, run: Run, database: Database
+) -> None:
+    run.attempt()
+    database.query(
+        "INSERT INTO perdure.steps (run_id, step_key, kind, ordinal, name, attempt, tries, clock, result, started,"
+        f" finished) VALUES ('{run.id}', 'a', 99, 1, 'a', 1, 1, 0, '1', now(), now())"
+    )
+    database.query("UPDATE perdure.runs SET state = 'pending'")
+    begun = store.begin(run.id, run.claim(), process())
+    with pytest.raises(SchemaMismatch, match=r"of kind 99, .*upgrade"):
+        store.load([(run.id, begun.token)])
+
+
 @pytest.mark.parametrize(
     "end",
     [Succeeded('"done"'), Failed(ERROR), Cancelled(), Cancelled(Failed(ERROR))],

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from perdure.store.attempts.checkpoint import Answer, Checkpoint, answer_of, answers_of, batch_parameters
+from perdure.errors import SchemaMismatch
+from perdure.store.attempts.checkpoint import (
+    Answer,
+    CallKind,
+    Checkpoint,
+    answer_of,
+    answers_of,
+    batch_parameters,
+    kind_of,
+)
 
 PLAIN = Checkpoint(b"r", b"t", "call", 1, "call", 1, 10, 5, "12", None, "00ff")
 
@@ -41,6 +50,18 @@ def test_text_is_quoted_for_an_array(text: str, written: bytes) -> None:
     assert column(8, {"result": text}, {"result": "1"}) == b"{" + written + b',"1"}'
     # Beside one that has nothing to escape, and beside one that is not there.
     assert column(8, {"result": None}, {"result": text}) == b"{NULL," + written + b"}"
+
+
+@pytest.mark.parametrize("kind", list(CallKind))
+def test_each_kind_is_written_and_read_as_a_number(kind: CallKind) -> None:
+    assert column(11, {"kind": kind}, {"kind": kind}) == b"{%d,%d}" % (kind.value, kind.value)
+    assert PLAIN.parameters()[11] == b"%d" % CallKind.STEP.value
+    assert kind_of(b"%d" % kind.value) is kind
+
+
+def test_a_kind_of_a_newer_release_is_refused() -> None:
+    with pytest.raises(SchemaMismatch, match=r"of kind 99, which this client does not know.*upgrade"):
+        kind_of(b"99")
 
 
 def test_answers_come_in_order() -> None:

@@ -1,8 +1,9 @@
 -- Granted to: pods
 -- Store a step's outcome: a result, an error, or neither (cancelled). A step's own earlier write has its attempt and ordinal.
+-- `kind_` is what the checkpoint is of, which means nothing to the store.
 CREATE OR REPLACE FUNCTION perdure.checkpoint(
     run uuid, token_ uuid, key text, ordinal_ integer, name_ text, tries_ integer, clock_ bigint, micros bigint, result_ json, error_ json,
-    fingerprint_ uuid DEFAULT NULL
+    fingerprint_ uuid DEFAULT NULL, kind_ smallint DEFAULT 0
 ) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -23,8 +24,8 @@ BEGIN
     IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, error, started, finished, fingerprint)
-    VALUES (run, key, ordinal_, name_, attempt_, tries_, clock_, result_, error_,
+    INSERT INTO perdure.steps (run_id, step_key, kind, ordinal, name, attempt, tries, clock, result, error, started, finished, fingerprint)
+    VALUES (run, key, kind_, ordinal_, name_, attempt_, tries_, clock_, result_, error_,
             clock_timestamp() - micros * interval '1 microsecond', clock_timestamp(), fingerprint_)
     ON CONFLICT DO NOTHING;
     IF FOUND THEN

@@ -3,7 +3,8 @@
 -- locked is left out (6), so that it stalls nobody else.
 CREATE OR REPLACE FUNCTION perdure.checkpoints(
     run_ids uuid[], tokens uuid[], keys text[], ordinals integer[], names text[], tries_ integer[], clocks bigint[], micros bigint[],
-    results text[], errors text[], fingerprints uuid[] DEFAULT NULL
+    results text[], errors text[], fingerprints uuid[] DEFAULT NULL,
+    kinds smallint[] DEFAULT NULL
 ) RETURNS integer[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -14,7 +15,7 @@ DECLARE
     stored integer;
 BEGIN
     IF pg_column_size(results) > perdure.max_outcome_bytes() OR pg_column_size(errors) > perdure.max_outcome_bytes() OR pg_column_size(keys) > 1048576 OR pg_column_size(names) > 1048576
-       OR pg_column_size(fingerprints) > 1048576 THEN
+       OR pg_column_size(fingerprints) > 1048576 OR pg_column_size(kinds) > 1048576 THEN
         RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'too much in one statement: ask for each outcome alone';
     END IF;
     IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
@@ -24,8 +25,8 @@ BEGIN
         SELECT r.id, r.token, r.attempt, r.timeline FROM perdure.runs r
         WHERE r.id = ANY (run_ids) AND r.token = ANY (tokens) AND r.login = session_user::text ORDER BY r.id FOR SHARE SKIP LOCKED
     ), given AS (
-        SELECT * FROM unnest(run_ids, tokens, keys, ordinals, names, tries_, clocks, micros, results, errors, fingerprints) WITH ORDINALITY
-            AS g (run_id, token, step_key, ordinal, name, tries, clock, micros, result, error, fingerprint, place)
+        SELECT * FROM unnest(run_ids, tokens, keys, ordinals, names, tries_, clocks, micros, results, errors, fingerprints, kinds) WITH ORDINALITY
+            AS g (run_id, token, step_key, ordinal, name, tries, clock, micros, result, error, fingerprint, kind, place)
     ), judged AS MATERIALIZED (
         SELECT g.*, l.attempt,
                CASE WHEN l.id IS NULL THEN (
@@ -35,8 +36,8 @@ BEGIN
                ) WHEN (l.token = g.token) IS NOT TRUE THEN 3 WHEN l.timeline <> here THEN 5 ELSE 0 END AS answer
         FROM given g LEFT JOIN locked l ON l.id = g.run_id
     ), inserted AS (
-        INSERT INTO perdure.steps (run_id, step_key, ordinal, name, attempt, tries, clock, result, error, started, finished, fingerprint)
-        SELECT j.run_id, j.step_key, j.ordinal, j.name, j.attempt, j.tries, j.clock, j.result::json, j.error::json,
+        INSERT INTO perdure.steps (run_id, step_key, kind, ordinal, name, attempt, tries, clock, result, error, started, finished, fingerprint)
+        SELECT j.run_id, j.step_key, coalesce(j.kind, 0), j.ordinal, j.name, j.attempt, j.tries, j.clock, j.result::json, j.error::json,
                stamp - j.micros * interval '1 microsecond', stamp, j.fingerprint
         FROM judged j WHERE j.answer = 0 ORDER BY j.run_id, j.step_key
         ON CONFLICT DO NOTHING

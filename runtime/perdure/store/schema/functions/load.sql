@@ -2,7 +2,8 @@
 -- All checkpoints of runs that these tokens own, in the order in which they were accepted. A token that owns nothing is an
 -- error: no rows would tell a superseded attempt that nothing was done yet, and it would do it all again.
 CREATE OR REPLACE FUNCTION perdure.load(run_ids uuid[], tokens uuid[]) RETURNS TABLE (
-    run_id uuid, step_key text, ordinal integer, attempt integer, tries integer, clock bigint, result json, error json, fingerprint uuid
+    run_id uuid, step_key text, ordinal integer, attempt integer, tries integer, clock bigint, result json, error json, fingerprint uuid,
+    kind smallint
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -16,7 +17,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'PD003', MESSAGE = 'superseded', DETAIL = array_to_string(lost, ' ');
     END IF;
     RETURN QUERY
-    SELECT s.run_id, s.step_key, s.ordinal, s.attempt, s.tries, s.clock, s.result, s.error, s.fingerprint
+    SELECT s.run_id, s.step_key, s.ordinal, s.attempt, s.tries, s.clock, s.result, s.error, s.fingerprint, s.kind
     FROM unnest(run_ids, tokens) AS g (run_id, token)
     JOIN perdure.runs r ON r.id = g.run_id AND r.token = g.token AND r.login = session_user::text
     JOIN perdure.steps s ON s.run_id = r.id
