@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 
 from perdure import now, random, run_step, step, uuid4, workflow
-from perdure.entrypoints import load
 from perdure.errors import (
     DefinitionError,
-    EntrypointError,
     InputError,
     NondeterminismError,
     PerdureError,
@@ -136,26 +134,6 @@ def test_input_that_does_not_fit_starts_nothing_and_names_the_argument() -> None
     with pytest.raises(InputError, match="missing"):
         DurableRun(flow)
     assert ran == []
-
-
-@pytest.mark.parametrize(
-    ("entrypoint", "why"),
-    [
-        ("transfer", "names no workflow: write module:function"),
-        ("no_such_module:flow", "there is no module 'no_such_module'; searched: "),
-        ("perdure.no_such:flow", "there is no module 'perdure.no_such'"),
-        ("json:flow", "has no function 'flow', and no other function there is marked @workflow"),
-        ("json:dumps", "is not a workflow: mark it @workflow"),
-        ("json:JSONDecoder", "is not a workflow (it is a value of type type)"),
-        ("json:decoder.JSONDecoder", "is inside of something"),
-        ("perdure:__all__", "is not a workflow (it is a value of type list)"),
-        ("missing/file.py:flow", "does not exist"),
-    ],
-)
-def test_an_entrypoint_that_names_no_workflow(entrypoint: str, why: str) -> None:
-    with pytest.raises(EntrypointError) as refused:
-        load(entrypoint)
-    assert why in str(refused.value)
 
 
 def _yields() -> Iterator[int]:
