@@ -13,7 +13,7 @@ from kubernetes_validate import utils
 from perdure_operator.api.database_tls import DatabaseTls
 from perdure_operator.api.pod import PodSettings, SecretKey
 from tests.unit.operator.api.manifests import TAKEN
-from tests.unit.operator.api.test_pod import SETTINGS, pod
+from tests.unit.operator.api.pods import SETTINGS, pod
 
 ROOT = Path(__file__).resolve().parents[4]
 CHART = yaml.safe_load((ROOT / "charts" / "perdure" / "Chart.yaml").read_text())
