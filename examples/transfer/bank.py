@@ -4,9 +4,10 @@
         --input '{"source": "alice", "target": "bob", "amount": 100}'
 
 Alice has her account with us, in the same Postgres as the checkpoints: steps that book there are database steps,
-which commit together with their checkpoint, exactly once. Bob has his with another bank, over HTTP: that step may
-run again after a crash, so it sends an idempotency key, which stays the same however often it runs. Between the two
-the money stands on an account of its own, so that our books add up at every moment.
+which commit together with their checkpoint, exactly once. Their table is in the schema of the login, or in `public`
+where it has none. Bob has his with another bank, over HTTP: that step may run again after a crash, so it sends an
+idempotency key, which stays the same however often it runs. Between the two the money stands on an account of its own,
+so that our books add up at every moment.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from perdure import Retry, step, step_context, workflow
 
@@ -61,18 +64,17 @@ def transfer(source: str, target: str, amount: int) -> Receipt:
 # Our books. Each step is one transaction, and its checkpoint is a part of that.
 
 
-@step(database=True)
+# Two transfers may come first: the one that Postgres refuses then finds the table when it tries again.
+@step(database=True, retry=Retry(tries=5, delay=0.1, on=psycopg.Error))
 def open_books() -> None:
     """Make the accounts where there are none yet; a real bank has them."""
     connection = step_context().connection
-    connection.execute("SELECT pg_advisory_xact_lock(17)")  # two transfers may come first
-    connection.execute("CREATE SCHEMA IF NOT EXISTS bank")
     connection.execute(
-        "CREATE TABLE IF NOT EXISTS bank.accounts"
+        "CREATE TABLE IF NOT EXISTS accounts"
         " (name text PRIMARY KEY, opened_with bigint, balance bigint CHECK (balance >= 0))"
     )
     connection.execute(
-        "INSERT INTO bank.accounts VALUES ('alice', 1000, 1000), ('carol', 1000, 1000), (%s, 0, 0), (%s, 0, 0)"
+        "INSERT INTO accounts VALUES ('alice', 1000, 1000), ('carol', 1000, 1000), (%s, 0, 0), (%s, 0, 0)"
         " ON CONFLICT DO NOTHING",
         (IN_TRANSIT, PAID_OUT),
     )
@@ -85,7 +87,7 @@ def withdraw(source: str, amount: int) -> None:
         raise Declined(f"cannot transfer {amount} from {source!r}")
     row = (
         step_context()
-        .connection.execute("SELECT balance FROM bank.accounts WHERE name = %s FOR UPDATE", (source,))
+        .connection.execute("SELECT balance FROM accounts WHERE name = %s FOR UPDATE", (source,))
         .fetchone()
     )
     if row is None or row[0] < amount:
@@ -108,9 +110,7 @@ def settle(amount: int) -> None:
 def move(source: str, target: str, amount: int) -> None:
     # In the order of the names, so that two transfers never wait for each other.
     for name, change in sorted([(source, -amount), (target, amount)]):
-        step_context().connection.execute(
-            "UPDATE bank.accounts SET balance = balance + %s WHERE name = %s", (change, name)
-        )
+        step_context().connection.execute("UPDATE accounts SET balance = balance + %s WHERE name = %s", (change, name))
 
 
 # The outside bank. After a crash, a lost answer or a timeout nobody knows whether it booked the deposit. So the step
@@ -175,6 +175,6 @@ class Audit:
 
 def audit(connection: Any) -> Audit:
     """Read both banks' books, ours over a psycopg connection."""
-    rows = connection.execute("SELECT name, opened_with, balance FROM bank.accounts ORDER BY name").fetchall()
+    rows = connection.execute("SELECT name, opened_with, balance FROM accounts ORDER BY name").fetchall()
     outside = sum(deposit["amount"] for deposit in ask("GET", "/deposits")[1])
     return Audit({name: balance for name, _, balance in rows}, sum(opened for _, opened, _ in rows), outside)

@@ -235,17 +235,20 @@ def own_logins(environ: Mapping[str, str], namespaces: Sequence[str]) -> Iterato
     """Each namespace with the URL of its own login, which is made or set anew; those of other namespaces are locked.
 
     A password follows from the seed and the namespace: each start finds the same one, and reads no Secret for it.
+    Before all that the server is closed to what a login could do to the others: a database that was restored is open.
 
     Raises:
         SystemExit: the store does not take it.
     """
     from perdure.errors import PerdureError
+    from perdure.store.schema.closed_server import close_server
     from perdure.store.schema.logins import Binding, Purpose, keep_login, lock_others, login_name, login_url
 
     store, seed = environ["PERDURE_DATABASE_URL"], environ["LOGINS_SEED"].encode()
     cluster = environ.get("CLUSTER_ID") or call("GET", "/api/v1/namespaces/kube-system")["metadata"]["uid"]
     owner = f"cluster:{cluster}"
     try:
+        close_server(store, pod_role=environ["POD_ROLE"])
         for login in lock_others(store, owner, OWN_LOGIN, namespaces):
             print(f"Login {login} is locked: its namespace is not among those that are to have the Secret")
         for namespace in namespaces:

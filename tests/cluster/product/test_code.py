@@ -126,7 +126,7 @@ def test_the_money_transfer_of_the_examples(stage: Stage) -> None:
     given = yaml.safe_load((TREE / "examples" / "transfer" / "workflow.yaml").read_text())["spec"]["input"]
     assert {key: status["result"][key] for key in given} == given
     assert status["result"]["reference"] == "OB-0001"
-    books = stage.installation.store.rows("SELECT name, balance - opened_with AS moved FROM bank.accounts")
+    books = stage.installation.store.rows("SELECT name, balance - opened_with AS moved FROM perdure_shared.accounts")
     moved = {row["name"]: row["moved"] for row in books if row["moved"]}
     assert moved == {"alice": -100, "paid out": 100}
 

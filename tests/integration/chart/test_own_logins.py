@@ -11,9 +11,11 @@ import psycopg
 import pytest
 
 from perdure.store.schema.logins import login_name
+from perdure.store.schema.migrate import migrate
 from tests.cluster.helm import Helm
 from tests.cluster.rights import give_rights
-from tests.harness.databases import Database
+from tests.harness.databases import Database, Databases
+from tests.harness.postgres import Servers
 from tests.integration.operator.api_server import ApiServer
 from tests.integration.store.rows import Session, with_pods_role
 
@@ -29,14 +31,28 @@ def teams(api_server: ApiServer) -> list[str]:
     return [new_namespace(api_server.api), new_namespace(api_server.api)]
 
 
+@pytest.fixture(scope="module")
+def databases(shared_servers: Servers) -> Databases:
+    """On a server of their own, as the chart's is: `share` closes all that it has to logins of pods."""
+    return Databases(shared_servers.embedded(parameters={"fsync": "off"}), migrate)
+
+
+@pytest.fixture
+def database(databases: Databases) -> Iterator[Database]:
+    made = databases.new()
+    yield made
+    databases.drop(made)
+
+
 @pytest.fixture
 def admin(database: Database, teams: list[str]) -> Iterator[Session]:
     with with_pods_role(database, ROLE, "perdure_shared_chart") as session:
         try:
             yield session
         finally:
-            for team in [*teams, "gone"]:
-                session.execute(f"DROP ROLE IF EXISTS {name_of(team)}")
+            made = "SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)"
+            for (login,) in session.execute(made, [name_of(team) for team in [*teams, "gone"]]):
+                drop(session, login)
 
 
 @pytest.fixture
@@ -56,6 +72,11 @@ def share(
         return done.stdout
 
     return run
+
+
+def drop(admin: Session, login: str) -> None:
+    admin.execute(f"DROP OWNED BY {login}")
+    admin.execute(f"DROP ROLE {login}")
 
 
 def name_of(namespace: str) -> str:
@@ -98,6 +119,25 @@ def test_each_has_a_login_that_begins_its_own_runs_and_no_other(
     assert admin.execute(rights, [name_of(team) for team in teams]) == [(False,)] * 2
 
 
+def test_each_has_a_schema_for_its_tables_and_nothing_that_is_everybodys(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    """As it stays, though an administrator grants it, or the database comes from a backup."""
+    shared = "perdure_shared_chart"
+    for _ in range(2):
+        share(*teams)
+        for url in [*urls(api_server, teams), admin.connection.info.dsn.replace("user=postgres", f"user={shared}")]:
+            with closing(psycopg.connect(url, autocommit=True)) as connection:
+                [(login,)] = connection.execute("SELECT session_user::text").fetchall()
+                connection.execute("CREATE TABLE IF NOT EXISTS accounts (name text)")
+                assert connection.execute("SELECT current_schema()::text").fetchall() == [(login,)]
+                for refused in ("CREATE SCHEMA mine", "CREATE TEMPORARY TABLE mine ()", "SELECT pg_advisory_lock(1)"):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(refused)
+        admin.execute(f"GRANT CREATE, TEMPORARY ON DATABASE {admin.connection.info.dbname} TO {ROLE}, PUBLIC")
+        admin.execute("GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO PUBLIC")
+
+
 def test_each_start_finds_the_same_and_another_seed_changes_all(
     api_server: ApiServer, admin: Session, teams: list[str], share: Share
 ) -> None:
@@ -121,7 +161,7 @@ def test_what_somebody_broke_the_next_start_mends(
     share(*teams)
     before = urls(api_server, teams)
     admin.execute("DELETE FROM perdure.logins")
-    admin.execute(f"DROP ROLE {name_of(teams[0])}")
+    drop(admin, name_of(teams[0]))
     admin.execute(f"ALTER ROLE {name_of(teams[1])} NOLOGIN")
     api_server.api.delete(f"/api/v1/namespaces/{teams[0]}/secrets/{SECRET}")
     share(*teams)
@@ -189,6 +229,6 @@ def test_a_store_that_does_not_answer_is_told_in_a_line(
     where = {"SECRET": SECRET, "KEY": "url", "NAMESPACES": teams[0], "POD_ROLE": ROLE}
     done = Chores(api_server, own, tmp_path)("share", "perdure-operator", **where, **told)
     assert done.returncode == 1
-    assert done.stderr.startswith("share: lock logins: the store does not answer")
+    assert done.stderr.startswith("share: close the server to logins of pods: the store does not answer")
     assert done.stderr.count("\n") == 1
     assert "secret" not in done.stderr

@@ -100,10 +100,10 @@ def test_without_an_address_it_runs_an_outside_bank_that_ends_with_it(example, t
 
 def test_the_audit_sees_money_that_came_from_nowhere(transfer, outside, books, database):
     transfer().run()
-    database.query("UPDATE bank.accounts SET balance = balance + 1 WHERE name = 'carol'")
+    database.query("UPDATE accounts SET balance = balance + 1 WHERE name = 'carol'")
     with pytest.raises(AssertionError, match="'carol': 1001"):
         books()
-    database.query("UPDATE bank.accounts SET balance = balance - 1 WHERE name = 'carol'")
+    database.query("UPDATE accounts SET balance = balance - 1 WHERE name = 'carol'")
     assert books() == ENDED_WELL
     outside.ask("/deposits", {"account": "bob", "amount": 1}, key="nobody's")
     with pytest.raises(AssertionError, match="outside=101"):

@@ -40,7 +40,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Server, dict[str, s
     mark = token_hex(3)
     names = {name: f"{name}_{mark}" for name in ("perdure_pods", "team_a", "perdure")}
     on_server, in_database = blocks("production.md")
-    limits, _, _ = blocks("security.md")
+    limits, _, _, _ = blocks("security.md")
     try:
         execute(made, renamed(on_server, names))
         execute(made, renamed(in_database, names), names["perdure"])
@@ -69,7 +69,7 @@ def test_a_login_is_bound_to_a_namespace_whose_runs_it_reads(server: tuple[Serve
 def test_a_login_is_bound_to_a_namespace_whose_runs_it_begins(server: tuple[Server, dict[str, str]]) -> None:
     made, names = server
     assert migrate(made.url(names["perdure"], names["perdure"]), pod_role=names["perdure_pods"]).changed
-    _, binding, _ = blocks("security.md")
+    _, _, binding, _ = blocks("security.md")
     cluster = "cluster:<UID of kube-system, or clusterId>"
     execute(made, renamed(binding, names), names["perdure"])
     with closing(made.connect(names["perdure"], names["perdure"])) as owners:
@@ -119,6 +119,19 @@ def test_the_operators_login_migrates_and_a_pods_login_works(server: tuple[Serve
             pid = connection.info.backend_pid
             assert owner.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND query <> ''", pid) == [(1,)]
             assert owner.execute("SELECT pg_terminate_backend(%s)", pid) == [(True,)]
+
+
+def test_locks_are_for_the_owner_alone(server: tuple[Server, dict[str, str]]) -> None:
+    made, names = server
+    _, locks, _, _ = blocks("security.md")
+    made.query(renamed(locks, names), database=names["perdure"])
+    assert migrate(made.url(names["perdure"], names["perdure"]), pod_role=names["perdure_pods"]).changed
+    with closing(made.connect(names["perdure"], names["perdure"])) as owners:
+        assert len(Session(owners).named("lock_manifest", owner="cluster:uid", namespace="", name="mine")) == 1
+    with closing(made.connect(names["perdure"], names["team_a"])) as connection:
+        for call in ("pg_advisory_lock(1)", "pg_try_advisory_xact_lock_shared(1)", "lo_create(1)", "lo_open(1, 1)"):
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(f"SELECT {call}")
 
 
 def test_what_the_limits_stop(server: tuple[Server, dict[str, str]]) -> None:

@@ -2,9 +2,9 @@
 
 It makes its data folder where there is none, with two logins: `perdure`, which owns everything, and `perdure_shared`,
 for pods. That one is a member of the role `perdure_pods`, to which `perdure migrate --pod-role perdure_pods` grants the
-rights of pods, and whose members may make schemas of their own. Other logins may become members, too: no member has
-rights on another one. At each start both get the passwords from its settings. Then it runs Postgres until a signal
-stops it. No backup, no replica, no TLS: not for production.
+rights of pods, and has a schema with its name for its tables. Other logins may become members, too: no member has any
+right on another one, makes schemas, or takes advisory locks. At each start both get the passwords from its settings.
+Then it runs Postgres until a signal stops it. No backup, no replica, no TLS: not for production.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from ...errors import StoreUnavailable, UsageError
+from ..schema.closed_server import CLOSING
 from .embedded import postgres_install
 from .options import INITDB, options_of
 
@@ -111,10 +112,8 @@ class NetworkServer:
         _execute(new, "template1", f"CREATE DATABASE {DATABASE}")
         _execute(new, DATABASE, f"CREATE ROLE {POD_ROLE} NOLOGIN")
         _execute(new, DATABASE, f"CREATE ROLE {SHARED} LOGIN IN ROLE {POD_ROLE}")
-        # All roles have this right otherwise, and what they put there is in nobody's limit.
-        _execute(new, DATABASE, f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")
-        # Database steps of workflows book in schemas of their own.
-        _execute(new, DATABASE, f"GRANT CREATE ON DATABASE {DATABASE} TO {POD_ROLE}")
+        _execute(new, DATABASE, f"CREATE SCHEMA {SHARED} AUTHORIZATION {SHARED}")
+        _execute(new, DATABASE, CLOSING)
         new.rename(self.data)
 
     def _set_passwords(self) -> None:

@@ -28,6 +28,8 @@ _SETTINGS = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "listen_addresses": "",
+    # Its user has the name of the schema of ours, where tables of database steps would come otherwise.
+    "search_path": "public",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "48MB",

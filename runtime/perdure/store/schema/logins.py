@@ -9,8 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -21,9 +20,10 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from ...errors import StoreError, UsageError
-from ..postgres.connection import translated
 from ..postgres.statements import statement
 from .checked_connection import open_checked
+from .closed_server import own_schema
+from .role_changes import Connection, changing, told
 
 __all__ = [
     "Binding",
@@ -48,7 +48,6 @@ _KEPT = ("sslmode", "sslnegotiation", "channel_binding", "target_session_attrs",
 """What of a URL holds for pods, too: files of certificates and keys are elsewhere there."""
 
 T = TypeVar("T")
-Connection = psycopg.Connection[tuple[object, ...]]
 
 
 class Purpose(StrEnum):
@@ -143,7 +142,7 @@ def add_login(
         raise UsageError(
             f"{pod_role!r} is the role of all pods: its members could end the sessions of a login of that name"
         )
-    with _changing(url, f"make the login {binding.login!r}") as connection:
+    with changing(url, f"make the login {binding.login!r}") as connection:
         new = not _exists(connection, binding.login)
         bound = _bindings(connection, binding.login)
         if password is None and new:
@@ -167,7 +166,7 @@ def add_login(
 
 
 def keep_login(url: str, binding: Binding, *, pod_role: str, password: str) -> None:
-    """Create or change a login, so that it has this binding and password: for a server that is ours alone.
+    """Create or change a login, so that it has this binding, password and schema: for a server that is ours alone.
 
     Sessions that logged in by another password end. Settings that the login has made for itself are reset.
 
@@ -182,10 +181,11 @@ def keep_login(url: str, binding: Binding, *, pod_role: str, password: str) -> N
 
 def _keep(url: str, binding: Binding, pod_role: str, password: str) -> bool:
     """Whether its sessions may stay: they came by this password, or there are none."""
-    with _changing(url, f"make the login {binding.login!r}") as connection:
+    with changing(url, f"make the login {binding.login!r}") as connection:
         new, same = not _exists(connection, binding.login), _has_password(connection, binding.login, password)
         _make(connection, binding, new=new, pod_role=pod_role, password=None if same else password)
         _reset_settings(connection, binding.login)
+        own_schema(connection, binding.login)
     return new or same
 
 
@@ -197,7 +197,7 @@ def lock_login(url: str, login: str) -> int:
         StoreUnavailable, SchemaMismatch
         StoreError: the login of `url` may not do this.
     """
-    with _changing(url, f"lock the login {login!r}") as connection:
+    with changing(url, f"lock the login {login!r}") as connection:
         if not _bindings(connection, login):
             raise UsageError(f"no login {login!r} is bound to a namespace; 'perdure logins list' shows those that are")
         _shut_out(connection, login)
@@ -206,7 +206,7 @@ def lock_login(url: str, login: str) -> int:
 
 def lock_others(url: str, owner: str, pattern: str, kept: Collection[str]) -> list[str]:
     """Lock the logins for pods that `login_name` has named by this pattern, but for those of the namespaces kept."""
-    with _changing(url, "lock logins") as connection:
+    with changing(url, "lock logins") as connection:
         locked = [
             one.login
             for one in _bindings(connection)
@@ -233,29 +233,7 @@ def list_logins(url: str) -> list[Login]:
         with open_checked(url) as connection:
             return _logins(connection)
     except psycopg.Error as error:
-        raise _told(error, "list the logins") from error
-
-
-@contextmanager
-def _changing(url: str, doing: str) -> Iterator[Connection]:
-    """One transaction, which others that change logins wait for: roles of a server take no two changes at a time."""
-    try:
-        with open_checked(url) as connection, connection.transaction():
-            # A login may hold its own role locked for as long as it likes, and with it those who wait behind this one.
-            connection.execute("SET LOCAL lock_timeout = '5s'")
-            connection.execute("LOCK TABLE perdure.logins IN SHARE ROW EXCLUSIVE MODE")
-            yield connection
-    except psycopg.Error as error:
-        raise _told(error, doing) from error
-
-
-def _told(error: psycopg.Error, doing: str) -> StoreError:
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return StoreError(
-            f"{doing}: the login of this URL may not ({error.diag.message_primary}): it takes the owner of the schema,"
-            " with CREATEROLE, the right to grant the pods' role, and pg_signal_backend to end sessions"
-        )
-    return translated(error, doing)
+        raise told(error, "list the logins") from error
 
 
 def _logins(connection: Connection, login: str | None = None) -> list[Login]:
@@ -352,7 +330,7 @@ def _bar(url: str, logins: list[str]) -> int:
 
 
 def _forbid(url: str, logins: list[str]) -> None:
-    with _changing(url, f"bar {', '.join(logins)}") as connection:
+    with changing(url, f"bar {', '.join(logins)}") as connection:
         for login in logins:
             if _exists(connection, login):
                 connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login)))
@@ -378,7 +356,7 @@ def _end_sessions(url: str, logins: list[str]) -> int:
         with open_checked(url) as connection:
             return connection.execute(statement("end_sessions"), {"logins": logins}).rowcount
     except psycopg.Error as error:
-        raise _told(error, f"end the sessions of {', '.join(logins)}") from error
+        raise told(error, f"end the sessions of {', '.join(logins)}") from error
 
 
 def _addresses(hosts: str, ports: str) -> str:

@@ -46,6 +46,10 @@ OF_ROWS = (
 OF_SCHEMA = (
     "CREATE TABLE perdure.mine (x int)",
     "CREATE TABLE public.mine (x int)",
+    "CREATE TABLE perdure_shared.mine (x int)",
+    "CREATE TEMPORARY TABLE mine (x int)",
+    "CREATE SCHEMA mine",
+    "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "CREATE FUNCTION perdure.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "ALTER FUNCTION perdure.load SECURITY INVOKER",
     "ALTER SCHEMA perdure OWNER TO CURRENT_USER",
@@ -82,6 +86,9 @@ OF_SERVER = (
     "SELECT pg_ls_dir('.')",
     "SELECT lo_import('/etc/passwd')",
     "SELECT lo_export(1, '/tmp/mine')",
+    "SELECT count(lo_create(g::oid)) FROM generate_series(1, 100000) AS g",
+    "SELECT count(pg_advisory_lock(g)) FROM generate_series(1, 100000) AS g",
+    "SELECT count(pg_try_advisory_xact_lock_shared(g)) FROM generate_series(1, 100000) AS g",
     "LOAD '/tmp/mine.so'",
     "SHOW data_directory",
     "ALTER SYSTEM SET log_statement = 'all'",
@@ -265,14 +272,20 @@ def logins(store: str) -> Told:
         "an administrator with our password": outcome(opened, url, user="postgres"),
         "ours without a password": outcome(opened, f"postgresql://{urlsplit(url).username}@{store}/perdure"),
         "a copy of everything": outcome(opened, url, replication="database"),
+        "ours in another database": outcome(opened, url, dbname="postgres"),
+        "ours where databases are copied from": outcome(opened, url, dbname="template1"),
     }
 
 
 @step
-def obstruct() -> None:
-    """Hold the lock that the migration to the first schema takes, which is anybody's to take."""
+def obstruct() -> str:
+    """Take the lock under which the first schema is made; then hold a transaction open in which it called functions."""
     _held.append(opened())
-    _held[0].execute("SELECT pg_advisory_lock(%s)", (MIGRATION,))
+    told = outcome(answered, _held[0], f"SELECT pg_advisory_lock({MIGRATION})")
+    own, token = os.environ["PERDURE_RUN_ID"], own_token()
+    _held[0].autocommit = False
+    answered(_held[0], "SELECT answer FROM perdure.heartbeat(%s, %s, 1, 'mine')", own, token)
+    return told
 
 
 _held: list[Session] = []

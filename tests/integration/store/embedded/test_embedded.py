@@ -24,6 +24,15 @@ from tests.harness.processes import Children, alive
 from tests.harness.workspace import Workspace
 
 
+def test_a_table_without_a_schema_does_not_come_into_ours(workspace: Workspace, children: Children):
+    database = EmbeddedDatabase(workspace.new_folder("db"), children)
+    with embedded.database(database.base, idle=0) as url, psycopg.connect(url) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS perdure")
+        connection.execute("CREATE TABLE accounts (name text)")
+        found = connection.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'accounts'")
+        assert found.fetchall() == [("public",)]
+
+
 def test_data_outlive_the_command_and_the_server(workspace: Workspace, children: Children):
     database = EmbeddedDatabase(workspace.new_folder("db"), children)
     with embedded.database(database.base, idle=0) as url:

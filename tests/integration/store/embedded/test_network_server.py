@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -18,70 +14,7 @@ import pytest
 from perdure.store.schema.migrate import migrate
 from tests.harness.eventually import eventually
 
-Serve = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="perdure-network-"))
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture
-def serve(home: Path, port: int) -> Iterator[Serve]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(**variables: str) -> subprocess.Popen[str]:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PERDURE_POSTGRES_DATA": str(home / "data"),
-            "PERDURE_POSTGRES_PASSWORD": "owner's",
-            "PERDURE_POSTGRES_POD_PASSWORD": "pods'",
-            "PERDURE_POSTGRES_LISTEN": str(port),
-            **variables,
-        }
-        # Root here is somebody else in there, who can still read what belongs to root here.
-        somebody = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"] if os.geteuid() == 0 else []
-        process = subprocess.Popen(
-            [*somebody, sys.executable, "-m", "perdure.cli", "postgres"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.terminate()
-        print(process.communicate(timeout=30)[0])
-
-
-def url(port: int, user: str = "perdure", password: str = "owner's") -> str:
-    return psycopg.conninfo.make_conninfo(
-        host="127.0.0.1", port=port, user=user, password=password, dbname="perdure", connect_timeout=5
-    )
-
-
-def until_up(port: int, password: str = "owner's") -> None:
-    def answers() -> bool:
-        try:
-            psycopg.connect(url(port, password=password)).close()
-        except psycopg.OperationalError as error:
-            raise AssertionError(str(error)) from error
-        return True
-
-    eventually(answers, deadline=30)
+from .conftest import Serve, until_up, url
 
 
 def test_both_logins_and_nobody_else(serve: Serve, port: int) -> None:
@@ -93,9 +26,20 @@ def test_both_logins_and_nobody_else(serve: Serve, port: int) -> None:
     with pods, pytest.raises(psycopg.errors.InsufficientPrivilege):
         pods.execute("SELECT * FROM perdure.runs")
     with psycopg.connect(url(port, "perdure_shared", "pods'"), autocommit=True) as pods:
-        pods.execute("CREATE SCHEMA bank CREATE TABLE books (account text)")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            pods.execute("CREATE TABLE perdure.books (account text)")
+        pods.execute("CREATE TABLE books (account text)")
+        found = pods.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'books'")
+        assert found.fetchall() == [("perdure_shared",)]
+        for refused in (
+            "CREATE TABLE perdure.books (account text)",
+            "CREATE TEMPORARY TABLE books (account text)",
+            "CREATE SCHEMA bank",
+            "SELECT pg_advisory_lock(1)",
+            "SELECT lo_create(1)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                pods.execute(refused)
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(url(port, "perdure_shared", "pods'"), dbname="postgres")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url(port, password="another"))
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
