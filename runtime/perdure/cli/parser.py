@@ -103,7 +103,10 @@ def _parser() -> _Parser:
     _add_changes(add)
     _add_logins(commands.add_parser)
     add("exec", "run one attempt of one run, named by the environment; for pods", _exec)
-    add("postgres", "serve the embedded Postgres on the network, to try out a cluster; not for production", _postgres)
+    about = "serve the embedded Postgres on the network, to try out a cluster; not for production"
+    add("postgres", about, _postgres).add_argument(
+        "action", nargs="?", choices=("restore",), help="bring a dump from standard input into one that runs"
+    )
     return parser
 
 
@@ -352,7 +355,7 @@ def _logins_lock(arguments: argparse.Namespace) -> int:
     return lock(arguments)
 
 
-def _postgres(_: argparse.Namespace) -> int:
-    from ..store.embedded.network_server import NetworkServer
+def _postgres(arguments: argparse.Namespace) -> int:
+    from .commands import network_server
 
-    return NetworkServer.parse(os.environ).run()
+    return network_server.restore() if arguments.action == "restore" else network_server.serve()

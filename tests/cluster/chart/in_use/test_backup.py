@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from perdure.store.schema.logins import login_name
 from tests.cluster.api import Json
 from tests.cluster.cluster import Capability
 from tests.cluster.product import workflows
@@ -17,6 +18,39 @@ from .used import Used
 pytestmark = [pytest.mark.capability(Capability.NODE_COMMANDS), pytest.mark.timeout(300)]
 
 _QUIET = 5.0  # seconds for which nothing has to begin
+
+# Whoever inserts into the table runs its constraint, also in a restore.
+_BOOKS = """
+from perdure import step, step_context, workflow
+
+
+@step(database=True)
+def book() -> None:
+    for statement in (
+        "CREATE FUNCTION is_nobody() RETURNS boolean LANGUAGE sql AS 'SELECT NOT rolsuper FROM pg_catalog.pg_roles"
+        " WHERE rolname = session_user'",
+        "CREATE TABLE books (entry text CHECK (is_nobody()))",
+        "INSERT INTO books VALUES ('mine')",
+    ):
+        step_context().connection.execute(statement)
+
+
+@step(database=True)
+def book_again() -> list[str]:
+    connection = step_context().connection
+    connection.execute("INSERT INTO books VALUES ('again')")
+    return [entry for (entry,) in connection.execute("SELECT entry FROM books ORDER BY entry DESC")]
+
+
+@workflow
+def flow() -> None:
+    book()
+
+
+@workflow
+def entries() -> list[str]:
+    return book_again()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +66,8 @@ def team_pods(used: Used) -> list[Json]:
 def test_restored_nothing_runs_again_by_itself(used: Used, page: Procedure) -> None:
     stage = used.stage
     stage.start("finished")
+    stage.start("books", _BOOKS)
+    assert stage.until_finished("books")["phase"] == "Succeeded"
     uids = {name: used.start(name) for name in ("further", "untouched", "finishes", "deleted")}
     for uid in uids.values():
         used.until_steps(uid, 1)
@@ -47,6 +83,9 @@ def test_restored_nothing_runs_again_by_itself(used: Used, page: Procedure) -> N
     used.until_steps(uids["later"], 1)
 
     page.follow("Restore the store")
+    login = login_name(stage.namespace, "perdure_pods_{}")
+    owned = "SELECT schemaname, tableowner FROM pg_tables WHERE tablename = 'books'"
+    assert used.store.rows(owned) == [{"schemaname": login, "tableowner": login}]
     for name in ("further", "untouched", "later"):
         stage.until_reason(name, "CheckpointsMissing")
         stalled = workflows.condition(stage.get(name), "Stalled")
@@ -76,6 +115,11 @@ def test_restored_nothing_runs_again_by_itself(used: Used, page: Procedure) -> N
 def test_a_run_that_starts_afterwards_needs_nobody(used: Used) -> None:
     used.stage.start("new")
     assert used.stage.until_finished("new")["result"] == "hello you"
+
+
+def test_what_database_steps_wrote_is_there_and_their_logins(used: Used) -> None:
+    used.stage.start("books-again", _BOOKS, entrypoint="flow:entries")
+    assert used.stage.until_finished("books-again")["result"] == ["mine", "again"]
 
 
 def state(used: Used, uid: str) -> str | None:
