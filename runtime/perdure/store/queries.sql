@@ -395,6 +395,17 @@ SELECT l.login, l.owner, l.namespace, l.purpose, coalesce(r.rolcanlogin, false)
 FROM perdure.logins l LEFT JOIN pg_roles r ON r.rolname = l.login
 WHERE %(login)s::text IS NULL OR l.login = %(login)s ORDER BY l.login, l.owner, l.namespace
 
+-- name: unbound_logins
+-- Logins with the rights of pods that are in no row: `may_begin` takes each for the one that namespaces share.
+SELECT r.rolname::text FROM pg_roles r
+WHERE r.rolcanlogin AND NOT r.rolsuper AND NOT EXISTS (SELECT FROM perdure.logins l WHERE l.login = r.rolname)
+  AND EXISTS (
+      SELECT FROM pg_proc p CROSS JOIN aclexplode(p.proacl) a
+      WHERE p.pronamespace = 'perdure'::regnamespace AND p.proname = 'begin' AND a.grantee NOT IN (0, p.proowner)
+        AND pg_has_role(r.oid, a.grantee, 'MEMBER') AND NOT pg_has_role(r.oid, p.proowner, 'MEMBER')
+  )
+ORDER BY 1
+
 -- name: bind_login
 INSERT INTO perdure.logins (login, owner, namespace, purpose) VALUES (%(login)s, %(owner)s, %(namespace)s, %(purpose)s)
 ON CONFLICT (login, owner, namespace) DO UPDATE SET purpose = excluded.purpose

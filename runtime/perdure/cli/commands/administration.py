@@ -88,4 +88,11 @@ def restored(arguments: Namespace) -> int:
     print(
         f"this is the store {report.store_id} from now on; attempts that held a run in it: {report.superseded}, ended"
     )
+    if report.unbound:
+        print(
+            f"logins of pods that are bound to no namespace: {', '.join(report.unbound)}; each begins the runs of all"
+            " namespaces without a login of their own. Bind one that is a namespace's before the operator starts:"
+            " perdure logins add --existing --login LOGIN --namespace NAMESPACE --owner OWNER. The chart's own Postgres"
+            " needs no such help: its operator binds those of its namespaces as it starts"
+        )
     return 0

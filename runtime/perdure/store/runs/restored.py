@@ -20,15 +20,18 @@ __all__ = ["RestoredReport", "mark_restored"]
 
 @dataclass(frozen=True, slots=True)
 class RestoredReport:
-    """The store's new id, and the attempts that lost their runs.
+    """The store's new id, the attempts that lost their runs, and the logins that it knows no namespace of.
 
     Attributes:
         store_id: the store's new id.
         superseded: how many attempts held a run when the backup was taken, and do not any more.
+        unbound: logins of pods in no row of `perdure.logins`; each begins the runs of all namespaces without a login of
+            their own. One that was bound after the backup was taken is among them.
     """
 
     store_id: UUID
     superseded: int
+    unbound: tuple[str, ...]
 
 
 def mark_restored(url: str) -> RestoredReport:
@@ -44,6 +47,8 @@ def mark_restored(url: str) -> RestoredReport:
             row = connection.execute(statement("renew_store_id")).fetchone()
             assert row is not None, "the versions were read from it"
             assert isinstance(row[0], UUID)
-            return RestoredReport(row[0], connection.execute(statement("supersede_all")).rowcount)
+            superseded = connection.execute(statement("supersede_all")).rowcount
+            unbound = connection.execute(statement("unbound_logins")).fetchall()
+            return RestoredReport(row[0], superseded, tuple(str(login) for (login,) in unbound))
     except psycopg.Error as error:
         raise translated(error, "mark the store as restored") from error
