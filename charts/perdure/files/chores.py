@@ -234,7 +234,9 @@ def share(environ: Mapping[str, str]) -> None:
 def own_logins(environ: Mapping[str, str], namespaces: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each namespace with the URL of its own login, which is made or set anew; those of other namespaces are locked.
 
-    A password follows from the seed and the namespace: each start finds the same one, and reads no Secret for it.
+    A password follows from the seed, the namespace and how often its login was locked. So each start finds the same
+    one and reads no Secret for it, and what opened a login before it was locked opens nothing afterwards.
+
     Before all that the server is closed to what a login could do to the others: a database that was restored is open.
 
     Raises:
@@ -242,7 +244,15 @@ def own_logins(environ: Mapping[str, str], namespaces: Sequence[str]) -> Iterato
     """
     from perdure.errors import PerdureError
     from perdure.store.schema.closed_server import close_server
-    from perdure.store.schema.logins import Binding, Purpose, keep_login, lock_others, login_name, login_url
+    from perdure.store.schema.logins import (
+        Binding,
+        Purpose,
+        keep_login,
+        list_logins,
+        lock_others,
+        login_name,
+        login_url,
+    )
 
     store, seed = environ["PERDURE_DATABASE_URL"], environ["LOGINS_SEED"].encode()
     cluster = environ.get("CLUSTER_ID") or call("GET", "/api/v1/namespaces/kube-system")["metadata"]["uid"]
@@ -251,9 +261,11 @@ def own_logins(environ: Mapping[str, str], namespaces: Sequence[str]) -> Iterato
         close_server(store, pod_role=environ["POD_ROLE"])
         for login in lock_others(store, owner, OWN_LOGIN, namespaces):
             print(f"Login {login} is locked: its namespace is not among those that are to have the Secret")
+        locks = {(one.binding.login, one.binding.owner): one.locks for one in list_logins(store)}
         for namespace in namespaces:
             login = login_name(namespace, OWN_LOGIN)
-            digest = hmac.digest(seed, f"{owner}/{namespace}".encode(), hashlib.sha256)
+            told = f"{owner}/{namespace}/{locks.get((login, owner), 0)}"
+            digest = hmac.digest(seed, told.encode(), hashlib.sha256)
             password = base64.urlsafe_b64encode(digest).decode().rstrip("=")
             binding = Binding(login, owner, namespace, Purpose.PODS)
             keep_login(store, binding, pod_role=environ["POD_ROLE"], password=password)

@@ -391,7 +391,7 @@ SELECT perdure.end_attempt(id, claim, 'superseded', NULL, NULL, 'the store was r
 WHERE claim IS NOT NULL
 
 -- name: bound_logins
-SELECT l.login, l.owner, l.namespace, l.purpose, coalesce(r.rolcanlogin, false)
+SELECT l.login, l.owner, l.namespace, l.purpose, coalesce(r.rolcanlogin, false), l.locks
 FROM perdure.logins l LEFT JOIN pg_roles r ON r.rolname = l.login
 WHERE %(login)s::text IS NULL OR l.login = %(login)s ORDER BY l.login, l.owner, l.namespace
 
@@ -409,6 +409,11 @@ ORDER BY 1
 -- name: bind_login
 INSERT INTO perdure.logins (login, owner, namespace, purpose) VALUES (%(login)s, %(owner)s, %(namespace)s, %(purpose)s)
 ON CONFLICT (login, owner, namespace) DO UPDATE SET purpose = excluded.purpose
+
+-- name: lock_login
+-- One that is locked already is locked no second time.
+UPDATE perdure.logins SET purpose = 'locked', locks = locks + 1
+WHERE login = %(login)s AND (%(but_owner)s::text IS NULL OR owner <> %(but_owner)s) AND purpose <> 'locked'
 
 -- name: own_settings
 SELECT d.datname, split_part(one, '=', 1) FROM pg_db_role_setting s

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from perdure.store.schema.logins import login_name
+from perdure.store.schema.logins import lock_login, login_name
 from perdure.store.schema.migrate import migrate
 from tests.cluster.helm import Helm
 from tests.cluster.rights import give_rights
@@ -202,14 +202,50 @@ def test_the_login_of_one_that_is_taken_out_is_locked_until_it_comes_back(
     share()
     assert admin.execute("SELECT DISTINCT purpose FROM perdure.logins") == [("locked",)]
     share(*teams)
+    again = urls(api_server, teams)
+    assert begins(admin, cluster_of(api_server), again, teams) == [[0, 9], [9, 0]]
+    assert gone not in again
+    share(*teams)
+    assert urls(api_server, teams) == again
+
+
+def test_one_that_was_locked_by_a_person_comes_back_with_another_password(
+    api_server: ApiServer, admin: Session, database: Database, teams: list[str], share: Share
+) -> None:
+    share(*teams)
+    kept, stolen = urls(api_server, teams)
+    for _ in range(2):
+        lock_login(database.url, name_of(teams[1]))
+    share(*teams)
+    assert urls(api_server, teams[:1]) == [kept]
+    assert stolen not in urls(api_server, teams)
     assert begins(admin, cluster_of(api_server), urls(api_server, teams), teams) == [[0, 9], [9, 0]]
 
 
+def test_with_another_id_of_the_cluster_nothing_of_the_old_one_is_open(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    share(*teams, CLUSTER_ID="old")
+    kept, gone = urls(api_server, teams)
+    said = share(teams[0], CLUSTER_ID="new")
+    assert f"Login {name_of(teams[1])} is locked" in said
+    assert name_of(teams[0]) not in said
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        psycopg.connect(gone)
+    [url] = urls(api_server, teams[:1])
+    assert url != kept
+    assert begins(admin, "cluster:new", [url], teams) == [[0, 9]]
+    assert begins(admin, "cluster:old", [url], teams) == [[9, 9]]
+    bound = admin.execute("SELECT login, owner FROM perdure.logins WHERE purpose <> 'locked'")
+    assert bound == [(name_of(teams[0]), "cluster:new")]
+
+
 def test_logins_that_a_person_made_stay(admin: Session, teams: list[str], share: Share, api_server: ApiServer) -> None:
-    theirs = ("theirs", cluster_of(api_server), "team-of-theirs", "pods")
-    admin.execute("INSERT INTO perdure.logins VALUES (%s, %s, %s, %s)", *theirs)
+    theirs = {("theirs", owner, "team-of-theirs", "pods") for owner in (cluster_of(api_server), "cluster:of-theirs")}
+    for one in theirs:
+        admin.execute("INSERT INTO perdure.logins VALUES (%s, %s, %s, %s)", *one)
     share(teams[0])
-    assert theirs in admin.execute("SELECT * FROM perdure.logins")
+    assert theirs < set(admin.execute("SELECT login, owner, namespace, purpose FROM perdure.logins"))
 
 
 def test_a_namespace_that_is_gone_leaves_the_others_with_their_login(

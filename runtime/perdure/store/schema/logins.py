@@ -79,10 +79,16 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A bound login as it is found; `may_log_in`: whether the server lets it."""
+    """A bound login as it is found.
+
+    Attributes:
+        may_log_in: whether the server lets it.
+        locks: how often it was locked in this namespace.
+    """
 
     binding: Binding
     may_log_in: bool
+    locks: int
 
 
 def login_name(namespace: str, pattern: str) -> str:
@@ -205,18 +211,21 @@ def lock_login(url: str, login: str) -> int:
 
 
 def lock_others(url: str, owner: str, pattern: str, kept: Collection[str]) -> list[str]:
-    """Lock the logins for pods that `login_name` has named by this pattern, but for those of the namespaces kept."""
+    """Lock the logins for pods that `login_name` has named by this pattern, but for those of the namespaces kept.
+
+    Those of kept namespaces lose what they may do for the runs of another owner, as the cluster was called before.
+    """
     with changing(url, "lock logins") as connection:
-        locked = [
-            one.login
+        ours = [
+            one
             for one in _bindings(connection)
-            if one.owner == owner
-            and one.purpose is Purpose.PODS
-            and one.login == login_name(one.namespace, pattern)
-            and one.namespace not in kept
+            if one.purpose is Purpose.PODS and one.login == login_name(one.namespace, pattern)
         ]
+        locked = sorted({one.login for one in ours if one.namespace not in kept})
         for login in locked:
             _shut_out(connection, login)
+        for login in {one.login for one in ours if one.namespace in kept}:
+            _shut_out(connection, login, owner)
     if locked:
         _bar(url, locked)
     return locked
@@ -238,7 +247,14 @@ def list_logins(url: str) -> list[Login]:
 
 def _logins(connection: Connection, login: str | None = None) -> list[Login]:
     rows = connection.execute(statement("bound_logins"), {"login": login}).fetchall()
-    return [Login(Binding(str(row[0]), str(row[1]), str(row[2]), Purpose(str(row[3]))), bool(row[4])) for row in rows]
+    return [_login(*row) for row in rows]
+
+
+def _login(
+    login: object, owner: object, namespace: object, purpose: object, may_log_in: object, locks: object
+) -> Login:
+    binding = Binding(str(login), str(owner), str(namespace), Purpose(str(purpose)))
+    return Login(binding, bool(may_log_in), int(str(locks)))
 
 
 def _bindings(connection: Connection, login: str | None = None) -> list[Binding]:
@@ -303,13 +319,13 @@ def _make(connection: Connection, binding: Binding, *, new: bool, pod_role: str,
     connection.execute(statement("bind_login"), _row(binding))
 
 
-def _shut_out(connection: Connection, login: str) -> None:
-    """Have a login begin and read nothing from now on.
+def _shut_out(connection: Connection, login: str, but_owner: str | None = None) -> None:
+    """Have a login begin and read nothing from now on, but for the runs of one owner if that is named.
 
     In a transaction before the one that changes the role: a login may hold its own row of the server's roles locked, or
     the caller may not change it. What the login could do with Perdure ends all the same.
     """
-    connection.execute("UPDATE perdure.logins SET purpose = 'locked' WHERE login = %s", [login])
+    connection.execute(statement("lock_login"), {"login": login, "but_owner": but_owner})
 
 
 def _bar(url: str, logins: list[str]) -> int:

@@ -161,5 +161,6 @@ logins = Table(
     Column("owner", Text, primary_key=True),
     Column("namespace", Text, primary_key=True),
     Column("purpose", Text, nullable=False),
+    Column("locks", Integer, nullable=False, server_default=text("0")),
     CheckConstraint("purpose IN ('reader', 'pods', 'locked')", name="logins_purpose"),
 )

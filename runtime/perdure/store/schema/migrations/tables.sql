@@ -127,5 +127,7 @@ CREATE TABLE perdure.logins (
     owner     text NOT NULL,
     namespace text NOT NULL,
     purpose   text NOT NULL CONSTRAINT logins_purpose CHECK (purpose IN ('reader', 'pods', 'locked')),
+    -- How often it was locked: what a password was derived from before opens nothing afterwards.
+    locks     integer NOT NULL DEFAULT 0,
     PRIMARY KEY (login, owner, namespace)
 );
