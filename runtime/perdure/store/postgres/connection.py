@@ -6,11 +6,12 @@ Nothing here needs a session of its own behind a pooler: no advisory lock, no se
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ...errors import SchemaMismatch, StoreError, StoreUnavailable, UsageError
 from ...forks import close_in_children
@@ -21,6 +22,7 @@ __all__ = [
     "connect",
     "conninfo",
     "database_url",
+    "parameters_of",
     "storable",
     "translated",
     "with_defaults",
@@ -34,6 +36,12 @@ _TIMEOUTS = {
     "keepalives_interval": "5",
     "keepalives_count": "2",
 }
+
+
+_HOW = (
+    "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, where @ in a password is written as %40, / as %2F, : as %3A and"
+    " % as %25"
+)
 
 
 class Fault(StrEnum):
@@ -126,11 +134,30 @@ def with_defaults(url: str, defaults: Mapping[str, str], **fixed: str) -> str:
     Raises:
         UsageError: it is no Postgres URL.
     """
+    given = parameters_of(url)
+    return make_conninfo(url, **fixed, **{name: value for name, value in defaults.items() if name not in given})
+
+
+def parameters_of(url: str) -> dict[str, str]:
+    """What a Postgres URL, or libpq's other notation, says.
+
+    Raises:
+        UsageError: it says nothing that can be used. The message holds nothing of the URL: libpq quotes what it cannot
+            read, and where a character of the password is not encoded that is a part of the password.
+    """
     try:
-        given = psycopg.conninfo.conninfo_to_dict(url)
-        return make_conninfo(url, **fixed, **{name: value for name, value in defaults.items() if name not in given})
+        found = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.Error as error:
-        raise UsageError(f"the database URL cannot be read: {str(error).strip()}") from error
+        what = str(error).strip().replace('"="', "=").partition('"')[0].rstrip(": ")
+        # Nor does a traceback show what it was raised for.
+        raise UsageError(f"the database URL cannot be read ({what}): {_HOW}") from None
+    if not re.fullmatch(r"[0-9,]*", found.get("port", "")):
+        raise UsageError(f"the database URL cannot be read (its port is no number): {_HOW}")
+    # What libpq makes of a password with an @ or a / in it, for the places where it would tell of it later.
+    others = [value for name, value in found.items() if name not in ("host", "password", "user")]
+    if "@" in found.get("host", "")[1:] or ("user" not in found and any("@" in value for value in others)):
+        raise UsageError(f"the database URL cannot be read (it has an @ too many, or a / before it): {_HOW}")
+    return found
 
 
 def connect(url: str, application_name: str = "perdure") -> psycopg.Connection[tuple[object, ...]]:

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from ...errors import StoreError, UsageError
+from ..postgres.connection import parameters_of
 from ..postgres.statements import statement
 from .checked_connection import open_checked
 from .closed_server import own_schema
@@ -106,10 +106,7 @@ def login_url(url: str, login: str, password: str, host: str | None = None) -> s
     Raises:
         UsageError: `url` is no Postgres URL.
     """
-    try:
-        given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
-    except psycopg.Error as error:
-        raise UsageError(f"the database URL cannot be read: {str(error).strip()}") from error
+    given = parameters_of(url)
     kept = {name: given[name] for name in _KEPT if name in given}
     if host is None and "/" in given.get("host", ""):
         # The folder of a Unix socket.
