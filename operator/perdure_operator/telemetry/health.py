@@ -53,9 +53,9 @@ class Health:
                 return measured(metrics())
 
             app.router.add_get(METRICS_PATH, answer)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, None, self._port, shutdown_timeout=0.1).start()
+        await web.TCPSite(self._runner, None, self._port).start()
         # With port 0 each family has a port of its own.
         _log.info("listening", extra={"port": min(self._runner.addresses, key=len)[1]})
 

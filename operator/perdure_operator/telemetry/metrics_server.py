@@ -39,10 +39,10 @@ class MetricsServer:
         await asyncio.to_thread(self._certificate.load)
         app = web.Application()
         app.router.add_get(METRICS_PATH, self._measured)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()
         context = self._certificate.context
-        await web.TCPSite(self._runner, None, self._port, shutdown_timeout=0.1, ssl_context=context).start()
+        await web.TCPSite(self._runner, None, self._port, ssl_context=context).start()
         self._keeping = asyncio.create_task(self._certificate.keep(), name="keep the certificate")
         _log.info("serving metrics", extra={"port": min(self._runner.addresses, key=len)[1]})
 
