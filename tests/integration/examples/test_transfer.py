@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import urllib.request
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,6 +120,19 @@ def test_transfers_at_the_same_time(transfer, outside, books):
     assert [child.wait(45) for child in started] == [0, 0, 0]
     assert books() == {"alice": 996, "carol": 998, "in transit": 0, "paid out": 6}
     assert sorted(amount for _, amount, _ in outside.booked()) == [1, 2, 3]
+
+
+def test_one_that_finds_another_making_the_books_waits_and_uses_them(transfer, outside, books, database):
+    with closing(database.connect()) as first:
+        first.autocommit = False
+        first.execute("CREATE TABLE accounts (name text PRIMARY KEY, opened_with bigint, balance bigint)")
+        child = transfer().start()
+        waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE TABLE IF NOT%'"
+        eventually(lambda: database.query(waits), 45)
+        first.commit()
+    assert child.wait(45) == 0, child
+    assert books() == ENDED_WELL
+    assert database.query("SELECT tries FROM perdure.steps WHERE step_key = 'open_books'") == [(2,)]
 
 
 @pytest.mark.parametrize("place", places(PAID))
