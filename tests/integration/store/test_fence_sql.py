@@ -70,18 +70,18 @@ def test_the_kind_of_what_a_checkpoint_is_of_comes_back_as_it_was_given(store: S
     assert store.checkpoint(attempt, "before kinds", 1) == 0
     assert store.checkpoints((attempt, "many before kinds", 2)) == [0]
     owner = (attempt.run, attempt.token)
-    sql = "SELECT perdure.checkpoint(%s, %s, 'one', 3, 'one', 1, 0, 0, '1', NULL, NULL, 7::smallint)"
+    sql = "SELECT perdure.checkpoint(%s, %s, 'one', 3, 'one', 1, 0, 0, '1', NULL, NULL, 'a')"
     assert store.execute(sql, *owner) == [(0,)]
     sql = (
         "SELECT perdure.checkpoints(ARRAY[%s]::uuid[], ARRAY[%s]::uuid[], '{many}', '{4}', '{many}', '{1}', '{0}',"
-        " '{0}', '{1}', '{NULL}', '{NULL}', '{8}')"
+        " '{0}', '{1}', '{NULL}', '{NULL}', '{b}')"
     )
     assert store.execute(sql, *owner) == [([0],)]
     assert [(row[1], row[9]) for row in store.load(attempt)] == [
-        ("before kinds", 0),
-        ("many before kinds", 0),
-        ("one", 7),
-        ("many", 8),
+        ("before kinds", "s"),
+        ("many before kinds", "s"),
+        ("one", "a"),
+        ("many", "b"),
     ]
 
 

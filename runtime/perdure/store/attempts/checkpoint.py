@@ -59,14 +59,14 @@ _ANSWERS = {b"%d" % answer: answer for answer in Answer}
 class CallKind(Enum):
     """What a recorded call of workflow code is. Replay finds its record by key and kind.
 
-    The number is what the store keeps: it stays what it is for ever.
+    The letter is what the store keeps: it stays what it is for ever.
     """
 
-    STEP = 0
+    STEP = "s"
 
-    def __init__(self, number: int) -> None:
-        self.stored = b"%d" % number
-        """The number as the wire takes it. Each checkpoint needs it, and `value` costs a call."""
+    def __init__(self, letter: str) -> None:
+        self.stored = letter.encode()
+        """The letter as the wire takes it. Each checkpoint needs it, and `value` costs a call."""
 
     def __str__(self) -> str:
         return self.name.lower()
@@ -177,7 +177,7 @@ def kind_of(value: bytes | None) -> CallKind:
     kind = _KINDS.get(value or b"")
     if kind is None:
         raise SchemaMismatch(
-            f"a checkpoint of this run is of kind {(value or b'').decode()}, which this client does not know: a newer"
+            f"a checkpoint of this run is of kind {(value or b'').decode()!r}, which this client does not know: a newer"
             " client stored it; upgrade this one, e.g. 'pip install --upgrade perdure'"
         )
     return kind

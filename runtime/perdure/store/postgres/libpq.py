@@ -35,8 +35,8 @@ __all__ = [
 
 Parameters = Sequence[bytes | None]
 
-_TEXT, _SMALLINT, _INT, _BIGINT, _DOUBLE, _UUID, _JSON = 25, 21, 23, 20, 701, 2950, 114
-_TEXTS, _SMALLINTS, _INTS, _BIGINTS, _UUIDS = 1009, 1005, 1007, 1016, 2951
+_TEXT, _CHAR, _INT, _BIGINT, _DOUBLE, _UUID, _JSON = 25, 18, 23, 20, 701, 2950, 114
+_TEXTS, _CHARS, _INTS, _BIGINTS, _UUIDS = 1009, 1002, 1007, 1016, 2951
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,9 @@ def _call(name: str, *types: int, row: bool = False) -> Call:
 
 BEGIN = _call("begin", _UUID, _UUID, _UUID, _INT, _TEXT, _INT, _BIGINT, _TEXT, row=True)
 LOAD = _call("load", _UUIDS, _UUIDS, row=True)
-CHECKPOINT = _call(
-    "checkpoint", _UUID, _UUID, _TEXT, _INT, _TEXT, _INT, _BIGINT, _BIGINT, _JSON, _JSON, _UUID, _SMALLINT
-)
+CHECKPOINT = _call("checkpoint", _UUID, _UUID, _TEXT, _INT, _TEXT, _INT, _BIGINT, _BIGINT, _JSON, _JSON, _UUID, _CHAR)
 CHECKPOINTS = _call(
-    "checkpoints", _UUIDS, _UUIDS, _TEXTS, _INTS, _TEXTS, _INTS, _BIGINTS, _BIGINTS, _TEXTS, _TEXTS, _UUIDS, _SMALLINTS
+    "checkpoints", _UUIDS, _UUIDS, _TEXTS, _INTS, _TEXTS, _INTS, _BIGINTS, _BIGINTS, _TEXTS, _TEXTS, _UUIDS, _CHARS
 )
 HEARTBEAT = _call("heartbeat", _UUID, _UUID, _BIGINT, _TEXT, row=True)
 DECLARE_CLEANUP = _call("declare_cleanup", _UUID, _UUID, _DOUBLE)

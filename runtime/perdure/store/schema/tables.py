@@ -17,18 +17,28 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    SmallInteger,
     Table,
     Text,
     text,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.types import UserDefinedType
 
-__all__ = ["attempts", "logins", "meta", "metadata", "processes", "runs", "steps"]
+__all__ = ["OneByte", "attempts", "logins", "meta", "metadata", "processes", "runs", "steps"]
 
 metadata = MetaData(schema="perdure")
 
 _moment = TIMESTAMP(timezone=True)
+
+
+class OneByte(UserDefinedType[str]):
+    """Postgres's type "char", which SQLAlchemy has no name for."""
+
+    cache_ok: bool | None = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return '"char"'
+
 
 meta = Table(
     "meta",
@@ -107,7 +117,7 @@ steps = Table(
     metadata,
     Column("run_id", UUID, primary_key=True),
     Column("step_key", Text(collation="C"), primary_key=True),
-    Column("kind", SmallInteger, nullable=False, server_default=text("0")),
+    Column("kind", OneByte(), nullable=False, server_default=text("'s'")),
     Column("ordinal", Integer, nullable=False),
     Column("name", Text, nullable=False),
     Column("attempt", Integer, nullable=False),

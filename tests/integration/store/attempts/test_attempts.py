@@ -116,11 +116,11 @@ def test_a_checkpoint_of_a_kind_that_only_newer_clients_know_is_not_taken_for_an
     run.attempt()
     database.query(
         "INSERT INTO perdure.steps (run_id, step_key, kind, ordinal, name, attempt, tries, clock, result, started,"
-        f" finished) VALUES ('{run.id}', 'a', 99, 1, 'a', 1, 1, 0, '1', now(), now())"
+        f" finished) VALUES ('{run.id}', 'a', 'z', 1, 'a', 1, 1, 0, '1', now(), now())"
     )
     database.query("UPDATE perdure.runs SET state = 'pending'")
     begun = store.begin(run.id, run.claim(), process())
-    with pytest.raises(SchemaMismatch, match=r"of kind 99, .*upgrade"):
+    with pytest.raises(SchemaMismatch, match=r"of kind 'z', .*upgrade"):
         store.load([(run.id, begun.token)])
 
 

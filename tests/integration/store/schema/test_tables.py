@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from perdure.store.schema.migrate import store_engine
-from perdure.store.schema.tables import metadata
+from perdure.store.schema.tables import OneByte, metadata
 from tests.harness.databases import Database, Databases
 
 _COLUMNS = """
@@ -33,7 +33,8 @@ _OPTIONS = (
 
 def test_alembic_would_add_nothing(database: Database) -> None:
     options = {
-        "compare_type": True,
+        # How SQLAlchemy reads "char" it does not write it; the test below compares its type, too.
+        "compare_type": lambda _, __, ___, ____, kept: False if isinstance(kept, OneByte) else None,
         "compare_server_default": True,
         "include_schemas": True,
         "version_table_schema": "perdure",

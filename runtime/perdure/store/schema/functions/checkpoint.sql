@@ -3,7 +3,7 @@
 -- `kind_` is what the checkpoint is of, which means nothing to the store.
 CREATE OR REPLACE FUNCTION perdure.checkpoint(
     run uuid, token_ uuid, key text, ordinal_ integer, name_ text, tries_ integer, clock_ bigint, micros bigint, result_ json, error_ json,
-    fingerprint_ uuid DEFAULT NULL, kind_ smallint DEFAULT 0
+    fingerprint_ uuid DEFAULT NULL, kind_ "char" DEFAULT 's'
 ) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION perdure.checkpoints(
     run_ids uuid[], tokens uuid[], keys text[], ordinals integer[], names text[], tries_ integer[], clocks bigint[], micros bigint[],
     results text[], errors text[], fingerprints uuid[] DEFAULT NULL,
-    kinds smallint[] DEFAULT NULL
+    kinds "char"[] DEFAULT NULL
 ) RETURNS integer[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -37,7 +37,7 @@ BEGIN
         FROM given g LEFT JOIN locked l ON l.id = g.run_id
     ), inserted AS (
         INSERT INTO perdure.steps (run_id, step_key, kind, ordinal, name, attempt, tries, clock, result, error, started, finished, fingerprint)
-        SELECT j.run_id, j.step_key, coalesce(j.kind, 0), j.ordinal, j.name, j.attempt, j.tries, j.clock, j.result::json, j.error::json,
+        SELECT j.run_id, j.step_key, coalesce(j.kind, 's'), j.ordinal, j.name, j.attempt, j.tries, j.clock, j.result::json, j.error::json,
                stamp - j.micros * interval '1 microsecond', stamp, j.fingerprint
         FROM judged j WHERE j.answer = 0 ORDER BY j.run_id, j.step_key
         ON CONFLICT DO NOTHING

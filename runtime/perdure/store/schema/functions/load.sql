@@ -3,7 +3,7 @@
 -- error: no rows would tell a superseded attempt that nothing was done yet, and it would do it all again.
 CREATE OR REPLACE FUNCTION perdure.load(run_ids uuid[], tokens uuid[]) RETURNS TABLE (
     run_id uuid, step_key text, ordinal integer, attempt integer, tries integer, clock bigint, result json, error json, fingerprint uuid,
-    kind smallint
+    kind "char"
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -71,8 +71,8 @@ CREATE INDEX runs_gone ON perdure.runs (owner, gone) WHERE gone IS NOT NULL;
 CREATE TABLE perdure.steps (
     run_id   uuid    NOT NULL,
     step_key text    COLLATE "C" NOT NULL,
-    -- What it is the checkpoint of: `CallKind` has the numbers. Here it mostly fits into the padding before the next column.
-    kind     smallint NOT NULL DEFAULT 0,
+    -- What it is the checkpoint of: `CallKind` has the letters. A byte, here because it mostly fits into the padding before the next column.
+    kind     "char"  NOT NULL DEFAULT 's',
     ordinal  integer NOT NULL,
     name     text    NOT NULL,
     attempt  integer NOT NULL,
