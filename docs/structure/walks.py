@@ -90,7 +90,7 @@ _STEP_CALL: Final = Walk(
         Hop("perdure.engine.attempt", "Attempt.check Attempt.enter_step", "The attempt has not ended, nor drains."),
         Hop("perdure.serialization.fingerprint", "Fingerprint.take", "The arguments get a fingerprint."),
         Hop(
-            "perdure.serialization.canonical_text", "scalar_text", "Equal arguments are one text, whatever wrote them."
+            "perdure.serialization.canonical.text", "scalar_text", "Equal arguments are one text, whatever wrote them."
         ),
         Hop("perdure.names", "step_key", "The key is the step's name and its number in the branch."),
         Hop("perdure.engine.scheduler", "Scheduler.accept Place.take", "Outcomes get ordinals and the run's clock."),
@@ -188,8 +188,8 @@ _EVENT: Final = Walk(
         Hop("perdure_operator.decide.plan", "Plan", "The plan: something to do, or a situation to tell."),
         Hop("perdure_operator.decide.images", "images_to_note", "Which image ran."),
         Hop("perdure_operator.decide.pods", "pods_to_delete", "Which pods go."),
-        Hop("perdure_operator.decide.status", "status_of writing", "The status, and whether it is written now."),
-        Hop("perdure_operator.decide.events", "events", "The events for `kubectl describe`."),
+        Hop("perdure_operator.decide.telling.status", "status_of writing", "The status, and if it is written now."),
+        Hop("perdure_operator.decide.telling.events", "events", "The events for `kubectl describe`."),
         Hop("perdure_operator.decide.actions", "InsertRun ClaimRun CreatePod", "What is to be done, as data."),
         Hop("perdure_operator.controller.executor", "Executor.apply", "Does it, until the first action that fails."),
         Hop("perdure_operator.controller.capacity", "Capacity.take", "Gives a place among the active runs, or none."),
@@ -245,7 +245,7 @@ _DEATH: Final = Walk(
         Hop("perdure_operator.decide.store_check", "doubt", "Whether the store is the one that the status rests on."),
         Hop("perdure_operator.decide.limits", "given_up not_before", "Whether crashes are over the limit; when next."),
         Hop("perdure_operator.decide.attempt", "attempt_plan", "The new attempt needs its pod."),
-        Hop("perdure_operator.decide.status", "status_of", "The status tells of the backoff."),
+        Hop("perdure_operator.decide.telling.status", "status_of", "The status tells of the backoff."),
         Hop("perdure_operator.decide.actions", "RequeueAfter ClaimRun CreatePod", "What is to be done, as data."),
         Hop("perdure_operator.controller.executor", "Executor.apply", "Does it."),
         Hop("perdure_operator.controller.capacity", "Capacity.take", "Gives a place among the active runs, or none."),

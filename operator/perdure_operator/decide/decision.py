@@ -23,7 +23,6 @@ from .actions import (
 )
 from .attempt import attempt_plan, invalid_spec, pod_of
 from .barred import barred, namespace_refused
-from .events import events, warnings
 from .images import images_to_note
 from .limits import cancel_wanted, given_up, grace_of, overdue, seconds_since, wanted_limits, with_limits
 from .observed import FINISHED, Observed, Run, Spec, Status
@@ -31,9 +30,10 @@ from .places import queued_again
 from .plan import Kind, Plan, Reason, Situation, going, resting, stalled
 from .pod_exit import ending_of_pod
 from .pods import pods_to_delete
-from .run_result import ending
-from .status import Writing, bound, seen_again, status_of, succeeded, writing
 from .store_check import doubt, end_is_missing, restart_asked
+from .telling.events import events, warnings
+from .telling.run_result import ending
+from .telling.status import Writing, bound, seen_again, status_of, succeeded, writing
 from .timeouts import DEADLINE_OVERTIME, LOOK_CAPACITY, LOOK_GONE, LOOK_RESTING, LOOK_STALLED
 
 __all__ = ["decide"]

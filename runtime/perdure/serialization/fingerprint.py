@@ -15,8 +15,8 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from ..errors import DefinitionError
-from .canonical import Walk
-from .canonical_text import SCALARS, scalar_text
+from .canonical.text import SCALARS, scalar_text
+from .canonical.walk import Walk
 from .flaws import shorten
 
 __all__ = ["NOT_TAKEN", "NO_ARGUMENTS", "Fingerprint", "Taken", "keyed_hash", "shown_call"]

@@ -16,7 +16,7 @@ from tests.harness.argocd import health
 from tests.harness.kstatus import statuses
 from tests.unit.operator.decide.builders import NOW, told, workflow
 from tests.unit.operator.decide.kstatus import kstatus as by_our_rules
-from tests.unit.operator.decide.test_status import ROWS
+from tests.unit.operator.decide.telling.test_status import ROWS
 
 HEALTH = {"InProgress": "Progressing", "Current": "Healthy", "Failed": "Degraded"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from perdure_operator.api.status_document import status_document
 from perdure_operator.decide.plan import Kind, Reason, Situation
-from perdure_operator.decide.status import status_of
+from perdure_operator.decide.telling.status import status_of
 from tests.harness.argocd import health
 
 from .decide.builders import observed

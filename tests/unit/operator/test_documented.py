@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perdure_operator.decide.plan import Reason
-from perdure_operator.decide.status import IMAGE_CHANGED
+from perdure_operator.decide.telling.status import IMAGE_CHANGED
 from perdure_operator.main import Operator
 from perdure_operator.settings import Settings
 
@@ -67,7 +67,7 @@ def _rows(text: str, heading: str) -> set[str]:
 
 def _events() -> set[str]:
     """The reasons of events, as the code names them; those of a Workflow that waits for a person are its own."""
-    tree = ast.parse((ROOT / "operator" / "perdure_operator" / "decide" / "events.py").read_text())
+    tree = ast.parse((ROOT / "operator" / "perdure_operator" / "decide" / "telling" / "events.py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) == "PostEvent"]
     parts = [part for call in calls for part in ast.walk(call.args[0])]
     named = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}

@@ -60,7 +60,7 @@ def test_what_a_row_names_is_there_and_counted(row: Row) -> None:
         assert len(row.files) == int(row.number)
 
 
-@pytest.mark.parametrize(("to", "precedent", "below", "beside"), PRECEDENTS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("to", "precedent", "below", "beside"), PRECEDENTS, ids=[one[0] for one in PRECEDENTS])
 def test_a_change_of_the_kind_stands_where_its_row_says(to: str, precedent: str, below: str, beside: set[str]) -> None:
     named = [ROOT / name for name in ROWS[to].files]
     # A file beside a README stands for its folder.

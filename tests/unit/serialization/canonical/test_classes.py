@@ -20,8 +20,8 @@ import numpy as np
 import pydantic
 import pytest
 
-from perdure.serialization.canonical import Walk
-from perdure.serialization.canonical_classes import writer_of
+from perdure.serialization.canonical.classes import writer_of
+from perdure.serialization.canonical.walk import Walk
 
 
 def text(value: object) -> str:

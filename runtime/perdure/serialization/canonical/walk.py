@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from .canonical_text import LONG_TEXT, SCALARS, bytes_text, class_name, scalar_text, short_hash
+from .text import LONG_TEXT, SCALARS, bytes_text, class_name, scalar_text, short_hash
 
 __all__ = ["Walk"]
 
@@ -211,6 +211,6 @@ _found: WeakKeyDictionary[type, _Writer] = WeakKeyDictionary()
 
 def _writer_of(kind: type) -> _Writer:
     # Which loads modules that a process with plain values does without.
-    from .canonical_classes import writer_of
+    from .classes import writer_of
 
     return writer_of(kind)

@@ -8,7 +8,7 @@ import pytest
 
 from perdure.store.runs.model import RunState
 from perdure_operator.decide.plan import Kind, Reason
-from perdure_operator.decide.run_result import ending, error_of, result_of
+from perdure_operator.decide.telling.run_result import ending, error_of, result_of
 from perdure_operator.truncate import MAX_ERROR_BYTES, MAX_RESULT_BYTES
 from tests.unit.operator.decide.builders import run
 

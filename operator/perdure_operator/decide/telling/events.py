@@ -9,9 +9,9 @@ from typing import Final
 
 from perdure.attempt_ends import AttemptEnd, EndClass
 
-from .actions import PostEvent
-from .observed import Ended, Observed, Status
-from .plan import Kind, Reason, Situation
+from ..actions import PostEvent
+from ..observed import Ended, Observed, Status
+from ..plan import Kind, Reason, Situation
 from .status import IMAGE_CHANGED, is_stalled, reason_of
 
 __all__ = ["events", "warnings"]

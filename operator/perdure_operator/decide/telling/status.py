@@ -7,11 +7,11 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
-from ..truncate import cut
-from .images import moved_tag
-from .observed import FINISHED, STALLED, Condition, Observed, Run, Status
-from .plan import Kind, Reason, Situation
-from .pod_exit import lost_forged_steps
+from ...truncate import cut
+from ..images import moved_tag
+from ..observed import FINISHED, STALLED, Condition, Observed, Run, Status
+from ..plan import Kind, Reason, Situation
+from ..pod_exit import lost_forged_steps
 from .run_result import error_of, result_of
 
 __all__ = [

@@ -25,7 +25,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.serialization.canonical import Walk
+from perdure.serialization.canonical.walk import Walk
 from tests.harness.pythons import pythons, venv_for
 
 
@@ -112,7 +112,7 @@ def test_values_that_differ_have_different_texts() -> None:
 def test_no_text_has_an_address_or_a_name_of_this_module() -> None:
     for one in DISTINCT:
         assert " at 0x" not in text(one)
-        assert "test_canonical" not in text(one)
+        assert "test_walk" not in text(one)
 
 
 JSON = st.recursive(
@@ -219,7 +219,7 @@ from pathlib import Path
 from uuid import UUID
 import threading
 import re
-from perdure.serialization.canonical import Walk
+from perdure.serialization.canonical.walk import Walk
 class Colour(Enum):
     RED = "red"
 class Right(Flag):
@@ -243,7 +243,7 @@ print("\\n".join(Walk().text(value) for value in values))
 
 
 def _elsewhere(python: Path | str, seed: str) -> str:
-    tree = Path(__file__).resolve().parents[2]
+    tree = Path(__file__).resolve().parents[3]
     code = _ELSEWHERE.format(tree=str(tree), runtime=str(tree / "runtime"))
     done = subprocess.run(
         [str(python), "-c", code],

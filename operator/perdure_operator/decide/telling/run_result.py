@@ -7,9 +7,9 @@ from typing import Final
 
 from perdure.store.runs.model import RunState
 
-from ..truncate import MAX_ERROR_BYTES, MAX_RESULT_BYTES, cut
-from .observed import Run
-from .plan import Kind, Reason, Situation
+from ...truncate import MAX_ERROR_BYTES, MAX_RESULT_BYTES, cut
+from ..observed import Run
+from ..plan import Kind, Reason, Situation
 
 __all__ = ["ending", "error_of", "result_of"]
 

@@ -23,14 +23,14 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from .canonical_text import SCALARS, bytes_text, class_name
-from .failures.exception_state import peek
+from ..failures.exception_state import peek
+from .text import SCALARS, bytes_text, class_name
 
 __all__ = ["Walker", "Writer", "writer_of"]
 
 
 class Walker(Protocol):
-    """The walk through a value, as the writer of an instance uses it (`canonical.Walk`)."""
+    """The walk through a value, as the writer of an instance uses it (`walk.Walk`)."""
 
     mutable: bool
 

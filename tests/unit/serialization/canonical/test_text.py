@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from perdure.serialization.canonical_text import LONG_TEXT, bytes_text, class_name, scalar_text, short_hash
+from perdure.serialization.canonical.text import LONG_TEXT, bytes_text, class_name, scalar_text, short_hash
 
 
 @pytest.mark.parametrize(

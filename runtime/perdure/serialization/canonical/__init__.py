@@ -1,0 +1,1 @@
+"""The canonical form of values: one text for equal values, from which fingerprints are taken."""
