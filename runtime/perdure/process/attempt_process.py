@@ -82,6 +82,7 @@ class AttemptProcess:
         self._event = event
         self._output = output
         self._lines = b""
+        self._terminated = False
         events, events_writing = os.pipe()
         _widen(events)
         self._selector = selectors.DefaultSelector()
@@ -121,7 +122,9 @@ class AttemptProcess:
 
     def terminate(self) -> None:
         """Have it finish the step in flight and release the run; the second time, at once."""
-        self._process.terminate()
+        # It counts SIGTERM and SIGINT alike. Two of one kind merge if it has not taken the first when the second comes.
+        self._process.send_signal(signal.SIGINT if self._terminated else signal.SIGTERM)
+        self._terminated = True
 
     def kill(self) -> None:
         """End it on the spot, and all that it started."""

@@ -112,6 +112,20 @@ def test_it_is_told_to_end() -> None:
 
 
 @pytest.mark.usefixtures("python")
+def test_two_requests_arrive_at_a_process_that_takes_neither_at_once() -> None:
+    code = (
+        "import signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})\n"
+        "print('ready', flush=True)\n"
+        "while len(signal.sigpending()) < 2: time.sleep(0.01)\n"
+    )
+    with StopRequests() as stops:
+        attempt = Attempt(code)
+        eventually(lambda: attempt.process.wait(stops, 0.1) is None and "ready" in attempt.output)
+        attempt.process.terminate()
+        assert attempt.end(stops, until=lambda: True) == 0
+
+
+@pytest.mark.usefixtures("python")
 def test_output_goes_to_our_standard_error_where_nobody_takes_it(capfd: pytest.CaptureFixture[str]) -> None:
     with StopRequests() as stops, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", open(2, "w", closefd=False))  # noqa: SIM115
