@@ -46,10 +46,12 @@ ROOMS: Final = (
     Room("perdure.worker", ("many runs in one process,", "without Kubernetes"), ("perdure.worker",), 0),
     Room(
         "programs",
-        ("client, testing, entrypoints,", "recorded time and chance"),
+        ("client, testing, entrypoints,", "durable time, chance"),
         _of(
             "perdure",
+            "aio",
             "client",
+            "durable_time",
             "entrypoints",
             "log_fields",
             "origin",
@@ -83,7 +85,7 @@ ROOMS: Final = (
     Room(
         "ground",
         ("errors, names, retry,", "threads and forks"),
-        _of(*("perdure", "errors", "forks", "module_names", "names", "owned_thread", "pauses", "retry")),
+        _of(*("perdure", "boot_clock", "errors", "forks", "module_names", "names", "owned_thread", "pauses", "retry")),
         1,
     ),
     Room(

@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from . import aio
     from .client import Client
     from .decorators import run_step, step, workflow
+    from .durable_time import now, sleep, sleep_until
     from .engine.context import StepContext, step_context
     from .engine.threads import ThreadPoolExecutor, to_thread
     from .errors import (
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
         StepError,
         StepTimeout,
     )
-    from .recorded_values import now, random, uuid4
+    from .recorded_values import random, uuid4
     from .retry import Retry
     from .serialization.failures.registered_errors import register_error
     from .store.embedded.local_store import local_database
@@ -44,11 +46,14 @@ __all__ = [
     "StepTimeout",
     "ThreadPoolExecutor",
     "Worker",
+    "aio",
     "local_database",
     "now",
     "random",
     "register_error",
     "run_step",
+    "sleep",
+    "sleep_until",
     "step",
     "step_context",
     "to_thread",
@@ -60,6 +65,7 @@ _HOMES = {
     ".client": ("Client",),
     ".engine.context": ("StepContext", "step_context"),
     ".decorators": ("run_step", "step", "workflow"),
+    ".durable_time": ("now", "sleep", "sleep_until"),
     ".engine.threads": ("ThreadPoolExecutor", "to_thread"),
     ".errors": (
         "NondeterminismError",
@@ -71,7 +77,7 @@ _HOMES = {
         "StepError",
         "StepTimeout",
     ),
-    ".recorded_values": ("now", "random", "uuid4"),
+    ".recorded_values": ("random", "uuid4"),
     ".serialization.failures.registered_errors": ("register_error",),
     ".retry": ("Retry",),
     ".store.embedded.local_store": ("local_database",),
@@ -81,6 +87,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
+    if name == "aio":
+        return import_module(".aio", __name__)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOME[name], __name__), name)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from .names import RunId, Token
 
-__all__ = ["ClaimedAttempt"]
+__all__ = ["EPOCH", "ClaimedAttempt"]
 
 _NO_SEED: Final = UUID(int=0)
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,9 @@ class ClaimedAttempt:
         cancelled: whether the run's cancellation had been requested before the attempt began.
         cleanup: seconds for which the workflow may clean up once it is cancelled, or the rest of them; None ends the
             run at once.
+        clock: the store's reading of the run's clock, in microseconds since the run's first attempt began.
+        read_at: when the process got that reading, by `boot_clock.boot_nanoseconds`; None: when it executes this.
+        started: when the run's first attempt began, by the store's clock, where the run's clock stood at zero.
     """
 
     run_id: RunId
@@ -41,3 +46,6 @@ class ClaimedAttempt:
     seed: UUID = _NO_SEED
     cancelled: bool = False
     cleanup: float | None = None
+    clock: int = 0
+    read_at: int | None = None
+    started: datetime = EPOCH

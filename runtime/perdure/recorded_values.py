@@ -1,25 +1,20 @@
-"""Time and chance that are the same on every replay.
+"""Chance that is the same on every replay.
 
-The time is recorded: read once, and stored like a step's result. Chance is derived from the run's secret, the branch
-and the number of the draw there, so a draw costs no statement and nothing has to be stored or waited for.
+It is derived from the run's secret, the branch and the number of the draw there, so a draw costs no statement and
+nothing has to be stored or waited for.
 """
 
 from __future__ import annotations
 
 import random as _random
 import uuid
-from datetime import UTC, datetime
 
 from .definitions import StepDefinition
 from .engine.branch import Branch
 from .engine.context import branch_here
 from .engine.step_call import call
 
-__all__ = ["now", "random", "uuid4"]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+__all__ = ["is_recorded", "random", "uuid4"]
 
 
 def _random_float() -> float:
@@ -30,16 +25,9 @@ def _random_uuid() -> uuid.UUID:
     return uuid.uuid4()
 
 
-_NOW = StepDefinition(_now, "perdure.now", reserved=True)
 # What runs recorded that drew before chance was derived.
 _RANDOM = StepDefinition(_random_float, "perdure.random", reserved=True)
 _UUID4 = StepDefinition(_random_uuid, "perdure.uuid4", reserved=True)
-
-
-def now() -> datetime:
-    """The time, in UTC."""
-    branch = branch_here("perdure.now")
-    return _now() if branch is None else call(_NOW, branch, (), {})  # type: ignore[return-value]
 
 
 def random() -> float:
@@ -47,7 +35,7 @@ def random() -> float:
     branch = branch_here("perdure.random")
     if branch is None:
         return _random.random()
-    if _is_recorded(branch, _RANDOM):
+    if is_recorded(branch, _RANDOM):
         return call(_RANDOM, branch, (), {})  # type: ignore[return-value]
     # As many bits as a float has, as in the standard library.
     return (int.from_bytes(_derived(branch, "perdure.random")[:7]) >> 3) / (1 << 53)
@@ -58,12 +46,13 @@ def uuid4() -> uuid.UUID:
     branch = branch_here("perdure.uuid4")
     if branch is None:
         return uuid.uuid4()
-    if _is_recorded(branch, _UUID4):
+    if is_recorded(branch, _UUID4):
         return call(_UUID4, branch, (), {})  # type: ignore[return-value]
     return uuid.UUID(bytes=_derived(branch, "perdure.uuid4"), version=4)
 
 
-def _is_recorded(branch: Branch, definition: StepDefinition) -> bool:
+def is_recorded(branch: Branch, definition: StepDefinition) -> bool:
+    """Whether the branch's next recorded call is this one: an older release stored what is derived today."""
     return branch.attempt.journal.next_key(branch.path) == branch.upcoming_key(definition.name)
 
 

@@ -8,6 +8,9 @@
 The engine is the real one. Checkpoints live in memory instead of Postgres, and a kill ends an attempt as losing the
 process would: nothing that it does afterwards is stored. Only threads cannot be killed: a step's body that runs in one
 at that moment goes on to its end, and its outcome is dropped. Database steps need a real store.
+
+A kill takes no time of the run's clock: the next attempt begins where the last checkpoint was stored. `pass_time` says
+how long nobody ran, which counts for sleeps and timeouts of workflow code.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, assert_never
 from uuid import uuid4
 
@@ -90,9 +94,15 @@ class _Memory:
     """Checkpoints in memory, and the point at which the attempt that writes them dies."""
 
     def __init__(
-        self, stored: dict[str, Recorded], report: AttemptReport, kill_after: int | None, kill_in: str | None
+        self,
+        stored: dict[str, Recorded],
+        report: AttemptReport,
+        kill_after: int | None,
+        kill_in: str | None,
+        began: int,
     ) -> None:
         self._stored = stored
+        self._began = began
         self._report = report
         self._kill_after = kill_after
         self._kill_in = kill_in
@@ -131,6 +141,7 @@ class _Memory:
             checkpoint.error,
             fingerprint=checkpoint.fingerprint,
             kind=checkpoint.kind,
+            began=self._began,
         )
         self._report.stored.append(checkpoint.key)
         self.dead = len(self._report.stored) == self._kill_after
@@ -158,6 +169,8 @@ class DurableRun:
         self._stored: dict[str, Recorded] = {}
         self._end: RunEnd | None = None
         self._cancelled = False
+        self._clock = 0
+        self._started = datetime.now(UTC)
         self._live: Attempt | None = None
         self.attempts: list[AttemptReport] = []
 
@@ -183,6 +196,23 @@ class DurableRun:
             live.cancel("the test asked for the run to be cancelled")
         elif self._end is None and (not self.attempts or self._definition.cleanup is None):
             self._end = Cancelled()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass on the run's clock in which nobody runs, before the next attempt.
+
+        Before the first attempt a run has no clock yet, and this does nothing.
+
+        Raises:
+            ValueError: `seconds` is negative.
+        """
+        if seconds < 0:
+            raise ValueError("time only passes: seconds is 0 or more")
+        if self.attempts:
+            self._clock = self._reading() + round(seconds * 1e6)
+
+    def _reading(self) -> int:
+        """The run's clock at the next begin, in microseconds."""
+        return max([self._clock, *(one.clock for one in self._stored.values())])
 
     def attempt(self, *, kill_after: int | None = None, kill_in: str | None = None) -> AttemptReport:
         """Run one attempt, to the run's end or to its death.
@@ -245,7 +275,8 @@ class DurableRun:
     ) -> tuple[AttemptReport, RunEnd | None]:
         """Run an attempt. The end is None if it was killed."""
         report = AttemptReport(len(self.attempts) + 1)
-        memory = _Memory(stored, report, kill_after, kill_in)
+        reading = self._reading()
+        memory = _Memory(stored, report, kill_after, kill_in, reading)
         recorded = [replace(one, consumed=False) for one in stored.values()]
         claimed = ClaimedAttempt(
             run_id=self.run_id,
@@ -257,6 +288,8 @@ class DurableRun:
             seed=self._seed,
             cancelled=self._cancelled,
             cleanup=definition.cleanup,
+            clock=reading,
+            started=self._started,
         )
         try:
             with noted():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -93,16 +92,26 @@ def test_a_run_that_recorded_its_draws_uses_them() -> None:
     assert run.checkpoints == ["perdure.random", "use", "use#2"]
 
 
-def test_the_time_is_recorded() -> None:
+def test_a_run_that_recorded_the_time_uses_that() -> None:
     @workflow
-    def twice() -> tuple[datetime, datetime]:
-        return perdure.now(), perdure.now()
+    def three() -> list[str]:
+        read = [perdure.now()]
+        use("one")
+        read += [perdure.now(), perdure.now()]
+        use("two")
+        return [one.isoformat() for one in read]
 
-    run = DurableRun(twice)
-    first, second = run.result()
-    assert first <= second
-    assert run.checkpoints == ["perdure.now", "perdure.now#2"]
-    run.replay()
+    run = DurableRun(three)
+    run.attempt(kill_after=1)
+    [used] = run._stored.values()
+    used.ordinal, used.clock = 2, 2_000_000
+    for ordinal, key in ((1, "perdure.now"), (3, "perdure.now#2")):
+        moment = f'"2026-01-0{ordinal}T00:00:00Z"'
+        run._stored[key] = Recorded(key, ordinal, 1, 1, ordinal * 1_000_000, moment, None)
+    read = run.result()
+    assert read[:2] == ["2026-01-01T00:00:00+00:00", "2026-01-03T00:00:00+00:00"]
+    assert read[2] > "2026-01-04"
+    assert run.checkpoints == ["perdure.now", "use", "perdure.now#2", "use#2"]
 
 
 def test_outside_of_runs_they_are_what_the_standard_library_has() -> None:

@@ -235,17 +235,45 @@ def test_tries_begin_anew_and_the_idempotency_key_stays(calls):
     assert len(keys) == 1
 
 
-def test_recorded_time_and_chance_stay():
-    @workflow
-    def draw() -> list[str]:
-        return [str(perdure.now()), str(perdure.random()), str(perdure.uuid4())]
+def test_time_and_chance_stay():
+    @step
+    def keep(drawn: list[str]) -> list[str]:
+        return drawn
 
-    seen = []
+    @workflow
+    def draw() -> list[list[str]]:
+        drawn = [str(perdure.now()), str(perdure.random()), str(perdure.uuid4())]
+        return [keep(drawn), drawn]
+
     run = DurableRun(draw)
     run.attempt(kill_after=1)
-    seen.append(run.result())
+    kept, drawn = run.result()
+    assert kept == drawn
     assert run.replay().executed == []
-    assert run.result() == seen[0]
+
+
+def test_time_passes_while_nobody_runs():
+    @step
+    def keep(moment: str) -> str:
+        return moment
+
+    @workflow
+    def nap() -> float:
+        began = perdure.now()
+        keep("before")
+        perdure.sleep(3600)
+        keep("after")
+        return (perdure.now() - began).total_seconds()
+
+    run = DurableRun(nap)
+    run.pass_time(7200)
+    run.attempt(kill_after=1)
+    run.pass_time(5000)
+    assert run.attempt(kill_after=1).executed == ["keep#2"]
+    run.pass_time(0)
+    assert 5000 <= run.result() < 5060
+    with pytest.raises(ValueError, match="0 or more"):
+        run.pass_time(-1)
 
 
 def test_async_branches_are_killed_and_resumed(calls):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..boot_clock import boot_nanoseconds
 from ..claimed_attempt import ClaimedAttempt
 from ..errors import (
     ControlSignal,
@@ -127,7 +128,7 @@ class Attempt:
         observer: Observer | None = None,
         database_url: str | None = None,
         lease: float = 6.0,
-        clock: Callable[[], int] = time.monotonic_ns,
+        clock: Callable[[], int] = boot_nanoseconds,
         connections: IdleConnections | None = None,
         on_superseded: Callable[[], None] | None = None,
         inline_committer: InlineCommitter | None = None,
@@ -140,7 +141,9 @@ class Attempt:
         self.number = claimed.number
         self.journal = Journal(recorded)
         self.loop = loop
-        self.scheduler = Scheduler(self.journal, _is_yet_to_begin, loop, clock)
+        self.scheduler = Scheduler(
+            self.journal, _is_yet_to_begin, loop, clock, reading=claimed.clock, read_at=claimed.read_at
+        )
         self.cancellation: Cleanup | None = None
         """The run's cancellation, if the workflow may clean up; set by `cancellation.allow_cleanup`."""
         self.committer = committer
@@ -251,20 +254,24 @@ class Attempt:
     def drain(self, signal: ControlSignal) -> None:
         """End the attempt once no step is under way. Steps that are under way finish, and no other step begins.
 
-        Called in any thread. A sync workflow goes on up to its next step: from outside, code between two steps cannot
-        be distinguished from code that ends the workflow.
+        Called in any thread. A sync workflow goes on up to its next step or wait: from outside, code between two steps
+        cannot be distinguished from code that ends the workflow.
         """
         with self.scheduler.lock:
             self._draining = self._draining or signal
         self.paused.set()
-        self.scheduler.call(self._end_if_drained)
+        self.scheduler.call(self.end_if_drained)
 
-    def _end_if_drained(self) -> None:
+    def end_if_drained(self) -> None:
+        """End the attempt if it drains, and nothing is under way that has to come to its end first."""
+        if self._draining is None:
+            return
         with self.scheduler.lock:
             signal = self._draining
             # A sync workflow may be about to end by itself. A thread that waits before its next step shows that it is
-            # not.
-            if self._bodies or not (self.loop is not None or self._held_back):
+            # not, and so does a run at rest whose threads wait for a timer.
+            waits = self._held_back or (self.scheduler.naps and self.scheduler.rests())
+            if self._bodies or not (self.loop is not None or waits):
                 return
         if signal is not None:
             self.interrupt(signal)
@@ -283,7 +290,7 @@ class Attempt:
         with self.scheduler.lock:
             self._bodies -= 1
             self._held_back += 1
-        self._end_if_drained()
+        self.end_if_drained()
         self.interrupted.wait()
         self.check()
 
@@ -328,7 +335,7 @@ class Attempt:
             self._bodies -= 1
         # Without the lock: a drain that begins after the lines above sees the lower count by itself.
         if self._draining is not None:
-            self._end_if_drained()
+            self.end_if_drained()
 
     def _wake(self) -> None:
         self.scheduler.wake_all()

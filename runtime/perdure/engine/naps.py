@@ -74,10 +74,12 @@ class Nap:
                     self._alarm = scheduler.add_alarm(seconds, self._branch, self.wake)
                 scheduler.running.discard(self._branch)
         scheduler.pump_soon()
+        self._branch.attempt.end_if_drained()
         alarm = self._alarm
         # In a run without a loop, the alarm rings only if a thread pumps once it is due.
         while not self._gate.acquire(timeout=-1 if alarm is None else scheduler.alarm_in(alarm)):
             scheduler.pump()
+            self._branch.attempt.end_if_drained()
 
     def wake(self) -> None:
         """End the wait, from any thread."""

@@ -19,6 +19,7 @@ class Outcome:
 
     `message` is the message of the cancellation. It is not stored: the code that cancels gives it again on replay.
     `stored` marks the outcome of a database step, which is in the store when the body's transaction has committed.
+    `tries` is 0 for a step that was cancelled before its body began.
     """
 
     result: str | None = None

@@ -38,15 +38,16 @@ class Outside:
         """Stop counting a thing, whose end has reached the run. A second call does nothing."""
         self.out.pop(number, None)
 
-    def hold(self, clock: float, nanoseconds: int) -> float:
+    def hold(self, clock: float, nanoseconds: int, began: float = 0.0) -> float:
         """Seconds that replay must wait before an event, so that each thing has the time that it had before that event.
 
         Args:
             clock: the event's reading of the run's clock, in seconds.
             nanoseconds: now, on the process's clock.
+            began: the reading at which the attempt of that event began. Before that nothing of it was out.
         """
         held = 0.0
         for since in self.out.values():
             if since is not None:
-                held = max(held, (clock - since[0]) - (nanoseconds - since[1]) / 1e9)
+                held = max(held, (clock - max(since[0], began)) - (nanoseconds - since[1]) / 1e9)
         return held

@@ -8,13 +8,15 @@ The clock stands still between events. A delivery moves it to the outcome's read
 fires before an outcome exactly if the timer is due by the outcome's reading. So timeouts and sleeps of workflow code
 end on replay as they ended before, and replay does not wait for them. The outside (`outside.Outside`) gets on replay
 the time that it had.
+
+The clock also counts the time in which no process ran: an attempt begins at the store's reading of it. Timers that are
+due by that reading fire after the recorded outcomes and before any other body begins: the attempt settles its past.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +25,7 @@ from math import inf
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..boot_clock import boot_nanoseconds
 from .delivery import Delivery, Strand
 from .journal import Journal, Recorded
 from .outside import Outside
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
     from .outcome import Outcome
 
 __all__ = ["Place", "Scheduler"]
+
+_LONGEST_WAIT = 60.0
+"""Seconds after which a wait for a timer looks at the clock again: in a suspended machine such waits stand still."""
 
 
 class Sleeper(Protocol):
@@ -50,14 +56,16 @@ class Scheduler:
         journal: the recorded outcomes.
         stuck: called with the recorded outcome whose turn it is, if no branch has called its step and the run rests.
         loop: runs the tasks of an async workflow; None for a sync workflow.
-        clock: a monotonic clock of the process, in nanoseconds.
+        clock: a clock of the process that never goes back, in nanoseconds.
+        reading: of the run's clock when the attempt began, in microseconds.
+        read_at: when that was, on the process's clock; None: now.
     """
 
     __slots__ = (
-        "_anchored",
         "_armed",
         "_clock",
         "_completions",
+        "_held_bodies",
         "_last_clock",
         "_live",
         "_looking",
@@ -65,6 +73,7 @@ class Scheduler:
         "_origin",
         "_pumping",
         "_ran",
+        "_reading",
         "_replayed",
         "_timers",
         "abandoned",
@@ -81,6 +90,7 @@ class Scheduler:
         "outside",
         "polling",
         "running",
+        "settled",
         "stuck",
         "threads",
     )
@@ -90,7 +100,9 @@ class Scheduler:
         journal: Journal,
         stuck: Callable[[Recorded], None],
         loop: HostLoop | None = None,
-        clock: Callable[[], int] = time.monotonic_ns,
+        clock: Callable[[], int] = boot_nanoseconds,
+        reading: int = 0,
+        read_at: int | None = None,
     ) -> None:
         self.journal = journal
         self.lock = RLock()
@@ -120,7 +132,13 @@ class Scheduler:
         self.loop = loop
         self.stuck = stuck
         self._clock = clock
-        self._origin = clock() // 1000 - journal.last_clock
+        self._reading = max(reading, journal.last_clock)
+        self._origin = (clock() if read_at is None else read_at) // 1000 - self._reading
+        self.settled = not self._reading
+        """Whether the past is settled: all that was recorded is delivered, and each timer due by the reading at begin.
+        From then on bodies of steps may begin."""
+        self._held_bodies: list[Callable[[], None]] = []
+        """Each lets a step's body begin that waits until the past is settled."""
         self._ordinal = journal.last_ordinal
         self._last_clock = journal.last_clock
         self._replayed: dict[int, Delivery] = {}
@@ -129,7 +147,6 @@ class Scheduler:
         self._completions: list[tuple[tuple[int, ...], Callable[[], None]]] = []
         self._timers = Timers()
         self._armed: asyncio.TimerHandle | None = None
-        self._anchored = not journal.size
         self._pumping = False
         self._looking: dict[object, int] = {}
         """Callbacks that only look for something to do (`handles.LookHandle`), with the `_ran` of their last look."""
@@ -156,12 +173,18 @@ class Scheduler:
         alone = self.branches == 1 and self.busy <= 1
         return alone and not self.outside and not self._timers.call_user_code()
 
-    def accept(self) -> tuple[int, int]:
-        """The ordinal of an outcome that is accepted now, and its reading of the run's clock in microseconds."""
+    def accept(self, *, began: bool = True) -> tuple[int, int]:
+        """The ordinal of an outcome that is accepted now, and its reading of the run's clock in microseconds.
+
+        `began`: whether a body ran. A step that is cancelled before that, while the past is settled, has its outcome at
+        the time of the timer that cancelled it.
+        """
         with self.lock:
             self._ordinal += 1
             # Later than every reading and every timer before it, so ordinals and readings give one order.
-            clock = max(self._clock() // 1000 - self._origin, self._last_clock + 1, int(self.now * 1e6) + 1)
+            clock = max(self._last_clock, int(self.now * 1e6)) + 1
+            if began or self.settled:
+                clock = max(clock, self._clock() // 1000 - self._origin)
             self._last_clock = clock
             return self._ordinal, clock
 
@@ -173,14 +196,27 @@ class Scheduler:
         """Microseconds that the run's clock would show if something happened now."""
         return self._clock() // 1000 - self._origin
 
-    def anchor(self) -> None:
-        """Let the clock go on from the last record, once all records are delivered: replay takes no time."""
-        if self._anchored:
-            return
+    def settle(self) -> None:
+        """The past is settled: let the bodies begin that wait for it. The clock goes on from the reading at begin."""
         with self.lock:
-            if self.journal.head() is None:
-                self._anchored = True
-                self._origin = self._clock() // 1000 - max(self._last_clock, int(self.now * 1e6))
+            self.settled = True
+            self.now = max(self.now, self._reading / 1e6)
+            self.begin_held()
+
+    def hold_body(self, begin: Callable[[], None]) -> None:
+        """Have `begin` called, in any thread, once the past is settled or the attempt ends."""
+        with self.lock:
+            if self.settled or self.closed:
+                begin()
+            else:
+                self._held_bodies.append(begin)
+
+    def begin_held(self) -> None:
+        """Let the bodies begin that wait until the past is settled."""
+        with self.lock:
+            held, self._held_bodies = self._held_bodies, []
+            for begin in held:
+                begin()
 
     def passed(self, clock: int) -> None:
         """Move the clock to the reading of an outcome that its branch took without a turn."""
@@ -256,6 +292,7 @@ class Scheduler:
             self.closed = True
             for one in waiting:
                 one.wake()
+            self.begin_held()
             self.pump()
             if self._armed is not None:
                 # The timer may be due in a year, and would keep the attempt in memory until then.
@@ -314,15 +351,15 @@ class Scheduler:
         left = alarm.when() - self.elapsed() / 1e6
         # An alarm that falls due while other threads run rings when the last of them comes to rest. That rest may set
         # the clock back, and then no other thread would ring it: so this thread looks every 10 ms.
-        return left if left > 0 else 0.01
+        return min(left, _LONGEST_WAIT) if left > 0 else 0.01
 
     # Delivering.
 
     def _is_quiet(self) -> bool:
-        """Whether a rest needs no `pump`: no event is on its way, the clock is set, and no cancellation may come."""
+        """Whether a rest needs no `pump`: no event is on its way, the past is settled, and no cancellation may come."""
         timers = self._timers
         return (
-            self._anchored
+            self.settled
             and not self._live
             and not self._completions
             and not timers.heap
@@ -364,7 +401,7 @@ class Scheduler:
     def deliverable(self) -> bool:
         """Whether an event waits for nothing but the rest of the run."""
         if self._completions or (head := self.journal.head()) is None:
-            return bool(self._completions or (self._live and self._live[0].ready))
+            return bool(self._completions or self._held_bodies or (self._live and self._live[0].ready))
         return head.ordinal in self._replayed
 
     def _next(self) -> bool:
@@ -376,9 +413,16 @@ class Scheduler:
         head = self.journal.head()
         if head is not None:
             return self._next_recorded(head)
-        self._count_from_here()
-        if self.offer is not None:
-            self.offer()
+        if self.settled:
+            self._count_from_here()
+            if self.offer is not None:
+                self.offer()
+        else:
+            self._timers.fresh = inf
+        return self._next_new()
+
+    def _next_new(self) -> bool:
+        """Deliver the next event after all that is recorded."""
         if self._live:
             delivery = self._live[0]
             if self._fire(delivery.clock / 1e6):
@@ -388,6 +432,10 @@ class Scheduler:
                 return False
             self._live.popleft()
             self._deliver(delivery)
+            return True
+        if not self.settled:
+            if not self._fire(self._reading / 1e6):
+                self.settle()
             return True
         real = self.elapsed() / 1e6
         if self._fire(real):
@@ -401,8 +449,10 @@ class Scheduler:
         if head.cancelled and delivery is not None and not delivery.cancel_requested:
             # The step ended by a cancellation, so workflow code must cancel it first.
             delivery = None
-        if self._held(head.clock / 1e6, called=delivery is not None):
+        if self._held(head, called=delivery is not None):
             return False
+        if head.began <= head.clock and self._settle_until(head.began / 1e6):
+            return True
         if self._fire(head.clock / 1e6):
             return True
         if delivery is None:
@@ -415,6 +465,16 @@ class Scheduler:
         self._deliver(delivery)
         return True
 
+    def _settle_until(self, began: float) -> bool:
+        """Settle the past as the attempt did that recorded the next outcome, and began at this reading of the clock.
+
+        An outcome with an earlier reading came while that attempt settled its past. Returns whether a timer fired.
+        """
+        if self._fire(began):
+            return True
+        self.now = max(self.now, began)
+        return False
+
     def _deliver(self, delivery: Delivery) -> None:
         self.now = max(self.now, delivery.clock / 1e6)
         if delivery.branch.task is None:
@@ -422,15 +482,16 @@ class Scheduler:
             self.running.add(delivery.branch)
         delivery.wake()
 
-    def _held(self, until: float, *, called: bool) -> bool:
+    def _held(self, head: Recorded, *, called: bool) -> bool:
         """Whether the next event of a replay must wait, so that the outside gets its time; if so, pump after that time.
 
-        The next event is the first timer, or the outcome that was recorded at `until` if its step is `called` by now.
+        The next event is the first timer, or the recorded outcome `head` if its step is `called` by now.
         """
+        until = head.clock / 1e6
         due = min(self._timers.next_due(), until if called else inf)
         if not self.outside or self.loop is None or due > until:
             return False
-        held = self.outside.hold(due, self._clock())
+        held = self.outside.hold(due, self._clock(), head.began / 1e6)
         if held > 0:
             self._pump_later(held)
         return held > 0
@@ -442,7 +503,6 @@ class Scheduler:
         of a loop that computes for longer than it waits would fall ever further behind real time, and outcomes would
         reach the loop ever later.
         """
-        self.anchor()
         if self._timers.fresh == inf:
             return
         late = self.elapsed() - int(self.now * 1e6)
@@ -465,7 +525,7 @@ class Scheduler:
     def _arm(self, real: float) -> None:
         if self._timers and self.loop is not None:
             # The clock counts whole microseconds: after a shorter delay it might not have moved.
-            self._pump_later(max(self._timers.next_due() - real, 2e-6))
+            self._pump_later(min(max(self._timers.next_due() - real, 2e-6), _LONGEST_WAIT))
 
     def _pump_later(self, delay: float) -> None:
         assert self.loop is not None
@@ -515,9 +575,14 @@ class Place:
             return
         # One lock around both: outcomes must wait in the order of their ordinals.
         with scheduler.lock:
-            outcome.ordinal, outcome.clock = scheduler.accept()
+            outcome.ordinal, outcome.clock = scheduler.accept(began=outcome.tries > 0)
             self.delivery = Delivery(self.branch, outcome.ordinal, outcome.clock, self.wake)
             scheduler.wait_live(self.delivery)
+
+    def passed(self, outcome: Outcome) -> None:
+        """Move the clock to the outcome's reading, if its branch takes it without a turn."""
+        if self.alone:
+            self.scheduler.passed(outcome.clock)
 
     def leave(self) -> None:
         """Give the place up: the outcome is not in the store and never will be. Later outcomes do not wait for it."""

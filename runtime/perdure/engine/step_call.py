@@ -19,6 +19,7 @@ from .delivery import Delivery
 from .journal import Recorded
 from .outcome import Outcome, cancelled_error, raise_error, refused
 from .scheduler import Place
+from .settling import settle, settle_in_thread
 from .step_body import run_async_body, run_body
 from .turn import Turn
 from .unchanged import guard_arguments
@@ -26,7 +27,6 @@ from .unstored import Unstored
 
 if TYPE_CHECKING:
     from ..definitions import StepDefinition
-    from .attempt import Attempt
 
 __all__ = ["call", "call_async"]
 
@@ -48,16 +48,17 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     if recorded is not None:
         _await_recorded(branch, recorded, lone=lone, inline=inline)
         return _replayed(step, branch, recorded)
+    # Before any wait, in which other code of the run may change them.
+    guard = None if taken.changeable is None else guard_arguments(step, branch, taken, args, kwargs, inline=inline)
     if not inline and not lone:
         scheduler.rest_thread(branch)
-    _await_stored(step, attempt, inline=inline)
+    _await_past(step, branch, lone=lone, inline=inline)
     # After the wait, in which the attempt may have ended.
     attempt.enter_step()
     started = time.monotonic_ns()
     attempt.started(key)
     gate = _shut_gate()
     place = Place(scheduler, branch, started, gate.release, alone=inline or lone, fingerprint=taken.digits)
-    guard = None if taken.changeable is None else guard_arguments(step, branch, taken, args, kwargs, inline=inline)
     context = StepContext(branch, key, guard)
     outcome = run_body(step, context, args, kwargs, place if step.database else None)
     if not outcome.stored:
@@ -72,8 +73,7 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
         # The gate opens at the outcome's turn, or at the end of the attempt.
         gate.acquire()
         attempt.check()
-    if place.alone:
-        scheduler.passed(outcome.clock)
+    place.passed(outcome)
     # Otherwise `Unstored` calls `finished`, once the outcome is stored.
     if stored:
         attempt.finished(key, outcome, started)
@@ -82,11 +82,15 @@ def call(step: StepDefinition, branch: Branch, args: tuple[Any, ...], kwargs: di
     return outcome.value
 
 
-def _await_stored(step: StepDefinition, attempt: Attempt, *, inline: bool) -> None:
-    """Before a body runs, wait until the store has all outcomes that the workflow has used.
+def _await_past(step: StepDefinition, branch: Branch, *, lone: bool, inline: bool) -> None:
+    """Before a body runs, wait until the past is settled, and the store has all outcomes that the workflow has used.
 
-    Reserved steps, such as `perdure.now`, have no effects and do not wait.
+    A sync step of an async workflow holds the loop in which the past is settled, so it does not wait for that. Reserved
+    steps, such as the one that stores a cancellation, have no effects and wait for nothing.
     """
+    attempt = branch.attempt
+    if not (inline or attempt.scheduler.settled):
+        settle_in_thread(step, branch, lone=lone)
     unstored = attempt.unstored
     if unstored is None or not unstored.pending or step.name.startswith(RESERVED_PREFIX):
         return
@@ -162,20 +166,23 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     lone = attempt.scheduler.lone
     if recorded is not None:
         return await _replay_async(step, branch, recorded, lone=lone)
-    if not attempt.may_begin():
+    asked = task.cancelling()
+    guard = None if taken.changeable is None else guard_arguments(step, branch, taken, args, kwargs, inline=False)
+    outcome = None
+    if not attempt.scheduler.settled:
+        outcome = await settle(step, branch, lone=lone)
+    if outcome is None and not attempt.may_begin():
         await attempt.stand_back()
     started = time.monotonic_ns()
-    attempt.started(key)
-    asked = task.cancelling()
     turn = Turn(branch)
-    guard = None if taken.changeable is None else guard_arguments(step, branch, taken, args, kwargs, inline=False)
-    context = StepContext(branch, key, guard)
     place = Place(attempt.scheduler, branch, started, turn.wake, alone=lone, fingerprint=taken.digits)
-    branch.in_step = True
-    try:
-        outcome = await run_async_body(step, context, args, kwargs, place)
-    finally:
-        branch.in_step = False
+    if outcome is None:
+        attempt.started(key)
+        branch.in_step = True
+        try:
+            outcome = await run_async_body(step, StepContext(branch, key, guard), args, kwargs, place)
+        finally:
+            branch.in_step = False
     _submit(step, key, outcome, place, turn)
     try:
         await turn
@@ -184,8 +191,7 @@ async def call_async(step: StepDefinition, branch: Branch, args: tuple[Any, ...]
     attempt.check()
     if turn.settled is not None and turn.settled is not Answer.DONE:
         await _mind_refusal(step, branch, key, outcome, started, turn)
-    if lone:
-        attempt.scheduler.passed(outcome.clock)
+    place.passed(outcome)
     attempt.finished(key, outcome, started)
     return _told(outcome, turn, task, asked)
 
@@ -272,14 +278,11 @@ def _look_up(
 ) -> Recorded | None:
     attempt = branch.attempt
     try:
-        recorded = attempt.journal.take(
+        return attempt.journal.take(
             CallKind.STEP, branch.path, key, taken.digits, partial(shown_call, step.function, step.name, args, kwargs)
         )
     except NondeterminismError as error:
         raise attempt.stop(error) from None
-    if recorded is None:
-        attempt.scheduler.anchor()
-    return recorded
 
 
 def _replayed(step: StepDefinition, branch: Branch, recorded: Recorded) -> object:

@@ -55,7 +55,7 @@ class ThreadWatch:
                     self._last.clear()
                     continue
                 head = scheduler.journal.head()
-                behind = 0.0 if head is None else head.clock / 1e6 - scheduler.now
+                behind = 0.0 if head is None else head.clock / 1e6 - max(scheduler.now, head.began / 1e6)
                 blocked = all(  # a list, so that the time of each thread is read
                     [self._blocked(branch, thread, behind) for branch, thread in running.items()]  # noqa: C419
                 )

@@ -30,12 +30,14 @@ _SAID_AFTER = 5.0
 class Verdict:
     """The verdict on one attempt."""
 
-    __slots__ = ("_asked", "_attempt")
+    __slots__ = ("_asked", "_attempt", "_said")
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._asked: Recorded | None = None
         """The recorded step at whose turn the run was last found in a wait that Perdure cannot see."""
+        self._said: Recorded | None = None
+        """The last one at whose turn that wait was shown."""
 
     def at_rest(self, head: Recorded) -> None:
         """Judge the run: it is at rest, and no branch has called the step `head`, whose turn it is."""
@@ -49,7 +51,12 @@ class Verdict:
                 gc.collect()
             if attempt.scheduler.rests():
                 attempt.stop(attempt.journal.never_called(head))
-        elif self._asked is not head:
+            return
+        if not attempt.scheduler.outside or self._said is head:
+            # What the run waits for may be set by a step that is not recorded. That begins early then: what is recorded
+            # may never come without it.
+            attempt.scheduler.begin_held()
+        if self._asked is not head:
             self._asked = head
             self._later(head)
 
@@ -69,6 +76,8 @@ class Verdict:
         where = unseen(attempt)
         if where is None:
             return
+        self._said = head
+        attempt.scheduler.begin_held()
         _log.warning(
             "run %r has not called %s %r again, which it had called in attempt %d, and waits for something that"
             " Perdure cannot see: %s. It goes on when that ends",

@@ -105,14 +105,15 @@ WITH shortly AS MATERIALIZED (
         timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), started = coalesce(r.started, clock_timestamp()),
         cleanup_seconds = CASE WHEN r.cancel THEN r.cleanup_seconds ELSE (
             SELECT d.seconds FROM unnest(%(cleaning_entrypoints)s::text[], %(cleanup_seconds)s::double precision[]) AS d (entrypoint, seconds)
-            WHERE d.entrypoint = r.entrypoint) END
+            WHERE d.entrypoint = r.entrypoint) END,
+        clock = CASE WHEN r.attempt > 0 THEN perdure.clock_reading(r.id, r.clock, r.clock_at) ELSE 0 END, clock_at = clock_timestamp()
     FROM shortly, numbered n WHERE r.id = n.id AND (n.n = 1 OR n.bytes <= %(bytes)s)
     RETURNING n.n, r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
               r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
-              r.seed, perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) AS cleanup
+              r.seed, perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) AS cleanup, r.clock, r.started
 ), noted AS (
-    INSERT INTO perdure.attempts (run_id, attempt, claim, process, begun)
-    SELECT id, attempt, claim, %(where)s, clock_timestamp() FROM claimed
+    INSERT INTO perdure.attempts (run_id, attempt, claim, process, begun, clock)
+    SELECT id, attempt, claim, %(where)s, clock_timestamp(), clock FROM claimed
 ), registered AS (
     INSERT INTO perdure.processes (id, owner, host, pid, pid_started)
     SELECT %(process)s, %(owner)s, %(host)s, %(pid)s, %(pid_started)s WHERE EXISTS (SELECT FROM claimed)
@@ -129,6 +130,7 @@ FROM claimed c ORDER BY c.n
 SELECT r.id, r.claim, r.attempt, r.name, r.entrypoint, r.input::text AS input, r.crashes, r.cancel,
        r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.started)::double precision AS deadline_in,
        r.seed, perdure.cleanup_left(r.id, r.started, r.cleanup_seconds) AS cleanup, true AS more,
+       perdure.clock_reading(r.id, r.clock, r.clock_at) AS clock, r.started,
        (SELECT sum(coalesce(octet_length(s.result::text), 0) + coalesce(octet_length(s.error::text), 0)) FROM perdure.steps s WHERE s.run_id = r.id)
            AS recorded_bytes
 FROM perdure.runs r WHERE r.claim = ANY (%(tokens)s::uuid[]) AND r.process = %(process)s

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from perdure import Retry, ThreadPoolExecutor, step, step_context, workflow
+from perdure import Retry, ThreadPoolExecutor, now, sleep, step, step_context, workflow
 from perdure.errors import RunCancelled
 
 
@@ -197,6 +197,32 @@ async def asleep() -> str:
     await async_note("before")
     await asyncio.sleep(0 if there("go") else 3600)
     return "slept"
+
+
+@workflow
+def naps(seconds: float) -> list[str]:
+    began = now()
+    sleep(seconds)
+    return [note(str(round((now() - began).total_seconds(), 3)))]
+
+
+@workflow
+async def async_naps(seconds: float) -> list[str]:
+    began = now()
+    await asyncio.sleep(seconds)
+    return [await async_note(str(round((now() - began).total_seconds(), 3)))]
+
+
+@workflow
+async def charged_in_time(seconds: float) -> str:
+    """Charges in a step, which a timeout cuts off."""
+    await async_note("before")
+    try:
+        async with asyncio.timeout(seconds):
+            await async_hold()
+            return "charged"
+    except TimeoutError:
+        return "timed out"
 
 
 @step(database=True)

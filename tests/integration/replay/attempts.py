@@ -7,10 +7,12 @@ import base64
 import inspect
 import os
 import pickle
+import random
 import signal
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -119,6 +121,30 @@ def _report(run: testing.DurableRun, module: types.ModuleType) -> dict[str, Any]
         "effects": list(module.EFFECTS),
         "stored": [one.stored for one in run.attempts],
     }
+
+
+def over_time(request: dict[str, Any], say: Say) -> None:
+    """A run that dies and is resumed later, again and again, and what it gives when it is replayed after its end."""
+    chance = random.Random(request["seed"])
+    for number in range(request["most"]):
+        module = load(request["source"], virtual=request["virtual"], unit=request["unit"])
+        run = testing.DurableRun(module.main)
+        deaths: list[object] = []
+        say({"begins": str(number)})
+        while not run.ended and len(deaths) < 12:
+            kill, units = chance.choice([1, 1, 1, 2, 3]), chance.choice([0, 0.5, 1.5, 4, 10, 1000])
+            deaths.append((kill, units))
+            run._attempt(kill, None)
+            run.pass_time(units * module.UNIT)
+        report = _report(run, module)
+        say({"place": str(deaths), "replayed": describe(partial(_replayed_later, run)), **report})
+
+
+def _replayed_later(run: testing.DurableRun) -> object:
+    run.pass_time(86_400)
+    _, end = run._execute(run._definition, dict(run._stored), None, None)
+    assert end is not None
+    return testing._value(run._definition, end)
 
 
 def for_real(request: dict[str, Any], say: Say) -> None:

@@ -113,6 +113,42 @@ def check_twice(zygote: Zygote, program: grammar.Program, *, most: int = 16) -> 
     return found
 
 
+def check_over_time(zygote: Zygote, program: grammar.Program, seed: int, *, most: int = 6) -> Difference | None:
+    """Let time pass in which nobody runs, between deaths: replayed after its end, a run gives what it gave.
+
+    What it gives depends on that time, since timeouts count it, so it is not compared with the plain call.
+    """
+    found = _check_over_time(zygote, program, seed, most=most, unit=0.01)
+    if found is not None and not program.virtual:
+        # What only a slow machine makes differ does not count.
+        return _check_over_time(zygote, program, seed, most=most, unit=0.15) and found
+    return found
+
+
+def _check_over_time(
+    zygote: Zygote, program: grammar.Program, seed: int, *, most: int, unit: float
+) -> Difference | None:
+    options: dict[str, Any] = {"virtual": program.virtual, "unit": unit, "seed": seed, "most": most}
+    told = list(zygote.ask("over_time", _DEADLINE, source=program.source(), **options))
+    for one in told:
+        if "crashed" in one:
+            return Difference("crashed", "", one["crashed"])
+        if "place" not in one:
+            continue
+        place = one["place"]
+        if _is_refusal(one["ended"]) and not program.any("refused"):
+            return Difference("refused", place, str(one["ended"]))
+        if one["replayed"] != one["ended"]:
+            return Difference("replayed otherwise", place, _both(one["replayed"], one["ended"]))
+        stored = {key: number for number, keys in enumerate(one["stored"], 1) for key in keys}
+        for attempt, key, what in one["effects"]:
+            if key in stored and attempt > stored[key]:
+                return Difference("a finished step ran again", place, f"{key} {what} in attempt {attempt}")
+    if told[-1]["left"] == "hung":
+        return Difference("hung", str(told[-2].get("begins", "?")), "no end")
+    return None
+
+
 def _judge(program: grammar.Program, places: list[dict[str, Any]]) -> Difference | None:
     if not places:
         return None

@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -43,6 +44,8 @@ class Play:
     """When the undisturbed run accepted an outcome, in microseconds of the run's clock, by step key."""
     decisions: list[Any] = field(default_factory=list)
     executed: list[str] = field(default_factory=list)
+    too_early: list[str] = field(default_factory=list)
+    """Steps whose bodies began before the past was settled."""
     ended: str | None = None
     result: str | None = None
     error: str | None = None
@@ -59,10 +62,19 @@ def _own_play() -> Play:
     return play
 
 
-async def _take_time(delay: int) -> None:
-    """Wait for `delay` milliseconds, or until the outcome's hour in the undisturbed run; for ever if it had none."""
+def _begin_body() -> tuple[Play, str]:
+    """Note that the body of a step began, and whether that was too early. Returns its attempt's play, and its key."""
     play, key = _own_play(), perdure.step_context().step_key
     play.executed.append(key)
+    scheduler = play.attempt.scheduler
+    if not scheduler.settled or scheduler._timers.next_due() <= scheduler._reading / 1e6:
+        play.too_early.append(key)
+    return play, key
+
+
+async def _take_time(delay: int) -> None:
+    """Wait for `delay` milliseconds, or until the outcome's hour in the undisturbed run; for ever if it had none."""
+    play, key = _begin_body()
     if not play.due:
         # No two steps and no timer fall on the same microsecond.
         await asyncio.sleep(delay / 1e3 + (hash_of(key) % 997 + 1) / 1e6)
@@ -110,7 +122,7 @@ async def fail(label: str, delay: int) -> str:
 
 @perdure.step
 def in_thread(label: str) -> str:
-    _own_play().executed.append(perdure.step_context().step_key)
+    _begin_body()
     return label
 
 
@@ -265,6 +277,22 @@ async def interpret() -> str:
     return result
 
 
+@dataclass
+class StoreClock:
+    """What a store answers to each begin, whatever its own clock does between two of them; in microseconds."""
+
+    clock: int = 0
+    at: int = 0
+    now: int = 0
+
+    def begin(self, step: int, stored: dict[str, Recorded]) -> int:
+        """The run's clock after the store's own has gone by `step`, or back."""
+        self.now += step
+        newest = max((one.clock for one in stored.values()), default=0)
+        self.clock, self.at = max(self.clock + max(0, self.now - self.at), newest), self.now
+        return self.clock
+
+
 class _Store:
     """Checkpoints in memory; the attempt dies once `limit` of them were stored."""
 
@@ -278,7 +306,10 @@ class _Store:
 
     def commit(self, checkpoint: Checkpoint, given_up: Any = None) -> Answer:
         with self.lock:
+            if not self.limit and self.limit is not None:
+                self.dead = True
             if self.dead:
+                self.play.attempt.interrupt(Released("killed"))
                 return Answer.SUPERSEDED
             assert checkpoint.key not in self.play.stored
             self.play.stored[checkpoint.key] = Recorded(
@@ -290,6 +321,7 @@ class _Store:
                 checkpoint.result,
                 checkpoint.error,
                 kind=checkpoint.kind,
+                began=self.play.attempt.claimed.clock,
             )
             self.written += 1
             self.dead = self.written == self.limit
@@ -304,15 +336,25 @@ class _Store:
 
 
 def play(
-    program: Node, stored: dict[str, Recorded], due: dict[str, int], limit: int | None = None, real: bool = False
+    program: Node,
+    stored: dict[str, Recorded],
+    due: dict[str, int],
+    limit: int | None = None,
+    real: bool = False,
+    reading: int = 0,
 ) -> Play:
-    """Run one attempt of a program on what is stored so far, to its end or until `limit` more checkpoints are."""
+    """Run one attempt of a program on what is stored so far, to its end or until `limit` more checkpoints are.
+
+    `reading`: of the run's clock at its begin, in microseconds, if that is later than what is stored.
+    """
     global _play
     _play = mine = Play(program, stored=dict(stored), due=due)
     loop = RunLoop() if real else VirtualLoop()
     store = _Store(mine, limit)
     token, entrypoint = Token(UUID(int=1)), interpret.definition.entrypoint  # type: ignore[attr-defined]
-    claimed = ClaimedAttempt(run_id=RUN, id="replay", token=token, number=1, entrypoint=entrypoint, input="{}")
+    claimed = ClaimedAttempt(
+        run_id=RUN, id="replay", token=token, number=1, entrypoint=entrypoint, input="{}", clock=reading
+    )
     committer: Any = store
     clock: Any = {"clock": loop.nanoseconds} if isinstance(loop, VirtualLoop) else {}
     copies = [replace(one, consumed=False) for one in stored.values()]
@@ -347,9 +389,14 @@ def check(full: Play) -> None:
     for count in range(len(full.stored) + 1):
         again = play(full.program, prefix(full, count), due)
         assert again.error is None, (count, again.error)
+        assert not (set(again.executed) & set(prefix(full, count))), "a stored step ran again"
+        assert not again.too_early
+        if any(not one.tries for one in again.stored.values()):
+            # It was cancelled by what was recorded, before it could begin again. Its own outcome, which had come about
+            # in the undisturbed run before that was delivered, died with the process.
+            continue
         assert again.decisions == full.decisions, (count, *_first_difference(again.decisions, full.decisions))
         assert again.result == full.result
-        assert not (set(again.executed) & set(prefix(full, count))), "a stored step ran again"
 
 
 def _first_difference(one: list[Any], other: list[Any]) -> tuple[Any, Any]:
@@ -361,19 +408,40 @@ def _first_difference(one: list[Any], other: list[Any]) -> tuple[Any, Any]:
 
 def check_chain(program: Node, *, real: bool = False) -> None:
     """Kill each attempt after one more checkpoint: what it decided before it died, its successor decides again."""
+    check_chain_over_time(program, [(0, 1)], real=real)
+
+
+def check_chain_over_time(program: Node, deaths: Sequence[tuple[int, int]], *, real: bool = False) -> None:
+    """As `check_chain`, and between two attempts time passes in which nobody runs.
+
+    Each attempt begins after the store's own clock has gone by so many milliseconds, or back, and dies once it has
+    stored so many checkpoints, or in place of the first. The last death of the list is repeated.
+    """
     stored: dict[str, Recorded] = {}
     before: list[Any] = []
-    for _ in range(200):
-        attempt = play(program, stored, {}, limit=1, real=real)
+    store = StoreClock()
+    for number in range(200):
+        step, limit = deaths[min(number, len(deaths) - 1)]
+        reading = store.begin(step * 1000 if number else 0, stored)
+        attempt = play(program, stored, {}, limit=limit, real=real, reading=reading)
         # It may have died before it came as far as the last one did: a new step can be stored early.
         common = min(len(before), len(attempt.decisions))
-        assert attempt.decisions[:common] == before[:common]
+        assert attempt.decisions[:common] == before[:common], _first_difference(attempt.decisions, before)
         assert not (set(attempt.executed) & set(stored)), "a stored step ran again"
+        assert not attempt.too_early
         if attempt.ended is not None:
             assert attempt.ended == "succeeded", attempt.error
-            return
-        stored, before = attempt.stored, max(before, attempt.decisions, key=len)
-    raise AssertionError("the program does not end")
+            break
+        if attempt.stored.keys() != stored.keys():
+            # What an attempt decided that stored nothing, its successor may decide otherwise, for it is later.
+            before = max(before, attempt.decisions, key=len)
+        stored = attempt.stored
+    else:
+        raise AssertionError("the program does not end")
+    if not real:
+        # Replayed a day later, it decides the same from beginning to end.
+        again = play(program, attempt.stored, {}, reading=store.begin(86_400_000_000, attempt.stored))
+        assert (again.decisions, again.result) == (attempt.decisions, attempt.result)
 
 
 def dump(full: Play) -> dict[str, Any]:

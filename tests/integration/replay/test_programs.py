@@ -60,6 +60,17 @@ def test_every_attempt_repeats_what_the_last_one_decided(program: list[Any]) -> 
     programs.check_chain(program)
 
 
+deaths = st.lists(st.tuples(st.integers(-200, 400), st.integers(0, 2)), max_size=6).map(lambda ones: [*ones, (20, 1)])
+"""How far the store's clock goes before an attempt, in milliseconds, or back; how many checkpoints it then stores."""
+
+
+@settings(max_examples=200 * SCALE, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.timeout(300 * SCALE)
+@given(trees, deaths)
+def test_they_do_so_whatever_time_passes_while_nobody_runs(program: list[Any], deaths: list[tuple[int, int]]) -> None:
+    programs.check_chain_over_time(program, deaths)
+
+
 @settings(max_examples=20 * SCALE, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.timeout(300 * SCALE)
 @given(threads)

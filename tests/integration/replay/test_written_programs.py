@@ -63,6 +63,15 @@ def test_programs_end_as_their_plain_calls(zygotes: list[Zygote], chunk: int) ->
 
 @pytest.mark.timeout(120 * SCALE)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_programs_replay_as_they_ended_whatever_time_passed(zygotes: list[Zygote], chunk: int) -> None:
+    for seed in range(20_000 + chunk, 20_000 + 3 * CHUNKS * SCALE, CHUNKS):
+        program = grammar.write(seed, ALL, without=WITHOUT)
+        found = oracle.check_over_time(zygotes[0], program, seed)
+        assert found is None, f"{found}\n\n{program.source().removeprefix(grammar.PRELUDE)}"
+
+
+@pytest.mark.timeout(120 * SCALE)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_programs_survive_sigkill_and_other_hash_seeds(zygotes: list[Zygote], chunk: int) -> None:
     for seed in range(10_000 + chunk, 10_000 + 3 * CHUNKS * SCALE, CHUNKS):
         program = grammar.write(seed, ALL, without=WITHOUT)

@@ -45,6 +45,20 @@ async def async_tick(number: int, pause: float = 0.0) -> int:
     return number
 
 
+@workflow
+def naps(seconds: float) -> int:
+    tick(1)
+    perdure.sleep(seconds)
+    return tick(2)
+
+
+@workflow
+async def async_naps(seconds: float) -> int:
+    await async_tick(1)
+    await asyncio.sleep(seconds)
+    return await async_tick(2)
+
+
 @step
 def pass_gate(gate: str) -> None:
     note("at the gate")

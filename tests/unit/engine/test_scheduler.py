@@ -23,10 +23,18 @@ class Stand:
     stuck: list[str] = field(default_factory=list)
     clock: int = 0
     """Microseconds."""
+    reading: int = 0
+    """Microseconds."""
+    read_at: int | None = None
+    """Nanoseconds."""
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(
-            Journal(self.recorded), lambda head: self.stuck.append(head.key), clock=lambda: self.clock * 1000
+            Journal(self.recorded),
+            lambda head: self.stuck.append(head.key),
+            clock=lambda: self.clock * 1000,
+            reading=self.reading,
+            read_at=self.read_at,
         )
 
     def branch(self, path: str) -> Branch:
@@ -171,18 +179,85 @@ def test_nothing_is_stuck_while_something_runs_or_looks() -> None:
     assert stand.stuck == ["1/a"]
 
 
-def test_replay_takes_no_time_of_the_clock() -> None:
-    stand = Stand([recorded("1/a", 1, 100)])
-    stand.clock = 5_000_000
+def test_the_clock_goes_on_from_the_reading_at_begin() -> None:
+    stand = Stand([recorded("1/a", 1, 100)], reading=1000)
+    stand.scheduler.resume_thread(stand.branch("9"))
+    stand.alarm("alarm", 0.002, "2")
     stand.calls(A)
-    stand.rest()
-    stand.alarm("alarm", 1.0)
-    stand.clock += 999_000
-    stand.rest()
+    stand.clock = 900
+    for _ in range(3):
+        stand.rest()
     assert stand.told == ["1/a"]
-    stand.clock += 1_100
+    assert stand.scheduler.now == pytest.approx(1000e-6)
+    stand.clock = 1000
     stand.rest()
     assert stand.told == ["1/a", "alarm"]
+    assert stand.scheduler.accept() == (2, 2001)
+
+
+def test_it_counts_from_when_the_reading_was_got() -> None:
+    stand = Stand(reading=1000, clock=50_000, read_at=20_000_000)
+    assert stand.scheduler.elapsed() == 31_000
+
+
+def test_what_is_recorded_later_than_the_reading_counts_more() -> None:
+    assert Stand([recorded("1/a", 1, 100)], reading=99).scheduler.elapsed() == 100
+
+
+def test_no_body_begins_before_what_is_recorded_and_what_fell_due_meanwhile() -> None:
+    stand = Stand([recorded("1/a", 1, 100)], reading=1000)
+    runs = stand.branch("9")
+    stand.scheduler.resume_thread(runs)
+    stand.scheduler.hold_body(lambda: stand.told.append("body"))
+    for name, due in (("late", 1001), ("last", 1000), ("first", 300)):
+        stand.alarm(name, due / 1e6, "2")
+    stand.calls(A)
+    assert (stand.told, stand.scheduler.settled) == ([], False)
+    stand.rest()
+    assert stand.told == ["1/a"]
+    stand.rest()
+    assert stand.told == ["1/a", "first", "last", "body"]
+    assert stand.scheduler.settled
+    stand.scheduler.hold_body(lambda: stand.told.append("another"))
+    assert stand.told[-1] == "another"
+
+
+def test_a_step_that_is_cancelled_before_it_begins_has_its_outcome_at_that_time() -> None:
+    stand = Stand(reading=1000)
+    stand.scheduler.now = 300e-6
+    assert stand.scheduler.accept(began=False) == (1, 301)
+    assert stand.scheduler.accept() == (2, 1000)
+    stand.scheduler.settle()
+    stand.clock = 5
+    assert stand.scheduler.accept(began=False) == (3, 1005)
+
+
+def test_replay_settles_the_past_of_each_attempt_as_that_did() -> None:
+    """What came while an attempt settled its past comes before the rest of that past; then the clock jumps."""
+    held = Recorded("1/a", 1, 2, 0, 500, "1", None, began=1000)
+    later = Recorded("2/b", 2, 2, 1, 2000, "1", None, began=1000)
+    stand = Stand([held, later])
+    stand.scheduler.resume_thread(stand.branch("9"))
+    stand.alarm("past", 0.0009, "3")
+    stand.scheduler.wait_recorded(stand.delivery("held", 1, 500))
+    stand.rest()
+    assert stand.told == ["held"]
+    assert stand.scheduler.now == pytest.approx(500e-6)
+    stand.rest()
+    # It waits for the step that comes next, with the clock where that attempt began.
+    assert (stand.told, stand.stuck) == (["held", "past"], ["2/b"])
+    assert stand.scheduler.now == pytest.approx(1000e-6)
+    stand.scheduler.wait_recorded(stand.delivery("later", 2, 2000))
+    assert stand.told == ["held", "past", "later"]
+
+
+def test_an_ended_attempt_lets_go_of_the_bodies_that_it_held() -> None:
+    stand = Stand(reading=1000)
+    stand.scheduler.resume_thread(stand.branch("9"))
+    stand.scheduler.hold_body(lambda: stand.told.append("body"))
+    stand.scheduler.wake_all()
+    stand.scheduler.hold_body(lambda: stand.told.append("another"))
+    assert stand.told == ["body", "another"]
 
 
 def test_a_timer_that_was_overdue_before_its_first_rest_takes_its_time() -> None:

@@ -26,7 +26,7 @@ class Stand:
         self.over = threading.Event()
         self.run_name = "order-7"
         self.rests = True
-        self.scheduler = SimpleNamespace(rests=lambda: self.rests)
+        self.scheduler = SimpleNamespace(rests=lambda: self.rests, outside=(), begin_held=lambda: None)
         self.loop = SimpleNamespace(real_later=lambda _, say: self.later.append(say))
         self.later: list[Callable[[], None]] = []
         self.waited: list[str] = []

@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from ...attempt_ends import AttemptEnd
 from ...attempt_results import RunEnd, columns
-from ...claimed_attempt import ClaimedAttempt
+from ...boot_clock import boot_nanoseconds
+from ...claimed_attempt import EPOCH, ClaimedAttempt
 from ...errors import PerdureError, SchemaMismatch, StoreChanged, StoreError, StoreUnavailable, Superseded
 from ...names import Claim, RunId, Token
 from ..postgres.connection import Fault, storable
@@ -173,6 +175,10 @@ class AttemptStore:
             declared_cleanup=float(row[15]) if row[15] is not None else None,
             cleanup=float(row[16]) if row[16] is not None else None,
             token=Token(UUID(_text(row[17]))),
+            clock=int(row[18] or 0),
+            # After the answer, so that the process's reading of the run's clock is never ahead of the store's.
+            read_at=boot_nanoseconds(),
+            started=EPOCH + timedelta(microseconds=int(row[19] or 0)),
         )
 
     def load(self, runs: Sequence[tuple[RunId, Token]]) -> dict[RunId, list[Recorded]]:
@@ -197,6 +203,7 @@ class AttemptStore:
                     error=row[7].decode() if row[7] is not None else None,
                     fingerprint=row[8].decode().replace("-", "") if row[8] is not None else None,
                     kind=kind_of(row[9]),
+                    began=int(row[10] or 0),
                 )
             )
         return loaded

@@ -121,6 +121,7 @@ class Recorded:
     """One checkpoint: a result, an error, or neither (a step that workflow code cancelled). `clock` in microseconds.
 
     `fingerprint`: of the call's arguments, 32 hexadecimal digits; None where the step does without.
+    `began`: the run's clock when the attempt began that stored it, in microseconds.
     """
 
     key: str
@@ -133,6 +134,7 @@ class Recorded:
     consumed: bool = False
     fingerprint: str | None = None
     kind: CallKind = CallKind.STEP
+    began: int = 0
 
     @property
     def cancelled(self) -> bool:

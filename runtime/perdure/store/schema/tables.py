@@ -87,6 +87,8 @@ runs = Table(
     Column("cleanup_seconds", Double),
     Column("deadline_from", _moment),
     Column("disruption_limit", Integer, nullable=False, server_default=text("20")),
+    Column("clock", BigInteger, nullable=False, server_default=text("0")),
+    Column("clock_at", _moment),
     CheckConstraint(
         "state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')", name="runs_state"
     ),
@@ -147,6 +149,7 @@ attempts = Table(
     Column("code", Integer),
     Column("signal", Integer),
     Column("detail", Text),
+    Column("clock", BigInteger),
 )
 
 processes = Table(

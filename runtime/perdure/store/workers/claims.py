@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from ...boot_clock import boot_nanoseconds
 from ...claimed_attempt import ClaimedAttempt
 from ...errors import StoreUnavailable
 from ...names import Claim, RunId, Token
@@ -265,6 +266,9 @@ def _claimed(row: dict[str, Any]) -> ClaimedRun:
         claim=claim,
         crashes=row["crashes"],
         recorded_bytes=int(row["recorded_bytes"] or 0),
+        clock=row["clock"],
+        read_at=boot_nanoseconds(),
+        started=row["started"],
     )
 
 

@@ -65,6 +65,7 @@ async def result_of(
         "created",
         "started",
         "deadline_from",
+        "clock_at",
         "finished",
         "gone",
         "seed",

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION perdure.begin(
 ) RETURNS TABLE (
     answer integer, schema_version integer, entrypoint text, input json, source json, name text, namespace text, owner text, attempt integer,
     cancel boolean, suspend boolean, deadline_in double precision, system_identifier text, timeline text, seed uuid,
-    cleanup_seconds double precision, cleanup_left double precision, token uuid
+    cleanup_seconds double precision, cleanup_left double precision, token uuid, clock bigint, started bigint
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -39,15 +39,17 @@ BEGIN
     END IF;
     -- Of a run that has not begun yet there is nothing to clean up.
     left_ := perdure.cleanup_left(r.id, r.started, r.cleanup_seconds);
+    r.clock := perdure.clock_reading(r.id, r.clock, r.clock_at);
     IF verdict = 0 THEN
         r.timeline := perdure.timeline();
         r.token := gen_random_uuid();
         r.started := coalesce(r.started, clock_timestamp());
         r.deadline_from := coalesce(r.deadline_from, r.started);
         UPDATE perdure.runs SET begun = true, state = 'running', process = process_, timeline = r.timeline, started = r.started,
-                                deadline_from = r.deadline_from, token = r.token, login = session_user
+                                deadline_from = r.deadline_from, token = r.token, login = session_user,
+                                clock = r.clock, clock_at = clock_timestamp()
         WHERE id = run;
-        UPDATE perdure.attempts SET begun = clock_timestamp(), process = left(host_, 1024) || ':' || pid_, node = left(node_, 1024)
+        UPDATE perdure.attempts SET begun = clock_timestamp(), clock = r.clock, process = left(host_, 1024) || ':' || pid_, node = left(node_, 1024)
         WHERE run_id = run AND attempt = r.attempt;
         INSERT INTO perdure.processes (id, owner, claim, host, pid, pid_started)
         VALUES (process_, r.owner, claim_, left(host_, 1024), pid_, pid_started_)
@@ -56,12 +58,12 @@ BEGIN
     IF verdict > 1 THEN
         RETURN QUERY SELECT verdict, m.schema_version, NULL, NULL::json, NULL::json, NULL, namespace_, NULL, NULL::integer,
                             NULL::boolean, NULL::boolean, NULL::double precision, NULL, NULL, NULL::uuid,
-                            NULL::double precision, NULL::double precision, NULL::uuid;
+                            NULL::double precision, NULL::double precision, NULL::uuid, NULL::bigint, NULL::bigint;
     ELSE
         RETURN QUERY SELECT verdict, m.schema_version, r.entrypoint, r.input, r.source, r.name, r.namespace, r.owner, r.attempt, r.cancel, r.suspend,
                             r.deadline_seconds - extract(epoch FROM clock_timestamp() - r.deadline_from)::double precision,
                             (SELECT c.system_identifier::text FROM pg_control_system() c), r.timeline, r.seed,
-                            r.cleanup_seconds, left_, r.token;
+                            r.cleanup_seconds, left_, r.token, r.clock, (extract(epoch FROM r.started) * 1000000)::bigint;
     END IF;
 END
 $$;

@@ -52,6 +52,10 @@ CREATE TABLE perdure.runs (
     deadline_from    timestamptz,
     -- How many disruptions in a row, without a new checkpoint between them, it survives.
     disruption_limit integer NOT NULL DEFAULT 20,
+    -- What the run's own clock showed, in microseconds since `started`, and when, by the store's clock. Both are written together, at each
+    -- begin, so that the clock goes on while nobody runs; NULL before the first. (`clock_reading`)
+    clock            bigint NOT NULL DEFAULT 0,
+    clock_at         timestamptz,
     CONSTRAINT runs_token CHECK (begun = (token IS NOT NULL))
 );
 
@@ -103,6 +107,8 @@ CREATE TABLE perdure.attempts (
     code    integer,
     signal  integer,
     detail  text,
+    -- The run's clock at its begin.
+    clock   bigint,
     PRIMARY KEY (run_id, attempt)
 );
 
