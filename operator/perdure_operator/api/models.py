@@ -5,12 +5,13 @@ Every field is described for `kubectl explain`. Defaults are the API server's, a
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from .names import CONTAINER, KIND, LABEL_MANAGED_BY, OURS
 from .schema import ATOMIC, BY_NAME, OPAQUE, Closed, Open, immutable, only, rule, rules
+from .status_models import WorkflowStatus
 from .validation import (
     ANNOTATIONS,
     COMMAND,
@@ -30,7 +31,7 @@ from .validation import (
     TEMPLATE_FIELDS,
 )
 
-__all__ = ["ENTRYPOINT", "FILE_NAME", "MAX_BYTES", "PHASES", "PodTemplate", "WorkflowObject", "WorkflowSpec"]
+__all__ = ["ENTRYPOINT", "FILE_NAME", "MAX_BYTES", "PodTemplate", "WorkflowObject", "WorkflowSpec"]
 
 MAX_BYTES: Final = 128 * 1024
 """Input and inline source together: UTF-8, the input as compact JSON."""
@@ -38,20 +39,6 @@ MAX_BYTES: Final = 128 * 1024
 ENTRYPOINT: Final = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 FILE_NAME: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
-
-PHASES: Final = (
-    "Pending",
-    "Starting",
-    "Running",
-    "BackingOff",
-    "Waiting",
-    "Suspended",
-    "Stalled",
-    "Cancelling",
-    "Succeeded",
-    "Failed",
-    "Cancelled",
-)
 
 _INT32: Final = 2**31 - 1
 _NEW = "a run goes on with what it started with: create a new Workflow instead"
@@ -331,83 +318,6 @@ class WorkflowSpec(Closed):
         description="Laid over the pods of this run, from the next attempt on: maps by key; containers, init"
         " containers, variables and volumes by name; mounts by path; tolerations are added."
         " At most 64 KiB as compact JSON.",
-    )
-
-
-class StatusCondition(Closed):
-    """One condition."""
-
-    type: str = Field(max_length=316, description="Finished, Succeeded, Reconciling, Stalled or ImageChanged.")
-    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
-    reason: str = Field(max_length=1024, description="Why, in one word for programs.")
-    message: str = Field(max_length=32768, description="Why, in words for people.")
-    last_transition_time: str = Field(description="When it got this status.", json_schema_extra={"format": "date-time"})
-    observed_generation: int | None = Field(
-        default=None, ge=0, description="The generation that it speaks of.", json_schema_extra={"format": "int64"}
-    )
-
-
-class StatusSteps(Closed):
-    """How far the run is."""
-
-    completed: int = Field(ge=0, description="Steps whose outcome is stored.", json_schema_extra={"format": "int64"})
-    current: str | None = Field(default=None, max_length=2048, description="The step that is running.")
-
-
-class StatusError(Closed):
-    """Why the run failed."""
-
-    type: str = Field(max_length=1024, description="Type of the error.")
-    message: str | None = Field(default=None, max_length=1024, description="Its message, up to 1 KiB.")
-
-
-class WorkflowStatus(Closed):
-    """How the run stands. Written by the operator; the store knows more."""
-
-    observed_generation: int | None = Field(
-        default=None,
-        ge=-1,
-        description="The generation of the spec that it knows; -1 until the operator has seen the Workflow.",
-        json_schema_extra={"format": "int64"},
-    )
-    store_id: str | None = Field(
-        default=None, max_length=64, description="The store that has the run; the run is started in no other."
-    )
-    phase: Literal[PHASES] | None = Field(  # type: ignore[valid-type]
-        default=None, description="How the run stands, in one word for people; programs read the conditions."
-    )
-    conditions: list[StatusCondition] | None = Field(
-        default=None,
-        max_length=16,
-        description="Finished, Succeeded, Reconciling and Stalled; ImageChanged is a warning.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
-    start_time: str | None = Field(
-        default=None, description="When the operator took the Workflow on.", json_schema_extra={"format": "date-time"}
-    )
-    completion_time: str | None = Field(
-        default=None, description="When the run ended.", json_schema_extra={"format": "date-time"}
-    )
-    attempts: int | None = Field(
-        default=None, ge=0, description="Attempts so far.", json_schema_extra={"format": "int32"}
-    )
-    steps: StatusSteps | None = Field(default=None, description="How far the run is.")
-    result: Any = Field(
-        default=None,
-        description="What the workflow returned, up to 4 KiB of JSON; else where to read it.",
-        json_schema_extra={**OPAQUE, "nullable": True},
-    )
-    error: StatusError | None = Field(default=None, description="Why the run failed; its traceback is in the store.")
-    pod_name: str | None = Field(default=None, max_length=253, description="The pod of the newest attempt.")
-    restart: str | None = Field(
-        default=None,
-        max_length=256,
-        description="The annotation perdure.io/restart as it was last heeded: each value counts once.",
-    )
-    cancel_time: str | None = Field(
-        default=None,
-        description="When the run was first seen to be cancelled.",
-        json_schema_extra={"format": "date-time"},
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from perdure_operator.api.crd import crd, main, rendered
-from perdure_operator.api.models import PHASES
+from perdure_operator.api.status_models import PHASES
 
 ROOT = Path(__file__).resolve().parents[4]
 FILE = ROOT / "crds" / "perdure.io_workflows.yaml"
