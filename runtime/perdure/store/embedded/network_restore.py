@@ -30,6 +30,10 @@ __all__ = ["Restored", "restore"]
 _SCHEMA = re.compile(r"(?m)^\d+; 2615 \d+ SCHEMA - (.+) \S+$")
 """Of `pg_restore --list`: 2615 is the table of schemas. Lines hold no line breaks of names."""
 
+_META = re.compile(r"(?m)^\d+; 1259 \d+ TABLE perdure meta ")
+_DEFAULT_RIGHTS = re.compile(r"(?m)^\d+; 826 .*\n")
+"""Any login may set these in any schema, another login's among them, for what it would make there itself."""
+
 _OURS = "perdure"
 
 
@@ -51,30 +55,46 @@ class Restored:
 def restore(server: NetworkServer, dump: IO[bytes]) -> Restored:
     """Replace the database of a server that runs by what a dump of `pg_dump --format custom` holds.
 
+    What is no whole dump of a store is found out before anything changes.
+
     Raises:
-        StoreError: it cannot be restored; the database has no schema of ours now, or a part of it.
+        StoreError: it cannot be restored; found out late, that leaves the database without our schema, or a part of it.
         StoreUnavailable: the server does not answer.
     """
     # On the volume of the data: there is room for what becomes of it, too.
-    with tempfile.NamedTemporaryFile(dir=server.data.parent, prefix="restored-") as file:
+    with (
+        tempfile.NamedTemporaryFile(dir=server.data.parent, prefix="restored-") as file,
+        tempfile.NamedTemporaryFile("w", dir=server.data.parent, prefix="restored-", encoding="utf-8") as wanted,
+    ):
         shutil.copyfileobj(dump, file)
         file.flush()
         try:
-            return _Restore(server, file.name).run()
+            return _Restore(server, file.name, wanted).run()
         except psycopg.Error as error:
             raise translated(error, "restore the dump") from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Restore:
-    """One dump, in a file, and the server that it goes to."""
+    """One dump, in a file, and the server that it goes to; `wanted` is for the list of what is restored of it."""
 
     server: NetworkServer
     file: str
+    wanted: IO[str]
 
     def run(self) -> Restored:
         """Restore all that may be, and tell what it was."""
-        found = [name for name in _SCHEMA.findall(self._pg_restore("--list")) if name not in (_OURS, "public")]
+        listed = self._pg_restore("--list")
+        found = [name for name in _SCHEMA.findall(listed) if name not in (_OURS, "public")]
+        if _META.search(listed) is None:
+            raise StoreError("this dump holds no store: nothing was changed")
+        try:
+            self._pg_restore(f"--file={os.devnull}")
+        except StoreError as error:
+            raise StoreError(f"this dump is not whole, and nothing was changed: {error}") from error
+        # Nobody's rights to those of another login would do, and for want of them that login's schema would be empty.
+        self.wanted.write(_DEFAULT_RIGHTS.sub("", listed))
+        self.wanted.flush()
         with connect(self._url("postgres")) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0")
@@ -139,7 +159,7 @@ class _Restore:
         into = []
         if role:
             environment |= {"PGUSER": role, "PGPASSWORD": password}
-            into = ["--exit-on-error", f"--dbname={DATABASE}"]
+            into = ["--exit-on-error", f"--dbname={DATABASE}", f"--use-list={self.wanted.name}"]
         command = [os.path.join(postgres_install(), "bin", "pg_restore"), *how, *into, self.file]
         done = subprocess.run(
             command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False

@@ -178,3 +178,43 @@ def test_what_is_no_dump_changes_nothing(owner: str, port: int, restore: Restore
     assert done.returncode == 69
     assert done.stderr.decode().startswith("perdure postgres: pg_restore: error: ")
     assert rows(url(port, OTHER, "theirs"), "SELECT name FROM accounts") == [("bob",)]
+
+
+def test_half_a_dump_changes_nothing(owner: str, port: int, restore: Restore) -> None:
+    # As a file has it that was written piece by piece: the places of its data are unknown.
+    whole = dumped(owner)
+    for kept in (len(whole) // 2, len(whole) * 9 // 10, len(whole) - 1):
+        done = restore(whole[:kept])
+        assert done.returncode == 69, kept
+        assert done.stderr.decode().startswith("perdure postgres: "), kept
+        assert done.stdout == b"", kept
+    assert rows(url(port, OTHER, "theirs"), "SELECT name FROM accounts") == [("bob",)]
+    assert rows(owner, "SELECT count(*) FROM perdure.meta") == [(1,)]
+
+
+def test_a_dump_of_no_store_changes_nothing(owner: str, port: int, restore: Restore) -> None:
+    for dump in (
+        program("pg_dump", f"--dbname={owner}", "--format=custom", f"--schema={OTHER}"),
+        program("pg_dump", f"--dbname={owner}", "--format=custom", "--exclude-table=perdure.meta"),
+    ):
+        done = restore(dump)
+        assert (done.returncode, done.stdout) == (69, b"")
+        assert "this dump holds no store: nothing was changed" in done.stderr.decode()
+    assert rows(url(port, OTHER, "theirs"), "SELECT name FROM accounts") == [("bob",)]
+    assert rows(owner, "SELECT count(*) FROM perdure.meta") == [(1,)]
+
+
+def test_no_login_keeps_anothers_schema_from_being_restored(owner: str, port: int, restore: Restore) -> None:
+    """Default rights of a login may stand in any schema, and only itself or a superuser may set them."""
+    with psycopg.connect(url(port, TEAM, "theirs")) as connection:
+        for schema in (OTHER, SHARED, "perdure"):
+            connection.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO PUBLIC")
+    dump = dumped(owner)
+    # On another server the login may be missing.
+    rows(owner, f"WITH gone AS (DELETE FROM perdure.logins WHERE login = '{TEAM}' RETURNING 1) SELECT FROM gone")
+    with psycopg.connect(owner) as connection:
+        connection.execute(f"DROP OWNED BY {TEAM} CASCADE")
+        connection.execute(f"DROP ROLE {TEAM}")
+    done = restore(dump)
+    assert done.stdout.decode() == f"restored: perdure, {OTHER}, {SHARED}\n", done.stderr.decode()
+    assert rows(url(port, OTHER, "theirs"), "SELECT name FROM accounts") == [("bob",)]
