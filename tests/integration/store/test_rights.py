@@ -277,6 +277,32 @@ def test_what_it_stores_has_a_bound(pod: Session, own: Attempt, call: str) -> No
     assert pod.execute(less, own.run, own.token) == [(0,)]
 
 
+SQUEEZED = "(SELECT value FROM public.squeezed)"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        CHECKPOINT.format("'k'", SQUEEZED, "NULL"),
+        CHECKPOINT.format("'k'", "NULL", SQUEEZED),
+        CHECKPOINTS.format("'k'", "SQUEEZED", "NULL").replace("ARRAY[SQUEEZED]::text[]", SQUEEZED),
+        f"SELECT perdure.finish(%s, %s, 'succeeded', {SQUEEZED}, NULL)",
+    ],
+)
+def test_a_bound_is_of_what_a_value_is_when_it_is_read(admin: Session, pod: Session, own: Attempt, call: str) -> None:
+    """A value from a table of its own comes compressed to a hundredth, and is stored so."""
+    kind = "text[]" if "checkpoints" in call else "json"
+    value = f"ARRAY[{HUGE}::text]" if kind == "text[]" else HUGE
+    admin.execute(f"CREATE TABLE public.squeezed AS SELECT {value}::{kind} AS value")
+    try:
+        admin.execute("GRANT SELECT ON public.squeezed TO PUBLIC")
+        assert admin.execute("SELECT pg_column_size(value) < 1000000 FROM public.squeezed") == [(True,)]
+        with pytest.raises(errors.ProgramLimitExceeded):
+            pod.execute(call, own.run, own.token)
+    finally:
+        admin.execute("DROP TABLE public.squeezed")
+
+
 def test_what_it_says_of_itself_is_cut_short(admin: Session, pod: Session) -> None:
     attempt = admin.claim(admin.insert("talkative"))
     assert attempt is not None

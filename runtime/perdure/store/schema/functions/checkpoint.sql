@@ -11,7 +11,7 @@ DECLARE
     attempt_ integer;
     timeline_ text;
 BEGIN
-    IF pg_column_size(result_) > perdure.max_outcome_bytes() OR pg_column_size(error_) > perdure.max_outcome_bytes() OR octet_length(key) + octet_length(name_) > 16384 THEN
+    IF octet_length(result_::text) > perdure.max_outcome_bytes() OR octet_length(error_::text) > perdure.max_outcome_bytes() OR octet_length(key) + octet_length(name_) > 16384 THEN
         RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'a step''s outcome has at most 64 MiB, and its key and name 16 KiB';
     END IF;
     SELECT r.attempt, r.timeline INTO attempt_, timeline_ FROM perdure.runs r

@@ -14,7 +14,7 @@ DECLARE
     answers integer[];
     stored integer;
 BEGIN
-    IF pg_column_size(results) > perdure.max_outcome_bytes() OR pg_column_size(errors) > perdure.max_outcome_bytes() OR pg_column_size(keys) > 1048576 OR pg_column_size(names) > 1048576
+    IF pg_column_size(results || '{}'::text[]) > perdure.max_outcome_bytes() OR pg_column_size(errors || '{}'::text[]) > perdure.max_outcome_bytes() OR pg_column_size(keys || '{}'::text[]) > 1048576 OR pg_column_size(names || '{}'::text[]) > 1048576
        OR pg_column_size(fingerprints) > 1048576 OR pg_column_size(kinds) > 1048576 THEN
         RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'too much in one statement: ask for each outcome alone';
     END IF;

@@ -9,7 +9,7 @@ BEGIN
     IF state_ NOT IN ('succeeded', 'failed', 'cancelled') THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run ends succeeded, failed or cancelled';
     END IF;
-    IF pg_column_size(result_) > perdure.max_outcome_bytes() OR pg_column_size(error_) > perdure.max_outcome_bytes() THEN
+    IF octet_length(result_::text) > perdure.max_outcome_bytes() OR octet_length(error_::text) > perdure.max_outcome_bytes() THEN
         RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'a run''s outcome has at most 64 MiB';
     END IF;
     -- They are shown in lists of runs, and json takes escapes (a NUL) that are no text of Postgres's: here they fail for this run alone.
