@@ -246,6 +246,18 @@ def test_it_holds_no_lock_on_a_run_that_is_not_its_own(
         assert admin.execute(processes, victim.process) == [(victim.process,)]
 
 
+def test_it_makes_nothing_that_a_migration_of_our_tables_would_trip_over(admin: Session, pod: Session) -> None:
+    admin.execute("CREATE SCHEMA tripping")
+    try:
+        admin.execute("GRANT ALL ON SCHEMA tripping TO PUBLIC")
+        for made in ("TABLE tripping.mine (r {})", "TYPE tripping.mine AS (r {})", "DOMAIN tripping.mine AS {}"):
+            for kind in ("perdure.runs", "perdure.steps[]", "perdure.meta"):
+                with pytest.raises(errors.InsufficientPrivilege, match="permission denied for type"):
+                    pod.execute(f"CREATE {made.format(kind)}")
+    finally:
+        admin.execute("DROP SCHEMA tripping CASCADE")
+
+
 # --- too much of its own
 
 
