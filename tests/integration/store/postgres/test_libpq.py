@@ -42,7 +42,7 @@ def test_a_call_is_prepared_once(wire: Wire, database: Database) -> None:
 def test_the_functions_of_the_schema_take_their_parameters(wire: Wire) -> None:
     run, token = str(uuid4()).encode(), str(uuid4()).encode()
     assert (
-        wire.scalar(CHECKPOINT, [run, token, b"a", b"1", b"a", b"1", b"0", b"0", b"1", None, None])
+        wire.scalar(CHECKPOINT, [run, token, b"a", b"1", b"a", b"1", b"0", b"0", b"1", None, None, b"s"])
         == b"%d" % Answer.GONE
     )
     assert wire.rows(HEARTBEAT, [run, token, b"1", None])
