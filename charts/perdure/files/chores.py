@@ -238,11 +238,12 @@ def own_logins(environ: Mapping[str, str], namespaces: Sequence[str]) -> Iterato
     one and reads no Secret for it, and what opened a login before it was locked opens nothing afterwards.
 
     Before all that the server is closed to what a login could do to the others: a database that was restored is open.
+    A login that cannot be set leaves the others alone: its namespace keeps the Secret that it has.
 
     Raises:
         SystemExit: the store does not take it.
     """
-    from perdure.errors import PerdureError
+    from perdure.errors import PerdureError, StoreError
     from perdure.store.schema.closed_server import close_server
     from perdure.store.schema.logins import (
         Binding,
@@ -268,7 +269,12 @@ def own_logins(environ: Mapping[str, str], namespaces: Sequence[str]) -> Iterato
             digest = hmac.digest(seed, told.encode(), hashlib.sha256)
             password = base64.urlsafe_b64encode(digest).decode().rstrip("=")
             binding = Binding(login, owner, namespace, Purpose.PODS)
-            keep_login(store, binding, pod_role=environ["POD_ROLE"], password=password)
+            try:
+                keep_login(store, binding, pod_role=environ["POD_ROLE"], password=password)
+            except StoreError as error:
+                list_logins(store)  # which raises, if it is the store that cannot be used
+                print(f"Login {login} is NOT set, and its namespace keeps the Secret that it has: {error}")
+                continue
             yield namespace, login_url(store, login, password)
     except PerdureError as error:
         raise SystemExit(f"share: {error}") from error

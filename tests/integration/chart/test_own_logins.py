@@ -187,6 +187,17 @@ def test_what_a_login_has_set_for_itself_is_reset_though_it_holds_its_role(
     assert admin.execute(held, name_of(teams[0])) == [(["temp_file_limit=1GB"],)], "a login cannot change that one"
 
 
+def test_a_login_that_cannot_be_set_leaves_the_others_with_theirs(
+    api_server: ApiServer, admin: Session, teams: list[str], share: Share
+) -> None:
+    admin.execute(f"CREATE SCHEMA {name_of(teams[0])}")
+    try:
+        assert f"Login {name_of(teams[0])} is NOT set" in share(*teams)
+        assert begins(admin, cluster_of(api_server), urls(api_server, teams[1:]), teams) == [[9, 0]]
+    finally:
+        admin.execute(f"DROP SCHEMA {name_of(teams[0])}")
+
+
 def test_the_login_of_one_that_is_taken_out_is_locked_until_it_comes_back(
     api_server: ApiServer, admin: Session, teams: list[str], share: Share
 ) -> None:

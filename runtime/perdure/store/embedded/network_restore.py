@@ -58,7 +58,8 @@ def restore(server: NetworkServer, dump: IO[bytes]) -> Restored:
     What is no whole dump of a store is found out before anything changes.
 
     Raises:
-        StoreError: it cannot be restored; found out late, that leaves the database without our schema, or a part of it.
+        StoreError: it cannot be restored; found out late, that leaves the database without our schema, or a part of it,
+            and closed to pods.
         StoreUnavailable: the server does not answer.
     """
     # On the volume of the data: there is room for what becomes of it, too.
@@ -98,6 +99,8 @@ class _Restore:
         with connect(self._url("postgres")) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0")
+            # Pods would take all connections, and those that restore are no superusers.
+            connection.execute(f"REVOKE CONNECT ON DATABASE {DATABASE} FROM PUBLIC")
         with connect(self._url(DATABASE)) as connection:
             # Before a tenant's code runs.
             connection.execute(CLOSING)
@@ -112,6 +115,7 @@ class _Restore:
                     self._restore_schema(connection, login)
                 except StoreError as error:
                     failed[login] = str(error)
+            connection.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO PUBLIC")
         done = tuple(name for name in found if name in logins and name not in failed)
         return Restored(done, failed, tuple(name for name in found if name not in logins))
 
@@ -130,6 +134,7 @@ class _Restore:
         hashed = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
         make = "CREATE ROLE {} LOGIN PASSWORD {}"
         connection.execute(sql.SQL(make).format(role, sql.Literal(hashed)))
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(DATABASE), role))
         connection.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(of_login, role))
         try:
             # Grants and policies name the login; its objects are to be its own, which the role may not give away.

@@ -36,6 +36,8 @@ _SETTINGS = {
     "max_connections": "300",
     # Pods cannot take those of operator and migration, whose login is the server's administrator.
     "superuser_reserved_connections": "50",
+    # A connection that has not logged in yet counts for no login's limit, and may take one of those that are reserved.
+    "authentication_timeout": "5s",
     "shared_buffers": "64MB",
     "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm is small
 }

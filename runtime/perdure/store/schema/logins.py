@@ -9,7 +9,9 @@ import base64
 import hashlib
 import hmac
 import re
+import threading
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -40,6 +42,9 @@ __all__ = [
 
 _TRIES = 5
 """Times that a role is changed whose sessions prevent it."""
+
+_END_AGAIN = 0.1
+"""Seconds from one look for such sessions to the next."""
 
 _LONGEST = 63
 """Bytes that Postgres keeps of a name."""
@@ -352,15 +357,38 @@ def _forbid(url: str, logins: list[str]) -> None:
 def _despite_sessions(url: str, logins: list[str], change: Callable[[], T]) -> tuple[T, int]:
     """Change roles, ending their sessions where these prevent it; what `change` returned, and how many sessions ended.
 
-    A login that changes its own role in an open transaction holds the role's row locked.
+    A login that changes its own role in an open transaction holds the role's row locked, and more of its sessions may
+    wait in line for that. So they are ended while `change` waits: those that come then are behind it.
     """
-    ended = 0
+    try:
+        return change(), 0
+    except StoreError:
+        pass
+    changed = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(_end_sessions_until, changed, url, logins)
+        try:
+            result = _insist(change)
+        finally:
+            changed.set()
+    return result, ended.result()
+
+
+def _insist(change: Callable[[], T]) -> T:
+    """Postgres also refuses a change that another one has overtaken, with an error."""
     for _ in range(_TRIES - 1):
         try:
-            return change(), ended
+            return change()
         except StoreError:
-            ended += _end_sessions(url, logins)
-    return change(), ended
+            continue
+    return change()
+
+
+def _end_sessions_until(changed: threading.Event, url: str, logins: list[str]) -> int:
+    ended = _end_sessions(url, logins)
+    while not changed.wait(_END_AGAIN):
+        ended += _end_sessions(url, logins)
+    return ended
 
 
 def _end_sessions(url: str, logins: list[str]) -> int:

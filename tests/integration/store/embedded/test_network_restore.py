@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import psycopg
@@ -141,6 +143,34 @@ def test_a_tenants_code_gets_nothing_by_a_restore(owner: str, port: int, restore
     # The same dump by a superuser is another matter: what is above holds because of who restores.
     program("pg_restore", f"--dbname={owner}", "--clean", "--if-exists", "--exit-on-error", given=dump)
     assert rows(owner, GRABBED) == [("grabbed",), (TEAM,)] or rows(owner, GRABBED) == [(TEAM,), ("grabbed",)]
+
+
+def test_logins_of_pods_are_kept_out_until_all_is_restored(owner: str, port: int, restore: Restore) -> None:
+    dump = dumped(owner)
+    over = threading.Event()
+
+    def knock() -> list[str]:
+        said = []
+        while not over.is_set():
+            try:
+                with psycopg.connect(url(port, OTHER, "theirs")) as connection:
+                    connection.execute("SELECT FROM accounts")
+                said.append("let in")
+            except psycopg.Error as refused:
+                said.append(str(refused))
+        return said
+
+    with ThreadPoolExecutor(1) as pool:
+        knocked = pool.submit(knock)
+        try:
+            assert restore(dump).returncode == 0
+        finally:
+            over.set()
+        said = knocked.result()
+    shut = [number for number, one in enumerate(said) if 'permission denied for database "perdure"' in one]
+    assert shut
+    assert "let in" not in said[shut[0] : shut[-1]]
+    assert rows(url(port, OTHER, "theirs"), "SELECT name FROM accounts") == [("bob",)]
 
 
 def test_one_tenants_broken_schema_is_told_and_leaves_the_others_whole(owner: str, port: int, restore: Restore) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -44,6 +47,18 @@ def test_both_logins_and_nobody_else(serve: Serve, port: int) -> None:
         psycopg.connect(url(port, password="another"))
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url(port, "postgres", "guess"))
+
+
+def test_a_connection_that_does_not_log_in_ends_soon(serve: Serve, port: int) -> None:
+    serve()
+    until_up(port)
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as stalled:
+        told = b"user\0nobody\0database\0perdure\0\0"
+        stalled.sendall(struct.pack("!ii", 8 + len(told), 3 << 16) + told)
+        while stalled.recv(4096):  # it asks for a password, and then gives up
+            pass
+    assert time.monotonic() - began < 20  # Postgres's own limit is a minute
 
 
 def test_told_to_stop_it_stops_in_order_whoever_is_connected(serve: Serve, port: int) -> None:
