@@ -22,7 +22,7 @@ class Module:
     """A module of the product.
 
     Attributes:
-        name: as it is imported: `perdure.engine.scheduler`, and `perdure.engine` for the folder's `__init__.py`.
+        name: as it is imported: `perdure.engine.order.scheduler`, and `perdure.engine` for the folder's `__init__.py`.
         path: of its file, from the root of the repository.
         source: its text.
     """

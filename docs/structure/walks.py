@@ -26,7 +26,7 @@ class Hop:
     """One stop of a walk.
 
     Attributes:
-        place: a module (`perdure.engine.scheduler`), or a file of SQL by its path below `perdure` (`store/x.sql`).
+        place: a module (`perdure.engine.order.scheduler`), or a file of SQL by its path below `perdure`.
         functions: those of it that have a part in the walk, methods as `Class.method`, separated by spaces.
         what: what they do there, as a sentence.
     """
@@ -80,22 +80,34 @@ _STEP_CALL: Final = Walk(
     aim=10,
     hops=(
         Hop("perdure.decorators", "step", "The wrapper around the step's function looks where it is called."),
-        Hop("perdure.engine.branch", "Branch.next_key", "The branch that calls counts the step's key up."),
+        Hop("perdure.engine.branches.branch", "Branch.next_key", "The branch that calls counts the step's key up."),
         Hop(
-            "perdure.engine.context",
+            "perdure.engine.branches.context",
             "branch_here StepContext",
             "A context variable holds the branch, or the step.",
         ),
-        Hop("perdure.engine.step_call", "call", "Leads through all that follows, and comes back to it after each hop."),
-        Hop("perdure.engine.attempt", "Attempt.check Attempt.enter_step", "The attempt has not ended, nor drains."),
+        Hop(
+            "perdure.engine.steps.step_call",
+            "call",
+            "Leads through all that follows, and comes back to it after each hop.",
+        ),
+        Hop(
+            "perdure.engine.branches.attempt",
+            "Attempt.check Attempt.enter_step",
+            "The attempt has not ended, nor drains.",
+        ),
         Hop("perdure.serialization.fingerprint", "Fingerprint.take", "The arguments get a fingerprint."),
         Hop(
             "perdure.serialization.canonical.text", "scalar_text", "Equal arguments are one text, whatever wrote them."
         ),
         Hop("perdure.names", "step_key", "The key is the step's name and its number in the branch."),
-        Hop("perdure.engine.scheduler", "Scheduler.accept Place.take", "Outcomes get ordinals and the run's clock."),
-        Hop("perdure.engine.step_body", "run_body", "Runs the body: tries, pauses, timeout."),
-        Hop("perdure.engine.outcome", "Outcome", "What came of it, as data."),
+        Hop(
+            "perdure.engine.order.scheduler",
+            "Scheduler.accept Place.take",
+            "Outcomes get ordinals and the run's clock.",
+        ),
+        Hop("perdure.engine.steps.step_body", "run_body", "Runs the body: tries, pauses, timeout."),
+        Hop("perdure.engine.order.outcome", "Outcome", "What came of it, as data."),
         Hop("perdure.serialization.codec", "ValueCodec.encode", "The result becomes JSON that comes back the same."),
         Hop("perdure.store.attempts.checkpoint", "Checkpoint.parameters", "The outcome becomes a row."),
         Hop("perdure.store.attempts.thread_committer", "ThreadCommitter.commit", "Commits it, with others that wait."),
@@ -123,15 +135,15 @@ _RESUME: Final = Walk(
         Hop("perdure.store.postgres.libpq", "Wire.rows", "Calls the function of the schema through libpq."),
         Hop("store/schema/functions/load.sql", "", "Gives the steps in the order of their ordinals."),
         Hop("perdure.store.attempts.checkpoint", "Recorded", "A row becomes a recorded outcome."),
-        Hop("perdure.engine.attempt", "Attempt", "Holds the journal and the scheduler of this attempt."),
-        Hop("perdure.engine.journal", "Journal.take Journal.head", "Compares the call with the next record."),
-        Hop("perdure.engine.step_call", "call", "Waits for the record's turn instead of running the body."),
+        Hop("perdure.engine.branches.attempt", "Attempt", "Holds the journal and the scheduler of this attempt."),
+        Hop("perdure.engine.order.journal", "Journal.take Journal.head", "Compares the call with the next record."),
+        Hop("perdure.engine.steps.step_call", "call", "Waits for the record's turn instead of running the body."),
         Hop(
-            "perdure.engine.scheduler",
+            "perdure.engine.order.scheduler",
             "Scheduler.wait_recorded",
             "Delivers records one by one, whenever the run rests.",
         ),
-        Hop("perdure.engine.delivery", "Delivery", "Wakes the branch that waits."),
+        Hop("perdure.engine.order.delivery", "Delivery", "Wakes the branch that waits."),
         Hop("perdure.serialization.codec", "ValueCodec.decode", "A result is read by the step's type hint."),
         Hop("perdure.serialization.failures.failure", "Failure.from_json Failure.revive", "Or an error is read."),
         Hop("perdure.serialization.failures.revival", "revive", "It is rebuilt without running its constructor."),
@@ -275,7 +287,7 @@ _INPUT: Final = Walk(
             "`ClaimedAttempt.input` is a part of that answer.",
         ),
         Hop("perdure.pod.attempt", "_AttemptProcess._run", "Makes the engine's attempt of it."),
-        Hop("perdure.engine.attempt", "Attempt", "Holds it until the function is called."),
+        Hop("perdure.engine.branches.attempt", "Attempt", "Holds it until the function is called."),
         Hop("perdure.engine.workflow_call", "execute", "Calls the function with it."),
         Hop("perdure.serialization.arguments", "Signature.decode", "By parameter name, checked against the hints."),
         Hop("perdure.serialization.codec", "ValueCodec.read", "Each value by its hint."),

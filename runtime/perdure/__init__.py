@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .client import Client
     from .decorators import run_step, step, workflow
     from .durable_time import now, sleep, sleep_until
-    from .engine.context import StepContext, step_context
-    from .engine.threads import ThreadPoolExecutor, to_thread
+    from .engine.branches.context import StepContext, step_context
+    from .engine.threads.threads import ThreadPoolExecutor, to_thread
     from .errors import (
         NondeterminismError,
         PerdureError,
@@ -63,10 +63,10 @@ __all__ = [
 
 _HOMES = {
     ".client": ("Client",),
-    ".engine.context": ("StepContext", "step_context"),
+    ".engine.branches.context": ("StepContext", "step_context"),
     ".decorators": ("run_step", "step", "workflow"),
     ".durable_time": ("now", "sleep", "sleep_until"),
-    ".engine.threads": ("ThreadPoolExecutor", "to_thread"),
+    ".engine.threads.threads": ("ThreadPoolExecutor", "to_thread"),
     ".errors": (
         "NondeterminismError",
         "PerdureError",

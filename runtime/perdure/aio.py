@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime
 
 from .durable_time import seconds_until
-from .engine.context import branch_here
+from .engine.branches.context import branch_here
 
 __all__ = ["sleep_until"]
 

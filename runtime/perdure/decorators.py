@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, ParamSpec, TypeVar, overload
 
 from .definitions import StepDefinition, WorkflowDefinition, innermost, register
-from .engine.context import branch_here
-from .engine.outcome import forget_frames
-from .engine.step_call import call, call_async
+from .engine.branches.context import branch_here
+from .engine.order.outcome import forget_frames
+from .engine.steps.step_call import call, call_async
 from .errors import DefinitionError
 from .retry import Retry
 from .serialization.fingerprint import Fingerprint

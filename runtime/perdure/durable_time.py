@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from .definitions import StepDefinition
-from .engine.context import branch_here
-from .engine.naps import Nap
-from .engine.step_call import call
+from .engine.branches.context import branch_here
+from .engine.steps.step_call import call
+from .engine.threads.naps import Nap
 from .errors import StepCallError
 from .recorded_values import is_recorded
 
 if TYPE_CHECKING:
-    from .engine.branch import Branch
+    from .engine.branches.branch import Branch
 
 __all__ = ["now", "seconds_until", "sleep", "sleep_until"]
 

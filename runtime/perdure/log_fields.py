@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from threading import Lock
 
-from .engine.context import CURRENT, StepContext
+from .engine.branches.context import CURRENT, StepContext
 
 __all__ = ["install"]
 

@@ -10,9 +10,9 @@ import random as _random
 import uuid
 
 from .definitions import StepDefinition
-from .engine.branch import Branch
-from .engine.context import branch_here
-from .engine.step_call import call
+from .engine.branches.branch import Branch
+from .engine.branches.context import branch_here
+from .engine.steps.step_call import call
 
 __all__ = ["is_recorded", "random", "uuid4"]
 

@@ -20,7 +20,7 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 
-from .engine.context import step_context
+from .engine.branches.context import step_context
 from .errors import TransactionError
 
 if TYPE_CHECKING:

@@ -36,11 +36,11 @@ from .attempt_results import (
 )
 from .claimed_attempt import ClaimedAttempt
 from .definitions import WorkflowDefinition, definition_of
-from .engine.attempt import Attempt
-from .engine.cancellation import allow_cleanup
-from .engine.ctrl_c import noted
-from .engine.journal import Recorded
-from .engine.loop import RunLoop
+from .engine.branches.attempt import Attempt
+from .engine.branches.ctrl_c import noted
+from .engine.ends.cancellation import allow_cleanup
+from .engine.order.journal import Recorded
+from .engine.tasks.loop import RunLoop
 from .engine.workflow_call import execute, execute_async
 from .errors import RunWasCancelled, UsageError
 from .names import RunId, Token

@@ -60,7 +60,7 @@ def test_ended_thread_holds_nothing_of_its_work() -> None:
 
 OWNERLESS = {"Thread", "start_new_thread"}
 OUTSIDE = {"owned_thread.py"}
-USER_CODE = {"engine/threads.py", "engine/step_body.py", "engine/thread_guards.py"}
+USER_CODE = {"engine/threads/threads.py", "engine/steps/step_body.py", "engine/threads/thread_guards.py"}
 """Whose threads run the code of workflows and steps, and end with what that raised."""
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import perdure
 from perdure import step, workflow
-from perdure.engine.journal import Recorded
+from perdure.engine.order.journal import Recorded
 from perdure.testing import DurableRun, kills
 
 

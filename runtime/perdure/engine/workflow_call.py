@@ -17,17 +17,17 @@ from ..errors import (
     RunStopped,
     StepCallError,
 )
-from .branch import Branch
-from .context import CURRENT
-from .ctrl_c import interrupts
-from .forked import end_fork
-from .thread_guards import watch
-from .unwinding import unwind
-from .verdict import Verdict
+from .branches.branch import Branch
+from .branches.context import CURRENT
+from .branches.ctrl_c import interrupts
+from .branches.forked import end_fork
+from .ends.unwinding import unwind
+from .ends.verdict import Verdict
+from .threads.thread_guards import watch
 
 if TYPE_CHECKING:
     from ..definitions import WorkflowDefinition
-    from .attempt import Attempt
+    from .branches.attempt import Attempt
 
 __all__ = ["execute", "execute_async"]
 

@@ -30,7 +30,7 @@ from perdure.attempt_results import (
     Succeeded,
     Superseded,
 )
-from perdure.engine.attempt import Attempt, Observer
+from perdure.engine.branches.attempt import Attempt, Observer
 from perdure.engine.workflow_call import execute, execute_async
 from perdure.entrypoints import load
 from perdure.errors import (
@@ -61,7 +61,7 @@ from .source import SourceFolder, files_of_source
 
 if TYPE_CHECKING:
     from perdure.definitions import WorkflowDefinition
-    from perdure.engine.loop import RunLoop
+    from perdure.engine.tasks.loop import RunLoop
     from perdure.store.attempts.loop_committer import LoopCommitter
 
 __all__ = ["run_attempt"]
@@ -192,7 +192,7 @@ class _AttemptProcess:
                 on_superseded=self._leave_superseded,
             )
             if claimed.cleanup is not None:
-                from perdure.engine.cancellation import allow_cleanup  # which most runs do without
+                from perdure.engine.ends.cancellation import allow_cleanup  # which most runs do without
 
                 allow_cleanup(made, self._cleans_up)
             observer.attempt = self._attempt = made
@@ -235,7 +235,7 @@ class _AttemptProcess:
         self, definition: WorkflowDefinition, attempt: Callable[[RunLoop, LoopCommitter], Attempt]
     ) -> AttemptResult:
         # Sync workflows, which start no slower for these, have no use for them.
-        from perdure.engine.loop import RunLoop
+        from perdure.engine.tasks.loop import RunLoop
         from perdure.store.attempts.loop_committer import LoopCommitter
 
         loop = RunLoop()

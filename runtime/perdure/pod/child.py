@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from ..engine import ctrl_c
+from ..engine.branches import ctrl_c
 from ..process.tree import die_with_parent
 from .channel import ChildChannel
 from .signals import HANDLED

@@ -13,8 +13,8 @@ from functools import partial
 
 from ..attempt_results import AttemptResult, Crashed, without_exceptions
 from ..definitions import WorkflowDefinition
-from ..engine.attempt import Attempt, Observer
-from ..engine.loop import RunLoop
+from ..engine.branches.attempt import Attempt, Observer
+from ..engine.tasks.loop import RunLoop
 from ..engine.workflow_call import execute, execute_async
 from ..owned_thread import Died, OwnedThread
 from ..store.attempts.checkpoint import Recorded
@@ -148,7 +148,7 @@ class Executor:
             connections=self._connections,
         )
         if run.cleanup is not None:
-            from ..engine.cancellation import allow_cleanup  # which most runs do without
+            from ..engine.ends.cancellation import allow_cleanup  # which most runs do without
 
             allow_cleanup(attempt, lambda seconds: self._cleanup_began(running, seconds))
         running.attempt = attempt

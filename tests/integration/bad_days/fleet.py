@@ -20,8 +20,8 @@ import psycopg
 
 from perdure import step, step_context, workflow
 from perdure.attempt_results import AttemptResult
-from perdure.engine.attempt import Attempt
-from perdure.engine.loop import RunLoop
+from perdure.engine.branches.attempt import Attempt
+from perdure.engine.tasks.loop import RunLoop
 from perdure.engine.workflow_call import execute, execute_async
 from perdure.store.attempts.loop_committer import LoopCommitter
 from perdure.store.attempts.thread_committer import ThreadCommitter

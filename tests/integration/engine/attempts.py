@@ -14,8 +14,8 @@ import psycopg
 from perdure.attempt_results import AttemptResult, RunEnd
 from perdure.claimed_attempt import ClaimedAttempt
 from perdure.definitions import definition_of
-from perdure.engine.attempt import Attempt
-from perdure.engine.loop import RunLoop
+from perdure.engine.branches.attempt import Attempt
+from perdure.engine.tasks.loop import RunLoop
 from perdure.engine.workflow_call import execute, execute_async
 from perdure.names import Claim, RunId
 from perdure.store.attempts.attempts import AttemptStore

@@ -439,7 +439,7 @@ def test_a_statement_is_ended_with_its_step(ledger: Database, timeout: float) ->
 
 
 def test_a_transaction_left_idle_for_too_long_is_explained(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perdure.engine.transaction._IDLE", 0.1)
+    monkeypatch.setattr("perdure.engine.steps.transaction._IDLE", 0.1)
     slow = threading.Event()
 
     def body() -> None:
@@ -456,7 +456,7 @@ def test_a_transaction_left_idle_for_too_long_is_explained(ledger: Database, mon
 def test_a_body_that_breaks_its_connection_each_time_is_given_up(
     ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perdure.engine.transaction._LOSSES", 3)
+    monkeypatch.setattr("perdure.engine.steps.transaction._LOSSES", 3)
     runs = []
 
     def body() -> None:

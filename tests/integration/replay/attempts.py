@@ -17,8 +17,8 @@ from typing import Any
 from uuid import UUID
 
 from perdure import testing
-from perdure.engine.attempt import Attempt
-from perdure.engine.loop import RunLoop
+from perdure.engine.branches.attempt import Attempt
+from perdure.engine.tasks.loop import RunLoop
 from perdure.names import RunId
 
 from .virtual_time import PlainLoop, VirtualLoop

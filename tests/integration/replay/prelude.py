@@ -37,14 +37,18 @@ EFFECTS: list[typing.Any] = []
 """What the steps did to the outside world: attempt, step key, what."""
 
 
+def _in_step() -> bool:
+    return sys.modules["perdure.engine.branches.context"].CURRENT.get() is not None
+
+
 def effect(*what: object) -> None:
-    context = perdure.step_context() if sys.modules["perdure.engine.context"].CURRENT.get() is not None else None
+    context = perdure.step_context() if _in_step() else None
     EFFECTS.append([context.attempt if context else 0, context.step_key if context else "", [str(one) for one in what]])
 
 
 def tries() -> int:
     """Which try of its step this is; the last one outside of runs."""
-    return perdure.step_context().tries if sys.modules["perdure.engine.context"].CURRENT.get() is not None else 99
+    return perdure.step_context().tries if _in_step() else 99
 
 
 def spend(units: float) -> None:

@@ -19,9 +19,9 @@ from uuid import UUID
 import perdure
 from perdure.attempt_results import RunEnd, columns
 from perdure.claimed_attempt import ClaimedAttempt
-from perdure.engine.attempt import Attempt
-from perdure.engine.context import CURRENT
-from perdure.engine.loop import RunLoop
+from perdure.engine.branches.attempt import Attempt
+from perdure.engine.branches.context import CURRENT
+from perdure.engine.tasks.loop import RunLoop
 from perdure.engine.workflow_call import execute_async
 from perdure.errors import Released
 from perdure.names import RunId, Token

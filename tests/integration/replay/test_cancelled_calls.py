@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import perdure
-from perdure.engine.threads import ThreadPoolExecutor, _Work
+from perdure.engine.threads.threads import ThreadPoolExecutor, _Work
 from perdure.testing import kills
 
 

@@ -19,7 +19,7 @@ import pytest
 
 import perdure
 from perdure import testing
-from perdure.engine.attempt import Attempt
+from perdure.engine.branches.attempt import Attempt
 from perdure.testing import DurableRun
 
 from .virtual_time import VirtualLoop

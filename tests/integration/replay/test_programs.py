@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.engine.attempt import Attempt
+from perdure.engine.branches.attempt import Attempt
 from tests.harness.scale import SCALE
 
 from . import programs

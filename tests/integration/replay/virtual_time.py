@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 
-from perdure.engine.loop import RunLoop
+from perdure.engine.tasks.loop import RunLoop
 
 __all__ = ["PlainLoop", "VirtualLoop"]
 

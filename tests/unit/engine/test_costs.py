@@ -19,8 +19,8 @@ from uuid import uuid4
 import perdure
 from perdure import step, workflow
 from perdure.claimed_attempt import ClaimedAttempt
-from perdure.engine.attempt import Attempt
-from perdure.engine.loop import RunLoop
+from perdure.engine.branches.attempt import Attempt
+from perdure.engine.tasks.loop import RunLoop
 from perdure.engine.workflow_call import execute_async
 from perdure.errors import Released
 from perdure.names import RunId, Token

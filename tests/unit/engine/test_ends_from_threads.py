@@ -12,10 +12,10 @@ import pytest
 import perdure
 from perdure import step, workflow
 from perdure.claimed_attempt import ClaimedAttempt
-from perdure.engine.attempt import Attempt
-from perdure.engine.branch import Branch
-from perdure.engine.context import CURRENT
-from perdure.engine.loop import RunLoop
+from perdure.engine.branches.attempt import Attempt
+from perdure.engine.branches.branch import Branch
+from perdure.engine.branches.context import CURRENT
+from perdure.engine.tasks.loop import RunLoop
 from perdure.engine.workflow_call import execute
 from perdure.errors import Released
 from perdure.names import RunId, Token

@@ -26,7 +26,7 @@ def test_a_function_that_is_named_behind_a_file_is_in_it() -> None:
 
 def test_many_are_named() -> None:
     assert len(NAMED) > 100
-    assert ("runtime/perdure/engine/journal.py", "Journal.take") in NAMED
+    assert ("runtime/perdure/engine/order/journal.py", "Journal.take") in NAMED
 
 
 def test_every_package_is_in_the_table_of_packages() -> None:

@@ -26,7 +26,10 @@ def test_a_walk_is_in_the_code(walk: Walk) -> None:
     ("hop", "flaw"),
     [
         (Hop("perdure.engine.nowhere", "", ""), "there is no module perdure.engine.nowhere"),
-        (Hop("perdure.engine.step_call", "call call_twice", ""), "perdure.engine.step_call has no call_twice"),
+        (
+            Hop("perdure.engine.steps.step_call", "call call_twice", ""),
+            "perdure.engine.steps.step_call has no call_twice",
+        ),
         (
             Hop("store/schema/functions/nothing.sql", "", ""),
             "there is no runtime/perdure/store/schema/functions/nothing.sql",
@@ -57,7 +60,7 @@ def sums() -> int:
 def test_a_step_call_runs_through_the_modules_of_its_walk() -> None:
     met.clear()
     assert DurableRun(sums).attempt().state == "succeeded"
-    assert "perdure.engine.step_call" in met
+    assert "perdure.engine.steps.step_call" in met
     # In memory there is no store, and nobody who watches the process.
     assert met - {"perdure.testing"} <= set(STEP_CALL.modules)
     absent = {

@@ -14,7 +14,7 @@ from pathlib import Path
 if "STOP_AT" in os.environ:
     from perdure import step_context
     from perdure.definitions import StepDefinition
-    from perdure.engine.attempt import Attempt
+    from perdure.engine.branches.attempt import Attempt
 
     def stop_at(place):
         if os.environ["STOP_AT"] == place:

@@ -10,8 +10,8 @@ from typing import Any
 
 from perdure import step, workflow
 from perdure.attempt_results import AttemptResult, Succeeded
-from perdure.engine.attempt import Attempt
-from perdure.engine.loop import RunLoop
+from perdure.engine.branches.attempt import Attempt
+from perdure.engine.tasks.loop import RunLoop
 from perdure.engine.workflow_call import execute_async
 from perdure.errors import ValueNotStorable
 from perdure.store.attempts.checkpoint import Answer, Checkpoint, Settled

@@ -10,7 +10,7 @@ import pytest
 
 from perdure import step, workflow
 from perdure.attempt_results import Succeeded
-from perdure.engine.attempt import Attempt
+from perdure.engine.branches.attempt import Attempt
 from perdure.engine.workflow_call import execute
 from perdure.store.attempts.checkpoint import Answer, Checkpoint, Settled
 from perdure.store.attempts.thread_committer import ThreadCommitter

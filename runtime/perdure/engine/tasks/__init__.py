@@ -1,0 +1,1 @@
+"""Async workflows: the event loop in which their tasks run."""
