@@ -101,11 +101,8 @@ _STEP_CALL: Final = Walk(
             "perdure.serialization.canonical.text", "scalar_text", "Equal arguments are one text, whatever wrote them."
         ),
         Hop("perdure.names", "step_key", "The key is the step's name and its number in the branch."),
-        Hop(
-            "perdure.engine.order.scheduler",
-            "Scheduler.accept Place.take",
-            "Outcomes get ordinals and the run's clock.",
-        ),
+        Hop("perdure.engine.order.place", "Place.take", "Outcomes wait in the order in which they are accepted."),
+        Hop("perdure.engine.order.scheduler", "Scheduler.accept", "They get ordinals and the run's clock."),
         Hop("perdure.engine.steps.step_body", "run_body", "Runs the body: tries, pauses, timeout."),
         Hop("perdure.engine.order.outcome", "Outcome", "What came of it, as data."),
         Hop("perdure.serialization.codec", "ValueCodec.encode", "The result becomes JSON that comes back the same."),

@@ -34,9 +34,8 @@ from .timers import Alarm, ScheduledTimer, Timers
 
 if TYPE_CHECKING:
     from .host_loop import HostLoop
-    from .outcome import Outcome
 
-__all__ = ["Place", "Scheduler"]
+__all__ = ["Scheduler"]
 
 _LONGEST_WAIT = 60.0
 """Seconds after which a wait for a timer looks at the clock again: in a suspended machine such waits stand still."""
@@ -532,63 +531,6 @@ class Scheduler:
         if self._armed is not None:
             self._armed.cancel()
         self._armed = self.loop.real_later(delay, self.pump)
-
-
-class Place:
-    """An outcome's place in the run's order: taken before the outcome is stored, and left if it cannot be stored.
-
-    Args:
-        scheduler: the run's scheduler.
-        branch: the branch that called the step.
-        started: when the step began, in nanoseconds of `time.monotonic_ns`.
-        wake: called when the outcome's turn has come.
-        alone: whether the branch takes the outcome without a turn.
-        fingerprint: the fingerprint of the call.
-    """
-
-    __slots__ = ("alone", "branch", "delivery", "fingerprint", "scheduler", "started", "wake")
-
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        branch: Strand,
-        started: int,
-        wake: Callable[[], None],
-        *,
-        alone: bool,
-        fingerprint: str | None = None,
-    ) -> None:
-        self.scheduler = scheduler
-        self.branch = branch
-        self.started = started
-        self.wake = wake
-        self.fingerprint = fingerprint
-        self.alone = alone
-        self.delivery: Delivery | None = None
-
-    def take(self, outcome: Outcome) -> None:
-        """Accept an outcome: it gets its ordinal and reading, and outcomes that are accepted later wait for it."""
-        scheduler = self.scheduler
-        outcome.fingerprint = self.fingerprint
-        if self.alone:
-            outcome.ordinal, outcome.clock = scheduler.accept()
-            return
-        # One lock around both: outcomes must wait in the order of their ordinals.
-        with scheduler.lock:
-            outcome.ordinal, outcome.clock = scheduler.accept(began=outcome.tries > 0)
-            self.delivery = Delivery(self.branch, outcome.ordinal, outcome.clock, self.wake)
-            scheduler.wait_live(self.delivery)
-
-    def passed(self, outcome: Outcome) -> None:
-        """Move the clock to the outcome's reading, if its branch takes it without a turn."""
-        if self.alone:
-            self.scheduler.passed(outcome.clock)
-
-    def leave(self) -> None:
-        """Give the place up: the outcome is not in the store and never will be. Later outcomes do not wait for it."""
-        delivery, self.delivery = self.delivery, None
-        if delivery is not None:
-            self.scheduler.withdraw(delivery)
 
 
 def _wake_late(delivery: Delivery) -> None:

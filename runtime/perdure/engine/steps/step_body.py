@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...definitions import StepDefinition
     from ..branches.attempt import Attempt
     from ..branches.unchanged import ArgumentGuard
-    from ..order.scheduler import Place
+    from ..order.place import Place
 
 __all__ = ["run_async_body", "run_body"]
 

@@ -20,7 +20,7 @@ from ..branches.unstored import Unstored
 from ..order.delivery import Delivery
 from ..order.journal import Recorded
 from ..order.outcome import Outcome, cancelled_error, raise_error, refused
-from ..order.scheduler import Place
+from ..order.place import Place
 from .settling import settle, settle_in_thread
 from .step_body import run_async_body, run_body
 from .turn import Turn

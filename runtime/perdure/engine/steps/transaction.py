@@ -55,7 +55,7 @@ from ..tasks.steadfast import SteadfastFuture
 if TYPE_CHECKING:
     from ...definitions import StepDefinition
     from ...store.attempts.idle_connections import Seat
-    from ..order.scheduler import Place
+    from ..order.place import Place
 
 __all__ = ["async_transaction", "transaction"]
 

@@ -7,7 +7,8 @@ from typing import Any, cast
 from perdure.engine.branches.branch import Branch
 from perdure.engine.order.journal import Journal
 from perdure.engine.order.outcome import Outcome
-from perdure.engine.order.scheduler import Place, Scheduler
+from perdure.engine.order.place import Place
+from perdure.engine.order.scheduler import Scheduler
 
 
 class Stand:
