@@ -18,8 +18,7 @@ from perdure.testing import DurableRun
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.pgbouncer import PgBouncer
-
-from .attempts import Run
+from tests.integration.engine.attempts import Run
 
 
 @pytest.fixture

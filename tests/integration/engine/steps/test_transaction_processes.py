@@ -14,11 +14,10 @@ from perdure.store.postgres.statements import statement
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.processes import Child, Children, stopped
+from tests.integration.engine.attempts import Run
+from tests.integration.engine.workflows import enter_many, hold_a_row
 
-from .attempts import Run
-from .workflows import enter_many, hold_a_row
-
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 CHILD = """
     import os, signal, sys, uuid
     import psycopg

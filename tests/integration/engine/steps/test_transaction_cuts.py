@@ -18,8 +18,7 @@ from perdure.attempt_results import AttemptResult, Released, Succeeded
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.proxy import Moment, Proxy
-
-from .attempts import Run
+from tests.integration.engine.attempts import Run
 
 INSERT = "INSERT INTO entries (key) VALUES (%s)"
 
