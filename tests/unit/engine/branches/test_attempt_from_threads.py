@@ -1,26 +1,21 @@
-"""The end of an attempt and of its loop, as threads of the run come upon it: at any moment, and without a sound."""
+"""The end of an attempt, as threads and tasks of the run come upon it at any moment."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
-from uuid import UUID
 
 import pytest
 
 import perdure
 from perdure import step, workflow
-from perdure.claimed_attempt import ClaimedAttempt
 from perdure.engine.branches.attempt import Attempt
 from perdure.engine.branches.branch import Branch
 from perdure.engine.branches.context import CURRENT
-from perdure.engine.tasks.loop import RunLoop
 from perdure.engine.workflow_call import execute
 from perdure.errors import Released
-from perdure.names import RunId, Token
-from perdure.store.attempts.checkpoint import Answer
 from perdure.testing import DurableRun
+from tests.unit.engine.attempts import StoresAll, first_attempt
 
 did: list[str] = []
 
@@ -35,13 +30,6 @@ def act(name: str) -> str:
 def two_threads() -> list[str]:
     with perdure.ThreadPoolExecutor(2) as pool:
         return list(pool.map(act, ["quick", "slow"]))
-
-
-def attempt_with(committer: Any) -> Attempt:
-    """The first attempt of a run."""
-    one = UUID(int=1)
-    claimed = ClaimedAttempt(run_id=RunId(one), id="run", token=Token(one), number=1, entrypoint="m:f", input="{}")
-    return Attempt(claimed, [], committer)
 
 
 def test_a_thread_that_stands_before_a_body_when_the_attempt_ends_does_not_begin_it(
@@ -73,18 +61,11 @@ def test_a_thread_that_stands_before_a_body_when_the_attempt_ends_does_not_begin
 
 
 def test_neither_does_a_task() -> None:
-    attempt = attempt_with(None)
+    attempt = first_attempt()
     attempt.interrupt(Released("ended"))
     with pytest.raises(Released):
         asyncio.run(attempt.enter_async_step())
     assert not attempt.in_step
-
-
-class _StoresAll:
-    """A committer."""
-
-    def commit(self, *_: object) -> Answer:
-        return Answer.DONE
 
 
 def test_a_thread_whose_body_outlasts_the_attempt_goes_on_to_its_end() -> None:
@@ -105,7 +86,7 @@ def test_a_thread_whose_body_outlasts_the_attempt_goes_on_to_its_end() -> None:
         with perdure.ThreadPoolExecutor(2) as pool:
             return list(pool.map(slow, ["first", "last"]))
 
-    attempt = attempt_with(_StoresAll())
+    attempt = first_attempt(StoresAll())
     main = threading.Thread(target=execute, args=(both.definition, attempt))  # type: ignore[attr-defined]
     main.start()
     assert inside.wait(10)
@@ -114,21 +95,3 @@ def test_a_thread_whose_body_outlasts_the_attempt_goes_on_to_its_end() -> None:
     for thread in (main, *threads):
         thread.join(10)
         assert not thread.is_alive()
-
-
-class _ClosesAtTheLastMoment(RunLoop):
-    """A loop that its owner closes after another thread has found it open."""
-
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:  # type: ignore[override]
-        self.close()
-        return super().call_soon_threadsafe(callback, *args, context=context)
-
-
-def test_a_thread_that_tells_a_loop_while_that_closes_hears_nothing() -> None:
-    loop = _ClosesAtTheLastMoment()
-    # What the thread raised would be a warning of pytest's, which is an error.
-    thread = threading.Thread(target=loop.call_in_loop, args=(did.append, "told"))
-    thread.start()
-    thread.join(10)
-    assert loop.is_closed()
-    assert "told" not in did
