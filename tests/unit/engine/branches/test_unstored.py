@@ -64,6 +64,9 @@ class Stand:
         self.unstored = Unstored(self.attempt, committer)
         self.attempt.unstored = self.unstored
         self.told: list[str] = []
+        self.broken: list[dict[str, Any]] = []
+        """What callbacks of the loop raised."""
+        self.loop.set_exception_handler(lambda _, context: self.broken.append(context))
 
     def uses(self, key: str, outcome: Outcome | None = None) -> bool:
         """A step has an outcome, which the workflow uses; whether it is stored already."""
@@ -82,6 +85,7 @@ def stand() -> Iterator[Stand]:
     made = Stand()
     yield made
     made.loop.close()
+    assert made.broken == []
 
 
 async def turns() -> None:

@@ -1,4 +1,4 @@
-"""An async step's task waits for the turn of its outcome: a cancellation is noted meanwhile, and only the end ends it."""
+"""An async step's task waits for the turn of its outcome: cancellations are noted, and only the end ends it."""
 
 from __future__ import annotations
 
