@@ -147,12 +147,12 @@ def test_a_file_that_is_watched_is_outside_until_it_is_not(stand: Stand) -> None
     async def main() -> None:
         one, other = socket.socketpair()
         with one, other:
-            read = stand.loop.create_future()
-            stand.loop.add_reader(one, lambda: read.done() or read.set_result(None))
-            stand.loop.add_reader(one, lambda: read.done() or read.set_result(None))
+            read = asyncio.Event()
+            stand.loop.add_reader(one, read.set)
+            stand.loop.add_reader(one, read.set)
             assert stand.outside == 1
             other.send(b".")
-            await read
+            await read.wait()
             stand.loop.remove_reader(one)
             assert stand.outside == 1, "this callback may yet schedule others"
             await asyncio.sleep(0)

@@ -8,12 +8,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
 from perdure.engine.branches.branch import Branch
 from perdure.engine.branches.context import CURRENT, branch_here
-from perdure.engine.threads.thread_guards import _forked, watch
+from perdure.engine.tasks.loop import RunLoop
+from perdure.engine.threads import thread_guards
+from perdure.engine.threads.thread_guards import watch
 from perdure.errors import StepCallError
 from tests.harness.eventually import eventually
 from tests.unit.engine.attempts import first_attempt
@@ -161,11 +164,15 @@ def test_watching_many_attempts_marks_once(stand: Stand) -> None:
     assert vars(concurrent.futures._base)["time"].monotonic() > 0
 
 
-def test_a_forked_process_has_marked_copies(stand: Stand) -> None:
-    """The child's copies are marked by what the fork calls there."""
-    other = first_attempt()
-    watch(other)
-    _forked()
-    assert stand.attempt.forked
-    assert other.forked
-    assert not first_attempt().forked
+def test_a_forked_process_has_marked_copies_of_what_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the child the fork calls this. Here it must not mark the attempts of other tests."""
+    monkeypatch.setattr(thread_guards, "_attempts", WeakSet())
+    loop = RunLoop()
+    try:
+        watched, in_a_loop, other = first_attempt(), first_attempt(loop=loop), first_attempt()
+        watch(watched)
+        watch(in_a_loop)
+        thread_guards._forked()
+        assert (watched.forked, in_a_loop.forked, loop.forked, other.forked) == (True, True, True, False)
+    finally:
+        loop.close()
