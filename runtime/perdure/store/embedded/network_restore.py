@@ -22,6 +22,7 @@ from psycopg import sql
 from ...errors import StoreError
 from ..postgres.connection import connect, translated
 from ..schema.closed_server import CLOSING
+from ..schema.role_changes import set_password
 from .embedded import postgres_install
 from .network_server import DATABASE, OWNER, POD_ROLE, NetworkServer
 
@@ -131,9 +132,8 @@ class _Restore:
         """
         name, password = f"perdure_restores_{secrets.token_hex(4)}", secrets.token_urlsafe(24)
         role, of_login = sql.Identifier(name), sql.Identifier(login)
-        hashed = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-        make = "CREATE ROLE {} LOGIN PASSWORD {}"
-        connection.execute(sql.SQL(make).format(role, sql.Literal(hashed)))
+        connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+        set_password(connection, name, password)
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(DATABASE), role))
         connection.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(of_login, role))
         try:

@@ -1,7 +1,4 @@
-"""Logins of Postgres that are bound to a namespace: making, listing and locking them.
-
-A password is hashed here, so that no statement, and so no log of the server, holds one.
-"""
+"""Logins of Postgres that are bound to a namespace: making, listing and locking them."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from ..postgres.connection import parameters_of
 from ..postgres.statements import statement
 from .checked_connection import open_checked
 from .closed_server import own_schema
-from .role_changes import Connection, changing, told
+from .role_changes import Connection, changing, set_password, told
 
 __all__ = [
     "Binding",
@@ -292,12 +289,6 @@ def _has_password(connection: Connection, login: str, password: str) -> bool:
     return hmac.compare_digest(key, base64.b64decode(stored[3]))
 
 
-def _set_password(connection: Connection, login: str, password: str) -> None:
-    hashed = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
-    change = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
-    connection.execute(change.format(sql.Identifier(login), sql.Literal(hashed)))
-
-
 def _reset_settings(connection: Connection, login: str) -> None:
     """Reset the settings that a login may have made for itself: `default_transaction_read_only` keeps its pods out.
 
@@ -313,7 +304,7 @@ def _make(connection: Connection, binding: Binding, *, new: bool, pod_role: str,
     if new:
         connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(binding.login)))
     if password is not None:
-        _set_password(connection, binding.login, password)
+        set_password(connection, binding.login, password)
     member = "SELECT pg_has_role(%s, %s, 'MEMBER')"
     if connection.execute(member, [binding.login, pod_role]).fetchone() != (True,):
         grant = sql.SQL("GRANT {} TO {}")

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg import sql
 
 from ...errors import StoreError
 from ..postgres.connection import translated
 from .checked_connection import open_checked
 
-__all__ = ["Connection", "changing", "told"]
+__all__ = ["Connection", "changing", "set_password", "told"]
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -32,6 +33,13 @@ def changing(url: str, doing: str) -> Iterator[Connection]:
             yield connection
     except psycopg.Error as error:
         raise told(error, doing) from error
+
+
+def set_password(connection: Connection, login: str, password: str) -> None:
+    """Let a role log in by a password, hashed here: no statement, and so no log of the server, holds one."""
+    hashed = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
+    change = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
+    connection.execute(change.format(sql.Identifier(login), sql.Literal(hashed)))
 
 
 def told(error: psycopg.Error, doing: str) -> StoreError:
