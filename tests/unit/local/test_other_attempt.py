@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,10 +14,8 @@ from perdure.local.other_attempt import Dead, OtherAttempt, Unbegun, Works
 from perdure.names import Claim
 from perdure.process.identity import host_identity, process_started
 from perdure.store.postgres.process_identity import ProcessIdentity
-from perdure.store.runs.claim_one import Standing
-from perdure.store.runs.model import RunState
-from perdure.store.workers.processes import Watched
 from tests.harness.eventually import eventually
+from tests.unit.local.other_attempts import standing, waiting_child, watched
 
 CLAIM = Claim(uuid4())
 LEASE = 0.2
@@ -26,21 +23,8 @@ LEASE = 0.2
 
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    yield process
-    process.kill()
-    process.communicate()
-
-
-def standing(process: Watched | None = None, claimer: ProcessIdentity | None = None) -> Standing:
-    return Standing(
-        RunState.RUNNING, attempt=1, claim=CLAIM, begun=process is not None, cancel=False, suspend=False, crashes=0,
-        due_in=0.0, delay=0.0, process=process, claimer=claimer,
-    )  # fmt: skip
-
-
-def watched(child: subprocess.Popen[bytes], counter: int = 1) -> Watched:
-    return Watched(UUID(int=7), host_identity(), child.pid, process_started(child.pid) or 0, counter)
+    with waiting_child() as process:
+        yield process
 
 
 def identity(child: subprocess.Popen[bytes]) -> ProcessIdentity:
@@ -55,9 +39,9 @@ def end(child: subprocess.Popen[bytes]) -> None:
 def test_a_process_that_lives_works_and_one_that_was_killed_is_dead_at_once(child: subprocess.Popen[bytes]) -> None:
     process = watched(child)
     other = OtherAttempt(lease=60)
-    assert other.look(standing(process), CLAIM, time.monotonic()) == Works(process)
+    assert other.look(standing(CLAIM, process), CLAIM, time.monotonic()) == Works(process)
     end(child)
-    seen = other.look(standing(process), CLAIM, time.monotonic())
+    seen = other.look(standing(CLAIM, process), CLAIM, time.monotonic())
     assert isinstance(seen, Dead)
     assert (seen.process, seen.death.ending) == (process, "crashed")
     assert f"pid {child.pid}" in seen.death.detail
@@ -67,7 +51,7 @@ def test_a_process_whose_counter_stands_still_for_the_lease_is_dead(child: subpr
     other = OtherAttempt(LEASE)
 
     def look(counter: int) -> Works | Dead | Unbegun:
-        return other.look(standing(watched(child, counter)), CLAIM, time.monotonic())
+        return other.look(standing(CLAIM, replace(watched(child), counter=counter)), CLAIM, time.monotonic())
 
     ends = time.monotonic() + 3 * LEASE
     for counter in range(1000):
@@ -85,8 +69,8 @@ def test_a_store_that_did_not_respond_begins_the_lease_anew(child: subprocess.Po
     process = watched(child)
     began = time.monotonic()
     while time.monotonic() < began + 3 * LEASE:
-        assert isinstance(other.look(standing(process), CLAIM, time.monotonic()), Works)
-        assert other.look(standing(), CLAIM, time.monotonic()) is Unbegun.AWAITED
+        assert isinstance(other.look(standing(CLAIM, process), CLAIM, time.monotonic()), Works)
+        assert other.look(standing(CLAIM), CLAIM, time.monotonic()) is Unbegun.AWAITED
         other.failed()
         time.sleep(LEASE / 20)
 
@@ -94,9 +78,9 @@ def test_a_store_that_did_not_respond_begins_the_lease_anew(child: subprocess.Po
 def test_a_claimer_that_died_before_the_attempt_began_is_seen_at_once(child: subprocess.Popen[bytes]) -> None:
     claimer = identity(child)
     other = OtherAttempt(lease=60)
-    assert other.look(standing(claimer=claimer), CLAIM, time.monotonic()) is Unbegun.AWAITED
+    assert other.look(standing(CLAIM, claimer=claimer), CLAIM, time.monotonic()) is Unbegun.AWAITED
     end(child)
-    assert other.look(standing(claimer=claimer), CLAIM, time.monotonic()) is Unbegun.CLAIMER_GONE
+    assert other.look(standing(CLAIM, claimer=claimer), CLAIM, time.monotonic()) is Unbegun.CLAIMER_GONE
 
 
 def test_an_attempt_that_does_not_begin_within_the_lease_never_began() -> None:
@@ -105,7 +89,7 @@ def test_an_attempt_that_does_not_begin_within_the_lease_never_began() -> None:
     elsewhere = ProcessIdentity(UUID(int=7), "another-host", 1, 1)
 
     def look(claim: Claim = CLAIM) -> Works | Dead | Unbegun:
-        return other.look(replace(standing(claimer=elsewhere), claim=claim), claim, time.monotonic())
+        return other.look(replace(standing(CLAIM, claimer=elsewhere), claim=claim), claim, time.monotonic())
 
     assert look() is Unbegun.AWAITED
     eventually(lambda: look() is Unbegun.NEVER_BEGAN)
