@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster.environment import KIND
 from tests.harness.unavailable import untested
+from tests.harness.watchdog import Watchdog
 
 # How long an example takes says something about the machine, nothing about the code.
 settings.register_profile("perdure", deadline=None)
@@ -50,6 +51,10 @@ class _TwoProcesses(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _TwoProcesses:
     """Deals out the tests where they run in several processes."""
     return _TwoProcesses(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Watchdog(config), "perdure watchdog")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
