@@ -21,6 +21,8 @@ from .heartbeat_process import HeartbeatOrder
 __all__ = ["HeartbeatClient"]
 
 _RESTART_PAUSE = 1.0
+_LAST_WAIT = 2.0
+"""Seconds for a killed process to end."""
 
 
 class HeartbeatClient:
@@ -88,7 +90,9 @@ class HeartbeatClient:
         self._busy = False
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            # With a limit: an error that strikes a thread inside of `poll` leaves `Popen` locked for good.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LAST_WAIT)
         self._forget()
 
     def give_up(self, why: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -17,10 +19,12 @@ import perdure
 from perdure import step, workflow
 from perdure.client import Client
 from perdure.errors import WorkerFailed
+from perdure.store.workers.claims import Claimed, Claims
 from perdure.worker import Worker
 from tests.harness.databases import Database
 from tests.harness.eventually import eventually
 from tests.harness.processes import Children
+from tests.harness.scale import SCALE
 from tests.integration.worker.fleet import LEASE, Fleet
 
 gate = threading.Event()
@@ -151,6 +155,72 @@ def test_thread_that_dies(database: Database, make: Make, name: str, caplog: pyt
         # The worker is what it was before it started, and may be started anew.
         with worker:
             client.start(waiting, id="held").result(timeout=10)
+
+
+def test_an_error_inside_of_a_call_that_holds_a_lock(
+    database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `Popen.poll` holds when an error strikes it, nobody ever frees."""
+    held: list[subprocess.Popen[bytes]] = []
+
+    def poll(process: subprocess.Popen[bytes]) -> None:
+        if threading.current_thread().name == "perdure-worker" and not held:
+            held.append(process)
+            process._waitpid_lock.acquire()  # type: ignore[attr-defined]
+            raise Struck
+
+    worker = make(database.url)
+    with Client(database.url) as client:
+        worker.start()
+        monkeypatch.setattr(subprocess.Popen, "poll", poll)
+        client.start(waiting, id="held")
+        eventually(lambda: worker.failure)
+        assert client.get("held").state == "pending"
+        monkeypatch.undo()
+        held[0]._waitpid_lock.release()  # type: ignore[attr-defined]
+        assert held[0].wait(5) is not None
+
+
+LINES = 880
+"""Of Python, at least, that the worker's thread executes between the claim of a run and its next wait but one."""
+
+
+@pytest.mark.parametrize("line", range(7, LINES, 80 // SCALE or 1))
+def test_wherever_an_error_strikes_the_worker_ends(
+    database: Database, make: Make, monkeypatch: pytest.MonkeyPatch, line: int
+) -> None:
+    left = -1  # not yet to be counted
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal left
+        if event == "line" and left >= 0:
+            left -= 1
+            if left < 0:
+                raise Struck
+        return trace
+
+    def begin(frame: FrameType, event: str, argument: object) -> Any:
+        return trace(frame, event, argument) if threading.current_thread().name == "perdure-worker" else None
+
+    def claim(claims: Claims, *arguments: Any) -> Claimed:
+        nonlocal left
+        got = whole(claims, *arguments)
+        if got.runs and left < 0:
+            left = line
+        return got
+
+    whole = Claims.claim
+    monkeypatch.setattr(Claims, "claim", claim)
+    worker = make(database.url, lease=60)
+    with Client(database.url) as client:
+        threading.settrace(begin)
+        try:
+            worker.start()
+        finally:
+            threading.settrace(None)
+        client.start(waiting, id="held")
+        eventually(lambda: worker.failure)
+        assert client.get("held").state == "pending"
 
 
 def test_thread_that_takes_over(fleet: Fleet, make: Make) -> None:
