@@ -1,11 +1,14 @@
 """Verbs of the API on kinds of objects.
 
-Every call has a timeout, is counted, and raises an `ApiError`. Only calls with expired credentials and lists that took
-too long are retried here. Bodies are plain dictionaries: models of the whole API would cost seconds for each list.
+Every call has a timeout, is counted, and raises an `ApiError`. Retried here are calls with expired credentials, lists
+that took too long, and for a moment reads and what a busy server turned away: a Workflow takes several calls in a row,
+and one that fails costs all of them and a pause that doubles. Bodies are plain dictionaries: models of the whole API
+would cost seconds for each list.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
-from ..errors import Expired, Refused, Unavailable
+from ..errors import ApiError, Expired, Refused, TooManyRequests, Unauthorized, Unavailable
 from .lists import ListReader
 from .responses import body_of
 from .session import Credentials, Request, Response, Session, StreamedResponse
@@ -51,6 +54,12 @@ _SEGMENT = re.compile(r"[a-z0-9]([-a-z0-9.:_]{0,251}[a-z0-9])?", re.IGNORECASE)
 
 _PAGE_TIMEOUT = 30.0  # seconds
 _LIST_TRIES = 3
+_TRIES = 3
+"""Of a call, at most."""
+
+_READ_PAUSE = 0.2
+"""Seconds between tries of a read."""
+
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 
@@ -104,7 +113,16 @@ class Calls(Protocol):
 
 
 class Kube:
-    """A client; `open` it before use."""
+    """A client; `open` it before use.
+
+    Args:
+        kubeconfig: a file, or None for the credentials of the pod.
+        calls: counts calls.
+        timeout: of a call, in seconds.
+        patience: seconds in which a call may be tried again. A longer wait belongs in the work queue, where others go
+            ahead meanwhile.
+        clock: in seconds.
+    """
 
     def __init__(
         self,
@@ -112,10 +130,12 @@ class Kube:
         calls: Calls,
         *,
         timeout: float = 10.0,
+        patience: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = calls
         self._timeout = timeout
+        self._patience = patience
         self._clock = clock
         self._session = Session(kubeconfig, clock)
 
@@ -253,11 +273,23 @@ class Kube:
     ) -> Json:
         call = f"{verb} {path.removeprefix(resource.root + '/')}"
         request = Request(call, method, path + (f"?{urlencode(query)}" if query else ""), body, content)
+        patience_ends = self._clock() + self._patience
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._tried(verb, resource, request, timeout)
+            except ApiError as error:
+                pause = _pause_before_another_try(request, error)
+                if pause is None or self._clock() + pause > patience_ends:
+                    raise
+                await asyncio.sleep(pause)
+        return await self._tried(verb, resource, request, timeout)
+
+    async def _tried(self, verb: str, resource: Resource, request: Request, timeout: float | None) -> Json:
         began = self._clock()
         answer = await self._sent(verb, resource, request, timeout)
         if answer.status == 401 and await self._session.newer_credentials(began):
             answer = await self._sent(verb, resource, request, timeout)
-        return body_of(call, answer)
+        return body_of(request.call, answer)
 
     async def _sent(self, verb: str, resource: Resource, request: Request, timeout: float | None) -> Response:
         async with self._answered(verb, resource, request, timeout or self._timeout) as answer:
@@ -275,3 +307,14 @@ class Kube:
                 code = str(answer.status)
         finally:
             self._calls.called(verb, resource.plural, code, self._clock() - began)
+
+
+def _pause_before_another_try(request: Request, error: ApiError) -> float | None:
+    """Seconds, or None where the call may have had an effect, or would fail again."""
+    match error:
+        case TooManyRequests():  # before the server did anything
+            return error.retry_after
+        case Unavailable() | Unauthorized() if request.method == "GET":
+            return _READ_PAUSE
+        case _:
+            return None

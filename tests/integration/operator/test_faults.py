@@ -93,8 +93,8 @@ def test_a_third_of_all_requests_fail(operator, proxy, scene, fault):
     operator.until_leading()
     with proxy.fault(fault, Requests(verb={"get", "list", "create", "patch", "update", "delete"}), rate=0.3, seed=5):
         for name in ("one", "two", "three"):
-            # A start takes three requests in a row, which succeed together one time in three, and pauses double: nine
-            # failures one after the other take half a minute, and come about every fortieth time.
+            # The pauses between tries double, up to half a minute: a dozen failures in a row take two minutes. A start
+            # takes several requests in a row. A read has three tries, the creation one: seven in ten succeed.
             run_one(scene, name, deadline=120)
     assert operator.child.running()
 

@@ -86,7 +86,10 @@ class Served:
 def served(
     folder: Path, *, tls: ssl.SSLContext | None = None, in_pod: bool = False, **options: Any
 ) -> Iterator[Served]:
-    """The server, and a client that has opened its kubeconfig; `in_pod`: a client that is to open by itself."""
+    """The server, and a client that has opened its kubeconfig; `in_pod`: a client that is to open by itself.
+
+    It calls once, unless the options have it be patient.
+    """
     with asyncio.Runner() as runner:
         stage = runner.run(_started(folder, runner, tls, in_pod=in_pod, **options))
         try:
@@ -115,7 +118,7 @@ async def _started(
     await server.start_server(ssl=tls, shutdown_timeout=0.1)
     seconds = [1000.0]
     path = None if in_pod else _kubeconfig(folder, str(server.make_url("/")).rstrip("/"))
-    kube = Kube(path, Calls(), clock=lambda: seconds[0], **options)
+    kube = Kube(path, Calls(), clock=lambda: seconds[0], **{"patience": -1.0, **options})
     stage = Served(folder, runner, server, kube, seconds)
     stage.token("first")
     if not in_pod:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from perdure_operator.errors import ApiError, Conflict, Expired, Refused, Unavailable
+from perdure_operator.errors import ApiError, Conflict, Expired, Refused, TooManyRequests, Unavailable
 from perdure_operator.kube import CONFIG_MAPS, LEASES, PODS, WORKFLOWS, Json, Resource
-from tests.unit.operator.kube.served import Served
+from tests.unit.operator.kube.served import Served, served
 
 LIST = "/apis/perdure.io/v1alpha1/workflows"
 
@@ -200,3 +204,73 @@ def test_names_of_kubernetes_are_taken(api: Served, name: str) -> None:
     api.reply(200, {})
     api.run(api.kube.get(CONFIG_MAPS, "shop", name))
     assert [asked.path for asked in api.asked] == [f"/api/v1/namespaces/shop/configmaps/{name}"]
+
+
+# A moment's trouble.
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Served]:
+    """A client that tries again for as long as it does in the operator."""
+    with served(tmp_path, patience=2.0) as stage:
+        yield stage
+
+
+def test_what_a_busy_server_turned_away_is_tried_again_when_it_says(patient: Served) -> None:
+    patient.refuse(429, "TooManyRequests", "busy", Retry_After="0")
+    patient.refuse(429, "TooManyRequests", "busy", Retry_After="1")
+    patient.reply(201, {"kind": "Pod"})
+    began = time.monotonic()
+    assert patient.run(patient.kube.create(PODS, "shop", {})) == {"kind": "Pod"}
+    assert time.monotonic() - began >= 1
+    assert patient.called == [("create", "pods", "429"), ("create", "pods", "429"), ("create", "pods", "201")]
+
+
+def test_who_is_to_come_later_does_not_wait_here(patient: Served) -> None:
+    patient.refuse(429, "TooManyRequests", "busy", Retry_After="3")
+    with pytest.raises(TooManyRequests):
+        patient.run(patient.kube.get(PODS, "shop", "one"))
+    assert len(patient.asked) == 1
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_a_server_that_stays_in_trouble_is_left_to_the_work_queue(patient: Served, status: int) -> None:
+    for _ in range(5):
+        patient.refuse(status, "", "no", Retry_After="0")
+    with pytest.raises(ApiError):
+        patient.run(patient.kube.get(PODS, "shop", "one"))
+    assert len(patient.asked) == 3
+
+
+@pytest.mark.parametrize("status", [401, 500, 503])
+def test_a_read_is_tried_again(patient: Served, status: int) -> None:
+    patient.refuse(status, "", "no")
+    patient.reply(200, {"kind": "Pod"})
+    assert patient.run(patient.kube.get(PODS, "shop", "one")) == {"kind": "Pod"}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 422])
+def test_what_would_fail_again_is_not(patient: Served, status: int) -> None:
+    patient.refuse(status, "", "no")
+    with pytest.raises(ApiError):
+        patient.run(patient.kube.get(PODS, "shop", "one"))
+    assert len(patient.asked) == 1
+
+
+@pytest.mark.parametrize("status", [401, 500, 503])
+def test_a_write_that_may_have_had_an_effect_is_not(patient: Served, status: int) -> None:
+    patient.refuse(status, "", "no")
+    with pytest.raises(ApiError):
+        patient.run(patient.kube.create(PODS, "shop", {}))
+    assert len(patient.asked) == 1
+
+
+def test_a_server_that_is_slow_to_fail_is_not_waited_for(patient: Served) -> None:
+    async def slow(_: web.Request) -> web.StreamResponse:
+        patient.sleep(3)
+        return web.Response(status=503)
+
+    patient.replies.append(slow)
+    with pytest.raises(Unavailable):
+        patient.run(patient.kube.get(PODS, "shop", "one"))
+    assert len(patient.asked) == 1
