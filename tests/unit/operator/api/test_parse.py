@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from inspect import signature
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import DefaultClause
 
-from perdure_operator.api.models import MAX_BYTES
+from perdure.client import Client
+from perdure.store.runs.runs import NewRun
+from perdure.store.schema import tables
+from perdure_operator.api.models import MAX_BYTES, WorkflowSpec
 from perdure_operator.api.parse import brief, parse_workflow
 from perdure_operator.decide.observed import Key, Spec, Status
 from tests.unit.operator.api.manifests import NAME, REFUSED, TAKEN, UID, workflow
@@ -60,6 +65,8 @@ def test_whole_workflow():
         "cancel": True,
         "podTemplate": template,
     }
+    fields = {field.alias or name for name, field in WorkflowSpec.model_fields.items()}
+    assert fields == spec.keys() | {"entrypoint"}, "each field is given here, and read below"
     parsed = parse_workflow(workflow(spec, metadata=metadata))
     assert parsed.problem is None
     assert parsed.deleting
@@ -76,6 +83,16 @@ def test_whole_workflow():
         cancel=True,
         pod_template=template,
     )
+
+
+def test_every_run_survives_as_many_crashes_by_default():
+    limit = WorkflowSpec.model_fields["backoff_limit"].default
+    column = tables.runs.c.backoff_limit.server_default
+    assert Spec(entrypoint="bank:transfer", input="{}").backoff_limit == limit
+    assert signature(Client.start).parameters["backoff_limit"].default == limit
+    assert signature(NewRun).parameters["backoff_limit"].default == limit
+    assert isinstance(column, DefaultClause)
+    assert str(column.arg) == str(limit)
 
 
 def test_config_map():
