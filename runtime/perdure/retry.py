@@ -19,7 +19,7 @@ class Retry:
     """
 
     tries: int = 3
-    """Tries in all, the first included."""
+    """Tries in all, the first included. A step without a policy is tried once."""
 
     delay: float = 1.0
     """Seconds before the second try."""

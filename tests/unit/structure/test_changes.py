@@ -32,6 +32,9 @@ def rows() -> Iterator[Row]:
 
 ROWS = {row.to: row for row in rows()}
 
+DEFAULT_CRASHES = "change how many crashes a run survives by default"
+CRASHES = r"backoff_limit: int = Field\(\s+default=6|backoff_limit\b.*\b6\b|progress \(6\)"
+
 PRECEDENTS = [
     # The operator has a default for all Workflows, too, in three more files: that is not of the field.
     (
@@ -42,7 +45,11 @@ PRECEDENTS = [
     ),
     ("add a column to `steps`", "fingerprint", "runtime/perdure/store", set()),
     ("add a function that pods may call", "declare_cleanup", "runtime/perdure/store", set()),
+    # The moment of a cancellation is noted by who decides, too: that is not of every field.
+    ("add a field to the status", "cancel_time", "operator/perdure_operator", {"decide/decision.py"}),
     ("change the default of step retries", "tries: int = 3", "runtime/perdure", set()),
+    (DEFAULT_CRASHES, CRASHES, "runtime/perdure", set()),
+    (DEFAULT_CRASHES, CRASHES, "operator/perdure_operator", set()),
 ]
 
 
@@ -60,7 +67,9 @@ def test_what_a_row_names_is_there_and_counted(row: Row) -> None:
         assert len(row.files) == int(row.number)
 
 
-@pytest.mark.parametrize(("to", "precedent", "below", "beside"), PRECEDENTS, ids=[one[0] for one in PRECEDENTS])
+@pytest.mark.parametrize(
+    ("to", "precedent", "below", "beside"), PRECEDENTS, ids=[f"{to}-{below}" for to, _, below, _ in PRECEDENTS]
+)
 def test_a_change_of_the_kind_stands_where_its_row_says(to: str, precedent: str, below: str, beside: set[str]) -> None:
     named = [ROOT / name for name in ROWS[to].files]
     # A file beside a README stands for its folder.

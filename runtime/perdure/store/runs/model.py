@@ -115,7 +115,7 @@ class AttemptInfo:
 
 @dataclass(frozen=True, slots=True)
 class StepInfo:
-    """A step's checkpoint; `result` and `error` are JSON texts."""
+    """A step's checkpoint: the columns of `run_steps` and of `own_steps`. `result` and `error` are JSON texts."""
 
     key: str
     name: str
