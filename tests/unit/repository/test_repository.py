@@ -24,6 +24,20 @@ def wheel_names(tmp_path_factory):
     return set(zipfile.ZipFile(wheel).namelist())
 
 
+TOP = {
+    *("CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md"),
+    *(".ci", ".gitignore", "pyproject.toml"),
+    *("benchmarks", "charts", "crds", "docs", "examples", "operator", "requirements", "runtime", "tests"),
+}
+
+
+def test_the_top_level_is_what_a_newcomer_is_told():
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert {file.split("/")[0] for file in files} == TOP
+
+
 def test_operator_folder_does_not_shadow_the_standard_library():
     assert not (ROOT / "operator" / "__init__.py").exists()
 
