@@ -12,6 +12,7 @@ import signal
 import sys
 import types
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,9 @@ from perdure.names import RunId
 from .virtual_time import PlainLoop, VirtualLoop
 
 Say = Callable[[dict[str, Any]], None]
+
+STARTED = datetime(2026, 1, 1, tzinfo=UTC)
+"""When each run began that goes on in other processes: `perdure.now()` counts from it."""
 
 
 def _attempt(*args: Any, loop: Any = None, **options: Any) -> Attempt:
@@ -156,6 +160,7 @@ def for_real(request: dict[str, Any], say: Say) -> None:
     rows = [pickle.loads(base64.b64decode(row)) for row in request["stored"]]
     run._stored = {row.key: row for row in rows}
     run.run_id, run._seed = RunId(UUID(int=request["run"])), UUID(int=request["run"])
+    run._started = STARTED
     kill_after, kill_in = request["kill"]
 
     class Memory(testing._Memory):
