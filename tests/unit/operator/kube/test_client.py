@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -226,11 +226,18 @@ def test_what_a_busy_server_turned_away_is_tried_again_when_it_says(patient: Ser
     assert patient.called == [("create", "pods", "429"), ("create", "pods", "429"), ("create", "pods", "201")]
 
 
+def refused_once(api: Served, call: Coroutine[Any, Any, Json], status: int, **headers: str) -> ApiError:
+    """The error of a call that the server refuses, and that is not tried again; a second try would succeed."""
+    api.refuse(status, "", "no", **headers)
+    with pytest.raises(ApiError) as refused:
+        api.run(call)
+    assert len(api.asked) == 1
+    return refused.value
+
+
 def test_who_is_to_come_later_does_not_wait_here(patient: Served) -> None:
-    patient.refuse(429, "TooManyRequests", "busy", Retry_After="3")
-    with pytest.raises(TooManyRequests):
-        patient.run(patient.kube.get(PODS, "shop", "one"))
-    assert len(patient.asked) == 1
+    refused = refused_once(patient, patient.kube.get(PODS, "shop", "one"), 429, Retry_After="3")
+    assert isinstance(refused, TooManyRequests)
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
@@ -251,18 +258,12 @@ def test_a_read_is_tried_again(patient: Served, status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 422])
 def test_what_would_fail_again_is_not(patient: Served, status: int) -> None:
-    patient.refuse(status, "", "no")
-    with pytest.raises(ApiError):
-        patient.run(patient.kube.get(PODS, "shop", "one"))
-    assert len(patient.asked) == 1
+    refused_once(patient, patient.kube.get(PODS, "shop", "one"), status)
 
 
 @pytest.mark.parametrize("status", [401, 500, 503])
 def test_a_write_that_may_have_had_an_effect_is_not(patient: Served, status: int) -> None:
-    patient.refuse(status, "", "no")
-    with pytest.raises(ApiError):
-        patient.run(patient.kube.create(PODS, "shop", {}))
-    assert len(patient.asked) == 1
+    refused_once(patient, patient.kube.create(PODS, "shop", {}), status)
 
 
 def test_a_server_that_is_slow_to_fail_is_not_waited_for(patient: Served) -> None:
